@@ -1,0 +1,1 @@
+"""What the sidecar does, said once for both transports."""

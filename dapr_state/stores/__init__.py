@@ -1,0 +1,1 @@
+"""The stores that values are kept in, behind one contract (base.py)."""

@@ -1,0 +1,106 @@
+"""The contract of every store: what each call promises, and the errors that a store may raise."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from dapr_state.stores.model import Upsert
+from dapr_state.stores.ttl import TtlRule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dapr_state.stores.model import Feature, Operation, Row
+
+
+class StoreError(Exception):
+    """The store could not do it; the text is the reason in the store's own words, and never holds a value."""
+
+
+class EtagMismatch(StoreError):
+    """The row is not at the version that the caller gave. Build it with one of the three causes."""
+
+    PREFIX = "possible etag mismatch. error from state store"
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"{self.PREFIX}: {cause}")
+
+    @classmethod
+    def stale(cls, key: str, current: str, given: str) -> EtagMismatch:
+        return cls(f"state etag not match for key={key}: current={current}, expect={given}")
+
+    @classmethod
+    def missing(cls, key: str) -> EtagMismatch:
+        return cls(f"state not exist or expired for key={key}")
+
+    @classmethod
+    def exists(cls, key: str) -> EtagMismatch:
+        return cls(f"item already exists and no etag was passed for key={key}")
+
+
+class EtagInvalid(StoreError):
+    """The given etag is of a form that this store never makes."""
+
+    PREFIX = "invalid etag value"
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"{self.PREFIX}: {cause}")
+
+
+def conflict(operation: Operation, current: str | None) -> EtagMismatch | None:
+    """Why `operation` may not happen on a row whose etag is `current` (None = there is no row), or None if it may."""
+    if operation.etag:
+        if current is None:
+            return EtagMismatch.missing(operation.key)
+        if current != operation.etag:
+            return EtagMismatch.stale(operation.key, current, operation.etag)
+        return None
+    if current is not None and operation.first_write and isinstance(operation, Upsert):
+        return EtagMismatch.exists(operation.key)
+    return None
+
+
+class StateStore(ABC):
+    """Keys and values as bytes, with versions (etags) and expiry.
+
+    The API hands over keys that already carry their prefix, and operations whose options and TTL were checked.
+    Every call may run beside every other on the same event loop; a call that is cancelled may or may not have
+    happened, but never by half. Every method raises StoreError when the store itself fails (down, timed out,
+    full); then nothing of the call may be assumed, except for `transact`, which leaves no trace.
+    Each call is one round trip to the store, whatever its number of keys.
+    """
+
+    features: ClassVar[tuple[Feature, ...]]  # in the order in which daprd's metadata lists them
+    ttl_rule: TtlRule = TtlRule()
+    max_transaction_size: int | None = None
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect and bring the layout up to date. Called once, before all else."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish what is under way, then let go of every connection and file. Later calls raise StoreError."""
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Ask the store whether it is there."""
+
+    @abstractmethod
+    async def get(self, keys: Sequence[str]) -> list[Row | StoreError | None]:
+        """One entry per key, in the order of `keys`, duplicates included; None for a key that is missing or expired.
+
+        A row that cannot be read gives its StoreError in its place and leaves the other entries as they are.
+        """
+
+    @abstractmethod
+    async def write(self, operations: Sequence[Operation]) -> list[StoreError | None]:
+        """Apply independent operations in their order; one entry each: None when it is durable, else why it is not."""
+
+    @abstractmethod
+    async def transact(self, operations: Sequence[Operation]) -> None:
+        """Apply all operations in their order, or none: the first that fails is raised and nothing is changed.
+
+        Each operation sees what those before it did, as in a SQL transaction.
+        """

@@ -1,0 +1,53 @@
+"""What goes into a store and what comes out of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Feature(StrEnum):
+    """What a store promises, under the names that daprd gives in its metadata as capabilities."""
+
+    ETAG = "ETAG"
+    TRANSACTIONAL = "TRANSACTIONAL"
+    TTL = "TTL"
+    QUERY = "QUERY_API"
+    DELETE_WITH_PREFIX = "DELETE_WITH_PREFIX"
+    KEYS_LIKE = "KEYS_LIKE"
+
+
+# msgspec.Struct costs a third of a slotted dataclass to make, and a bulk request makes a hundred.
+
+
+class Upsert(msgspec.Struct, frozen=True):
+    """Write `value` under `key`, whole: a TTL that the key had is gone unless `ttl` gives a new one."""
+
+    key: str
+    value: bytes
+    etag: str = ""  # "" = none given; else the write happens only on exactly this version
+    first_write: bool = False  # without an etag: only where the key does not exist
+    strong: bool = False  # wait for the replicas that the store has
+    ttl: int | None = None  # seconds from now, > 0; None = never expires
+    is_json: bool = False  # the value is JSON text (stores that keep text and bytes apart ask)
+
+
+class Delete(msgspec.Struct, frozen=True):
+    """Remove `key`. A missing key is a success, unless an etag is given."""
+
+    key: str
+    etag: str = ""
+    first_write: bool = False  # means nothing more than the etag: deleting what must not exist is a no-op
+    strong: bool = False
+
+
+Operation = Upsert | Delete
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A value as it is stored. An empty value is a value; a missing key has no row."""
+
+    value: bytes
+    etag: str = ""  # "" = the store has none for this row (a foreign writer's)
+    expires_at: float | None = None  # unix seconds

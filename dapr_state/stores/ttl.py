@@ -1,0 +1,37 @@
+"""How long a value lives: the `ttlInSeconds` of a request, as each store reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dapr_state.resources import values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+KEY = "ttlInSeconds"
+LARGEST = 2**31 - 1  # what the SQL stores of daprd accept
+
+
+@dataclass(frozen=True, slots=True)
+class TtlRule:
+    """The texts of errors and the accepted range, which differ from store to store (state-stores.md 0.3)."""
+
+    parse_int: Callable[[str], int] = values.parse_int
+    error: str = "error parsing TTL: incorrect value for metadata 'ttlInSeconds': {}"
+    ranged: bool = True  # below -1 and above LARGEST is an error
+    default: int | None = None  # of the component, for requests without a TTL
+
+    def read(self, metadata: Mapping[str, str]) -> int | None:
+        """Seconds until expiry, or None for a value that stays. ValueError says what is wrong with the text."""
+        text = metadata.get(KEY)
+        if not text:
+            return self.default
+        try:
+            seconds = self.parse_int(text)
+        except ValueError as error:
+            raise ValueError(self.error.format(error)) from None
+        if self.ranged and not -1 <= seconds <= LARGEST:
+            raise ValueError(self.error.format("must be -1 or greater"))
+        return seconds if seconds > 0 else None
