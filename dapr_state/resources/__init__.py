@@ -1,0 +1,1 @@
+"""Component files: from YAML text to components whose values are known."""

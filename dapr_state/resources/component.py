@@ -1,0 +1,59 @@
+"""What a component resource says, once its values are known."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from dapr_state.resources.properties import Properties
+
+DEFAULT_INIT_TIMEOUT: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a resource is written: a file, and which of its documents, counted from 1."""
+
+    path: str
+    document: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.path}, document {self.document}"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKeyRef:
+    """A value that is kept in a secret store: the secret's name, and which of its keys."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One component; its properties hold secrets, its `repr` does not."""
+
+    name: str
+    type: str
+    version: str = ""
+    properties: Properties = field(default_factory=Properties)
+    # by lower-case property name: encryption at rest stores the secret's name beside each value
+    secret_keys: Mapping[str, SecretKeyRef] = field(default_factory=dict)
+    secret_store: str = ""
+    ignore_errors: bool = False
+    init_timeout: float = DEFAULT_INIT_TIMEOUT
+    scopes: tuple[str, ...] = ()
+    namespace: str = ""
+    source: Source | None = None
+
+    @property
+    def display(self) -> str:
+        """`name (type/version)`, as daprd's log lines show a component."""
+        return display(self.name, self.type, self.version)
+
+    def init_failure(self, reason: object) -> str:
+        """Say, as daprd does, that the component cannot be started."""
+        return f"[INIT_COMPONENT_FAILURE]: initialization error occurred for {self.display}: {reason}"
+
+
+def display(name: str, kind: str, version: str) -> str:
+    return f"{name} ({kind}/{version})" if version else f"{name} ({kind})"
