@@ -1,0 +1,244 @@
+"""The State building block: what each call does, for gRPC and HTTP alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from dapr_state import errors
+from dapr_state.api import jsontext, keys
+from dapr_state.stores.base import EtagInvalid, EtagMismatch, StateStore, StoreError
+from dapr_state.stores.model import Delete, Feature, Operation, Row, Upsert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+UPSERT, DELETE = "upsert", "delete"
+
+_CONCURRENCY = {"": False, "last-write": False, "first-write": True}  # text → first write
+_CONSISTENCY = {"": False, "eventual": False, "strong": True}  # text → strong
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One entry of a request, as the caller gave it."""
+
+    key: str
+    value: bytes = b""
+    etag: str = ""  # "" = none
+    metadata: Mapping[str, str] = {}
+    concurrency: str = ""
+    consistency: str = ""
+    is_json: bool = False  # the value came as JSON text (over HTTP)
+
+
+class BoundStore(msgspec.Struct, frozen=True):
+    """A store under the name and key prefix of its component."""
+
+    name: str
+    prefix: str
+    store: StateStore
+
+
+Outcome = Row | StoreError | None
+
+
+class State:
+    """Answers for all state components. `stores` may change while it serves (hot reload)."""
+
+    def __init__(self, app_id: str, stores: Mapping[str, BoundStore]) -> None:
+        self._app_id = app_id
+        self._stores = stores
+
+    async def get(self, store: str, key: str) -> Row | None:
+        """The value under `key`, or None if it is missing or expired."""
+        bound = self._find(store)
+        _check_key(bound, key)
+        try:
+            (found,) = await bound.store.get((bound.prefix + key,))
+        except StoreError as error:
+            raise errors.STATE_GET(key=key, store=store, cause=error) from error
+        if isinstance(found, StoreError):
+            raise errors.STATE_GET(key=key, store=store, cause=found) from found
+        return found
+
+    async def get_bulk(self, store: str, wanted: Sequence[str]) -> list[Outcome]:
+        """One outcome for each key of `wanted`, in its order; a row that cannot be read is its StoreError."""
+        bound = self._find(store)
+        for key in wanted:
+            _check_key(bound, key)
+        if not wanted:
+            return []
+        try:
+            return await bound.store.get([bound.prefix + key for key in wanted])
+        except StoreError as error:
+            raise errors.STATE_BULK_GET(cause=error) from error
+
+    async def save(self, store: str, items: Sequence[Item]) -> None:
+        """Write the items in their order. Those that fail are named in the error; the others are written."""
+        bound = self._find(store)
+        for item in items:
+            if not item.key:
+                raise errors.STATE_KEY_EMPTY()
+            _check_key(bound, item.key)
+            _check_json(item)
+        failures = await _write(bound, [_upsert_or_refusal(bound, item) for item in items])
+        if failures:
+            raise _failed(errors.STATE_SAVE, failures, alone=len(items) == 1, store=store)
+
+    async def delete(self, store: str, item: Item) -> None:
+        """Remove one key; that it is missing is a success unless the caller gave an etag."""
+        bound = self._find(store)
+        _check_key(bound, item.key)
+        failures = await _write(bound, [_delete_or_refusal(bound, item)])
+        if failures:
+            raise _failed(errors.STATE_DELETE, failures, alone=True, key=item.key)
+
+    async def delete_bulk(self, store: str, items: Sequence[Item]) -> None:
+        """Remove the keys in their order, as `save` writes them."""
+        bound = self._find(store)
+        for item in items:
+            _check_key(bound, item.key)
+        failures = await _write(bound, [_delete_or_refusal(bound, item) for item in items])
+        if failures:
+            raise _failed(errors.STATE_BULK_DELETE, failures, alone=len(items) == 1, store=store)
+
+    def check_transactional(self, store: str) -> None:
+        """Raise unless the store can do transactions: HTTP says so before it has read the body."""
+        _transactional(self._find(store))
+
+    async def transact(
+        self, store: str, steps: Iterable[tuple[str, Item]], metadata: Mapping[str, str] | None = None
+    ) -> None:
+        """Apply every step, (upsert | delete, item), in order, or none. `metadata` is for steps without their own."""
+        bound = _transactional(self._find(store))
+        operations = []
+        for kind, item in steps:
+            _check_key(bound, item.key)
+            if kind not in {UPSERT, DELETE}:
+                raise errors.STATE_OPERATION_UNKNOWN(operation=kind)
+            whole = msgspec.structs.replace(item, metadata={**metadata, **item.metadata}) if metadata else item
+            operations.append((_upsert_or_refusal if kind == UPSERT else _delete_or_refusal)(bound, whole))
+        if not operations:
+            return
+        limit = bound.store.max_transaction_size
+        if limit and len(operations) > limit:
+            raise errors.STATE_TOO_MANY_OPERATIONS(
+                store=store, currentOpsTransaction=len(operations), maxOpsPerTransaction=limit
+            )
+        try:
+            await bound.store.transact(_all_or_refuse(operations))
+        except StoreError as error:
+            raise _row_for(errors.STATE_TRANSACTION, error)(cause=error) from error
+
+    async def query(self, store: str) -> None:
+        """No store can query yet: each answers as daprd's stores without the query API do."""
+        bound = self._find(store)
+        raise errors.STATE_QUERY_NOT_SUPPORTED(store=bound.name)
+
+    def _find(self, name: str) -> BoundStore:
+        bound = self._stores.get(name)
+        if bound is not None:
+            return bound
+        missing = errors.STATE_STORE_NOT_FOUND if self._stores else errors.STATE_STORE_NOT_CONFIGURED
+        raise missing(store=name, app_id=self._app_id)
+
+
+def _check_key(bound: BoundStore, key: str) -> None:
+    if not keys.is_legal(key):
+        raise errors.ILLEGAL_KEY(key=key, field=key, store=bound.name)
+
+
+def _check_json(item: Item) -> None:
+    """A caller who says that the bytes are JSON is held to it (gRPC SaveState; HTTP values are JSON already)."""
+    if not item.is_json and jsontext.is_declared(item.metadata) and (problem := jsontext.problem(item.value)):
+        raise errors.STATE_VALUE_NOT_JSON(cause=problem)
+
+
+def _transactional(bound: BoundStore) -> BoundStore:
+    if Feature.TRANSACTIONAL not in bound.store.features:
+        raise errors.STATE_TRANSACTIONS_NOT_SUPPORTED(store=bound.name)
+    return bound
+
+
+# What a caller got wrong in one item (an unknown option, a bad TTL) fails that item as the store would fail it,
+# and leaves its siblings alone: so it is kept in the item's place, and looked at again where the outcomes are.
+
+Prepared = Operation | StoreError
+
+
+def _upsert_or_refusal(bound: BoundStore, item: Item) -> Prepared:
+    if refused := _refused_option(item):
+        return refused
+    try:
+        ttl = bound.store.ttl_rule.read(item.metadata)
+    except ValueError as error:
+        return StoreError(str(error))
+    return Upsert(
+        bound.prefix + item.key,
+        item.value,
+        item.etag,
+        _CONCURRENCY[item.concurrency],
+        _CONSISTENCY[item.consistency],
+        ttl,
+        item.is_json or jsontext.is_declared(item.metadata),
+    )
+
+
+def _delete_or_refusal(bound: BoundStore, item: Item) -> Prepared:
+    return _refused_option(item) or Delete(
+        bound.prefix + item.key, item.etag, _CONCURRENCY[item.concurrency], _CONSISTENCY[item.consistency]
+    )
+
+
+def _refused_option(item: Item) -> StoreError | None:
+    if item.concurrency not in _CONCURRENCY:
+        return StoreError(f"unrecognized concurrency model '{item.concurrency}'")
+    if item.consistency not in _CONSISTENCY:
+        return StoreError(f"unrecognized consistency model '{item.consistency}'")
+    return None
+
+
+def _all_or_refuse(prepared: Sequence[Prepared]) -> list[Operation]:
+    operations = []
+    for entry in prepared:
+        if isinstance(entry, StoreError):
+            raise entry
+        operations.append(entry)
+    return operations
+
+
+async def _write(bound: BoundStore, prepared: Sequence[Prepared]) -> list[StoreError]:
+    """Write what may be written; return all that failed, in request order."""
+    operations = [entry for entry in prepared if not isinstance(entry, StoreError)]
+    if not operations:
+        return [entry for entry in prepared if isinstance(entry, StoreError)]
+    try:
+        outcomes = iter(await bound.store.write(operations))
+    except StoreError as error:
+        outcomes = iter([error] * len(operations))
+    settled = (entry if isinstance(entry, StoreError) else next(outcomes) for entry in prepared)
+    return [failure for failure in settled if failure is not None]
+
+
+def _row_for(row: errors.Row, error: StoreError) -> errors.Row:
+    if isinstance(error, EtagMismatch):
+        return row.conflict()
+    if isinstance(error, EtagInvalid):
+        return row.invalid()
+    return row
+
+
+def _failed(row: errors.Row, failures: Sequence[StoreError], *, alone: bool, **fields: str) -> errors.DaprError:
+    """The one error for a request of many items (state-api.md 1.4): its kind, and who of them failed."""
+    if alone:
+        return _row_for(row, failures[0])(cause=failures[0], http_cause=failures[0], **fields)
+    conflicts = [failure for failure in failures if isinstance(failure, EtagMismatch | EtagInvalid)]
+    text = "\n".join(dict.fromkeys(map(str, failures)))
+    if not conflicts:
+        return row(cause=text, http_cause=text, **fields)
+    if len(conflicts) < len(failures):  # over HTTP daprd shows the first conflict only
+        return _row_for(row, conflicts[0])(cause=text, http_cause=conflicts[0], **fields)
+    worst = next((failure for failure in conflicts if isinstance(failure, EtagInvalid)), conflicts[0])
+    text = f"{worst.PREFIX}: {text}"
+    return _row_for(row, worst)(cause=text, http_cause=text, **fields)

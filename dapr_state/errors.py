@@ -1,0 +1,194 @@
+"""Every error that a caller can be given: one row each, with its code, HTTP and gRPC status, sentence and details."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Any
+
+
+class Grpc(IntEnum):
+    """The gRPC status codes that are used here."""
+
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
+
+
+# The kinds of detail, as in google/rpc/error_details.proto. `None` as metadata is shown as JSON null.
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    reason: str
+    metadata: Mapping[str, str] | None = None
+    http_metadata: Mapping[str, str] | None = None  # daprd's HTTP handlers add the app id, its gRPC ones do not
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceInfo:
+    name: str
+    kind: str = "state"
+
+
+@dataclass(frozen=True, slots=True)
+class BadRequest:
+    field: str  # "" = not named
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    url: str
+    description: str
+
+
+Detail = ErrorInfo | ResourceInfo | BadRequest | Help
+Details = Callable[[Mapping[str, Any]], tuple[Detail, ...]]
+
+
+class DaprError(Exception):
+    """An answer that is an error. Only the transports look at the two statuses."""
+
+    def __init__(self, row: Row, message: str, details: tuple[Detail, ...], http_message: str) -> None:
+        super().__init__(message)
+        self.row = row
+        self.message = message
+        self.details = details
+        self.http_message = http_message
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of error. Called with the sentence's fields, it makes the error to raise."""
+
+    code: str  # errorCode over HTTP; over gRPC the reason of the one ErrorInfo where `details` gives none
+    http: int
+    grpc: Grpc
+    sentence: str
+    details: Details | None = None
+    http_sentence: str = ""  # where the two transports differ
+    grpc_reason: str = ""  # where it is not `code`
+    bare: bool = False  # gRPC carries no details at all
+
+    def __call__(self, **fields: Any) -> DaprError:
+        details = self.details(fields) if self.details else ()
+        message = self.sentence.format_map(fields)
+        http_message = self.http_sentence.format_map(fields) if self.http_sentence else message
+        return DaprError(self, message, details, http_message)
+
+    def conflict(self) -> Row:
+        """The same error where the cause is an etag that does not match."""
+        return replace(self, http=409, grpc=Grpc.ABORTED)
+
+    def invalid(self) -> Row:
+        """The same error where the cause is an etag of a form that the store never makes."""
+        return replace(self, http=400, grpc=Grpc.INVALID_ARGUMENT)
+
+
+def _info(reason: str, *metadata: str) -> Details:
+    """An ErrorInfo whose metadata are the named fields of the error, as text."""
+    return lambda fields: (ErrorInfo(reason, {name: str(fields[name]) for name in metadata} or None),)
+
+
+def _info_of_app(reason: str) -> Details:
+    return lambda fields: (ErrorInfo(reason, http_metadata={"appID": fields["app_id"]} if fields["app_id"] else None),)
+
+
+def _of_store(*before: Callable[[Mapping[str, Any]], Detail], info: Details) -> Details:
+    return lambda fields: (*(make(fields) for make in before), ResourceInfo(fields["store"]), *info(fields))
+
+
+def _key_violation(fields: Mapping[str, Any]) -> BadRequest:
+    return BadRequest(fields["field"], ILLEGAL_KEY_SENTENCE.format_map(fields))
+
+
+def _stores_help(_: Mapping[str, Any]) -> Help:
+    return Help(
+        "https://docs.dapr.io/reference/components-reference/supported-state-stores/",
+        "Check the list of state stores and the features they support",
+    )
+
+
+ILLEGAL_KEY_SENTENCE = "input key/keyPrefix '{key}' can't contain '||'"
+
+# State: state-api.md 4.2 (with details on both transports) and 4.3 (details over gRPC only).
+
+STATE_STORE_NOT_CONFIGURED = Row(
+    "ERR_STATE_STORE_NOT_CONFIGURED",
+    500,
+    Grpc.FAILED_PRECONDITION,
+    "state store {store} is not configured",
+    _info_of_app("DAPR_STATE_NOT_CONFIGURED"),
+)
+STATE_STORE_NOT_FOUND = Row(
+    "ERR_STATE_STORE_NOT_FOUND",
+    400,
+    Grpc.INVALID_ARGUMENT,
+    "state store {store} is not found",
+    _info_of_app("DAPR_STATE_NOT_FOUND"),
+)
+ILLEGAL_KEY = Row(
+    "ERR_MALFORMED_REQUEST",
+    400,
+    Grpc.INVALID_ARGUMENT,
+    ILLEGAL_KEY_SENTENCE,
+    _of_store(_key_violation, info=_info("DAPR_STATE_ILLEGAL_KEY")),
+    http_sentence="api error: code = InvalidArgument desc = " + ILLEGAL_KEY_SENTENCE,
+)
+STATE_TRANSACTIONS_NOT_SUPPORTED = Row(
+    "ERR_STATE_STORE_NOT_SUPPORTED",
+    500,
+    Grpc.UNIMPLEMENTED,
+    "state store {store} doesn't support transactions",
+    _of_store(_stores_help, info=_info("DAPR_STATE_TRANSACTIONS_NOT_SUPPORTED")),
+)
+STATE_TOO_MANY_OPERATIONS = Row(
+    "ERR_STATE_STORE_TOO_MANY_TRANSACTIONS",
+    400,
+    Grpc.INVALID_ARGUMENT,
+    "the transaction contains {currentOpsTransaction} operations, "
+    "which is more than what the state store supports: {maxOpsPerTransaction}",
+    _of_store(info=_info("DAPR_STATE_TOO_MANY_TRANSACTIONS", "currentOpsTransaction", "maxOpsPerTransaction")),
+)
+STATE_QUERY_NOT_SUPPORTED = Row(
+    "ERR_STATE_STORE_NOT_SUPPORTED",
+    500,
+    Grpc.INTERNAL,
+    "state store does not support querying",
+    _of_store(info=_info("DAPR_STATE_QUERYING_NOT_SUPPORTED")),
+)
+STATE_KEY_EMPTY = Row(
+    "ERR_MALFORMED_REQUEST",
+    400,
+    Grpc.INVALID_ARGUMENT,
+    "state key cannot be empty",
+    http_sentence='"key" is a required field',
+    grpc_reason="ERR_STATE_SAVE",
+)
+STATE_VALUE_NOT_JSON = Row("ERR_MALFORMED_REQUEST", 400, Grpc.UNKNOWN, "{cause}", bare=True)
+STATE_OPERATION_UNKNOWN = Row(
+    "ERR_NOT_SUPPORTED_STATE_OPERATION", 400, Grpc.UNIMPLEMENTED, "operation type {operation} not supported"
+)
+STATE_GET = Row("ERR_STATE_GET", 500, Grpc.INTERNAL, "fail to get {key} from state store {store}: {cause}")
+STATE_BULK_GET = Row("ERR_STATE_BULK_GET", 500, Grpc.INTERNAL, "{cause}")
+STATE_SAVE = Row(
+    "ERR_STATE_SAVE",
+    500,
+    Grpc.INTERNAL,
+    "failed saving state in state store {store}: {cause}",
+    http_sentence="failed saving state in state store {store}: {http_cause}",
+)
+STATE_DELETE = Row("ERR_STATE_DELETE", 500, Grpc.INTERNAL, "failed deleting state with key {key}: {cause}")
+STATE_BULK_DELETE = Row(
+    "ERR_STATE_BULK_DELETE", 500, Grpc.INTERNAL, "failed deleting state in state store {store}: {cause}"
+)
+STATE_TRANSACTION = Row("ERR_STATE_TRANSACTION", 500, Grpc.INTERNAL, "error while executing state transaction: {cause}")
