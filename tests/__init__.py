@@ -1,0 +1,1 @@
+"""The tests: folders mirror the package; stores/ and conformance/ run against real servers in their own processes."""
