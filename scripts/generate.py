@@ -5,6 +5,7 @@ Descriptor names live in one pool per process, and Dapr's own SDK fills the defa
 of our own, an application may load both.
 """
 
+import re
 import shutil
 import sys
 import tempfile
@@ -19,10 +20,11 @@ SOURCE = ROOT / "proto"
 PACKAGE = "dapr_state_proto"
 WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 
-# dapr/proto/runtime/v1/state.proto is imported as dapr_state_proto.runtime.v1.state_pb2
+# dapr/proto/runtime/v1/state.proto is imported as dapr_state_proto.runtime.v1.state_pb2; its messages and services keep
+# their full names, which are part of the protocol
+MODULE_NAME = re.compile(r"'dapr\.proto\.([a-z0-9_.]+_pb2)'")
 REPLACEMENTS = (
     ("from dapr.proto.", f"from {PACKAGE}."),
-    ("'dapr.proto.", f"'{PACKAGE}."),
     ("from google.protobuf import descriptor_pool as _descriptor_pool\n", f"from {PACKAGE} import POOL as _POOL\n"),
     ("_descriptor_pool.Default()", "_POOL"),
 )
@@ -80,7 +82,7 @@ def _run_protoc(output: Path) -> None:
 
 def _move(source: Path, target: Path) -> None:
     for path in sorted(source.rglob("*_pb2*")):
-        text = path.read_text()
+        text = MODULE_NAME.sub(rf"'{PACKAGE}.\1'", path.read_text())
         for old, new in REPLACEMENTS:
             text = text.replace(old, new)
         moved = target / path.relative_to(source)

@@ -213,9 +213,9 @@ def add_DaprServicer_to_server(servicer, server):
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'dapr_state_proto.runtime.v1.Dapr', rpc_method_handlers)
+            'dapr.proto.runtime.v1.Dapr', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('dapr_state_proto.runtime.v1.Dapr', rpc_method_handlers)
+    server.add_registered_method_handlers('dapr.proto.runtime.v1.Dapr', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
