@@ -1,0 +1,120 @@
+"""The direction of imports inside dapr_state: each floor may use those below it, and none above or beside it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "dapr_state"
+
+# from the door to the ground; rooms on one floor do not know of each other
+FLOORS = (
+    {"__main__"},
+    {"cli"},
+    {"runtime"},
+    {"transports"},
+    {"api"},
+    {"actors"},
+    {"app", "stores"},
+    {"resources"},
+    {"observability", "security"},
+    {"errors", "clock"},
+    {"wire"},  # bytes and events: it is used from any floor, and uses none
+    {""},  # the package itself: its version
+)
+HEIGHT = {room: -depth for depth, floor in enumerate(FLOORS) for room in floor}
+
+READS_TIME = {
+    "time": {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"},
+    "datetime": {"now", "utcnow", "today"},
+    "date": {"today"},
+}
+
+MODULES = sorted((ROOT / PACKAGE).rglob("*.py"))
+
+
+def _room(dotted: str) -> str:
+    """Name the top-level part a module is in: dapr_state.stores.redis -> stores."""
+    return (*dotted.split("."), "")[1]
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(source: str) -> set[str]:
+    """The modules of ours that the source imports, those for the type checker included."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            # "from dapr_state import errors" names a room; "from dapr_state.stores import model" is in one already
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] == PACKAGE}
+
+
+def times(source: str) -> set[str]:
+    """The places where the source reads the time itself."""
+    attributes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute))
+    return {
+        f"line {node.lineno}: {node.value.id}.{node.attr}"
+        for node in attributes
+        if isinstance(node.value, ast.Name) and node.attr in READS_TIME.get(node.value.id, ())
+    }
+
+
+def _room_imported(name: str) -> str:
+    room = _room(name)
+    return room if room in HEIGHT else ""  # "from dapr_state import __version__"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_imports_run_one_way(path: Path) -> None:
+    """A module imports from its own room and from the floors below, never from above or beside."""
+    room = _room(_name(path))
+    targets = {_room_imported(name) for name in imports(path.read_text())} - {room}
+    wrong = {target for target in targets if HEIGHT[target] >= HEIGHT[room]}
+
+    assert room in HEIGHT, f"{room} has no floor yet"
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_no_import_is_relative(path: Path) -> None:
+    """Imports name their module in full, so that the direction can be read from each line."""
+    nodes = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom))
+
+    assert [node.lineno for node in nodes if node.level] == []
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if _name(path) != f"{PACKAGE}.clock"], ids=_name)
+def test_only_the_clock_reads_the_time(path: Path) -> None:
+    """Everyone else asks clock.py, so that tests and users can turn it."""
+    assert times(path.read_text()) == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import dapr_state.api.state", {"dapr_state.api.state"}),
+        ("from dapr_state import errors, clock", {"dapr_state.errors", "dapr_state.clock"}),
+        ("if TYPE_CHECKING:\n    from dapr_state.stores.model import Row", {"dapr_state.stores.model.Row"}),
+        ("def f():\n    import dapr_state.cli", {"dapr_state.cli"}),
+        ("import dapr_state_proto.runtime", set()),
+    ],
+)
+def test_every_form_of_import_is_seen(source: str, found: set[str]) -> None:
+    """Imports inside functions and for the type checker count as the others."""
+    assert imports(source) == found
+
+
+def test_a_look_at_the_time_is_seen() -> None:
+    """Both the module time and the class datetime are watched."""
+    assert times("import time\ntime.monotonic()\ndatetime.now(UTC)") == {
+        "line 2: time.monotonic",
+        "line 3: datetime.now",
+    }
