@@ -79,7 +79,7 @@ class State:
         bound = self._find(store)
         for item in items:
             if not item.key:
-                raise errors.STATE_KEY_EMPTY()
+                raise errors.STATE_KEY_EMPTY()  # noqa: RSE102  a row is called to make its error
             _check_key(bound, item.key)
             _check_json(item)
         failures = await _write(bound, [_upsert_or_refusal(bound, item) for item in items])

@@ -11,6 +11,7 @@ from dapr_state.stores.ttl import TtlRule
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dapr_state.resources.component import Component
     from dapr_state.stores.model import Feature, Operation, Row
 
 
@@ -74,6 +75,11 @@ class StateStore(ABC):
     features: ClassVar[tuple[Feature, ...]]  # in the order in which daprd's metadata lists them
     ttl_rule: TtlRule = TtlRule()
     max_transaction_size: int | None = None
+
+    @classmethod
+    @abstractmethod
+    def from_component(cls, component: Component) -> StateStore:
+        """The store that a component describes, not yet open. Raises PropertiesError for a field that it cannot use."""
 
     @abstractmethod
     async def open(self) -> None:

@@ -15,6 +15,8 @@ from dapr_state.stores.ttl import TtlRule
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dapr_state.resources.component import Component
+
 SWEEP_SECONDS = 1  # as daprd: an expired value that nobody asks for is freed after this long
 
 
@@ -33,6 +35,10 @@ class MemoryStore(StateStore):
         self._rows: dict[str, Row] = {}
         self._mortal: set[str] = set()  # keys with an expiry: all that a sweep looks at
         self._sweeper: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_component(cls, _: Component) -> MemoryStore:
+        return cls()
 
     def __repr__(self) -> str:
         return f"<MemoryStore {len(self._rows)} keys>"

@@ -1,0 +1,22 @@
+"""How a value's expiry is told to callers: `ttlExpireTime`, RFC 3339 in UTC, whole seconds."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dapr_state.stores.model import Row
+
+KEY = "ttlExpireTime"
+
+_NONE: Mapping[str, str] = {}
+
+
+def metadata(row: Row) -> Mapping[str, str]:
+    """The response metadata of a row: its expiry, if it has one."""
+    if row.expires_at is None:
+        return _NONE
+    return {KEY: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(row.expires_at))}

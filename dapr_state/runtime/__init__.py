@@ -1,0 +1,1 @@
+"""One sidecar: its options, its life, its signals."""

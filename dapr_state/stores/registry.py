@@ -1,0 +1,41 @@
+"""Which class serves which component type."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dapr_state.resources.component import Component
+    from dapr_state.stores.base import StateStore
+
+CATEGORY = "state."
+
+# type → versions → module and class; a module is imported, with its driver, when a component asks for it.
+# The first version of a type is also meant by "", "v0" and "v1", as in daprd.
+_FIRST = ("", "v0", "v1")
+_STORES = {
+    "in-memory": {_FIRST: "memory:MemoryStore"},
+    "redis": {_FIRST: "redis.store:RedisStore"},
+    "sqlite": {_FIRST: "sqlite:SqliteStore"},
+    "sqlite3": {_FIRST: "sqlite:SqliteStore"},
+}
+
+
+class UnknownStoreError(LookupError):
+    """No store of this type and version is built in."""
+
+
+def create(component: Component) -> StateStore:
+    """The store for a component of type `state.*`, not yet open. Raises what its `from_component` raises."""
+    versions = _STORES.get(component.type.removeprefix(CATEGORY).lower(), {})
+    for names, place in versions.items():
+        if component.version.lower() in names:
+            module, name = place.split(":")
+            store: type[StateStore] = getattr(importlib.import_module(f"dapr_state.stores.{module}"), name)
+            return store.from_component(component)
+    raise UnknownStoreError(f"couldn't find state store {component.type}/{component.version}".rstrip("/"))
+
+
+def known_types() -> list[str]:
+    return [CATEGORY + name for name in _STORES]

@@ -1,0 +1,46 @@
+"""Server reflection, v1 and v1alpha: what grpcurl and other tools read the schema through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from dapr_state_proto import POOL
+from google.protobuf import descriptor_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ALPHA = reflection.SERVICE_NAME
+V1 = ALPHA.replace("v1alpha", "v1")
+
+
+def add(server: Any, services: Sequence[str], modules: Sequence[Any]) -> None:
+    """Describe `services`, whose messages are in the generated `modules`, and reflection itself."""
+    for module in (*modules, reflection_pb2):
+        POOL.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
+    POOL.Add(_v1_file())
+    servicer = reflection.aio.ReflectionServicer((*services, ALPHA, V1), pool=POOL)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    # v1 is v1alpha under another name; grpcio-reflection serves the old name only, newer clients ask for the new one
+    method = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(V1, {"ServerReflectionInfo": method}),))
+
+
+def _v1_file() -> descriptor_pb2.FileDescriptorProto:
+    file = descriptor_pb2.FileDescriptorProto()
+    reflection_pb2.DESCRIPTOR.CopyToProto(file)
+    old, file.package = file.package, file.package.replace("v1alpha", "v1")
+    file.name = file.name.replace("v1alpha", "v1")
+    for message in file.message_type:
+        for field in (field for field in message.field if field.type_name):
+            field.type_name = field.type_name.replace(old, file.package)
+    for method in file.service[0].method:
+        method.input_type = method.input_type.replace(old, file.package)
+        method.output_type = method.output_type.replace(old, file.package)
+    return file

@@ -1,0 +1,71 @@
+"""The gRPC port: which services answer on it, and what is said to calls that none of them knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from dapr_state_proto.runtime.v1 import dapr_pb2, dapr_pb2_grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from dapr_state.transports.grpc import reflection
+
+if TYPE_CHECKING:
+    from dapr_state.transports.grpc.dapr import DaprServicer
+
+DAPR = dapr_pb2.DESCRIPTOR.services_by_name["Dapr"].full_name
+
+# What daprd answers to a service or method that it does not serve: it takes the call for one to be proxied.
+UNKNOWN_METHOD = "cannot proxy request: missing dapr-callee-app-id or dapr-app-id metadata"
+
+
+class GrpcServer:
+    """A gRPC server with Dapr, health and reflection; it listens from `start` to `stop`."""
+
+    def __init__(self, servicer: DaprServicer, max_message_size: int, max_header_size: int) -> None:
+        # grpc.aio asks the handlers that were added last first: those given here come after all others
+        self._server = grpc.aio.server(handlers=(_Unknown(),), options=_limits(max_message_size, max_header_size))
+        self._health = health.aio.HealthServicer()
+        dapr_pb2_grpc.add_DaprServicer_to_server(servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.add(self._server, (DAPR, health.SERVICE_NAME), (dapr_pb2, health_pb2))
+
+    def listen(self, address: str) -> int:
+        """Bind `host:port` or `unix:path`; returns the port. Raises OSError if that is not possible."""
+        try:
+            return self._server.add_insecure_port(address)
+        except RuntimeError as error:  # what grpc.aio raises for every failure to bind
+            raise OSError(f"cannot listen on {address}: address already in use, or not allowed") from error
+
+    async def start(self) -> None:
+        await self._server.start()
+        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        await self._health.set(DAPR, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self, grace: float | None) -> None:
+        """Refuse new calls, give those under way `grace` seconds (None: as long as they take), then end them."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace)
+
+
+def _limits(max_message_size: int, max_header_size: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", max_message_size),
+        ("grpc.max_send_message_length", max_message_size),
+        ("grpc.max_metadata_size", max_header_size),
+        ("grpc.so_reuseport", 0),  # two sidecars on one port must be an error, not a lottery
+        # daprd lets clients ping every 8 s, also without a call under way
+        ("grpc.http2.min_ping_interval_without_data_ms", 8000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+
+
+class _Unknown(grpc.GenericRpcHandler):
+    """Answers every method that nobody else took."""
+
+    def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+        return grpc.stream_stream_rpc_method_handler(_refuse)
+
+
+async def _refuse(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    await context.abort(grpc.StatusCode.UNKNOWN, UNKNOWN_METHOD)

@@ -1,0 +1,90 @@
+"""The State calls over gRPC: messages in, one call into api/state, messages out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dapr_state_proto.runtime.v1 import dapr_pb2_grpc, state_pb2
+from google.protobuf.empty_pb2 import Empty
+
+from dapr_state.api import expiry
+from dapr_state.api.state import Item, State
+from dapr_state.stores.base import StoreError
+from dapr_state.transports.grpc.answers import answers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dapr_state_proto.common.v1 import common_pb2
+    from grpc.aio import ServicerContext
+
+    from dapr_state.stores.model import Row
+
+    Context = ServicerContext[Any, Any]
+
+# Numbers that are not in the enum mean "unspecified", as for daprd.
+_CONCURRENCY: Mapping[int, str] = {1: "first-write", 2: "last-write"}
+_CONSISTENCY: Mapping[int, str] = {1: "eventual", 2: "strong"}
+
+
+class StateServicer(dapr_pb2_grpc.DaprServicer):
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    @answers
+    async def GetState(self, request: state_pb2.GetStateRequest, _: Context) -> state_pb2.GetStateResponse:
+        row = await self._state.get(request.store_name, request.key)
+        if row is None:
+            return state_pb2.GetStateResponse()
+        return state_pb2.GetStateResponse(data=row.value, etag=row.etag, metadata=expiry.metadata(row))
+
+    @answers
+    async def GetBulkState(self, request: state_pb2.GetBulkStateRequest, _: Context) -> state_pb2.GetBulkStateResponse:
+        outcomes = await self._state.get_bulk(request.store_name, request.keys)
+        return state_pb2.GetBulkStateResponse(items=map(_bulk_item, request.keys, outcomes))
+
+    @answers
+    async def SaveState(self, request: state_pb2.SaveStateRequest, _: Context) -> Empty:
+        await self._state.save(request.store_name, [_item(item) for item in request.states])
+        return Empty()
+
+    @answers
+    async def DeleteState(self, request: state_pb2.DeleteStateRequest, _: Context) -> Empty:
+        await self._state.delete(request.store_name, _item(request))
+        return Empty()
+
+    @answers
+    async def DeleteBulkState(self, request: state_pb2.DeleteBulkStateRequest, _: Context) -> Empty:
+        await self._state.delete_bulk(request.store_name, [_item(item) for item in request.states])
+        return Empty()
+
+    @answers
+    async def ExecuteStateTransaction(self, request: state_pb2.ExecuteStateTransactionRequest, _: Context) -> Empty:
+        steps = ((operation.operationType, _item(operation.request)) for operation in request.operations)
+        await self._state.transact(request.storeName, steps, dict(request.metadata))
+        return Empty()
+
+    @answers
+    async def QueryStateAlpha1(self, request: state_pb2.QueryStateRequest, _: Context) -> state_pb2.QueryStateResponse:
+        await self._state.query(request.store_name)
+        return state_pb2.QueryStateResponse()
+
+
+def _item(message: common_pb2.StateItem | state_pb2.DeleteStateRequest) -> Item:
+    options = message.options
+    return Item(
+        message.key,
+        getattr(message, "value", b""),
+        message.etag.value,
+        message.metadata,
+        _CONCURRENCY.get(options.concurrency, ""),
+        _CONSISTENCY.get(options.consistency, ""),
+    )
+
+
+def _bulk_item(key: str, outcome: Row | StoreError | None) -> state_pb2.BulkStateItem:
+    if outcome is None:
+        return state_pb2.BulkStateItem(key=key)
+    if isinstance(outcome, StoreError):
+        return state_pb2.BulkStateItem(key=key, error=str(outcome))
+    return state_pb2.BulkStateItem(key=key, data=outcome.value, etag=outcome.etag, metadata=expiry.metadata(outcome))

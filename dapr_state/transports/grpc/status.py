@@ -1,0 +1,55 @@
+"""How an error leaves over gRPC: status code, message, and google.rpc details in the trailer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from dapr_state.errors import BadRequest, DaprError, Detail, ErrorInfo, Grpc, Help, ResourceInfo
+
+DOMAIN = "dapr.io"
+
+_CODES = {code: next(known for known in grpc.StatusCode if known.value[0] == code) for code in Grpc}
+
+
+def of(error: DaprError) -> grpc.Status:
+    """The status to abort a call with."""
+    row = error.row
+    if row.bare:
+        return _Bare(_CODES[row.grpc], error.message)
+    details = error.details or (ErrorInfo(row.grpc_reason or row.code),)
+    rich = status_pb2.Status(code=row.grpc, message=error.message, details=map(_packed, details))
+    return rpc_status.to_status(rich)
+
+
+class _Bare(grpc.Status):
+    """A status without details."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        self.code = code
+        self.details = details
+        self.trailing_metadata = ()
+
+
+def _packed(detail: Detail) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(_message(detail))
+    return packed
+
+
+def _message(detail: Detail) -> Any:
+    match detail:
+        case ErrorInfo():
+            return error_details_pb2.ErrorInfo(reason=detail.reason, domain=DOMAIN, metadata=detail.metadata)
+        case ResourceInfo():
+            return error_details_pb2.ResourceInfo(resource_type=detail.kind, resource_name=detail.name)
+        case BadRequest():
+            violation = error_details_pb2.BadRequest.FieldViolation(field=detail.field, description=detail.description)
+            return error_details_pb2.BadRequest(field_violations=[violation])
+        case Help():
+            link = error_details_pb2.Help.Link(description=detail.description, url=detail.url)
+            return error_details_pb2.Help(links=[link])
