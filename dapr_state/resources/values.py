@@ -130,8 +130,9 @@ def _nanoseconds(part: re.Match[str], duration: str) -> int:
         raise ValueError(f"time: unknown unit {quote_bytes(unit)} in duration {quote_bytes(duration)}")
     scale = _NANOSECONDS[unit]
     digits = (part["fraction"] or ".")[1:]
-    # the fraction's scale is a power of ten, hence exact
-    return int(part["whole"] or "0") * scale + int(digits or "0") * scale // int("1" + "0" * len(digits))
+
+    tenths: int = 10 ** len(digits)
+    return int(part["whole"] or "0") * scale + int(digits or "0") * scale // tenths
 
 
 def _shortest(nanoseconds: int, scale: int) -> str:

@@ -1,0 +1,261 @@
+"""What one sidecar is told to do: flags and environment, checked and converted."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from dapr_state.resources import values
+from dapr_state.resources.quantity import parse_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dapr_state.runtime.flags import Parsed
+
+_PROTOCOLS: Final = frozenset({"http", "https", "h2c", "grpc", "grpcs"})
+_WITH_TLS: Final = {"http": "https", "grpc": "grpcs"}
+_INIT_ENDPOINTS: Final = frozenset({"config", "subscribe"})
+_DEFAULT_GRACE: Final = 5
+_DEFAULT_PROBE_INTERVAL: Final = 5
+_DEFAULT_PROBE_TIMEOUT: Final = 500
+_DEFAULT_THRESHOLD: Final = 3
+_THRESHOLD_END: Final = 1 << 31
+
+
+class OptionsError(ValueError):
+    """The sidecar cannot start with these options; the text is daprd's last log line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Durations are seconds, sizes are bytes, an empty tuple or text is "not given"."""
+
+    app_id: str = "dapr-state"
+    namespace: str = ""
+    mode: str = "standalone"
+    resources_paths: tuple[str, ...] = ()
+    config_paths: tuple[str, ...] = ()
+
+    http_port: int = 3500
+    grpc_port: int = 50001
+    # daprd listens on every interface; a database without a password should not
+    listen_addresses: tuple[str, ...] = ("127.0.0.1",)
+    internal_grpc_port: int | None = None
+    internal_grpc_listen_address: str = ""
+    public_port: int | None = None
+    public_listen_address: str = ""
+    unix_domain_socket: str = ""
+    allowed_origins: str = ""
+    max_body_size: int = 4 << 20
+    read_buffer_size: int = 4 << 10
+    api_token: str = field(default="", repr=False)
+
+    app_port: int = 0  # 0: the application is not called
+    app_protocol: str = "http"
+    app_channel_address: str = "127.0.0.1"
+    app_max_concurrency: int = 0  # 0: no limit
+    app_api_token: str = field(default="", repr=False)
+    app_health_check: bool = False
+    app_health_check_path: str = "/healthz"
+    app_health_probe_interval: float = 5.0
+    app_health_probe_timeout: float = 0.5
+    app_health_threshold: int = 3
+    disable_init_endpoints: frozenset[str] = frozenset()
+
+    placement_addresses: tuple[str, ...] = ()
+    scheduler_addresses: tuple[str, ...] = ()
+    scheduler_job_streams: int = 3
+    disseminate_timeout: float = 30.0
+
+    api_logging: bool | None = None  # None: the Configuration decides
+    metrics: bool = True
+    metrics_port: int = 9090
+    metrics_listen_address: str = "0.0.0.0"  # noqa: S104 - daprd's default, which scrapers on other hosts rely on
+    profiling: bool = False
+    profile_port: int = 7777
+
+    graceful_shutdown_seconds: int = 5  # 0: wait for ever
+    block_shutdown_duration: float | None = None
+
+    # what components may refer to with envRef
+    environment: "Mapping[str, str]" = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, flags: "Parsed", environ: "Mapping[str, str]") -> "Options":
+        """Check in daprd's order, so that of several mistakes the same one is named."""
+        max_body_size = _size(flags, "max-body-size", "dapr-http-max-request-size", 20)
+        read_buffer_size = _size(flags, "read-buffer-size", "dapr-http-read-buffer-size", 10)
+        if flags["actors-disseminate-timeout"] <= 0:
+            shown = values.format_duration(flags["actors-disseminate-timeout"])
+            raise OptionsError(
+                "Failed to parse flags: "
+                f"invalid value for 'actors-disseminate-timeout' option: must be positive, got {shown}"
+            )
+
+        _check_control_plane(flags, environ)
+        _check_app_id(flags["app-id"])
+        http_port = _port(flags, "dapr-http-port", "dapr-http-port flag")
+        grpc_port = _port(flags, "dapr-grpc-port", "dapr-grpc-port flag")
+        profile_port = _port(flags, "profile-port", "profile-port flag")
+        # "0" is a port of the sidecar's own choice
+        internal_grpc_port = _optional_port(flags, "dapr-internal-grpc-port") or None
+        public_port = _optional_port(flags, "dapr-public-port")
+        app_port = _optional_port(flags, "app-port") or 0
+        for name, port in (("dapr-http-port", http_port), ("dapr-grpc-port", grpc_port)):
+            if port == app_port:
+                raise _fatal(f"the '{name}' argument value {port} conflicts with 'app-port'")
+        app_protocol = _app_protocol(flags)
+        disable_init_endpoints = _init_endpoints(flags)
+        interval, timeout, threshold = _probe(flags)
+        _check_mode(flags["mode"])
+        metrics_port = _metrics_port(flags)
+
+        grace = flags["dapr-graceful-shutdown-seconds"]
+        scheduler = flags["scheduler-host-address"] or _split(environ.get("DAPR_SCHEDULER_HOST_ADDRESS_DNS_A", ""))
+        return cls(
+            app_id=flags["app-id"],
+            namespace=environ.get("NAMESPACE", ""),
+            mode=flags["mode"],
+            resources_paths=_resources_paths(flags),
+            config_paths=flags["config"],
+            http_port=http_port,
+            grpc_port=grpc_port,
+            listen_addresses=_split(flags["dapr-listen-addresses"]) or ("127.0.0.1",),
+            internal_grpc_port=internal_grpc_port,
+            internal_grpc_listen_address=flags["dapr-internal-grpc-listen-address"],
+            public_port=public_port,
+            public_listen_address=flags["dapr-public-listen-address"],
+            unix_domain_socket=flags["unix-domain-socket"],
+            allowed_origins=flags["allowed-origins"],
+            max_body_size=max_body_size,
+            read_buffer_size=read_buffer_size,
+            api_token=environ.get("DAPR_API_TOKEN", ""),
+            app_port=app_port,
+            app_protocol=app_protocol,
+            app_channel_address=flags["app-channel-address"],
+            app_max_concurrency=max(0, flags["app-max-concurrency"]),
+            app_api_token=environ.get("APP_API_TOKEN", ""),
+            app_health_check=flags["enable-app-health-check"],
+            app_health_check_path=flags["app-health-check-path"],
+            app_health_probe_interval=interval,
+            app_health_probe_timeout=timeout,
+            app_health_threshold=threshold,
+            disable_init_endpoints=disable_init_endpoints,
+            placement_addresses=_placement(flags),
+            scheduler_addresses=scheduler,
+            scheduler_job_streams=flags["scheduler-job-streams"],
+            disseminate_timeout=flags["actors-disseminate-timeout"],
+            api_logging=flags["enable-api-logging"] if "enable-api-logging" in flags.given else None,
+            metrics=flags["enable-metrics"],
+            metrics_port=metrics_port,
+            metrics_listen_address=flags["metrics-listen-address"],
+            profiling=flags["enable-profiling"],
+            profile_port=profile_port,
+            graceful_shutdown_seconds=grace if grace >= 0 else _DEFAULT_GRACE,
+            block_shutdown_duration=(
+                flags["dapr-block-shutdown-duration"] if "dapr-block-shutdown-duration" in flags.given else None
+            ),
+            environment=dict(environ),
+        )
+
+
+def _fatal(text: str) -> OptionsError:
+    return OptionsError(f"Fatal error from runtime: {text}")
+
+
+def _size(flags: "Parsed", name: str, deprecated: str, shift: int) -> int:
+    if deprecated in flags.given and name not in flags.given:
+        return int(flags[deprecated]) << shift
+    try:
+        return parse_bytes(flags[name])
+    except ValueError as error:
+        raise OptionsError(f"Failed to parse flags: invalid value for '{name}' option: {error}") from None
+
+
+def _check_control_plane(flags: "Parsed", environ: "Mapping[str, str]") -> None:
+    domain = flags["control-plane-trust-domain"]
+    if "control-plane-trust-domain" not in flags.given:
+        domain = environ.get("DAPR_CONTROLPLANE_TRUST_DOMAIN", domain)
+    if not domain:
+        raise _fatal("control plane trust domain is required")
+    if flags["enable-mtls"] and not environ.get("DAPR_TRUST_ANCHORS"):
+        raise _fatal("trust anchors are required")
+    if flags["enable-mtls"]:
+        raise _fatal("mTLS between sidecars is not available in dapr-state: leave out --enable-mtls")
+
+
+def _check_app_id(app_id: str) -> None:
+    if not app_id:
+        raise _fatal("parameter app-id cannot be empty")
+    if "." in app_id:
+        raise _fatal("parameter app-id cannot contain dots")
+
+
+def _check_mode(mode: str) -> None:
+    if mode == "kubernetes":
+        raise _fatal("mode kubernetes is not available in dapr-state: use --mode standalone")
+    if mode != "standalone":
+        raise _fatal(f"invalid mode: {mode}")
+
+
+def _port(flags: "Parsed", name: str, shown: str) -> int:
+    try:
+        return values.atoi(flags[name])
+    except ValueError as error:
+        raise _fatal(f"error parsing {shown}: {error}") from None
+
+
+def _optional_port(flags: "Parsed", name: str) -> int | None:
+    return _port(flags, name, name) if flags[name] else None
+
+
+def _metrics_port(flags: "Parsed") -> int:
+    try:
+        return values.atoi(flags["metrics-port"])
+    except ValueError as error:
+        if flags["enable-metrics"]:
+            raise _fatal(f"failed to parse metrics port: {error}") from None
+        return 0
+
+
+def _app_protocol(flags: "Parsed") -> str:
+    protocol = flags["app-protocol"].lower() or "http"
+    if protocol not in _PROTOCOLS:
+        raise _fatal(f"invalid value for 'app-protocol': {flags['app-protocol']}")
+    return _WITH_TLS.get(protocol, protocol) if flags["app-ssl"] else str(protocol)
+
+
+def _init_endpoints(flags: "Parsed") -> frozenset[str]:
+    endpoints = flags["disable-init-endpoints"]
+    for endpoint in endpoints:
+        if endpoint.lower() not in _INIT_ENDPOINTS:
+            raise _fatal(f"invalid value for 'disable-init-endpoints': {endpoint}")
+    return frozenset(endpoint.lower() for endpoint in endpoints)
+
+
+def _probe(flags: "Parsed") -> tuple[float, float, int]:
+    interval = flags["app-health-probe-interval"]
+    timeout = flags["app-health-probe-timeout"]
+    threshold = flags["app-health-threshold"]
+    interval = interval if interval > 0 else _DEFAULT_PROBE_INTERVAL
+    timeout = timeout if timeout > 0 else _DEFAULT_PROBE_TIMEOUT
+    if timeout > interval * 1000:
+        raise _fatal("value for 'health-probe-timeout' must be smaller than 'health-probe-interval'")
+    return float(interval), timeout / 1000, threshold if 1 <= threshold < _THRESHOLD_END else _DEFAULT_THRESHOLD
+
+
+def _resources_paths(flags: "Parsed") -> tuple[str, ...]:
+    # the first dapr command lines, and today's plain `dapr run`, still say --components-path
+    paths: tuple[str, ...] = flags["resources-path"]
+    return paths or ((flags["components-path"],) if flags["components-path"] else ())
+
+
+def _placement(flags: "Parsed") -> tuple[str, ...]:
+    # deprecated, yet daprd still listens to it
+    kind, _, addresses = flags["actors-service"].partition(":")
+    if "placement-host-address" in flags.given or kind != "placement":
+        addresses = flags["placement-host-address"]
+    return _split(addresses)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
