@@ -1,5 +1,7 @@
 """Go's quoted strings: how error texts show a value, and how a quoted property loses its quotes."""
 
+from __future__ import annotations
+
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +24,7 @@ _PART: Final = re.compile(
     r"(?P<plain>[^\\\n]+)|\\(?:(?P<char>[abfnrtv\\'\"])|x(?P<byte>[0-9a-fA-F]{2})|(?P<octal>[0-3][0-7]{2})"
     r"|u(?P<short>[0-9a-fA-F]{4})|U(?P<long>[0-9a-fA-F]{8}))"
 )
-_DECODERS: Final[dict[str, "Callable[[str], bytes]"]] = {
+_DECODERS: Final[dict[str, Callable[[str], bytes]]] = {
     "plain": str.encode,
     "char": _UNESCAPES.__getitem__,
     "byte": bytes.fromhex,

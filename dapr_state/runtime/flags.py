@@ -1,5 +1,7 @@
 """The flags of `serve`: their table, and daprd's rules for reading a command line."""
 
+from __future__ import annotations
+
 import csv
 from dataclasses import dataclass, field
 from enum import Enum
@@ -37,6 +39,10 @@ class Flag:
 class UsageError(ValueError):
     """The command line is not understood, or asks for help."""
 
+    @property
+    def wants_help(self) -> bool:
+        return str(self) == _HELP
+
 
 @dataclass(slots=True)
 class Parsed:
@@ -50,6 +56,7 @@ class Parsed:
         return self.values[name]
 
 
+_HELP: Final = "pflag: help requested"
 _NO_EFFECT: Final = "flag no longer has any effect"
 
 FLAGS: Final = (
@@ -113,7 +120,7 @@ FLAGS: Final = (
 _BY_NAME: Final = {flag.name: flag for flag in FLAGS}
 
 
-def parse(argv: "Sequence[str]") -> Parsed:
+def parse(argv: Sequence[str]) -> Parsed:
     """Read a command line as daprd does; words that belong to no flag are ignored."""
     parsed = Parsed({flag.name: flag.default for flag in FLAGS})
     words = iter([_with_two_dashes(word) for word in argv])
@@ -121,7 +128,7 @@ def parse(argv: "Sequence[str]") -> Parsed:
         if word == "--":
             break
         if word == "-h":
-            raise UsageError("pflag: help requested")
+            raise UsageError(_HELP)
         if word.startswith("--"):
             name, equals, text = word[2:].partition("=")
             flag = _find(word, name)
@@ -150,7 +157,7 @@ def _find(word: str, name: str) -> Flag:
         raise UsageError(f"bad flag syntax: {word}")
     if name in _BY_NAME:
         return _BY_NAME[name]
-    raise UsageError("pflag: help requested" if name == "help" else f"unknown flag: --{name}")
+    raise UsageError(_HELP if name == "help" else f"unknown flag: --{name}")
 
 
 def _argument(flag: Flag, word: str | None) -> str:

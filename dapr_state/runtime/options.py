@@ -1,5 +1,7 @@
 """What one sidecar is told to do: flags and environment, checked and converted."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -77,10 +79,10 @@ class Options:
     block_shutdown_duration: float | None = None
 
     # what components may refer to with envRef
-    environment: "Mapping[str, str]" = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, flags: "Parsed", environ: "Mapping[str, str]") -> "Options":
+    def of(cls, flags: Parsed, environ: Mapping[str, str]) -> Options:
         """Check in daprd's order, so that of several mistakes the same one is named."""
         max_body_size = _size(flags, "max-body-size", "dapr-http-max-request-size", 20)
         read_buffer_size = _size(flags, "read-buffer-size", "dapr-http-read-buffer-size", 10)
@@ -162,7 +164,7 @@ def _fatal(text: str) -> OptionsError:
     return OptionsError(f"Fatal error from runtime: {text}")
 
 
-def _size(flags: "Parsed", name: str, deprecated: str, shift: int) -> int:
+def _size(flags: Parsed, name: str, deprecated: str, shift: int) -> int:
     if deprecated in flags.given and name not in flags.given:
         return int(flags[deprecated]) << shift
     try:
@@ -171,7 +173,7 @@ def _size(flags: "Parsed", name: str, deprecated: str, shift: int) -> int:
         raise OptionsError(f"Failed to parse flags: invalid value for '{name}' option: {error}") from None
 
 
-def _check_control_plane(flags: "Parsed", environ: "Mapping[str, str]") -> None:
+def _check_control_plane(flags: Parsed, environ: Mapping[str, str]) -> None:
     domain = flags["control-plane-trust-domain"]
     if "control-plane-trust-domain" not in flags.given:
         domain = environ.get("DAPR_CONTROLPLANE_TRUST_DOMAIN", domain)
@@ -197,18 +199,18 @@ def _check_mode(mode: str) -> None:
         raise _fatal(f"invalid mode: {mode}")
 
 
-def _port(flags: "Parsed", name: str, shown: str) -> int:
+def _port(flags: Parsed, name: str, shown: str) -> int:
     try:
         return values.atoi(flags[name])
     except ValueError as error:
         raise _fatal(f"error parsing {shown}: {error}") from None
 
 
-def _optional_port(flags: "Parsed", name: str) -> int | None:
+def _optional_port(flags: Parsed, name: str) -> int | None:
     return _port(flags, name, name) if flags[name] else None
 
 
-def _metrics_port(flags: "Parsed") -> int:
+def _metrics_port(flags: Parsed) -> int:
     try:
         return values.atoi(flags["metrics-port"])
     except ValueError as error:
@@ -217,14 +219,14 @@ def _metrics_port(flags: "Parsed") -> int:
         return 0
 
 
-def _app_protocol(flags: "Parsed") -> str:
+def _app_protocol(flags: Parsed) -> str:
     protocol = flags["app-protocol"].lower() or "http"
     if protocol not in _PROTOCOLS:
         raise _fatal(f"invalid value for 'app-protocol': {flags['app-protocol']}")
     return _WITH_TLS.get(protocol, protocol) if flags["app-ssl"] else str(protocol)
 
 
-def _init_endpoints(flags: "Parsed") -> frozenset[str]:
+def _init_endpoints(flags: Parsed) -> frozenset[str]:
     endpoints = flags["disable-init-endpoints"]
     for endpoint in endpoints:
         if endpoint.lower() not in _INIT_ENDPOINTS:
@@ -232,7 +234,7 @@ def _init_endpoints(flags: "Parsed") -> frozenset[str]:
     return frozenset(endpoint.lower() for endpoint in endpoints)
 
 
-def _probe(flags: "Parsed") -> tuple[float, float, int]:
+def _probe(flags: Parsed) -> tuple[float, float, int]:
     interval = flags["app-health-probe-interval"]
     timeout = flags["app-health-probe-timeout"]
     threshold = flags["app-health-threshold"]
@@ -243,13 +245,13 @@ def _probe(flags: "Parsed") -> tuple[float, float, int]:
     return float(interval), timeout / 1000, threshold if 1 <= threshold < _THRESHOLD_END else _DEFAULT_THRESHOLD
 
 
-def _resources_paths(flags: "Parsed") -> tuple[str, ...]:
+def _resources_paths(flags: Parsed) -> tuple[str, ...]:
     # the first dapr command lines, and today's plain `dapr run`, still say --components-path
     paths: tuple[str, ...] = flags["resources-path"]
     return paths or ((flags["components-path"],) if flags["components-path"] else ())
 
 
-def _placement(flags: "Parsed") -> tuple[str, ...]:
+def _placement(flags: Parsed) -> tuple[str, ...]:
     # deprecated, yet daprd still listens to it
     kind, _, addresses = flags["actors-service"].partition(":")
     if "placement-host-address" in flags.given or kind != "placement":
