@@ -1,0 +1,42 @@
+"""The two servers that are compared: each with one store of every kind, and data of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.components import component
+from tests.support.sidecar import Daprd, Sidecar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.components import Component
+    from tests.support.redis import RedisServer
+
+STORES = ("mem", "redis", "lite")
+
+
+def one_of_each(folder: Path, redis_server: RedisServer, database: int) -> list[Component]:
+    """A store of every kind, in this folder and this database of the server."""
+    return [
+        component("mem", "state.in-memory"),
+        component("redis", "state.redis", redisHost=redis_server.address, redisDB=str(database)),
+        component("lite", "state.sqlite", connectionString=str(folder / "state.db")),
+    ]
+
+
+@pytest.fixture(scope="session")
+def sidecar(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Sidecar]:
+    folder = tmp_path_factory.mktemp("sidecar")
+    with Sidecar(folder, one_of_each(folder, redis_server, 1)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def daprd(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, daprd_binary: Path) -> Iterator[Daprd]:
+    folder = tmp_path_factory.mktemp("daprd")
+    with Daprd(daprd_binary, folder, one_of_each(folder, redis_server, 2)) as server:
+        yield server
