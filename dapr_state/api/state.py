@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -12,7 +12,7 @@ from dapr_state.stores.base import EtagInvalid, EtagMismatch, StateStore, StoreE
 from dapr_state.stores.model import Delete, Feature, Operation, Row, Upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 UPSERT, DELETE = "upsert", "delete"
 
@@ -82,26 +82,23 @@ class State:
                 raise errors.STATE_KEY_EMPTY()  # noqa: RSE102  a row is called to make its error
             _check_key(bound, item.key)
             _check_json(item)
-        failures = await _write(bound, [_upsert_or_refusal(bound, item) for item in items])
-        if failures:
-            raise _failed(errors.STATE_SAVE, failures, alone=len(items) == 1, store=store)
+        if failures := await _write(bound, items, _upsert_or_refusal):
+            raise _failed(errors.STATE_SAVE, failures, of=len(items), store=store)
 
     async def delete(self, store: str, item: Item) -> None:
         """Remove one key; that it is missing is a success unless the caller gave an etag."""
         bound = self._find(store)
         _check_key(bound, item.key)
-        failures = await _write(bound, [_delete_or_refusal(bound, item)])
-        if failures:
-            raise _failed(errors.STATE_DELETE, failures, alone=True, key=item.key)
+        if failures := await _write(bound, (item,), _delete_or_refusal):
+            raise _failed(errors.STATE_DELETE, failures, of=1, key=item.key)
 
     async def delete_bulk(self, store: str, items: Sequence[Item]) -> None:
         """Remove the keys in their order, as `save` writes them."""
         bound = self._find(store)
         for item in items:
             _check_key(bound, item.key)
-        failures = await _write(bound, [_delete_or_refusal(bound, item) for item in items])
-        if failures:
-            raise _failed(errors.STATE_BULK_DELETE, failures, alone=len(items) == 1, store=store)
+        if failures := await _write(bound, items, _delete_or_refusal):
+            raise _failed(errors.STATE_BULK_DELETE, failures, of=len(items), store=store)
 
     def check_transactional(self, store: str) -> None:
         """Raise unless the store can do transactions: HTTP says so before it has read the body."""
@@ -208,17 +205,26 @@ def _all_or_refuse(prepared: Sequence[Prepared]) -> list[Operation]:
     return operations
 
 
-async def _write(bound: BoundStore, prepared: Sequence[Prepared]) -> list[StoreError]:
+class _Failure(NamedTuple):
+    key: str
+    error: StoreError
+
+
+async def _write(
+    bound: BoundStore, items: Sequence[Item], prepare: Callable[[BoundStore, Item], Prepared]
+) -> list[_Failure]:
     """Write what may be written; return all that failed, in request order."""
+    prepared = [prepare(bound, item) for item in items]
     operations = [entry for entry in prepared if not isinstance(entry, StoreError)]
-    if not operations:
-        return [entry for entry in prepared if isinstance(entry, StoreError)]
-    try:
-        outcomes = iter(await bound.store.write(operations))
-    except StoreError as error:
-        outcomes = iter([error] * len(operations))
-    settled = (entry if isinstance(entry, StoreError) else next(outcomes) for entry in prepared)
-    return [failure for failure in settled if failure is not None]
+    outcomes: Iterable[StoreError | None] = ()
+    if operations:
+        try:
+            outcomes = await bound.store.write(operations)
+        except StoreError as error:
+            outcomes = [error] * len(operations)
+    remaining = iter(outcomes)
+    settled = (entry if isinstance(entry, StoreError) else next(remaining) for entry in prepared)
+    return [_Failure(item.key, error) for item, error in zip(items, settled, strict=True) if error is not None]
 
 
 def _row_for(row: errors.Row, error: StoreError) -> errors.Row:
@@ -229,16 +235,28 @@ def _row_for(row: errors.Row, error: StoreError) -> errors.Row:
     return row
 
 
-def _failed(row: errors.Row, failures: Sequence[StoreError], *, alone: bool, **fields: str) -> errors.DaprError:
-    """The one error for a request of many items (state-api.md 1.4): its kind, and who of them failed."""
-    if alone:
-        return _row_for(row, failures[0])(cause=failures[0], http_cause=failures[0], **fields)
-    conflicts = [failure for failure in failures if isinstance(failure, EtagMismatch | EtagInvalid)]
-    text = "\n".join(dict.fromkeys(map(str, failures)))
+def _failed(row: errors.Row, failures: Sequence[_Failure], *, of: int, **fields: str) -> errors.DaprError:
+    """Make the one error for a request `of` many items: its kind, and who of them failed (state-api.md 1.4)."""
+    if of == 1:
+        (failure,) = failures
+        return _row_for(row, failure.error)(cause=failure.error, http_cause=failure.error, **fields)
+    conflicts = [error for _, error in failures if isinstance(error, EtagMismatch | EtagInvalid)]
+    text = _listed(failures, of)
     if not conflicts:
         return row(cause=text, http_cause=text, **fields)
     if len(conflicts) < len(failures):  # over HTTP daprd shows the first conflict only
         return _row_for(row, conflicts[0])(cause=text, http_cause=conflicts[0], **fields)
-    worst = next((failure for failure in conflicts if isinstance(failure, EtagInvalid)), conflicts[0])
+    worst = next((error for error in conflicts if isinstance(error, EtagInvalid)), conflicts[0])
     text = f"{worst.PREFIX}: {text}"
     return _row_for(row, worst)(cause=text, http_cause=text, **fields)
+
+
+def _listed(failures: Sequence[_Failure], of: int) -> str:
+    """One line for each reason, with the keys that it holds for, unless it names them itself or holds for all."""
+    reasons: dict[str, list[str]] = {}
+    for key, error in failures:
+        reasons.setdefault(str(error), []).append(key)
+    return "\n".join(
+        reason if len(named) == of or named[0] in reason else f"{reason} (key {', '.join(named)})"
+        for reason, named in reasons.items()
+    )

@@ -1,0 +1,113 @@
+"""The state components of one sidecar: opened one after another, closed in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from dapr_state.api import keys
+from dapr_state.api.state import BoundStore
+from dapr_state.resources.properties import PropertiesError
+from dapr_state.stores import registry
+from dapr_state.stores.base import StateStore, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dapr_state.resources.component import Component
+
+log = logging.getLogger("dapr.runtime.processor")
+
+# What daprd would load and this sidecar has no use for: a folder that is shared with daprd may hold them.
+OTHER_BUILDING_BLOCKS = (
+    "bindings.", "configuration.", "conversation.", "crypto.", "lock.", "middleware.", "nameresolution.", "pubsub.",
+)  # fmt: skip
+
+
+class ComponentError(Exception):
+    """A component cannot be used, and does not say `ignoreErrors`: the sidecar does not start."""
+
+
+class Components:
+    """`stores` is what the API serves from: by component name, in the order of opening."""
+
+    def __init__(self, app_id: str, namespace: str) -> None:
+        self._app_id = app_id
+        self._namespace = namespace
+        self.stores: dict[str, BoundStore] = {}
+        self.loaded: list[Component] = []
+
+    def __repr__(self) -> str:
+        return f"<Components {', '.join(component.display for component in self.loaded) or 'none'}>"
+
+    async def open(self, components: Iterable[Component]) -> None:
+        """Open all, in order. Raises ComponentError for the first that fails, unless it says `ignoreErrors`."""
+        for component in components:
+            try:
+                await self._open_one(component)
+            except ComponentError as error:
+                if not component.ignore_errors:
+                    log.error("Failed to init component %s: %s", component.display, error)  # noqa: TRY400
+                    log.warning("Error processing component, daprd will exit gracefully: %s", error)
+                    raise ComponentError(f"process component {component.name} error: {error}") from error
+                log.error("Ignoring error processing component: %s", error)  # noqa: TRY400  the reason says it all
+
+    async def close(self) -> None:
+        """Close all, the last one first; one that fails is logged and the others still close."""
+        for component in reversed(self.loaded):
+            log.info("Shutting down component %s", component.display)
+            try:
+                await self.stores.pop(component.name).store.close()
+            except StoreError as error:
+                log.warning("Error closing component %s: %s", component.display, error)
+        self.loaded.clear()
+
+    async def _open_one(self, component: Component) -> None:
+        if component.type.startswith(OTHER_BUILDING_BLOCKS):
+            log.warning("component %s is not loaded: dapr-state serves state and actors only", component.display)
+            return
+        if not component.type.startswith(registry.CATEGORY):
+            raise ComponentError(f"incorrect type {component.type}")
+        prefix = self._prefix(component)
+        store = self._create(component)
+        await _open_in_time(store, component)
+        self.stores[component.name] = BoundStore(component.name, prefix, store)
+        self.loaded.append(component)
+        log.info("Component loaded: %s", component.display)
+
+    def _create(self, component: Component) -> StateStore:
+        try:
+            return registry.create(component)
+        except registry.UnknownStoreError as error:
+            reason = f"[CREATE_COMPONENT_FAILURE]: initialization error occurred for {component.display}: {error}"
+            hint = f"; known types: {', '.join(registry.known_types())}"
+            raise ComponentError(component.init_failure(reason + hint)) from error
+        except (PropertiesError, StoreError) as error:
+            raise ComponentError(component.init_failure(error)) from error
+
+    def _prefix(self, component: Component) -> str:
+        try:
+            return keys.prefix(component.name, component.properties, self._app_id, self._namespace)
+        except keys.IllegalPrefixError as error:
+            if not component.ignore_errors:
+                raise ComponentError(component.init_failure(error)) from error
+            log.error("Ignoring error processing component: %s", error)  # noqa: TRY400  as daprd: the default prefix
+            return keys.prefix(component.name, {}, self._app_id, self._namespace)
+
+
+async def _open_in_time(store: StateStore, component: Component) -> None:
+    try:
+        async with asyncio.timeout(component.init_timeout):
+            await store.open()
+    except (TimeoutError, PropertiesError, StoreError) as error:
+        with suppress(StoreError):
+            await store.close()  # of what it had opened so far
+        raise ComponentError(component.init_failure(_reason(error, component))) from error
+
+
+def _reason(error: Exception, component: Component) -> str:
+    if isinstance(error, TimeoutError):
+        return f"context deadline exceeded\ninit timeout for component {component.display}"
+    return str(error)

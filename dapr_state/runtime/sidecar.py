@@ -1,0 +1,102 @@
+"""One sidecar's life: it builds what the options say, serves, drains and closes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from dapr_state import DAPR_VERSION, __version__
+from dapr_state.api.state import State
+from dapr_state.clock import SYSTEM
+from dapr_state.resources.default import default_store
+from dapr_state.runtime.components import ComponentError, Components
+from dapr_state.runtime.listening import ListeningError, Server, listen
+from dapr_state.runtime.signals import StopSignals
+from dapr_state.transports.grpc.dapr import DaprServicer
+from dapr_state.transports.grpc.server import GrpcServer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dapr_state.resources.component import Component
+    from dapr_state.runtime.options import Options
+
+log = logging.getLogger("dapr.runtime")
+
+FATAL = 1
+
+# daprd's limit for gRPC headers is its limit for HTTP headers times this (state-api.md 7.3)
+GRPC_HEADER_FACTOR = 1024
+
+
+def run(options: Options) -> int:
+    """Serve until a signal asks to stop; returns the exit status of the process."""
+    return uvloop.run(Sidecar(options).serve())
+
+
+class Sidecar:
+    """`serve` it once."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._began = SYSTEM.monotonic()
+        self._components = Components(options.app_id, options.namespace)
+
+    async def serve(self) -> int:
+        """Return the exit status: 0 after a clean stop."""
+        log.info("Starting Dapr Runtime -- version %s -- dapr-state %s", DAPR_VERSION, __version__)
+        log.info("app id: %s", self._options.app_id)
+        try:
+            with StopSignals() as signals:
+                return await self._live(signals)
+        except (ComponentError, ListeningError) as error:
+            log.critical("Fatal error from runtime: %s", error)
+            return FATAL
+
+    async def _live(self, signals: StopSignals) -> int:
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(self._components.close)
+            await self._components.open(_resources(self._options))
+            servers = await self._start_servers()
+            log.info("dapr initialized. Status: Running. Init Elapsed %dms", (SYSTEM.monotonic() - self._began) * 1000)
+            await signals.wait()
+            log.info("Dapr is shutting down")
+            drained = await self._drain(servers)
+        log.info("Dapr runtime stopped")
+        if not drained:
+            log.critical("Graceful shutdown timeout exceeded, forcing shutdown")
+            return FATAL
+        log.info("Daprd shutdown gracefully")
+        return 0
+
+    async def _start_servers(self) -> Sequence[Server]:
+        options = self._options
+        state = State(options.app_id, self._components.stores)
+        grpc = GrpcServer(DaprServicer(state), options.max_body_size, options.read_buffer_size * GRPC_HEADER_FACTOR)
+        await listen(grpc, "gRPC", _addresses(options, "grpc", options.grpc_port))
+        await grpc.start()
+        log.info("API gRPC server is running on port %d", options.grpc_port)
+        return (grpc,)
+
+    async def _drain(self, servers: Sequence[Server]) -> bool:
+        """Stop all servers; False if calls were still under way when the time for it was over."""
+        grace = self._options.graceful_shutdown_seconds or None  # 0 waits for ever
+        began = SYSTEM.monotonic()
+        await asyncio.gather(*(server.stop(grace) for server in servers))
+        return grace is None or SYSTEM.monotonic() - began < grace
+
+
+def _resources(options: Options) -> Sequence[Component]:
+    if not options.resources_paths:
+        return (default_store(options.app_id, options.environment),)
+    return ()
+
+
+def _addresses(options: Options, kind: str, port: int) -> list[str]:
+    if options.unix_domain_socket:
+        return [f"unix:{options.unix_domain_socket}/dapr-{options.app_id}-{kind}.socket"]
+    return [f"{host}:{port}" for host in options.listen_addresses]
