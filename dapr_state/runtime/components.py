@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dapr_state.api import keys
 from dapr_state.api.state import BoundStore
+from dapr_state.resources.loader import start_failure
 from dapr_state.resources.properties import PropertiesError
 from dapr_state.stores import registry
 from dapr_state.stores.base import StateStore, StoreError
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
     from dapr_state.resources.component import Component
 
 log = logging.getLogger("dapr.runtime.processor")
-
-# What daprd would load and this sidecar has no use for: a folder that is shared with daprd may hold them.
-OTHER_BUILDING_BLOCKS = (
-    "bindings.", "configuration.", "conversation.", "crypto.", "lock.", "middleware.", "nameresolution.", "pubsub.",
-)  # fmt: skip
 
 
 class ComponentError(Exception):
@@ -51,7 +47,7 @@ class Components:
                 if not component.ignore_errors:
                     log.error("Failed to init component %s: %s", component.display, error)  # noqa: TRY400
                     log.warning("Error processing component, daprd will exit gracefully: %s", error)
-                    raise ComponentError(f"process component {component.name} error: {error}") from error
+                    raise ComponentError(start_failure(component, str(error))) from error
                 log.error("Ignoring error processing component: %s", error)  # noqa: TRY400  the reason says it all
 
     async def close(self) -> None:
@@ -65,11 +61,6 @@ class Components:
         self.loaded.clear()
 
     async def _open_one(self, component: Component) -> None:
-        if component.type.startswith(OTHER_BUILDING_BLOCKS):
-            log.warning("component %s is not loaded: dapr-state serves state and actors only", component.display)
-            return
-        if not component.type.startswith(registry.CATEGORY):
-            raise ComponentError(f"incorrect type {component.type}")
         prefix = self._prefix(component)
         store = self._create(component)
         await _open_in_time(store, component)

@@ -13,6 +13,8 @@ from dapr_state import DAPR_VERSION, __version__
 from dapr_state.api.state import State
 from dapr_state.clock import SYSTEM
 from dapr_state.resources.default import default_store
+from dapr_state.resources.loader import LoadError, load
+from dapr_state.resources.resolve import Surroundings
 from dapr_state.runtime.components import ComponentError, Components
 from dapr_state.runtime.listening import ListeningError, Server, listen
 from dapr_state.runtime.signals import StopSignals
@@ -53,14 +55,14 @@ class Sidecar:
         try:
             with StopSignals() as signals:
                 return await self._live(signals)
-        except (ComponentError, ListeningError) as error:
+        except (ComponentError, ListeningError, LoadError) as error:
             log.critical("Fatal error from runtime: %s", error)
             return FATAL
 
     async def _live(self, signals: StopSignals) -> int:
         async with AsyncExitStack() as closing:
             closing.push_async_callback(self._components.close)
-            await self._components.open(_resources(self._options))
+            await self._components.open(_components(self._options))
             servers = await self._start_servers()
             log.info("dapr initialized. Status: Running. Init Elapsed %dms", (SYSTEM.monotonic() - self._began) * 1000)
             await signals.wait()
@@ -90,10 +92,10 @@ class Sidecar:
         return grace is None or SYSTEM.monotonic() - began < grace
 
 
-def _resources(options: Options) -> Sequence[Component]:
+def _components(options: Options) -> Sequence[Component]:
     if not options.resources_paths:
         return (default_store(options.app_id, options.environment),)
-    return ()
+    return load(options.resources_paths, Surroundings(options.app_id, options.environment)).components
 
 
 def _addresses(options: Options, kind: str, port: int) -> list[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from dapr_state.resources import loader
 
 if TYPE_CHECKING:
     from dapr_state.resources.component import Component
     from dapr_state.stores.base import StateStore
 
-CATEGORY = "state."
+CATEGORY: Final = loader.STATE
 
 # type → versions → module and class; a module is imported, with its driver, when a component asks for it.
 # The first version of a type is also meant by "", "v0" and "v1", as in daprd.
