@@ -86,8 +86,6 @@ def _run(parsed: flags.Parsed) -> int:
         log.critical("%s", error)
         return EXIT_FATAL
 
-    log.info("Starting Dapr Runtime -- version %s -- commit dapr-state-%s", DAPR_VERSION, __version__)
-    log.info("Log level set to: %s", parsed["log-level"].lower())
     # the drivers and the servers take most of the start time, and a command line error needs none of them
     from dapr_state.runtime import sidecar  # noqa: PLC0415
 

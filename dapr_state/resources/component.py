@@ -52,8 +52,12 @@ class Component:
 
     def init_failure(self, reason: object) -> str:
         """Say, as daprd does, that the component cannot be started."""
-        return f"[INIT_COMPONENT_FAILURE]: initialization error occurred for {self.display}: {reason}"
+        return init_failure(self.display, reason)
 
 
 def display(name: str, kind: str, version: str) -> str:
     return f"{name} ({kind}/{version})" if version else f"{name} ({kind})"
+
+
+def init_failure(shown: str, reason: object) -> str:
+    return f"[INIT_COMPONENT_FAILURE]: initialization error occurred for {shown}: {reason}"

@@ -1,0 +1,144 @@
+"""YAML files as daprd reads them: split into documents, scalars by YAML 1.1 in the Go library's dialect."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from dapr_state.resources import values
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+_SEPARATOR: Final = re.compile(r"\n---[^\n]*(?:\n|\Z)")
+_TAG: Final = "tag:yaml.org,2002:"
+_STR, _NULL, _BOOL, _INT, _FLOAT = (_TAG + kind for kind in ("str", "null", "bool", "int", "float"))
+_MERGE: Final = _TAG + "merge"
+_COLLECTION_TAGS: Final[dict[type[yaml.Node], str]] = {yaml.SequenceNode: _TAG + "seq", yaml.MappingNode: _TAG + "map"}
+
+_WORDS: Final[dict[str, tuple[str, Any]]] = (
+    dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), (_BOOL, True))
+    | dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), (_BOOL, False))
+    | dict.fromkeys(("", "~", "null", "Null", "NULL"), (_NULL, None))
+    | dict.fromkeys((".nan", ".NaN", ".NAN"), (_FLOAT, math.nan))
+    | dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), (_FLOAT, math.inf))
+    | dict.fromkeys(("-.inf", "-.Inf", "-.INF"), (_FLOAT, -math.inf))
+)
+_FLOAT_TEXT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_PLAIN_FLOATS: Final = (1e-6, 1e21)  # Go prints others with an exponent
+_ESCAPED: Final = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}  # as Go's JSON does
+
+
+class DocumentError(ValueError):
+    """The document is not YAML, or holds what JSON cannot say; `line` counts from 1 within the file."""
+
+    def __init__(self, reason: str, line: int) -> None:
+        super().__init__(f"line {line}: {reason}")
+
+
+def split(text: str) -> Iterator[tuple[int, str]]:
+    """Each document's first line (counted from 1) and text. What follows `---` on its line is ignored."""
+    line, start = 1, 0
+    for separator in _SEPARATOR.finditer(text):
+        yield line, text[start : separator.start()]
+        line += text.count("\n", start, separator.end())
+        start = separator.end()
+    yield line, text[start:]
+
+
+def parse(text: str, first_line: int = 1) -> Any:
+    """Mappings, lists, texts, numbers, truth and None. Of a key given twice, the last one counts."""
+    loader = _Loader(text)
+    try:
+        return loader.get_data()
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line if error.problem_mark else 0
+        reason = str(error.problem or error.context)
+        raise DocumentError(reason + _hint(reason), first_line + line) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DocumentError(str(error), first_line) from None
+    finally:
+        loader.dispose()
+
+
+def json_text(value: Any) -> str:
+    """Compact JSON with sorted keys, numbers as Go prints them. Raises ValueError for what JSON has no word for."""
+    match value:
+        case float():
+            return _float_text(value)
+        case dict():
+            members = sorted((_key_text(key), json_text(each)) for key, each in value.items())
+            return "{" + ",".join(f"{json_text(key)}:{each}" for key, each in members) + "}"
+        case list():
+            return "[" + ",".join(map(json_text, value)) + "]"
+        case str() | bool() | int() | None:
+            return json.dumps(value, ensure_ascii=False).translate(_ESCAPED)
+    raise ValueError(f"a value of type {type(value).__name__} cannot be used here")
+
+
+def scalar_text(value: Any) -> str | None:
+    """The text of a scalar where a text is wanted; None for a list or mapping."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return None if isinstance(value, (dict, list)) else json_text(value)
+
+
+class _Loader(yaml.SafeLoader):
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
+        if kind is not yaml.ScalarNode or not implicit[0] or value is None:
+            return _COLLECTION_TAGS.get(kind, _STR)
+        return _MERGE if value == "<<" else _scalar(value)[0]
+
+
+def _scalar(text: str) -> tuple[str, Any]:
+    """Tag and value of an unquoted scalar. A date stays a text, as in daprd."""
+    if text in _WORDS:
+        return _WORDS[text]
+    digits = text.replace("_", "")
+    if text[0] in "+-0123456789":
+        for number in (values.parse_int, values.parse_uint):
+            try:
+                return _INT, number(digits, base=0)
+            except ValueError:
+                continue
+    if text[0] in "+-.0123456789" and _FLOAT_TEXT.fullmatch(digits):
+        return _FLOAT, float(digits)
+    return _STR, text
+
+
+def _construct(loader: _Loader, node: yaml.Node) -> Any:
+    return _scalar(loader.construct_scalar(node))[1]  # type: ignore[arg-type]  # it refuses other nodes by itself
+
+
+for _tag in (_NULL, _BOOL, _INT, _FLOAT):
+    _Loader.add_constructor(_tag, _construct)
+
+
+def _hint(reason: str) -> str:
+    # by far the most frequent slip that the parser's own words do not explain
+    return "; indent with spaces" if r"\t" in reason else ""
+
+
+def _key_text(key: Hashable) -> str:
+    if isinstance(key, str):
+        return key
+    if isinstance(key, (bool, int, float)):
+        return json_text(key)
+    raise ValueError(f"a key must be a text, not {key!r}")
+
+
+def _float_text(number: float) -> str:
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no number that JSON knows")
+    smallest, largest = _PLAIN_FLOATS
+    if number == 0 or smallest <= abs(number) < largest:
+        return f"{Decimal(repr(number)):f}".removesuffix(".0")
+    mantissa, _, exponent = repr(number).partition("e")
+    return f"{mantissa}e{exponent[0]}{exponent[1:].lstrip('0')}"

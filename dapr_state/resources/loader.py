@@ -1,0 +1,162 @@
+"""Component files: which are read, which components this sidecar takes, and in what order they start."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dapr_state.resources import documents, manifest, secrets
+from dapr_state.resources.component import Component, Source, init_failure
+from dapr_state.resources.properties import PropertiesError
+from dapr_state.resources.resolve import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from dapr_state.resources.manifest import Manifest
+    from dapr_state.resources.resolve import Surroundings
+    from dapr_state.resources.secrets import SecretStore
+
+_SUFFIXES: Final = frozenset({".yaml", ".yml"})
+
+log = logging.getLogger("dapr.runtime")
+processor_log = logging.getLogger("dapr.runtime.processor")
+
+
+class LoadError(Exception):
+    """The sidecar cannot start with these components; the text is daprd's."""
+
+
+@dataclass(slots=True)
+class Resources:
+    """The components to open, in this order, and the secret stores, which are open already."""
+
+    components: list[Component] = field(default_factory=list)
+    secret_stores: dict[str, SecretStore] = field(default_factory=dict)
+
+
+def load(folders: Sequence[str], surroundings: Surroundings) -> Resources:
+    """Read the folders, start the secret stores, and resolve the components that this sidecar takes."""
+    namespace = surroundings.environ.get("NAMESPACE", "")
+    try:
+        found = [each for folder in folders for each in _read_folder(Path(folder))]
+        taken = select(found, surroundings.app_id, namespace)
+    except LoadError as error:
+        raise LoadError(f"failed to load components: {error}") from None
+    return _Start(surroundings).all(taken)
+
+
+def parse(text: str, path: str) -> tuple[list[Manifest], list[str]]:
+    """The components of one file's text, and what is wrong with the documents that had to be left out."""
+    manifests: list[Manifest] = []
+    problems: list[str] = []
+    for number, (line, document) in enumerate(documents.split(text), start=1):
+        source = Source(path, number)
+        try:
+            each = manifest.read(documents.parse(document, line), source)
+        except (documents.DocumentError, manifest.ManifestError) as error:
+            problems.append(f"{source}: {error}")
+            continue
+        if each is not None:
+            manifests.append(each)
+    return manifests, problems
+
+
+def select(manifests: Iterable[Manifest], app_id: str, namespace: str) -> list[Manifest]:
+    """Keep what is meant for this sidecar. Raises LoadError when a name is taken twice."""
+    taken: dict[str, Manifest] = {}
+    for each in manifests:
+        if each.name in taken:
+            first = taken[each.name]
+            raise LoadError(
+                f"duplicate definition of Component name {each.display} with existing {first.display}"
+                f" ({each.source}; {first.source})"
+            )
+        if each.applies_to(app_id, namespace):
+            taken[each.name] = each
+    return list(taken.values())
+
+
+def _read_folder(folder: Path) -> Iterator[Manifest]:
+    try:
+        files = sorted((path for path in folder.iterdir() if not path.is_dir()), key=lambda path: path.name.encode())
+    except OSError as error:
+        raise LoadError(f"open {folder}: {str(error.strerror).lower()}") from None
+    for path in files:
+        if path.suffix.lower() not in _SUFFIXES:
+            log.warning("A non-YAML Component file %s was detected, it will not be loaded", path.name)
+            continue
+        yield from _read_file(path)
+
+
+def _read_file(path: Path) -> list[Manifest]:
+    try:
+        manifests, problems = parse(path.read_text(encoding="utf-8-sig"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        manifests, problems = [], [f"{path}: {error}"]
+    for problem in problems:
+        log.warning("daprd load Component error when parsing manifests yaml resource in %s", problem)
+    return manifests
+
+
+class _Start:
+    """Secret stores first; what waits for one comes right after it."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._resources = Resources()
+        self._waiting: dict[str, list[Manifest]] = {}
+
+    def all(self, manifests: Sequence[Manifest]) -> Resources:
+        for each in sorted(manifests, key=lambda each: not each.type.startswith(secrets.CATEGORY)):
+            self._one(each)
+        for store, waiting in self._waiting.items():
+            for each in waiting:
+                log.warning(
+                    "Component %s is not loaded: it waits for the secret store %s, which is not there (%s)",
+                    each.display,
+                    store,
+                    each.source,
+                )
+        return self._resources
+
+    def _one(self, each: Manifest) -> None:
+        store = each.secret_store
+        if each.needs_secrets and store and store not in self._resources.secret_stores:
+            self._waiting.setdefault(store, []).append(each)
+            return
+        try:
+            self._take(each)
+        except LoadError as error:
+            if not each.ignore_errors:
+                raise
+            processor_log.error("Ignoring error processing component: %s", error)
+
+    def _take(self, each: Manifest) -> None:
+        try:
+            component = resolve(each, self._surroundings, self._resources.secret_stores.get(each.secret_store))
+        except PropertiesError as error:
+            raise LoadError(_start_failure(each, f"{error} ({each.source})")) from None
+        if each.type.startswith(secrets.CATEGORY):
+            self._open_secret_store(each, component)
+        else:
+            self._resources.components.append(component)
+
+    def _open_secret_store(self, each: Manifest, component: Component) -> None:
+        try:
+            store = secrets.create(component, self._surroundings.environ)
+        except secrets.UnknownSecretStoreError as error:
+            reason = f"[CREATE_COMPONENT_FAILURE]: initialization error occurred for {each.display}: {error}"
+            raise LoadError(_start_failure(each, reason)) from None
+        except (secrets.SecretStoreError, PropertiesError) as error:
+            raise LoadError(_start_failure(each, error)) from None
+        self._resources.secret_stores[each.name] = store
+        processor_log.info("Component loaded: %s", each.display)
+        for waiting in self._waiting.pop(each.name, []):
+            self._one(waiting)
+
+
+def _start_failure(each: Manifest, reason: object) -> str:
+    return f"process component {each.name} error: {init_failure(each.display, reason)}"
