@@ -275,3 +275,18 @@ LARGE = [
 ALL: list[Scenario] = [
     *GET, *SAVE, *ETAGS, *MANY, *DELETE, *BULK_GET, *TTL, *CONTENT, *TRANSACTIONS, *REFUSED, *LARGE,
 ]  # fmt: skip
+
+NO_STORE = [
+    scenario(
+        "no store at all",
+        get("k"),
+        bulk_get("k"),
+        bulk_get(),
+        save(("k", b"v")),
+        save(("", b"v")),
+        delete("k"),
+        bulk_delete(("k",)),
+        transact(("upsert", "k", b"v")),
+        query("{}"),
+    )
+]

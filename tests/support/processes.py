@@ -38,6 +38,7 @@ class Process:
         self._environment = {name: os.environ[name] for name in ROOT_VARIABLES if name in os.environ}
         self._environment |= environment or {}
         self._running: subprocess.Popen[bytes] | None = None
+        self._log_start = 0  # where this run's output begins
 
     def __repr__(self) -> str:
         state = "not started" if self._running is None else f"pid {self._running.pid}"
@@ -73,6 +74,7 @@ class Process:
     def launch(self) -> Self:
         """Start it and return at once; for what is not going to be ready."""
         with self.log_file.open("ab") as output:
+            self._log_start = output.tell()
             self._running = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._environment
             )
@@ -94,7 +96,10 @@ class Process:
         return True
 
     def log(self) -> str:
-        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+        """Give what it wrote since it was last started."""
+        with self.log_file.open("rb") as written:
+            written.seek(self._log_start)
+            return written.read().decode(errors="replace")
 
     def wait(self, timeout: float = 20) -> int:
         """Wait for its end, and return the exit code."""

@@ -1,0 +1,73 @@
+"""The same calls to daprd and to us, on every store: equal answers, except where a row of differences.py says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conformance.cases import ALL, NO_STORE
+from tests.conformance.conftest import STORES
+from tests.conformance.differences import ALL as DIFFERENCES
+from tests.conformance.scenario import Scene
+from tests.support.sidecar import Daprd, Sidecar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conformance.scenario import Scenario
+
+pytestmark = pytest.mark.oracle
+
+
+def _expected(theirs: list[str], scenario: Scenario, store: str) -> list[str]:
+    """Say what our answers are to be, given daprd's; a row whose daprd answers otherwise is out of date."""
+    expected = list(theirs)
+    for row in DIFFERENCES:
+        if row.scenario == scenario.name and store in row.stores:
+            assert theirs[row.call] == row.daprd
+            expected[row.call] = row.ours
+    return expected
+
+
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
+def test_answers_are_equal(scenario: Scenario, store: str, sidecar: Sidecar, daprd: Daprd) -> None:
+    """Status, message, details and response of each call are daprd's, or those of a listed difference."""
+    prefix = f"{ALL.index(scenario)}:"
+    with sidecar.client() as ours, daprd.client() as theirs:
+        answers = scenario.play(Scene(ours, store, prefix))
+        model = scenario.play(Scene(theirs, store, prefix))
+
+    assert answers == _expected(model, scenario, store)
+
+
+@pytest.mark.parametrize("scenario", NO_STORE, ids=lambda scenario: scenario.name)
+def test_answers_without_any_store_are_equal(scenario: Scenario, tmp_path: Path, daprd_binary: Path) -> None:
+    """A sidecar that has no state store says so as daprd does."""
+    with (
+        Sidecar(tmp_path) as sidecar,
+        Daprd(daprd_binary, tmp_path) as daprd,
+        sidecar.client() as ours,
+        daprd.client() as theirs,
+    ):
+        answers = scenario.play(Scene(ours, "mem", ""))
+        model = scenario.play(Scene(theirs, "mem", ""))
+
+    assert answers == model
+
+
+def test_scenarios_have_names_of_their_own() -> None:
+    """A row of differences means one scenario."""
+    names = [scenario.name for scenario in ALL]
+
+    assert sorted(set(names)) == sorted(names)
+
+
+@pytest.mark.parametrize("row", DIFFERENCES, ids=lambda row: f"{row.rule}-{row.scenario}-{row.call}")
+def test_every_difference_is_one(row: object) -> None:
+    """A row names a scenario and a call that exist, and two answers that differ."""
+    calls = {scenario.name: len(scenario.calls) for scenario in ALL}
+
+    assert row.call < calls[row.scenario]  # type: ignore[attr-defined]
+    assert row.ours != row.daprd  # type: ignore[attr-defined]
