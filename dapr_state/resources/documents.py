@@ -53,17 +53,15 @@ def split(text: str) -> Iterator[tuple[int, str]]:
 
 def parse(text: str, first_line: int = 1) -> Any:
     """Mappings, lists, texts, numbers, truth and None. Of a key given twice, the last one counts."""
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         return loader.get_data()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line if error.problem_mark else 0
         reason = str(error.problem or error.context)
         raise DocumentError(reason + _hint(reason), first_line + line) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DocumentError(str(error), first_line) from None
-    finally:
-        loader.dispose()
+        raise DocumentError(str(error).partition("\n")[0], first_line) from None
 
 
 def json_text(value: Any) -> str:

@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from dapr_state.resources.resolve import Surroundings
     from dapr_state.resources.secrets import SecretStore
 
+STATE: Final = "state."
+# building blocks of Dapr that are not served here; their files often lie in the same folder
+_ELSEWHERE: Final = (
+    "bindings.",
+    "configuration.",
+    "conversation.",
+    "crypto.",
+    "lock.",
+    "middleware.",
+    "nameresolution.",
+    "pubsub.",
+    "workflowbackend.",
+)
 _SUFFIXES: Final = frozenset({".yaml", ".yml"})
 
 log = logging.getLogger("dapr.runtime")
@@ -31,7 +44,7 @@ class LoadError(Exception):
 
 @dataclass(slots=True)
 class Resources:
-    """The components to open, in this order, and the secret stores, which are open already."""
+    """The state stores to open, in this order, and the secret stores, which are open already."""
 
     components: list[Component] = field(default_factory=list)
     secret_stores: dict[str, SecretStore] = field(default_factory=dict)
@@ -77,6 +90,11 @@ def select(manifests: Iterable[Manifest], app_id: str, namespace: str) -> list[M
         if each.applies_to(app_id, namespace):
             taken[each.name] = each
     return list(taken.values())
+
+
+def start_failure(component: Component | Manifest, reason: str) -> str:
+    """Daprd's last words about a component that could not be started."""
+    return f"process component {component.name} error: {reason}"
 
 
 def _read_folder(folder: Path) -> Iterator[Manifest]:
@@ -135,28 +153,33 @@ class _Start:
             processor_log.error("Ignoring error processing component: %s", error)
 
     def _take(self, each: Manifest) -> None:
+        if each.type.startswith(_ELSEWHERE):
+            log.warning("Component %s is not loaded: state stores only are served here (%s)", each.display, each.source)
+            return
+        if not each.type.startswith((STATE, secrets.CATEGORY)):
+            raise LoadError(start_failure(each, f"incorrect type {each.type} ({each.source})"))
         try:
             component = resolve(each, self._surroundings, self._resources.secret_stores.get(each.secret_store))
         except PropertiesError as error:
-            raise LoadError(_start_failure(each, f"{error} ({each.source})")) from None
-        if each.type.startswith(secrets.CATEGORY):
-            self._open_secret_store(each, component)
-        else:
+            raise _init_failure(each, f"{error} ({each.source})") from None
+        if each.type.startswith(STATE):
             self._resources.components.append(component)
+        else:
+            self._open_secret_store(each, component)
 
     def _open_secret_store(self, each: Manifest, component: Component) -> None:
         try:
             store = secrets.create(component, self._surroundings.environ)
         except secrets.UnknownSecretStoreError as error:
             reason = f"[CREATE_COMPONENT_FAILURE]: initialization error occurred for {each.display}: {error}"
-            raise LoadError(_start_failure(each, reason)) from None
+            raise _init_failure(each, reason) from None
         except (secrets.SecretStoreError, PropertiesError) as error:
-            raise LoadError(_start_failure(each, error)) from None
+            raise _init_failure(each, error) from None
         self._resources.secret_stores[each.name] = store
         processor_log.info("Component loaded: %s", each.display)
         for waiting in self._waiting.pop(each.name, []):
             self._one(waiting)
 
 
-def _start_failure(each: Manifest, reason: object) -> str:
-    return f"process component {each.name} error: {init_failure(each.display, reason)}"
+def _init_failure(each: Manifest, reason: object) -> LoadError:
+    return LoadError(start_failure(each, init_failure(each.display, reason)))

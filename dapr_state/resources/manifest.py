@@ -172,6 +172,8 @@ def _value(entry: _Map) -> str | None:
         return documents.json_text(value)
     except ValueError as error:
         raise entry.error("value", str(error), "put it in quotes") from None
+    except RecursionError:
+        raise entry.error("value", "the value contains itself", "write it without an alias") from None
 
 
 def _check_name(name: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from dapr_state.resources import values
 from dapr_state.resources.quantity import parse_bytes
+from dapr_state.runtime import host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +79,7 @@ class Options:
     graceful_shutdown_seconds: int = 5  # 0: wait for ever
     block_shutdown_duration: float | None = None
 
-    # what components may refer to with envRef
+    # what components may refer to
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -156,8 +157,13 @@ class Options:
             block_shutdown_duration=(
                 flags["dapr-block-shutdown-duration"] if "dapr-block-shutdown-duration" in flags.given else None
             ),
-            environment=dict(environ),
+            environment=dict(environ) | _own_variables(flags["app-id"], app_port, environ),
         )
+
+
+def _own_variables(app_id: str, app_port: int, environ: Mapping[str, str]) -> dict[str, str]:
+    # daprd sets DAPR_… variables too, which no component may read
+    return {"APP_ID": app_id, "APP_PORT": str(app_port), "HOST_ADDRESS": host.address(environ)}
 
 
 def _fatal(text: str) -> OptionsError:
