@@ -1,0 +1,5 @@
+"""state.sqlite: one writer thread that commits in groups, and reads on the spot."""
+
+from dapr_state.stores.sqlite.store import SqliteStore
+
+__all__ = ["SqliteStore"]

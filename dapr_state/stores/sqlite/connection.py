@@ -1,0 +1,57 @@
+"""How a connection to the database is made."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Final
+
+from dapr_state.stores.sqlite import failures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dapr_state.clock import Clock
+    from dapr_state.stores.sqlite.options import Database
+
+_STATEMENTS_KEPT: Final = 64  # prepared ones: a few kinds, each in some lengths that are powers of two
+_PRAGMA: Final = re.compile(r"(?P<name>[^(=]*)(?P<rest>.*)", re.DOTALL)
+_RETRY_SECONDS: Final = 0.005
+
+
+def connect(database: Database, clock: Clock, *, busy_timeout: float) -> sqlite3.Connection:
+    """Open a connection that any one thread at a time may use; each statement commits unless a BEGIN was said."""
+    connection = sqlite3.connect(
+        database.uri,
+        uri=True,
+        timeout=busy_timeout,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_STATEMENTS_KEPT,
+    )
+    try:
+        set_up = (*database.pragmas, f"journal_mode({database.journal_mode})")
+        for pragma in set_up:
+            # changing the journal of a file that others have open does not wait for the busy timeout
+            patiently(lambda pragma=pragma: _set(connection, pragma), clock, database.busy_timeout)  # type: ignore[misc]
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set(connection: sqlite3.Connection, pragma: str) -> None:
+    connection.execute(f"PRAGMA {pragma}").fetchall()
+
+
+def patiently(attempt: Callable[[], None], clock: Clock, seconds: float) -> None:
+    """Try again for so long while another connection holds a lock that SQLite itself does not wait for."""
+    deadline = clock.monotonic() + seconds
+    while True:
+        try:
+            return attempt()
+        except sqlite3.OperationalError as error:
+            if not failures.is_lock(error) or clock.monotonic() >= deadline:
+                raise
+        time.sleep(_RETRY_SECONDS)

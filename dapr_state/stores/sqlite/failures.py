@@ -1,0 +1,52 @@
+"""SQLite's errors as daprd words them, and which of them are nobody's operation's fault."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from dapr_state.stores.base import StoreError
+
+_PRIMARY: Final = 0xFF  # the lower byte of an extended code
+
+# the state of the disk, the file or a lock: the next operation of a group would fail in the same way
+_OF_THE_FILE: Final = frozenset({
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+})  # fmt: skip
+
+
+def is_of_the_file(error: Exception) -> bool:
+    return _code(error) & _PRIMARY in _OF_THE_FILE
+
+
+def is_lock(error: Exception) -> bool:
+    """Another connection is at work: trying again may help."""
+    return _code(error) & _PRIMARY in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def describe(error: Exception) -> str:
+    """`database is locked (5) (SQLITE_BUSY)`: SQLite's text and code, as daprd's driver joins them."""
+    code = _code(error)
+    if not code:
+        return str(error)
+    text = f"SQL logic error: {error}" if code == sqlite3.SQLITE_ERROR else str(error)
+    return f"{text} ({code})" + (" (SQLITE_BUSY)" if code == sqlite3.SQLITE_BUSY else "")
+
+
+def store_error(error: Exception) -> StoreError:
+    return error if isinstance(error, StoreError) else StoreError(describe(error))
+
+
+def _code(error: Exception) -> int:
+    code: int = getattr(error, "sqlite_errorcode", 0)  # absent when Python refused before SQLite was asked
+    return code

@@ -1,0 +1,145 @@
+"""What a row of the state table looks like, and the statements that read and write many of them at once.
+
+Each statement is one step of SQLite, whatever the number of rows it writes: a step lets go of the interpreter's
+lock and has to win it back, which beside a busy event loop takes longer than the step. Statements come in lengths
+that are powers of two, so that the few that exist stay prepared.
+"""
+
+from __future__ import annotations
+
+import binascii
+from typing import TYPE_CHECKING, Final
+
+from dapr_state.stores.base import StoreError
+from dapr_state.stores.model import Delete, Row, Upsert
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from dapr_state.stores.sqlite.plan import Change
+
+_LIVE: Final = "(expiration_time IS NULL OR expiration_time > CURRENT_TIMESTAMP)"
+_COLUMNS: Final = "key, value, is_binary, etag, expiration_time, update_time"
+_ROW: Final = "(?, ?, ?, ?, DATETIME(CURRENT_TIMESTAMP, ?), CURRENT_TIMESTAMP)"
+_IN_PLACE: Final = " ON CONFLICT (key) DO UPDATE SET " + ", ".join(
+    f"{column} = excluded.{column}" for column in _COLUMNS.split(", ")[1:]
+)
+_ROWS_AT_ONCE: Final = 64  # longer statements were no faster
+_KEYS_AT_ONCE: Final = 4096  # SQLite takes 32,766 parameters
+
+Columns = tuple[str, str, int, str, str | None]
+
+
+class Rows:
+    """Reads and writes one table; the connection, and with it the transaction, is the caller's."""
+
+    def __init__(self, table: str) -> None:
+        # The name was checked to be an identifier, and SQL takes no parameter for one.
+        columns = "key, CAST(value AS BLOB), is_binary, etag, CAST(strftime('%s', expiration_time) AS INTEGER)"
+        self._select = f"SELECT {columns} FROM {table} WHERE {_LIVE} AND key IN "  # noqa: S608
+        self._select_etags = f"SELECT key, etag FROM {table} WHERE {_LIVE} AND key IN "  # noqa: S608
+        self._delete = f"DELETE FROM {table} WHERE key IN "  # noqa: S608
+        self._insert = f"INSERT INTO {table} ({_COLUMNS}) VALUES "  # noqa: S608
+        self._first = f"SELECT 1 FROM {table} LIMIT 1"  # noqa: S608
+        self._replace = f"REPLACE INTO {table} ({_COLUMNS}) VALUES "  # noqa: S608
+
+    def read(self, connection: sqlite3.Connection, keys: Sequence[str]) -> list[Row | StoreError | None]:
+        """One entry per key, in the order of `keys`."""
+        try:
+            return self._read(connection, keys)
+        except UnicodeEncodeError:
+            entries = iter(self._read(connection, [key for key in keys if not refusal(key)]))
+            return [refusal(key) or next(entries) for key in keys]
+
+    def _read(self, connection: sqlite3.Connection, keys: Sequence[str]) -> list[Row | StoreError | None]:
+        if len(keys) == 1:
+            found = connection.execute(self._select + "(?)", (keys[0],)).fetchall()
+            return [_decode(*found[0][1:])] if found else [None]
+        rows: dict[str, Row | StoreError] = {}
+        for some in _parts(list(dict.fromkeys(keys))):
+            for key, *columns in connection.execute(self._select + _places(some), _padded(some)).fetchall():
+                rows[key] = _decode(*columns)
+        return [rows.get(key) for key in keys]
+
+    def ping(self, connection: sqlite3.Connection) -> None:
+        """Raise if the table cannot be read."""
+        connection.execute(self._first).fetchall()
+
+    def etags(self, connection: sqlite3.Connection, keys: Collection[str]) -> dict[str, str]:
+        """The etags of those that are there and live."""
+        found: dict[str, str] = {}
+        for some in _parts(list(keys)):
+            found.update(connection.execute(self._select_etags + _places(some), _padded(some)).fetchall())
+        return found
+
+    def apply(self, connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
+        """Carry out the changes of a plan."""
+        gone: list[str] = []
+        new: list[Columns] = []
+        updated: list[Columns] = []
+        for change in changes:
+            if isinstance(change.operation, Delete):
+                gone.append(change.operation.key)
+            else:
+                (updated if change.in_place else new).append(_columns(change.operation, change.etag))
+        for some in _parts(gone):
+            connection.execute(self._delete + _places(some), _padded(some))
+        _insert(connection, self._replace, new)  # a new row each, at the end of the table, as daprd's
+        _insert(connection, self._insert, updated, _IN_PLACE)
+
+
+def refusal(key: str) -> StoreError | None:
+    """Why there can be no row with this key. A key that came as bytes may hold some that are no text."""
+    if key.isascii():
+        return None
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return StoreError(f"the key is not valid UTF-8: {key!a}")
+    return None
+
+
+def _insert(connection: sqlite3.Connection, start: str, rows: list[Columns], end: str = "") -> None:
+    at = 0
+    while at < len(rows):
+        length = min(_ROWS_AT_ONCE, 1 << (len(rows) - at).bit_length() - 1)
+        parameters = [value for row in rows[at : at + length] for value in row]
+        connection.execute(start + ", ".join([_ROW] * length) + end, parameters)
+        at += length
+
+
+def _parts(keys: list[str]) -> Iterator[list[str]]:
+    for at in range(0, len(keys), _KEYS_AT_ONCE):
+        yield keys[at : at + _KEYS_AT_ONCE]
+
+
+def _places(keys: Sequence[str]) -> str:
+    return f"(?{', ?' * (_power_of_two(len(keys)) - 1)})"
+
+
+def _padded(keys: Sequence[str]) -> list[str]:
+    return [*keys, *[keys[-1]] * (_power_of_two(len(keys)) - len(keys))]
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << (least - 1).bit_length()
+
+
+def _columns(upsert: Upsert, etag: str) -> Columns:
+    expiry = None if upsert.ttl is None else f"+{upsert.ttl} seconds"
+    if upsert.is_json:
+        try:
+            return upsert.key, upsert.value.decode(), 0, etag, expiry
+        except UnicodeDecodeError:
+            pass  # the column holds text: such bytes can only be kept as the binary values are
+    return upsert.key, binascii.b2a_base64(upsert.value, newline=False).decode(), 1, etag, expiry
+
+
+def _decode(value: bytes, is_binary: int, etag: str, expires_at: int | None) -> Row | StoreError:
+    if not is_binary:
+        return Row(value, etag, expires_at)
+    try:
+        return Row(binascii.a2b_base64(value, strict_mode=True), etag, expires_at)
+    except binascii.Error as error:
+        return StoreError(f"failed to decode binary data: {error}")

@@ -1,0 +1,110 @@
+"""One connection at work: a group of requests comes in, one answer for each goes out."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from dapr_state.stores.sqlite import failures
+from dapr_state.stores.sqlite.connection import connect
+from dapr_state.stores.sqlite.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dapr_state.clock import Clock
+    from dapr_state.stores.base import StoreError
+    from dapr_state.stores.model import Operation, Row
+    from dapr_state.stores.sqlite.options import Options
+    from dapr_state.stores.sqlite.rows import Rows
+
+_STEPS_BETWEEN_LOOKS: Final = 1_000_000  # of SQLite's machine: about 20 ms
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Answered with one entry per key."""
+
+    keys: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Answered with one outcome per unit; see Writer.write."""
+
+    units: Sequence[Sequence[Operation]]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Anything else; answered with what the function returns."""
+
+    function: Callable[[sqlite3.Connection], Any]
+
+
+class Session:
+    """Used by one thread at a time. A statement that takes longer than the component's timeout is interrupted."""
+
+    def __init__(self, options: Options, rows: Rows, clock: Clock, busy_timeout: float | None) -> None:
+        wait = options.database.busy_timeout if busy_timeout is None else busy_timeout
+        self.connection = connect(options.database, clock, busy_timeout=min(wait, options.timeout))
+        self._rows = rows
+        self._clock = clock
+        self._timeout = options.timeout
+        self._deadline = clock.monotonic() + options.timeout
+        self.connection.set_progress_handler(self._is_late, _STEPS_BETWEEN_LOOKS)
+        self.writer = Writer(self.connection, rows, options.database, clock)
+        self.read_seconds = 0.0  # how long the last read took
+
+    def is_wal(self) -> bool:
+        """Whether readers go on while somebody writes."""
+        return bool(self.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",))
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def handle(self, works: Sequence[Read | Write | Call]) -> list[Any]:
+        """All writes of the group are one commit, all reads one statement. An answer may be an exception."""
+        self._deadline = self._clock.monotonic() + self._timeout
+        writes = iter(self._write([work for work in works if isinstance(work, Write)]))
+        reads = iter(self._read([work for work in works if isinstance(work, Read)]))
+        answers: list[Any] = []
+        for work in works:
+            if isinstance(work, Call):
+                answers.append(self._call(work))
+            else:
+                answers.append(next(writes if isinstance(work, Write) else reads))
+        return answers
+
+    def read(self, keys: Sequence[str]) -> list[Row | StoreError | None]:
+        """One entry per key; raises SQLite's errors."""
+        started = self._clock.monotonic()
+        self._deadline = started + self._timeout
+        found = self._rows.read(self.connection, keys)
+        self.read_seconds = self._clock.monotonic() - started
+        return found
+
+    def _write(self, works: Sequence[Write]) -> list[list[StoreError | None]]:
+        if not works:
+            return []
+        outcomes = iter(self.writer.write([unit for work in works for unit in work.units]))
+        return [[next(outcomes) for _ in work.units] for work in works]
+
+    def _read(self, works: Sequence[Read]) -> list[list[Row | StoreError | None] | StoreError]:
+        if not works:
+            return []
+        try:
+            entries = iter(self.read([key for work in works for key in work.keys]))
+        except sqlite3.Error as error:
+            return [failures.store_error(error) for _ in works]
+        return [[next(entries) for _ in work.keys] for work in works]
+
+    def _call(self, work: Call) -> Any:
+        try:
+            return work.function(self.connection)
+        except sqlite3.Error as error:
+            return failures.store_error(error)
+
+    def _is_late(self) -> bool:
+        return self._clock.monotonic() > self._deadline
