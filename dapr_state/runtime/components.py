@@ -11,7 +11,7 @@ from dapr_state.api import keys
 from dapr_state.api.state import BoundStore
 from dapr_state.resources.loader import start_failure
 from dapr_state.resources.properties import PropertiesError
-from dapr_state.stores import registry
+from dapr_state.stores import encryption, registry
 from dapr_state.stores.base import StateStore, StoreError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Components:
 
     def _create(self, component: Component) -> StateStore:
         try:
-            return registry.create(component)
+            return encryption.create(component)
         except registry.UnknownStoreError as error:
             reason = f"[CREATE_COMPONENT_FAILURE]: initialization error occurred for {component.display}: {error}"
             hint = f"; known types: {', '.join(registry.known_types())}"
