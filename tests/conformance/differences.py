@@ -1,2 +1,3 @@
 """Where our answers differ from daprd on purpose."""
-ALL=[]
+
+ALL = []

@@ -36,7 +36,7 @@ class Load:
     _ending: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
-        kinds: dict[str, Callable[[Client, str, int], bool]] = {
+        kinds: dict[str, Callable[[Client, str, int], str]] = {
             "save-1": self._save,
             "save-2": self._save,
             "pair": self._write_pair,
@@ -67,7 +67,7 @@ class Load:
             what=f"{writes} writes of {self.tallies}",
         )
 
-    def _work(self, tally: Tally, write: Callable[[Client, str, int], bool]) -> None:
+    def _work(self, tally: Tally, write: Callable[[Client, str, int], str]) -> None:
         with Client(self.port) as client:
             while not self._ending.is_set() and not tally.refusal:
                 tally.refusal = write(client, tally.name, tally.acknowledged)

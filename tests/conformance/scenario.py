@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from dapr_state_proto.common.v1 import common_pb2
-from dapr_state_proto.runtime.v1 import state_pb2
+from tests.support.client import item
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from tests.support.client import Client, Reply
+    from tests.support.client import Client, Reply, StateItem
 
 CURRENT = "<the etag that the key has now>"
 
@@ -35,15 +35,11 @@ class Scene:
     def key(self, name: str) -> str:
         return self.prefix + name if name else ""
 
-    def item(self, key: str, value: bytes = b"", **more: Any) -> common_pb2.StateItem:
+    def item(self, key: str, value: bytes = b"", **more: Any) -> StateItem:
         etag = more.pop("etag", None)
         if etag == CURRENT:
             etag = self.client.get(self.store, self.key(key)).response.get("etag", "")
-        given = {} if etag is None else {"etag": common_pb2.Etag(value=etag)}
-        return common_pb2.StateItem(key=self.key(key), value=value, **given, **more)
-
-
-Call = "Callable[[Scene], Reply]"
+        return item(self.key(key), value, etag=etag, **more)
 
 
 @dataclass(frozen=True)
@@ -98,11 +94,8 @@ def bulk_get(*keys: str, **more: Any) -> Callable[[Scene], Reply]:
 def delete(key: str, **more: Any) -> Callable[[Scene], Reply]:
     def call(scene: Scene) -> Reply:
         built = scene.item(key, **more)
-        request = state_pb2.DeleteStateRequest(store_name=scene.store, key=built.key, metadata=built.metadata)
-        if built.HasField("etag"):
-            request.etag.CopyFrom(built.etag)
-        request.options.CopyFrom(built.options)
-        return scene.client.call("DeleteState", request)
+        etag = built.etag.value if built.HasField("etag") else None
+        return scene.client.delete(scene.store, built.key, etag=etag, options=built.options, metadata=built.metadata)
 
     return call
 
@@ -135,10 +128,10 @@ def elsewhere(store: str, call: Callable[[Scene], Reply]) -> Callable[[Scene], R
     return lambda scene: call(Scene(scene.client, store, scene.prefix))
 
 
-def _items(scene: Scene, items: Iterable[Any]) -> list[common_pb2.StateItem]:
+def _items(scene: Scene, items: Iterable[Any]) -> list[StateItem]:
     """Build items from (key, value, {field: …}), the last two optional."""
-    built = []
-    for entry in items:
-        key, value, more = (*entry, *(b"", {})[len(entry) - 1 :])
-        built.append(scene.item(key, value, **more))
-    return built
+    return [_item(scene, *entry) for entry in items]
+
+
+def _item(scene: Scene, key: str, value: bytes = b"", more: Mapping[str, Any] = MappingProxyType({})) -> StateItem:
+    return scene.item(key, value, **more)

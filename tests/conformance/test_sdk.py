@@ -40,7 +40,7 @@ EXPECTED = {
 def _run(python: Path, server: Sidecar, store: str) -> dict[str, Any]:
     ports = {"DAPR_GRPC_PORT": str(server.grpc_port), "DAPR_HTTP_PORT": str(server.http_port)}
     environment = {**os.environ, **ports, "DAPR_HEALTH_TIMEOUT": "10"}
-    command = [python, PROGRAM, store]
+    command = [str(python), str(PROGRAM), store]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == 0, done.stderr + done.stdout
     seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -63,7 +64,7 @@ def pair(request: pytest.FixtureRequest, clients: tuple[Client, Client]) -> Pair
 @pytest.fixture
 def key(request: pytest.FixtureRequest) -> str:
     """A key of the test's own."""
-    return request.node.name
+    return str(request.node.name)
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -129,6 +130,10 @@ def test_transactions_are_seen_by_the_other(store: str, pair: Pair, key: str) ->
     assert {entry["key"].rpartition("-")[2]: entry.get("data") for entry in found} == {"new": b"1", "old": None}
 
 
+def _is_gone(client: Client, store: str, key: str) -> bool:
+    return client.get(store, key).response == {}
+
+
 @pytest.mark.parametrize("store", STORES)
 def test_a_ttl_of_one_is_kept_by_the_other(store: str, pair: Pair, key: str) -> None:
     """The value is there for both until its time is over, and then for neither."""
@@ -136,7 +141,7 @@ def test_a_ttl_of_one_is_kept_by_the_other(store: str, pair: Pair, key: str) -> 
     pair.writer.save(store, item(key, b"v", metadata={"ttlInSeconds": "2"}))
     both = [client.get(store, key).response.get("data") for client in pair]
     for client in pair:
-        until(lambda client=client: client.get(store, key).response == {}, what=f"{key} is gone")
+        until(partial(_is_gone, client, store, key))
 
     assert both == [b"v", b"v"]
     assert time.time() - began > 1  # SQLite counts in whole seconds

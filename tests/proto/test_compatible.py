@@ -42,7 +42,7 @@ print("both")
 def official(sdk_python: Path) -> dict[str, Any]:
     """The SDK's descriptors as plain data, read in its own process."""
     names = [file.name for file in FILES]
-    command = [sdk_python, "-c", DUMP, Path(__file__).parent, *names]
+    command = [str(sdk_python), "-c", DUMP, str(Path(__file__).parent), *names]
     dumped: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return dumped
 

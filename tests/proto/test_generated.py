@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import grpc
 from dapr_state_proto import POOL
@@ -53,7 +54,7 @@ async def test_a_servicer_answers_with_the_empty_message_of_protobuf() -> None:
     """Calls that return google.protobuf.Empty are answered with the ordinary class of that name."""
 
     class Servicer(dapr_pb2_grpc.DaprServicer):
-        async def SaveState(self, request, context):  # noqa: ANN001, ANN202, ARG002, N802 - the generated signature
+        async def SaveState(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: ARG002, N802 - as generated
             return empty_pb2.Empty()
 
     server = grpc.aio.server()
@@ -75,4 +76,4 @@ def test_the_declared_dependencies_suffice_for_the_generated_code() -> None:
     protobuf = text.partition("# Protobuf Python Version: ")[2].partition("\n")[0]
 
     assert floors["protobuf"] == protobuf
-    assert floors["grpcio"] == dapr_pb2_grpc.GRPC_GENERATED_VERSION
+    assert floors["grpcio"] == vars(dapr_pb2_grpc)["GRPC_GENERATED_VERSION"]

@@ -57,11 +57,16 @@ def _plain_value(value: Any) -> Any:
 
 def item(key: str, value: bytes = b"", *, etag: str | None = None, **more: Any) -> StateItem:
     """Make a StateItem; `options` takes what `options()` makes, `metadata` a dict."""
-    given = {} if etag is None else {"etag": common_pb2.Etag(value=etag)}
-    return StateItem(key=key, value=value, **given, **more)
+    return StateItem(key=key, value=value, etag=_etag(etag), **more)
 
 
-def options(concurrency: int = 0, consistency: int = 0) -> StateOptions:
+def _etag(value: str | None) -> common_pb2.Etag | None:
+    """None and "" mean the same to a sidecar, and look different on the wire."""
+    return None if value is None else common_pb2.Etag(value=value)
+
+
+def options(concurrency: Any = 0, consistency: Any = 0) -> StateOptions:
+    """Make StateOptions; numbers that the enums do not have are sent as they are."""
     return StateOptions(concurrency=concurrency, consistency=consistency)
 
 
@@ -90,7 +95,7 @@ class Client:
         response_type = _response_type(method)
         path = f"/{SERVICE.full_name}/{method}"
         body = request if isinstance(request, bytes) else request.SerializeToString()
-        send = self.channel.unary_unary(path, response_deserializer=response_type.FromString)
+        send: Any = self.channel.unary_unary(path, response_deserializer=response_type.FromString)
         try:
             response = send(body, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
@@ -107,8 +112,8 @@ class Client:
         return self.call("GetBulkState", state_pb2.GetBulkStateRequest(store_name=store, keys=keys, **more))
 
     def delete(self, store: str, key: str, *, etag: str | None = None, **more: Any) -> Reply:
-        given = {} if etag is None else {"etag": common_pb2.Etag(value=etag)}
-        return self.call("DeleteState", state_pb2.DeleteStateRequest(store_name=store, key=key, **given, **more))
+        request = state_pb2.DeleteStateRequest(store_name=store, key=key, etag=_etag(etag), **more)
+        return self.call("DeleteState", request)
 
     def bulk_delete(self, store: str, *items: StateItem) -> Reply:
         return self.call("DeleteBulkState", state_pb2.DeleteBulkStateRequest(store_name=store, states=items))
@@ -132,7 +137,7 @@ def _response_type(method: str) -> type[Message]:
 
 
 def _refusal(error: grpc.RpcError) -> Reply:
-    trailers = dict(error.trailing_metadata() or ())
+    trailers: dict[str, Any] = dict(error.trailing_metadata() or ())  # type: ignore[arg-type]  # pairs, to dict()
     status = status_pb2.Status.FromString(trailers.get(DETAILS, b""))
     details = [json_format.MessageToDict(detail) for detail in status.details]
     return Reply(error.code().name, error.details() or "", details)
