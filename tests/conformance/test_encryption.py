@@ -32,7 +32,7 @@ class Pair(NamedTuple):
 
 
 class Servers(NamedTuple):
-    """Ours and theirs over the same data; `plain`, `rotated` and `wrong` differ in the keys."""
+    """Ours and theirs, with the same components over the same data."""
 
     ours: Client
     theirs: Client
