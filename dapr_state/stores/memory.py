@@ -35,6 +35,7 @@ class MemoryStore(StateStore):
         self._rows: dict[str, Row] = {}
         self._mortal: set[str] = set()  # keys with an expiry: all that a sweep looks at
         self._sweeper: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     @classmethod
     def from_component(cls, _: Component) -> MemoryStore:
@@ -49,25 +50,33 @@ class MemoryStore(StateStore):
     async def close(self) -> None:
         if self._sweeper:
             self._sweeper.cancel()
+        self._is_closed = True
         self._rows.clear()
         self._mortal.clear()
 
     async def ping(self) -> None:
-        pass
+        self._check_open()
 
     async def get(self, keys: Sequence[str]) -> list[Row | StoreError | None]:
+        self._check_open()
         return [self._live(key) for key in keys]
 
     async def write(self, operations: Sequence[Operation]) -> list[StoreError | None]:
+        self._check_open()
         return [self._write_one(operation) for operation in operations]
 
     async def transact(self, operations: Sequence[Operation]) -> None:
+        self._check_open()
         before = {operation.key: self._live(operation.key) for operation in operations}
         for operation in operations:
             if refused := self._write_one(operation):
                 for key, row in before.items():
                     self._put(key, row)
                 raise refused
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise StoreError("the store is closed")
 
     def _write_one(self, operation: Operation) -> StoreError | None:
         row = self._live(operation.key)
