@@ -70,8 +70,7 @@ def json_text(value: Any) -> str:
         case float():
             return _float_text(value)
         case dict():
-            members = sorted((_key_text(key), json_text(each)) for key, each in value.items())
-            return "{" + ",".join(f"{json_text(key)}:{each}" for key, each in members) + "}"
+            return "{" + ",".join(f"{json_text(key)}:{json_text(value[key])}" for key in sorted(value)) + "}"
         case list():
             return "[" + ",".join(map(json_text, value)) + "]"
         case str() | bool() | int() | None:
@@ -80,12 +79,12 @@ def json_text(value: Any) -> str:
 
 
 def scalar_text(value: Any) -> str | None:
-    """The text of a scalar where a text is wanted; None for a list or mapping."""
-    if value is None:
-        return ""
+    """The text of a scalar where a text is wanted; None for what has none, such as a list."""
     if isinstance(value, str):
         return value
-    return None if isinstance(value, (dict, list)) else json_text(value)
+    if value is None:
+        return ""
+    return json_text(value) if isinstance(value, (bool, int, float)) and math.isfinite(value) else None
 
 
 class _Loader(yaml.SafeLoader):
@@ -93,6 +92,16 @@ class _Loader(yaml.SafeLoader):
         if kind is not yaml.ScalarNode or not implicit[0] or value is None:
             return _COLLECTION_TAGS.get(kind, _STR)
         return _MERGE if value == "<<" else _scalar(value)[0]
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            return super().construct_mapping(node, deep)
+        self.flatten_mapping(node)
+        # keys become texts at once: to Python, 1 and true would be the same key
+        return {
+            _key_text(self.construct_object(key, deep=True)): self.construct_object(value, deep=deep)
+            for key, value in node.value
+        }
 
 
 def _scalar(text: str) -> tuple[str, Any]:
@@ -124,7 +133,7 @@ def _hint(reason: str) -> str:
     return "; indent with spaces" if r"\t" in reason else ""
 
 
-def _key_text(key: Hashable) -> str:
+def _key_text(key: Any) -> str:
     if isinstance(key, str):
         return key
     if isinstance(key, (bool, int, float)):

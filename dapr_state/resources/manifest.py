@@ -102,13 +102,12 @@ class _Map:
             raise ManifestError(
                 path or "document", f"{_kind(value)} stands where fields belong", 'write "field: value"'
             )
-        fields: Mapping[Any, Any] = value or {}
-        self._fields = {str(name).lower(): each for name, each in fields.items()}
-        # of several spellings the exact one counts
-        self._fields |= {name.lower(): each for name, each in fields.items() if isinstance(name, str)}
+        fields: Mapping[str, Any] = value or {}
+        self._fields = {name.lower(): each for name, each in fields.items()}
+        self._exact = fields
 
     def get(self, name: str) -> Any:
-        return self._fields.get(name.lower())
+        return self._exact[name] if name in self._exact else self._fields.get(name.lower())
 
     def map(self, name: str) -> _Map:
         return _Map(self.get(name), self._at(name))

@@ -31,6 +31,7 @@ _NANOSECONDS: Final = {
 }
 _DURATION_PART: Final = re.compile(r"(?P<whole>[0-9]*)(?P<fraction>\.[0-9]*)?(?P<unit>[^0-9.]*)")
 _DURATION_MAX: Final = 1 << 63
+_MAX_DIGITS: Final = 4000  # Python refuses 4300; long before that every number is out of range
 
 
 def is_truthy(text: str) -> bool:
@@ -118,21 +119,21 @@ def _literal(text: str) -> int | None:
 
 
 def _decimal(text: str) -> int | None:
-    # 4300 digits is where Python refuses; long before that every number is out of range
-    return int(text[:4000]) if _DECIMAL.fullmatch(text) else None
+    return int(text[:_MAX_DIGITS]) if _DECIMAL.fullmatch(text) else None
 
 
 def _nanoseconds(part: re.Match[str], duration: str) -> int:
-    unit = part["unit"]
+    unit, whole = part["unit"], int(part["whole"][:_MAX_DIGITS] or "0")
+    if whole > _DURATION_MAX:
+        raise _invalid_duration(duration)
     if not unit:
         raise ValueError(f"time: missing unit in duration {quote_bytes(duration)}")
     if unit not in _NANOSECONDS:
         raise ValueError(f"time: unknown unit {quote_bytes(unit)} in duration {quote_bytes(duration)}")
     scale = _NANOSECONDS[unit]
-    digits = (part["fraction"] or ".")[1:]
-
+    digits = (part["fraction"] or ".")[1:_MAX_DIGITS]
     tenths: int = 10 ** len(digits)
-    return int(part["whole"] or "0") * scale + int(digits or "0") * scale // tenths
+    return whole * scale + int(digits or "0") * scale // tenths
 
 
 def _shortest(nanoseconds: int, scale: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import sys
 import time
 import urllib.error
@@ -14,12 +15,12 @@ from dapr_state.clock import SYSTEM
 if TYPE_CHECKING:
     from dapr_state.clock import Clock
 
-_TIMEOUT: Final = 60.0
+TIMEOUT: Final = 60.0
 _PERIOD: Final = 0.1
 _ATTEMPT_TIMEOUT: Final = 0.5
 
 
-def until_ready(http_port: str, *, timeout: float = _TIMEOUT, clock: Clock = SYSTEM) -> None:
+def until_ready(http_port: str, timeout: float = TIMEOUT, clock: Clock = SYSTEM) -> bool:
     """Ask every 100 ms. Gives up without an error, as daprd: the application shall start and see for itself."""
     url = f"http://localhost:{http_port}/v1.0/healthz/outbound"
     _say(f"Waiting for Dapr to be outbound ready (timeout: {timeout:.0f} seconds): url={url}\n")
@@ -29,10 +30,11 @@ def until_ready(http_port: str, *, timeout: float = _TIMEOUT, clock: Clock = SYS
         reason = _ask(url)
         if not reason:
             _say("Dapr is outbound ready!")
-            return
+            return True
         _say(f"Dapr outbound NOT ready yet: {reason}")
         time.sleep(_PERIOD)
     _say(f"timeout waiting for Dapr to become outbound ready. Last error: {reason}")
+    return False
 
 
 def _ask(url: str) -> str:
@@ -40,7 +42,7 @@ def _ask(url: str) -> str:
     try:
         with urllib.request.urlopen(url, timeout=_ATTEMPT_TIMEOUT) as answer:  # noqa: S310 - always http://localhost
             return "" if answer.status == HTTPStatus.NO_CONTENT else f"unexpected status code: {answer.status}"
-    except (OSError, ValueError) as error:
+    except (OSError, http.client.HTTPException) as error:
         return f'Get "{url}": {error}'
 
 

@@ -38,6 +38,7 @@ from dapr_state.resources import documents
         ("!!str 12", "12"),
         ('!!int "0x10"', 16),
         ("{a: 1, a: 2}", {"a": 2}),
+        ("{1: a, true: b, 1.5: c}", {"1": "a", "true": "b", "1.5": "c"}),
         ("[&a {b: c}, *a]", [{"b": "c"}, {"b": "c"}]),
         ("{<<: {a: 1, b: 2}, b: 3}", {"a": 1, "b": 3}),
     ],
@@ -54,7 +55,6 @@ def test_scalars(text: str, value: Any) -> None:
     [
         ({"b": ["x", "y"], "a": 1}, '{"a":1,"b":["x","y"]}'),
         ([1, "two", None, True], '[1,"two",null,true]'),
-        ({True: 1, 2: 2}, '{"2":2,"true":1}'),
         (1.5, "1.5"),
         (1000.0, "1000"),
         (1e20, "100000000000000000000"),
@@ -71,10 +71,10 @@ def test_json_text(value: Any, text: str) -> None:
     assert documents.json_text(value) == text
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), timedelta(1), {None: 1}])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), timedelta(1)])
 def test_what_json_cannot_say(value: Any) -> None:
     """A value without a JSON form is refused."""
-    with pytest.raises(ValueError, match=r"is no number|cannot be used|must be a text"):
+    with pytest.raises(ValueError, match=r"is no number|cannot be used"):
         documents.json_text(value)
 
 
@@ -102,7 +102,20 @@ def test_an_error_names_the_line_of_the_file() -> None:
     assert str(raised.value) == "line 4: found character '\\t' that cannot start any token; indent with spaces"
 
 
-@pytest.mark.parametrize("text", ["a: [", "*nowhere", "{[1]: 2}", "!!python/object:os.system x", "a: b: c", "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [",
+        "*nowhere",
+        "{[1]: 2}",
+        "!!python/object:os.system x",
+        "a: b: c",
+        "{~: 1}",
+        "!!map x",
+        "!!int [1]",
+        "\x00",
+    ],
+)
 def test_what_is_no_yaml(text: str) -> None:
     """Broken YAML, and YAML that would run code, is refused."""
     with pytest.raises(documents.DocumentError):

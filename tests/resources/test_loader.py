@@ -6,6 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dapr_state.resources.loader import LoadError, load, parse
 from dapr_state.resources.resolve import Surroundings
@@ -85,6 +87,42 @@ def test_parsing_needs_no_file() -> None:
 
     assert [str(each.source) for each in manifests] == ["given.yaml, document 1"]
     assert problems == ['given.yaml, document 2: document: a list stands where fields belong; write "field: value"']
+
+
+SCRAPS = [
+    "a",
+    "1",
+    ".",
+    "-",
+    "- ",
+    ": ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\n",
+    "  ",
+    "!!int ",
+    "&a ",
+    "*a",
+    "~",
+    "'",
+    '"',
+    "|",
+    "<<",
+    "\t",
+]
+
+
+@given(st.lists(st.sampled_from(SCRAPS)).map("".join), st.sampled_from(["name", "spec", "scopes", "value", "kind"]))
+def test_no_text_breaks_the_reader(scrap: str, field: str) -> None:
+    """Whatever stands in a field, it is read or it is a problem that is told; the documents beside it are read."""
+    item = f"  metadata: [{{name: n, value: v}}, {{{field}: {scrap}\n}}]"
+    text = f"{_document('a')}\n---\n{field}: {scrap}\n{_document('b')}\n{item}\n---\n{_document('c')}"
+
+    names = [each.name for each in parse(text, "a.yaml")[0]]
+
+    assert (names[0], names[-1]) == ("a", "c")
 
 
 @pytest.mark.parametrize("name", ["nope", "a.yaml"])

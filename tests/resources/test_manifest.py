@@ -123,6 +123,10 @@ def test_other_documents_are_passed_over(document: Any) -> None:
             _component(spec={"ignoreErrors": "true"}),
             "spec.ignoreErrors: a text stands where true or false belongs; leave out quotes",
         ),
+        (
+            _component(spec={"version": float("nan")}),
+            "spec.version: a number stands where a text belongs; write one text",
+        ),
         (_component(scopes="app"), 'scopes: a text stands where a list belongs; write a "-" before each entry'),
         (_component(scopes=[["app"]]), 'scopes: only texts belong in this list; write "- text" for each'),
         (

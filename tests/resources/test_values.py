@@ -41,6 +41,7 @@ def test_durations(text: str, seconds: float) -> None:
         ("1d", 'time: unknown unit "d" in duration "1d"'),
         ("5 s", 'time: unknown unit " s" in duration "5 s"'),
         ("3000000h", 'time: invalid duration "3000000h"'),
+        ("9" * 20, 'time: invalid duration "99999999999999999999"'),
         ("\u00e9", 'time: invalid duration "\\xc3\\xa9"'),
     ],
 )
