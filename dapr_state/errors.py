@@ -43,6 +43,7 @@ class ResourceInfo:
 class BadRequest:
     field: str  # "" = not named
     description: str
+    http_description: str = ""  # where the two transports differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,8 @@ def _of_store(*before: Callable[[Mapping[str, Any]], Detail], info: Details) -> 
 
 
 def _key_violation(fields: Mapping[str, Any]) -> BadRequest:
-    return BadRequest(fields["field"], ILLEGAL_KEY_SENTENCE.format_map(fields))
+    sentence = ILLEGAL_KEY_SENTENCE.format_map(fields)
+    return BadRequest(fields["field"], sentence, HTTP_ILLEGAL_KEY_PREFIX + sentence)
 
 
 def _stores_help(_: Mapping[str, Any]) -> Help:
@@ -119,6 +121,7 @@ def _stores_help(_: Mapping[str, Any]) -> Help:
 
 
 ILLEGAL_KEY_SENTENCE = "input key/keyPrefix '{key}' can't contain '||'"
+HTTP_ILLEGAL_KEY_PREFIX = "api error: code = InvalidArgument desc = "  # daprd wraps the error twice there
 
 # State: state-api.md 4.2 (with details on both transports) and 4.3 (details over gRPC only).
 
@@ -142,7 +145,7 @@ ILLEGAL_KEY = Row(
     Grpc.INVALID_ARGUMENT,
     ILLEGAL_KEY_SENTENCE,
     _of_store(_key_violation, info=_info("DAPR_STATE_ILLEGAL_KEY")),
-    http_sentence="api error: code = InvalidArgument desc = " + ILLEGAL_KEY_SENTENCE,
+    http_sentence=HTTP_ILLEGAL_KEY_PREFIX + ILLEGAL_KEY_SENTENCE,
 )
 STATE_TRANSACTIONS_NOT_SUPPORTED = Row(
     "ERR_STATE_STORE_NOT_SUPPORTED",
@@ -192,3 +195,22 @@ STATE_BULK_DELETE = Row(
     "ERR_STATE_BULK_DELETE", 500, Grpc.INTERNAL, "failed deleting state in state store {store}: {cause}"
 )
 STATE_TRANSACTION = Row("ERR_STATE_TRANSACTION", 500, Grpc.INTERNAL, "error while executing state transaction: {cause}")
+
+# What only HTTP can get wrong: state-api.md 4.3, 4.4, 8.
+
+MALFORMED_REQUEST = Row("ERR_MALFORMED_REQUEST", 400, Grpc.INVALID_ARGUMENT, "{cause}")
+MALFORMED_BODY = Row("ERR_MALFORMED_REQUEST", 400, Grpc.INVALID_ARGUMENT, "failed deserializing HTTP body: {cause}")
+BODY_READ = Row("ERR_BODY_READ", 400, Grpc.INVALID_ARGUMENT, "failed to read request body: {cause}")
+NO_APP_ID = Row(
+    "ERR_DIRECT_INVOKE",
+    404,
+    Grpc.UNKNOWN,
+    "failed getting app id either from the URL path or the header dapr-app-id",
+)
+INVOKE_FAILED = Row("ERR_DIRECT_INVOKE", 500, Grpc.INTERNAL, "failed to invoke, id: {app_id}, err: {cause}")
+
+# The sidecar itself: runtime.md 5.1.
+
+NOT_READY = Row("ERR_HEALTH_NOT_READY", 500, Grpc.UNAVAILABLE, "dapr is not ready: [{targets}]")
+OUTBOUND_NOT_READY = Row("ERR_OUTBOUND_HEALTH_NOT_READY", 500, Grpc.UNAVAILABLE, "dapr outbound is not ready")
+OTHER_APP_ID = Row("ERR_HEALTH_APPID_NOT_MATCH", 500, Grpc.INVALID_ARGUMENT, "dapr app-id does not match")

@@ -31,6 +31,11 @@ def problem(data: bytes) -> str | None:
     return None
 
 
+def first_value(data: bytes) -> tuple[int, str | None]:
+    """Where the first JSON value of `data` ends, whatever follows, or what is wrong with it, as Go would say it."""
+    return _Scanner(data).first_value()
+
+
 class _Expect(StrEnum):
     """What may come next; the text is Go's for anything else (the blank at an end only keeps two members apart)."""
 
@@ -79,6 +84,14 @@ class _Scanner:
         except _InvalidError as error:
             return str(error)
         return None
+
+    def first_value(self) -> tuple[int, str | None]:
+        try:
+            while self._expect is not _Expect.END and not self._is_over():
+                self._step()
+        except _InvalidError as error:
+            return self._at, str(error)
+        return self._at, None
 
     def _is_over(self) -> bool:
         self._at = self._match(_SPACE)

@@ -100,6 +100,10 @@ class State:
         if failures := await _write(bound, items, _delete_or_refusal):
             raise _failed(errors.STATE_BULK_DELETE, failures, of=len(items), store=store)
 
+    def check_exists(self, store: str) -> None:
+        """Raise unless there is such a store: HTTP says so before it has read the body."""
+        self._find(store)
+
     def check_transactional(self, store: str) -> None:
         """Raise unless the store can do transactions: HTTP says so before it has read the body."""
         _transactional(self._find(store))

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import uvloop
 
 from dapr_state import DAPR_VERSION, __version__
+from dapr_state.api.lifecycle import RUNTIME, Lifecycle
 from dapr_state.api.state import State
 from dapr_state.clock import SYSTEM
 from dapr_state.resources.default import default_store
 from dapr_state.resources.loader import LoadError, load
 from dapr_state.resources.resolve import Surroundings
+from dapr_state.runtime import facts
 from dapr_state.runtime.components import ComponentError, Components
 from dapr_state.runtime.listening import ListeningError, Server, listen
 from dapr_state.runtime.signals import StopSignals
 from dapr_state.transports.grpc.dapr import DaprServicer
 from dapr_state.transports.grpc.server import GrpcServer
+from dapr_state.transports.http.api import api, public
+from dapr_state.transports.http.server import HttpServer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dapr_state.api.metadata import Metadata
     from dapr_state.resources.component import Component
     from dapr_state.runtime.options import Options
 
@@ -63,7 +69,10 @@ class Sidecar:
         async with AsyncExitStack() as closing:
             closing.push_async_callback(self._components.close)
             await self._components.open(_components(self._options))
-            servers = await self._start_servers()
+            lifecycle = Lifecycle(self._options.app_id, signals.stop, _exit_soon)
+            servers = await self._start_servers(lifecycle)
+            lifecycle.is_outbound_ready = True
+            lifecycle.pending.discard(RUNTIME)
             log.info("dapr initialized. Status: Running. Init Elapsed %dms", (SYSTEM.monotonic() - self._began) * 1000)
             await signals.wait()
             log.info("Dapr is shutting down")
@@ -75,14 +84,45 @@ class Sidecar:
         log.info("Daprd shutdown gracefully")
         return 0
 
-    async def _start_servers(self) -> Sequence[Server]:
+    async def _start_servers(self, lifecycle: Lifecycle) -> Sequence[Server]:
         options = self._options
         state = State(options.app_id, self._components.stores)
+        metadata = facts.metadata(options, self._components)
         grpc = GrpcServer(DaprServicer(state), options.max_body_size, options.read_buffer_size * GRPC_HEADER_FACTOR)
         await listen(grpc, "gRPC", _addresses(options, "grpc", options.grpc_port))
         await grpc.start()
         log.info("API gRPC server is running on port %d", options.grpc_port)
-        return (grpc,)
+        http = HttpServer(
+            api(
+                state,
+                lifecycle,
+                metadata,
+                namespace=options.namespace,
+                allowed_origins=options.allowed_origins,
+            ),
+            max_body=options.max_body_size,
+            read_buffer=options.read_buffer_size,
+        )
+        await listen(http, "HTTP", _addresses(options, "http", options.http_port))
+        await http.start()
+        log.info("HTTP server is running on port %d", options.http_port)
+        servers: list[Server] = [grpc, http]
+        if options.public_port is not None:
+            servers.append(await self._start_public(lifecycle, metadata, options.public_port))
+        return servers
+
+    async def _start_public(self, lifecycle: Lifecycle, metadata: Metadata, port: int) -> Server:
+        options = self._options
+        server = HttpServer(
+            public(lifecycle, metadata), max_body=options.max_body_size, read_buffer=options.read_buffer_size
+        )
+        address = f"{options.public_listen_address}:{port}"
+        try:
+            server.listen(address)  # as daprd: without patience
+        except OSError as error:
+            raise ListeningError(f"listen tcp {address}: {error.strerror}") from error
+        await server.start()
+        return server
 
     async def _drain(self, servers: Sequence[Server]) -> bool:
         """Stop all servers; False if calls were still under way when the time for it was over."""
@@ -90,6 +130,12 @@ class Sidecar:
         began = SYSTEM.monotonic()
         await asyncio.gather(*(server.stop(grace) for server in servers))
         return grace is None or SYSTEM.monotonic() - began < grace
+
+
+def _exit_soon() -> None:
+    """End without cleaning up, once the answer to the request for it has left."""
+    log.warning("Force shutdown requested, exiting immediately without graceful shutdown")
+    asyncio.get_running_loop().call_later(0.1, os._exit, FATAL)
 
 
 def _components(options: Options) -> Sequence[Component]:

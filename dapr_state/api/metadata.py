@@ -1,0 +1,101 @@
+"""What the sidecar tells about itself: who it is, its components, and what its application has noted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from dapr_state import DAPR_VERSION
+from dapr_state.stores.model import Feature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from dapr_state.stores.base import StateStore
+
+VERSION_KEY = "daprRuntimeVersion"  # among what is noted; nobody can overwrite it
+
+
+class RuntimeStatus(IntEnum):
+    """How far the actor runtime is; names and numbers as in the protocol."""
+
+    INITIALIZING = 0
+    DISABLED = 1
+    RUNNING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentFacts:
+    """One component, as its file names it."""
+
+    name: str
+    type: str
+    version: str
+    capabilities: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppHealthFacts:
+    path: str = ""  # HTTP only
+    interval: str = ""  # durations as Go writes them
+    timeout: str = ""
+    threshold: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AppFacts:
+    """How the application is reached. Zeros and empty texts are not told."""
+
+    port: int = 0
+    protocol: str = "http"
+    address: str = "127.0.0.1"
+    max_concurrency: int = 0
+    health: AppHealthFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActorFacts:
+    status: RuntimeStatus = RuntimeStatus.DISABLED
+    active: Mapping[str, int] = field(default_factory=dict)  # actors by type
+    is_host_ready: bool = False
+    placement: str = "placement: disconnected"
+
+
+class Metadata:
+    """The facts are asked for each time, because components come and go and actors move."""
+
+    def __init__(
+        self,
+        app_id: str,
+        components: Callable[[], Sequence[ComponentFacts]],
+        *,
+        app: AppFacts = AppFacts(),
+        features: Sequence[str] = (),
+        actors: Callable[[], ActorFacts] = ActorFacts,
+    ) -> None:
+        self.app_id = app_id
+        self.version = DAPR_VERSION
+        self.app = app
+        self.features = features
+        self.components = components
+        self.actors = actors
+        self._noted: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<Metadata of {self.app_id}, {len(self._noted)} notes>"
+
+    def extended(self) -> dict[str, str]:
+        """All that was noted, and our version, by name."""
+        return dict(sorted({**self._noted, VERSION_KEY: self.version}.items()))
+
+    def note(self, key: str, value: str) -> None:
+        """Keep a word of the application until the sidecar ends."""
+        self._noted[key] = value
+
+
+def capabilities(store: StateStore) -> tuple[str, ...]:
+    """What a store can do, under daprd's names; a store that actors can use says so."""
+    names = tuple(feature.value for feature in store.features)
+    fit_for_actors = {Feature.ETAG, Feature.TRANSACTIONAL} <= set(store.features)
+    return (*names, "ACTOR") if fit_for_actors else names

@@ -1,0 +1,36 @@
+"""What the options and the components say about this sidecar, as its metadata tells it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dapr_state.api.metadata import AppFacts, AppHealthFacts, ComponentFacts, Metadata, capabilities
+from dapr_state.resources.values import format_duration
+
+if TYPE_CHECKING:
+    from dapr_state.runtime.components import Components
+    from dapr_state.runtime.options import Options
+
+
+def metadata(options: Options, components: Components) -> Metadata:
+    def facts() -> list[ComponentFacts]:
+        return [
+            ComponentFacts(each.name, each.type, each.version, capabilities(components.stores[each.name].store))
+            for each in components.loaded
+        ]
+
+    return Metadata(options.app_id, facts, app=_app(options))
+
+
+def _app(options: Options) -> AppFacts:
+    health = None
+    if options.app_health_check:
+        health = AppHealthFacts(
+            options.app_health_check_path if options.app_protocol.startswith("http") else "",
+            format_duration(options.app_health_probe_interval),
+            format_duration(options.app_health_probe_timeout),
+            options.app_health_threshold,
+        )
+    return AppFacts(
+        options.app_port, options.app_protocol, options.app_channel_address, options.app_max_concurrency, health
+    )

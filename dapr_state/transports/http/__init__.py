@@ -1,0 +1,1 @@
+"""Dapr over HTTP."""

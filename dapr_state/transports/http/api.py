@@ -1,0 +1,57 @@
+"""The two handlers that the sidecar serves over HTTP: the API, and the public port's part of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dapr_state.transports.http import blocks, message, runtime, tracecontext
+from dapr_state.transports.http.cors import Cors
+from dapr_state.transports.http.handler import HttpHandler
+from dapr_state.transports.http.router import Router
+from dapr_state.transports.http.state import StateRoutes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dapr_state.api.lifecycle import Lifecycle
+    from dapr_state.api.metadata import Metadata
+    from dapr_state.api.state import State
+    from dapr_state.transports.http.handler import Check, Note
+    from dapr_state.transports.http.message import Response
+    from dapr_state.wire.http1 import Request
+
+
+def api(
+    state: State,
+    lifecycle: Lifecycle,
+    metadata: Metadata,
+    *,
+    namespace: str = "",
+    allowed_origins: str = "",
+    before: Sequence[Check] = (),
+    after: Sequence[Note] = (),
+) -> HttpHandler:
+    """The whole API. `before` and `after` are the guards': they come after tracing and CORS, as in daprd."""
+    routes = [
+        *runtime.health_routes(lifecycle),
+        *runtime.shutdown_routes(lifecycle),
+        *runtime.metadata_routes(metadata),
+        *blocks.routes(metadata.app_id, namespace),
+    ]
+    checks: list[Check] = [tracecontext.check]
+    notes: list[Note] = [*after, tracecontext.note]
+    if allowed_origins:
+        cors = Cors(allowed_origins)
+        checks.append(cors.check)
+        notes.insert(0, cors.note)
+    return HttpHandler(Router(StateRoutes(state), routes, metadata.app_id), [*checks, *before], notes)
+
+
+def public(lifecycle: Lifecycle, metadata: Metadata) -> HttpHandler:
+    """Health and metadata, for whoever may see the public port; no token is asked for."""
+    router = Router(None, [*runtime.health_routes(lifecycle), *runtime.metadata_routes(metadata)])
+
+    async def route(request: Request) -> Response:
+        return await router.find(request) or message.text(404, "404 page not found")
+
+    return HttpHandler(route, [tracecontext.check], [tracecontext.note])

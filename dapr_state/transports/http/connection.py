@@ -1,0 +1,225 @@
+"""One HTTP connection: requests are answered one after another, in the order in which they came."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, cast
+
+from dapr_state.transports.grpc.native.steps import Steps
+from dapr_state.transports.http import problem
+from dapr_state.transports.http.message import Response, render
+from dapr_state.wire.http1 import RefusedError, Request, RequestReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from dapr_state.transports.http.server import Shared
+
+    Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+log = logging.getLogger("dapr.runtime.http")
+
+HEAD_SECONDS = 10.0  # as daprd: a client that is slower to say what it wants is let go
+LINGER_SECONDS = (
+    0.5  # as Go: without it, what a client still sends would reset the connection before it reads the answer
+)
+# What a client may send ahead while it is being answered; beyond, it has to wait. Four times the usual socket read.
+MAX_AHEAD = 64 * 1024 * 4
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_REFUSAL = "HTTP/1.1 {}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n{}"
+_CLOSE = b"Connection: close\r\n"
+_KEEP_ALIVE = b"Connection: keep-alive\r\n"  # said only to HTTP/1.0, where it is not the rule
+
+
+class _Answering(Steps):
+    """The request under way: most are answered in the first step of their handler, without a task."""
+
+    __slots__ = ("_connection", "request")
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(asyncio.get_running_loop())
+        self._connection = connection
+        self.request: Request | None = None
+
+    def begin(self, request: Request, handler: Handler) -> None:
+        self.request = request
+        self.run(handler(request))
+
+    def _returned(self, result: Response) -> None:
+        self._connection.answer(result)
+
+    def _raised(self, error: BaseException) -> None:
+        if not isinstance(error, asyncio.CancelledError):  # a defect of ours; the connection's other requests go on
+            log.error("Request failed: %r", self.request, exc_info=error)
+        self._connection.answer(problem.interrupted())
+
+
+class Connection(asyncio.Protocol):
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._answering = _Answering(self)
+        self._reader = RequestReader(shared.max_head, shared.max_body, shared.known)
+        self._transport: asyncio.Transport
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_full = False  # the client does not read what it was sent
+        self._is_paused = False  # we do not read what the client sends
+        self._is_ending = False  # the answer under way is the last one
+        self._is_over = False  # nothing more is answered
+        self._is_serving = False  # further up in the stack
+
+    def __repr__(self) -> str:
+        return f"<Connection {'busy' if self._answering.request else 'idle'}, {self._reader.waiting} bytes waiting>"
+
+    # What happens to the connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._shared.connections.add(self)
+        self._start_timer()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            return
+        self._reader.feed(data)
+        if self._answering.request is None and not self._is_full:
+            self._serve()
+        elif self._reader.waiting > MAX_AHEAD:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        self._is_ending = True
+        return self._answering.request is not None  # a client that half-closes still wants its answer
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        if self._answering.request is None and not self._is_over:
+            self._serve()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._is_over = True
+        self._stop_timer()
+        self._shared.forget(self)
+
+    # What the server asks of it
+
+    def finish(self) -> None:
+        """Answer the request that is under way or has begun to arrive, then close."""
+        self._is_ending = True
+        if self._answering.request is None and self._reader.is_between_requests:
+            self._close()
+
+    def abort(self) -> None:
+        """Give up the request under way, and tell its client."""
+        if not self._answering.cancel():
+            self._transport.abort()
+
+    # Requests and answers
+
+    def _serve(self) -> None:
+        """Answer what has arrived, until an answer has to wait or there is nothing left."""
+        self._is_serving = True
+        try:
+            while self._answering.request is None and not (self._is_over or self._is_full):
+                request = self._reader.next_request()
+                if request is None:
+                    self._await_more()
+                    break
+                if self._timer:
+                    self._stop_timer()
+                self._begin(request)
+        except RefusedError as refusal:
+            self._write(_REFUSAL.format(refusal.status, refusal.text).encode())
+            self._linger()
+        finally:
+            self._is_serving = False
+
+    def _begin(self, request: Request) -> None:
+        if (request.expect or request.target == b"*") and (own := _own_answer(request)):
+            self._send(request, own)
+        else:
+            self._answering.begin(request, self._shared.handler)
+
+    def answer(self, response: Response) -> None:
+        """Send the answer to the request under way, and go on."""
+        request, self._answering.request = self._answering.request, None
+        if self._is_over or request is None:  # the client has gone
+            return
+        self._send(request, response)
+        if not self._is_serving:
+            self._serve()
+
+    def _send(self, request: Request, response: Response) -> None:
+        keep = request.keep_alive and not self._is_ending
+        connection = b""
+        if not keep:
+            connection = b"" if request.is_http10 and not request.keep_alive else _CLOSE
+        elif request.is_http10:
+            connection = _KEEP_ALIVE
+        self._write(
+            render(
+                response,
+                self._shared.date(),
+                connection=connection,
+                is_http10=request.is_http10,
+                head=request.method == "HEAD",
+            )
+        )
+        if not keep:
+            self._linger() if request.body_error else self._close()
+
+    def _write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def _await_more(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+        if self._reader.expects_continue():
+            self._write(_CONTINUE)
+        if self._reader.is_in_head:
+            if not self._timer:
+                self._start_timer()
+        elif self._timer and not self._reader.is_between_requests:
+            self._stop_timer()
+        elif self._is_ending and self._reader.is_between_requests:
+            self._close()
+
+    # Its end
+
+    def _close(self) -> None:
+        self._is_over = True
+        self._stop_timer()
+        self._transport.close()
+
+    def _linger(self) -> None:
+        """Close, but only after the client had a chance to read the answer."""
+        self._is_over = True
+        self._stop_timer()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
+
+    def _start_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._close)
+
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _own_answer(request: Request) -> Response | None:
+    """What is not for the sidecar, but for any HTTP server to answer."""
+    if request.expect not in {"", "100-continue"}:
+        request.keep_alive = False  # its body may come or not
+        return Response(417)
+    if request.target == b"*" and request.method == "OPTIONS":
+        return Response(200)
+    return None

@@ -1,0 +1,71 @@
+"""Cross-origin calls from browsers, where `--allowed-origins` allows them (state-api.md 8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dapr_state.transports.http.message import Response, line
+
+if TYPE_CHECKING:
+    from dapr_state.wire.http1 import Request
+
+METHODS = frozenset({"HEAD", "GET", "POST", "PUT", "PATCH", "DELETE"})
+
+_VARY = line("Vary", "Origin")
+_VARY_PREFLIGHT = (
+    _VARY,
+    line("Vary", "Access-Control-Request-Method"),
+    line("Vary", "Access-Control-Request-Headers"),
+)
+
+
+class Cors:
+    """`check` answers pre-flights, before any token is asked for; `note` marks all other answers."""
+
+    def __init__(self, allowed_origins: str) -> None:
+        entries = [entry.strip().lower() for entry in allowed_origins.split(",") if entry.strip()]
+        self._all = "*" in entries
+        self._exact = frozenset(entry for entry in entries if "*" not in entry)
+        self._wild = [tuple(entry.split("*", 1)) for entry in entries if "*" in entry]
+
+    def check(self, request: Request) -> Response | None:
+        asked = request.headers.get("access-control-request-method")
+        if request.method != "OPTIONS" or not asked:
+            return None
+        response = Response(200, _VARY_PREFLIGHT)
+        origin = request.headers.get("origin", "")
+        if not self._allows(origin) or not (self._all or asked.upper() in METHODS):
+            return response
+        response.lines.append(self._allowed(origin))
+        response.lines.append(line("Access-Control-Allow-Methods", asked.upper()))
+        if wanted := request.headers.get("access-control-request-headers"):
+            names = ", ".join(_canonical(name.strip()) for name in wanted.split(",") if name.strip())
+            response.lines.append(line("Access-Control-Allow-Headers", names))
+        return response
+
+    def note(self, request: Request, response: Response) -> None:
+        if _VARY in response.lines:  # a pre-flight
+            return
+        response.lines.append(_VARY)
+        if self._allows(origin := request.headers.get("origin", "")):
+            response.lines.append(self._allowed(origin))
+
+    def _allows(self, origin: str) -> bool:
+        if not origin:
+            return False
+        lowered = origin.lower()
+        return (
+            self._all
+            or lowered in self._exact
+            or any(
+                len(lowered) >= len(start) + len(end) and lowered.startswith(start) and lowered.endswith(end)
+                for start, end in self._wild
+            )
+        )
+
+    def _allowed(self, origin: str) -> bytes:
+        return line("Access-Control-Allow-Origin", "*" if self._all else origin)
+
+
+def _canonical(name: str) -> str:
+    return "-".join(part.capitalize() for part in name.split("-"))

@@ -1,0 +1,55 @@
+"""How an error leaves over HTTP: status, `errorCode`, message, details (state-api.md 4.1)."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from dapr_state.errors import BadRequest, DaprError, Detail, ErrorInfo, Help, ResourceInfo
+from dapr_state.transports.http.message import JSON, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DOMAIN = "dapr.io"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_TYPE = "type.googleapis.com/google.rpc."
+
+# Go's JSON shows these escaped, so that an answer may stand inside HTML
+_ESCAPES = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"})
+
+
+def of(error: DaprError) -> Response:
+    body: dict[str, Any] = {"errorCode": error.row.code, "message": error.http_message}
+    if error.details:
+        body["details"] = [_shown(detail) for detail in error.details]
+    return Response(error.row.http, (JSON,), encode(body))
+
+
+def interrupted() -> Response:
+    """The sidecar stops, or fails at something that is no store's fault: the caller cannot know what was done."""
+    return Response(500, (JSON,), encode({"errorCode": "ERR_INTERNAL", "message": "the request was interrupted"}))
+
+
+def encode(value: object) -> bytes:
+    """JSON text as Go writes it. Bytes of a key that are not UTF-8 come out as U+FFFD."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPES)
+    return _SURROGATE.sub("\ufffd", text).encode()
+
+
+def _shown(detail: Detail) -> Mapping[str, Any]:
+    match detail:
+        case ErrorInfo():
+            metadata = detail.metadata if detail.http_metadata is None else detail.http_metadata
+            return {"@type": _TYPE + "ErrorInfo", "domain": DOMAIN, "metadata": metadata, "reason": detail.reason}
+        case ResourceInfo():
+            named = {"resource_name": detail.name, "resource_type": detail.kind}
+            return {"@type": _TYPE + "ResourceInfo", "description": "", "owner": "", **named}
+        case BadRequest():
+            field = {"field": detail.field} if detail.field else {}
+            violation = {**field, "description": detail.http_description or detail.description}
+            return {"@type": _TYPE + "BadRequest", "field_violations": [violation]}
+        case Help():
+            link = {"description": detail.description, "url": detail.url}
+            return {"@type": _TYPE + "Help", "links": [link]}

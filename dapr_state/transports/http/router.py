@@ -1,0 +1,130 @@
+"""Which answer belongs to which path and verb.
+
+The state routes are matched by hand (a hot get costs one regular expression); all others by the table, under their
+first two segments. Wrong verbs and unknown paths are one and the same to daprd: it takes them for service invocation.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from dapr_state import errors
+from dapr_state.transports.http import target
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from dapr_state.transports.http.message import Response
+    from dapr_state.transports.http.state import StateRoutes
+    from dapr_state.wire.http1 import Request
+
+    Answer = Callable[["Call"], Awaitable[Response]]
+
+ANY = "GET HEAD POST PUT PATCH DELETE OPTIONS"
+WRITE = "POST PUT"
+APP_ID = "dapr-app-id"  # the header that makes any path a service invocation
+
+# Nothing here needs cleaning or decoding
+_PLAIN_KEY = re.compile(rb"/v1\.0/state/((?!\.\.?/)[^/%+?]+)/((?!\.\.?$)[^/%+?]+)")
+
+
+class Call(NamedTuple):
+    """A request and what its path and query say."""
+
+    request: Request
+    params: Mapping[str, str]
+    query: Mapping[str, str]
+
+
+class Route(NamedTuple):
+    """`pattern` is made of plain segments, `{named}` ones, and at the end perhaps `*` for one or more."""
+
+    verbs: str
+    pattern: str
+    answer: Answer
+
+
+class _Row(NamedTuple):
+    verbs: frozenset[str]
+    segments: tuple[str, ...]
+    is_open: bool
+    answer: Answer
+
+    def match(self, parts: list[bytes]) -> dict[str, str] | None:
+        if len(parts) != len(self.segments) and not (self.is_open and len(parts) > len(self.segments)):
+            return None
+        params = {}
+        for segment, part in zip(self.segments, parts, strict=False):
+            if segment.startswith("{"):
+                params[segment[1:-1]] = target.decode(part)
+            elif segment.encode() != part:
+                return None
+        return params
+
+
+class Router:
+    def __init__(self, state: StateRoutes | None, routes: Iterable[Route], app_id: str = "") -> None:
+        """Without `state` there are no State routes, as on the public port."""
+        self._state = state
+        self._app_id = app_id
+        self._rows: dict[tuple[bytes, bytes], list[_Row]] = {}
+        for verbs, pattern, answer in routes:
+            segments = tuple(pattern.strip("/").removesuffix("/*").split("/"))
+            is_open = pattern.endswith("/*")
+            row = _Row(frozenset(verbs.split()), (*segments, "{*}") if is_open else segments, is_open, answer)
+            self._rows.setdefault((segments[0].encode(), segments[1].encode()), []).append(row)
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer as daprd, also where there is no such route."""
+        if self._state and request.method == "GET" and (found := _PLAIN_KEY.fullmatch(request.target)):
+            store, key = found.groups()
+            return await self._state.get(
+                store.decode("utf-8", "surrogateescape"), key.decode("utf-8", "surrogateescape")
+            )
+        if response := await self.find(request):
+            return response
+        raise not_invoked(request.headers.get(APP_ID, ""), self._app_id)
+
+    async def find(self, request: Request) -> Response | None:
+        """The route's answer, or None if there is no such route."""
+        path, raw_query = target.split(request.target)
+        parts = target.segments(path)
+        query = target.parameters(raw_query)
+        if self._state and parts[1:2] == [b"state"] and (answer := self._of_state(self._state, request, parts, query)):
+            return await answer
+        for row in self._rows.get((parts[0], parts[1]), ()) if len(parts) > 1 else ():
+            if request.method in row.verbs and (params := row.match(parts)) is not None:
+                return await row.answer(Call(request, params, query))
+        return None
+
+    @staticmethod
+    def _of_state(
+        state: StateRoutes, request: Request, parts: list[bytes], query: Mapping[str, str]
+    ) -> Awaitable[Response] | None:
+        decode = target.decode
+        verb, writes = request.method, request.method in {"POST", "PUT"}
+        answer: Awaitable[Response] | None = None
+        match parts:
+            case b"v1.0", _, store, key if verb == "GET":
+                answer = state.get(decode(store), decode(key))
+            case b"v1.0", _, store if writes:
+                answer = state.save(decode(store), request, query)
+            case b"v1.0", _, store, key if verb == "DELETE":
+                answer = state.delete(decode(store), decode(key), request, query)
+            case b"v1.0", _, store, b"bulk" if writes:
+                answer = state.bulk_get(decode(store), request)
+            case b"v1.0", _, store, b"transaction" if writes:
+                answer = state.transact(decode(store), request, query)
+            case b"v1.0-alpha1", _, store, b"query" if writes:
+                answer = state.query(decode(store), request)
+        return answer
+
+
+def not_invoked(app_id: str, own_app_id: str) -> errors.DaprError:
+    """Why a call that daprd would pass on to an application goes nowhere: this sidecar passes nothing on."""
+    if not app_id:
+        return errors.NO_APP_ID()
+    if app_id == own_app_id:
+        return errors.INVOKE_FAILED(app_id=app_id, cause="cannot invoke local endpoint: app channel not initialized")
+    return errors.INVOKE_FAILED(app_id=app_id, cause=f"couldn't find service: {app_id}")

@@ -1,0 +1,76 @@
+"""What daprd says about tracing while no exporter is set: it echoes the caller's context, or a void one.
+
+state-api.md 7.6. `check` and `note` are for the handler; a tracer that is on brings its own two instead.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from dapr_state.resources.quoting import quote
+from dapr_state.transports.http import message
+from dapr_state.transports.http.message import line
+
+if TYPE_CHECKING:
+    from dapr_state.transports.http.message import Response
+    from dapr_state.wire.http1 import Request
+
+VOID = line("Traceparent", f"00-{'0' * 32}-{'0' * 16}-00")
+
+_SPAN = r"-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+_PARENT = re.compile(rf"(?:00({_SPAN})|(?!00|ff)[0-9a-f]{{2}}({_SPAN})(?:-.*)?)")  # a later version may say more
+_HEALTH = b"/healthz"  # daprd traces no path that has this in it, be it a key
+
+# W3C baggage, as OpenTelemetry for Go reads it
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
+_PROPERTY = re.compile(rf"[ \t]*(?:{_TOKEN.pattern}[ \t]*(?:=[ \t]*{_VALUE.pattern}[ \t]*)?)?")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}")
+
+
+def check(request: Request) -> Response | None:
+    """Refuse baggage that is none."""
+    baggage = request.headers.get("baggage")
+    if not baggage or _is_untraced(request):
+        return None
+    if problem := _problem(baggage):
+        return message.text(400, f"invalid baggage header: {problem}")
+    return None
+
+
+def note(request: Request, response: Response) -> None:
+    headers = request.headers
+    baggage = headers.get("baggage")
+    if _is_untraced(request) or (baggage and _problem(baggage)):
+        return
+    if (parent := headers.get("traceparent")) and (found := _PARENT.fullmatch(parent)):
+        response.lines.append(line("Traceparent", "00" + (found[1] or found[2])))
+        if state := headers.get("tracestate"):
+            response.lines.append(line("Tracestate", state))
+    else:
+        response.lines.append(VOID)
+    if baggage:
+        response.lines.append(line("Baggage", baggage))
+
+
+def _is_untraced(request: Request) -> bool:
+    return _HEALTH in request.target and _HEALTH in request.target.partition(b"?")[0]
+
+
+def _problem(baggage: str) -> str:
+    for member in baggage.split(","):
+        pair, *properties = member.split(";")
+        name, equals, value = (part.strip(" \t") for part in pair.partition("="))
+        if not equals:
+            return f'invalid baggage list-member: "{member}"'
+        if not _TOKEN.fullmatch(name):
+            return f'invalid key: "{name}"'
+        if not _VALUE.fullmatch(value):
+            return f"invalid value: {quote(value)}"
+        if bad := _BAD_ESCAPE.search(value):
+            return f"invalid value: invalid URL escape {quote(bad[0])}"
+        for each in properties:
+            if not _PROPERTY.fullmatch(each):
+                return f"invalid baggage list-member property: {quote(each)}"
+    return ""

@@ -1,0 +1,352 @@
+"""HTTP/1.1 requests (RFC 9112): bytes in, whole requests out, one at a time and in order.
+
+Why not a parser that exists: the same small read with a minimal handler, in one run on two cores beside daprd
+(18 000/s, 68 us of CPU each), made 22 000/s (32 us) on uvicorn and 80 000/s (10 us) with httptools on a bare protocol.
+Uvicorn is out of reach of twice daprd, and has no say in the answers to oversized, slow or broken requests. httptools
+refuses paths in plain UTF-8 and verbs that it does not know, which daprd answers, and takes `gzip, chunked` for chunks.
+What is here is as fast as httptools for one reason: clients repeat their headers, so a block of headers that was read
+once is remembered, and the same bytes mean the same fields.
+
+Rules that a change must keep:
+1. Nobody else is to read a message differently than we do: what RFC 9112 calls ambiguous (two lengths, length and
+   chunks, folded lines, bare line feeds, blanks before a colon) is refused, also where Go's server accepts it.
+2. Memory is bounded by `max_head`, `max_body`, and what one `feed` brings.
+3. A refused message is the last of its connection.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MAX_KNOWN_BLOCKS = 256  # of at most `max_head` bytes each
+TOO_LARGE = "stream too large"  # Dapr's and our only sentence for a body beyond the limit
+NO_LIMIT = 1 << 62
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# a path, an address, or the asterisk of OPTIONS
+_TARGET = re.compile(rb"(?:/|[A-Za-z][A-Za-z0-9+.\-]*:|\*$)[^\x00-\x20\x7f]*")
+_AUTHORITY = re.compile(rb"[^\x00-\x20\x7f]+")  # of CONNECT
+_BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_VERSION = re.compile(rb"HTTP/\d\.\d")
+_VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
+_HOST = re.compile(rb"[A-Za-z0-9!$%&'()*+,\-.:;=@\[\]_~]*")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+
+
+class RefusedError(Exception):
+    """The bytes are not a request that can be answered: `status` is the rest of the status line, `text` the body."""
+
+    def __init__(self, status: str, text: str = "") -> None:
+        super().__init__(status)
+        self.status = status
+        self.text = text or status
+
+
+BAD_REQUEST = "400 Bad Request"
+HEAD_TOO_LARGE = "431 Request Header Fields Too Large"
+BAD_VERSION = "505 HTTP Version Not Supported: unsupported protocol version"
+
+
+class Fields:
+    """A block of header fields: first value of each name, and what it says about the message."""
+
+    __slots__ = ("chunked", "connection", "expect", "length", "values")
+
+    def __init__(self, values: Mapping[str, str], length: int, connection: frozenset[str], *, chunked: bool) -> None:
+        self.values = values
+        self.length = length
+        self.chunked = chunked
+        self.connection = connection
+        self.expect = values.get("expect", "").lower()
+
+
+class Request:
+    """One request, whole. `headers` has lower-case names; several requests may share it, so it is only read."""
+
+    __slots__ = ("body", "body_error", "connection", "expect", "headers", "is_http10", "keep_alive", "method", "target")
+
+    def __init__(self, method: str, target: bytes, fields: Fields, *, is_http10: bool) -> None:
+        self.method = method
+        self.target = target
+        self.headers = fields.values
+        self.is_http10 = is_http10
+        self.keep_alive = "keep-alive" in fields.connection if is_http10 else "close" not in fields.connection
+        self.expect = fields.expect
+        self.body: bytes = b""
+        self.body_error = ""  # why `body` is only the beginning of what was announced
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target.decode(errors='replace')}, {len(self.body)} bytes>"
+
+
+class RequestReader:
+    """`feed` it what arrives, ask `next_request` until it returns None."""
+
+    def __init__(self, max_head: int, max_body: int, known: dict[bytes, Fields]) -> None:
+        self._max_head = max_head
+        self._max_body = max_body or NO_LIMIT
+        self._known = known  # shared by the connections of a server
+        self._buffer = b""
+        self._at = 0
+        self._request: Request | None = None  # its head is read, its body is not
+        self._body: _Counted | _Chunked | None = None
+
+    @property
+    def is_between_requests(self) -> bool:
+        """Nothing of another request has arrived."""
+        return self._request is None and self._at == len(self._buffer)
+
+    @property
+    def is_in_head(self) -> bool:
+        """The head of a request has begun and is not complete."""
+        return self._request is None and self._at < len(self._buffer)
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait for `next_request`."""
+        return len(self._buffer) - self._at
+
+    def expects_continue(self) -> bool:
+        """Whether the client waits for a word before it sends the body; true once for each request."""
+        request = self._request
+        if request is None or request.expect != "100-continue" or request.is_http10:
+            return False
+        request.expect = ""
+        return True
+
+    def feed(self, data: bytes) -> None:
+        if self._at == len(self._buffer):
+            self._buffer = data
+        else:
+            self._buffer = self._buffer[self._at :] + data
+        self._at = 0
+
+    def next_request(self) -> Request | None:
+        """The next request, or None when it has not arrived in full. Raises RefusedError."""
+        request = self._request or self._read_head()
+        if request is None:
+            return None
+        body = self._body
+        if body is None:
+            return request
+        self._at = body.take(self._buffer, self._at)
+        if not body.is_complete:
+            self._request = request
+            return None
+        request.body, request.body_error = body.content, body.error
+        if body.error:  # what follows cannot be told from the rest of the body
+            request.keep_alive = False
+        self._request = self._body = None
+        return request
+
+    def _read_head(self) -> Request | None:
+        buffer, at = self._buffer, self._at
+        end = buffer.find(b"\r\n\r\n", at)
+        if end < 0:
+            self._refuse_hopeless(buffer[at:])
+            return None
+        if end + 4 - at > self._max_head:
+            raise RefusedError(HEAD_TOO_LARGE)
+        self._at = end + 4
+        line_end = buffer.find(b"\r\n", at)
+        words = buffer[at:line_end].split(b" ")
+        block = buffer[line_end + 2 : end + 2]
+        try:
+            method, target, version = words
+        except ValueError:
+            raise RefusedError(BAD_REQUEST) from None
+        is_http10 = version != b"HTTP/1.1" and _is_http10(version)
+        if not (_TOKEN.fullmatch(method) and (_AUTHORITY if method == b"CONNECT" else _TARGET).fullmatch(target)):
+            raise RefusedError(BAD_REQUEST)
+        if b"%" in target and _BAD_PERCENT.search(target.partition(b"?")[0]):
+            raise RefusedError(BAD_REQUEST)
+        fields = self._known.get(block) or self._learn(block)
+        if not is_http10 and "host" not in fields.values:
+            raise RefusedError("400 Bad Request: missing required Host header")
+        if is_http10 and fields.chunked:  # the older protocol has no chunks
+            raise RefusedError(BAD_REQUEST)
+        request = Request(method.decode(), target, fields, is_http10=is_http10)
+        if fields.chunked:
+            self._body = _Chunked(self._max_body, self._max_head)
+        elif fields.length:
+            self._body = _Counted(fields.length, self._max_body)
+        return request
+
+    def _refuse_hopeless(self, head: bytes) -> None:
+        """A head that is not complete, and can never be right."""
+        if len(head) > self._max_head:
+            raise RefusedError(HEAD_TOO_LARGE)
+        if _BARE_LF.search(head) or head[:2] == b"\r\n":
+            raise RefusedError(BAD_REQUEST)
+
+    def _learn(self, block: bytes) -> Fields:
+        fields = _parse_fields(block)
+        if len(self._known) >= MAX_KNOWN_BLOCKS:
+            self._known.clear()
+        self._known[block] = fields
+        return fields
+
+
+def _is_http10(version: bytes) -> bool:
+    if not _VERSION.fullmatch(version):
+        raise RefusedError(BAD_REQUEST)
+    if not version.startswith(b"HTTP/1."):
+        raise RefusedError(BAD_VERSION)
+    return version == b"HTTP/1.0"  # 1.2 to 1.9 do not exist, and are to be read as 1.1
+
+
+def _parse_fields(block: bytes) -> Fields:
+    values: dict[str, str] = {}
+    hosts: list[bytes] = []
+    lengths: set[bytes] = set()
+    encodings: list[bytes] = []
+    connection: set[str] = set()
+    for line in block.split(b"\r\n")[:-1] if block else ():
+        name, colon, value = line.partition(b":")
+        value = value.strip(b" \t")
+        if not colon or not _VALUE.fullmatch(value):
+            raise RefusedError(BAD_REQUEST)
+        if not _TOKEN.fullmatch(name):
+            raise RefusedError("400 Bad Request: invalid header name" if name[:1] not in b" \t" else BAD_REQUEST)
+        lowered = name.lower()
+        values.setdefault(lowered.decode(), value.decode("utf-8", "surrogateescape"))
+        if lowered == b"host":
+            hosts.append(value)
+        elif lowered == b"content-length":
+            lengths.add(value)
+        elif lowered == b"transfer-encoding":
+            encodings.append(value.lower())
+        elif lowered == b"connection":
+            connection.update(word.strip().lower() for word in value.decode("latin-1").split(","))
+    _check_host(hosts)
+    return Fields(values, _length(lengths), frozenset(connection), chunked=_is_chunked(encodings, lengths))
+
+
+def _check_host(hosts: list[bytes]) -> None:
+    if len(hosts) > 1:
+        raise RefusedError(BAD_REQUEST)
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        raise RefusedError("400 Bad Request: malformed Host header")
+
+
+def _length(lengths: set[bytes]) -> int:
+    if not lengths:
+        return 0
+    (length, *others) = lengths
+    if others or not _LENGTH.fullmatch(length):
+        raise RefusedError(BAD_REQUEST)
+    return int(length)
+
+
+def _is_chunked(encodings: list[bytes], lengths: set[bytes]) -> bool:
+    if not encodings:
+        return False
+    if encodings != [b"chunked"]:
+        raise RefusedError("501 Not Implemented", "Unsupported transfer encoding")
+    if lengths:
+        raise RefusedError(BAD_REQUEST)
+    return True
+
+
+class _Counted:
+    """A body of known length. One beyond the limit ends at the limit, with an error."""
+
+    __slots__ = ("_missing", "_parts", "content", "error", "is_complete")
+
+    def __init__(self, length: int, limit: int) -> None:
+        self._missing = min(length, limit)
+        self._parts: list[bytes] = []
+        self.content = b""
+        self.error = TOO_LARGE if length > limit else ""
+        self.is_complete = False
+
+    def take(self, buffer: bytes, at: int) -> int:
+        """Take what belongs to the body from `at` on; returns where it left off."""
+        part = buffer[at : at + self._missing]
+        self._missing -= len(part)
+        self._parts.append(part)
+        if not self._missing:
+            self.content = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+            self.is_complete = True
+        return at + len(part)
+
+
+class _Chunked:
+    """A body in chunks (RFC 9112, 7.1); extensions and trailers are passed over.
+
+    One part after the other is taken: size, data, line end, size, ..., size 0, trailers.
+    """
+
+    __slots__ = ("_line_room", "_max_line", "_missing", "_parts", "_room", "_step", "content", "error", "is_complete")
+
+    def __init__(self, limit: int, max_line: int) -> None:
+        self._max_line = max_line  # of a size line, and of all trailers together
+        self._line_room = max_line
+        self._room = limit
+        self._missing = 0  # bytes of this chunk's data
+        self._parts: list[bytes] = []
+        # takes one part, or nothing if it is not there yet; a plain function, because a method would be a cycle
+        self._step: Callable[[_Chunked, bytes, int], int] = _Chunked._size
+        self.content = b""
+        self.error = ""
+        self.is_complete = False
+
+    def take(self, buffer: bytes, at: int) -> int:
+        """Take what belongs to the body from `at` on; returns where it left off."""
+        while not self.is_complete:
+            before, at = at, self._step(self, buffer, at)
+            if at == before:
+                break
+        return at
+
+    def _size(self, buffer: bytes, at: int) -> int:
+        end = buffer.find(b"\r\n", at)
+        if end < 0:
+            return at if len(buffer) - at <= self._max_line else self._end(at, "header line too long")
+        size = _CHUNK_SIZE.fullmatch(buffer, at, end)
+        if not size:
+            return self._end(at, "invalid byte in chunk length")
+        self._missing = int(size[1], 16)
+        self._step = _Chunked._data if self._missing else _Chunked._trailer
+        return end + 2
+
+    def _data(self, buffer: bytes, at: int) -> int:
+        part = buffer[at : at + self._missing]
+        self._missing -= len(part)
+        if len(part) > self._room:
+            self._parts.append(part[: self._room])
+            return self._end(at, TOO_LARGE)
+        self._room -= len(part)
+        self._parts.append(part)
+        if not self._missing:
+            self._step = _Chunked._line_end
+        return at + len(part)
+
+    def _line_end(self, buffer: bytes, at: int) -> int:
+        found = buffer[at : at + 2]
+        if found == b"\r\n":
+            self._step = _Chunked._size
+            return at + 2
+        return at if b"\r\n".startswith(found) else self._end(at, "malformed chunked encoding")
+
+    def _trailer(self, buffer: bytes, at: int) -> int:
+        end = buffer.find(b"\r\n", at)
+        seen = (len(buffer) if end < 0 else end) - at
+        if seen > self._line_room:
+            return self._end(at, "http: suspiciously long trailer after chunked body")
+        if end < 0:
+            return at
+        self._line_room -= seen
+        return self._end(end + 2) if end == at else end + 2
+
+    def _end(self, at: int, error: str = "") -> int:
+        self.content = b"".join(self._parts)
+        self.error = error
+        self.is_complete = True
+        return at
