@@ -132,8 +132,8 @@ def _nanoseconds(part: re.Match[str], duration: str) -> int:
         raise ValueError(f"time: unknown unit {quote_bytes(unit)} in duration {quote_bytes(duration)}")
     scale = _NANOSECONDS[unit]
     digits = (part["fraction"] or ".")[1:_MAX_DIGITS]
-    tenths: int = 10 ** len(digits)
-    return whole * scale + int(digits or "0") * scale // tenths
+    one: int = 10 ** len(digits)
+    return whole * scale + int(digits or "0") * scale // one
 
 
 def _shortest(nanoseconds: int, scale: int) -> str:
