@@ -147,6 +147,8 @@ class RequestReader:
 
     def _read_head(self) -> Request | None:
         buffer, at = self._buffer, self._at
+        if at == len(buffer):
+            return None
         end = buffer.find(b"\r\n\r\n", at)
         if end < 0:
             self._refuse_hopeless(buffer[at:])
@@ -162,7 +164,8 @@ class RequestReader:
         except ValueError:
             raise RefusedError(BAD_REQUEST) from None
         is_http10 = version != b"HTTP/1.1" and _is_http10(version)
-        if not (_TOKEN.fullmatch(method) and (_AUTHORITY if method == b"CONNECT" else _TARGET).fullmatch(target)):
+        verb = _VERBS.get(method) or _other_verb(method)
+        if not (_AUTHORITY if verb == "CONNECT" else _TARGET).fullmatch(target):
             raise RefusedError(BAD_REQUEST)
         if b"%" in target and _BAD_PERCENT.search(target.partition(b"?")[0]):
             raise RefusedError(BAD_REQUEST)
@@ -171,7 +174,7 @@ class RequestReader:
             raise RefusedError("400 Bad Request: missing required Host header")
         if is_http10 and fields.chunked:  # the older protocol has no chunks
             raise RefusedError(BAD_REQUEST)
-        request = Request(method.decode(), target, fields, is_http10=is_http10)
+        request = Request(verb, target, fields, is_http10=is_http10)
         if fields.chunked:
             self._body = _Chunked(self._max_body, self._max_head)
         elif fields.length:
@@ -191,6 +194,15 @@ class RequestReader:
             self._known.clear()
         self._known[block] = fields
         return fields
+
+
+_VERBS = {verb.encode(): verb for verb in ("GET", "POST", "PUT", "DELETE")}
+
+
+def _other_verb(method: bytes) -> str:
+    if not _TOKEN.fullmatch(method):
+        raise RefusedError(BAD_REQUEST)
+    return method.decode()
 
 
 def _is_http10(version: bytes) -> bool:

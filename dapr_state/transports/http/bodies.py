@@ -6,7 +6,7 @@ A value stays the client's own text (design: no number goes through a double), s
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import msgspec
 
@@ -48,7 +48,7 @@ class StateItem(_Strict):
 class BulkGet(_Strict):
     keys: list[str | None] | None = None
     metadata: dict[str, str | None] | None = None
-    parallelism: int | None = None
+    parallelism: Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)] | None = None
 
 
 class Operation(_Strict):
