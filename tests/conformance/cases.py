@@ -138,7 +138,7 @@ BULK_GET = [
     scenario("an illegal key among them", save(("a", b"1")), bulk_get("a", "b||c")),
     scenario("an empty key among them", save(("a", b"1")), bulk_get("a", "")),
     scenario("a key that starts or ends with a bar", save(("|a", b"1"), ("b|", b"2")), bulk_get("|a", "b|")),
-    *(scenario(f"parallelism {n}", save(("a", b"1")), bulk_get("a", "a", parallelism=n)) for n in (-1, 0, 1, 100)),
+    *(scenario(f"parallelism {n}", save(("a", b"1")), bulk_get("a", "b", parallelism=n)) for n in (-1, 0, 1, 100)),
 ]
 
 TTL = [
@@ -154,7 +154,7 @@ TTL = [
 
 CONTENT = [
     scenario("JSON as JSON", save(("k", b'{"a":1}', JSON)), get("k")),
-    scenario("JSON with order and spaces of its own", save(("k", b'{ "b": 1.0, "a": [true, null] }', JSON)), get("k")),
+    scenario("JSON with spaces of its own", save(("k", b'[ 1.0, {"a" : null} ]', JSON)), get("k")),
     scenario("JSON with big numbers", save(("k", b'{"n":12345678901234567890}', JSON)), get("k")),
     scenario("JSON with fractions", save(("k", b"3.14159265358979", JSON)), get("k")),
     scenario("JSON with markup", save(("k", '"<b>&é\\u2028"'.encode(), JSON)), get("k")),

@@ -21,6 +21,9 @@ RANDOM = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UUID"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "TIME"),
     (re.compile(r"\b[0-9a-f]{40}\b"), "SHA"),
+    (re.compile(r"current=\w+"), "current=ETAG"),
+    (re.compile(r"\(\d+ vs\."), "(SIZE vs."),  # the size of a message depends on the store's name
+    (re.compile(r"\n"), r"\\n"),
 )
 
 
