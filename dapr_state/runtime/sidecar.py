@@ -88,7 +88,11 @@ class Sidecar:
         options = self._options
         state = State(options.app_id, self._components.stores)
         metadata = facts.metadata(options, self._components)
-        grpc = GrpcServer(DaprServicer(state), options.max_body_size, options.read_buffer_size * GRPC_HEADER_FACTOR)
+        grpc = GrpcServer(
+            DaprServicer(state, metadata, lifecycle),
+            options.max_body_size,
+            options.read_buffer_size * GRPC_HEADER_FACTOR,
+        )
         await listen(grpc, "gRPC", _addresses(options, "grpc", options.grpc_port))
         await grpc.start()
         log.info("API gRPC server is running on port %d", options.grpc_port)
