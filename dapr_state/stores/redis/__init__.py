@@ -1,0 +1,1 @@
+"""state.redis: hashes in daprd's layout, over one connection that all requests share."""

@@ -1,0 +1,189 @@
+-- Applies operations to hashes of daprd's layout: `data`, `version` (a counter: the etag), and fields of others, kept.
+--
+-- KEYS[i]      the key of operation i
+-- ARGV[1]      'each': operations are independent, and those that can be done are done
+--              'all':  all of them or none; each sees what those before it would leave
+-- ARGV[2i]     what to do: a letter, a TTL in seconds or nothing, a colon, an etag or nothing
+--              s = set, c = set where no row exists, d = delete, i = set with an etag that no version can equal
+-- ARGV[2i+1]   the value to set
+--
+-- Returns a triple for each refusal: i, its kind (missing | stale | exists | invalid | failed), and for `stale` the
+-- present version, for `failed` the reason. Nothing at all: everything is done.
+
+local together = ARGV[1] == 'all'
+local pcall = redis.pcall
+local first = 1
+
+-- Plain sets and deletes come first, and as few commands as can be: the rules below would come to the same, in twice
+-- the time. What is not quite so plain (a version that is no number, another type, a server that refuses) ends the loop.
+-- HSET comes before PERSIST: a full server refuses the first write of a script, and only if that asks for memory.
+while not together and KEYS[first] do
+  local key, how = KEYS[first], ARGV[2 * first]
+  if how == 's:' then
+    local version = pcall('HGET', key, 'version')
+    local count = version == false and 0 or type(version) == 'string' and tonumber(version)
+    if not count or version and tostring(count) ~= version then
+      break
+    end
+    if type(pcall('HSET', key, 'data', ARGV[2 * first + 1], 'version', count + 1)) == 'table' then
+      break
+    end
+    if type(pcall('PERSIST', key)) == 'table' then
+      break
+    end
+  elseif how ~= 'd:' or type(pcall('DEL', key)) == 'table' then
+    break
+  end
+  first = first + 1
+end
+if not KEYS[first] then
+  return {}
+end
+
+local LONGEST = 15 -- digits: Lua counts so far exactly, and so many seconds are milliseconds that Redis can add to now
+
+-- the version under a key: false if there is none; '' and true for a key of another type; nil and why it is not readable
+local function look(key)
+  local reply = pcall('HGET', key, 'version')
+  if type(reply) ~= 'table' then
+    return reply
+  end
+  if string.find(reply.err, 'WRONGTYPE', 1, true) then
+    return '', true
+  end
+  return nil, reply.err
+end
+
+local function without_zeros(version)
+  return (string.gsub(version, '^(-?)0+(%d)', '%1%2'))
+end
+
+-- Whether the user may not run a command of this write: known before anything is written. Asked once for each kind of
+-- write; that the keys are his was checked before the script began. Before Redis 7 a script cannot ask.
+local asked = {}
+local function forbidden(verb, ttl, key)
+  if not redis.acl_check_cmd then
+    return false
+  end
+  local kind = verb == 'd' and verb or ttl and 'ttl' or 'set'
+  if asked[kind] == nil then
+    if verb == 'd' then
+      asked[kind] = not redis.acl_check_cmd('DEL', key)
+    else
+      asked[kind] = not redis.acl_check_cmd('HSET', key, 'data', '')
+        or not redis.acl_check_cmd(unpack(ttl and { 'EXPIRE', key, ttl } or { 'PERSIST', key }))
+    end
+  end
+  return asked[kind]
+end
+
+-- the refusal of an operation on a row of this version, if it is refused; `gone`: an operation before it deleted the row
+local function refusal(key, version, gone, verb, ttl, etag)
+  if verb == 'i' then
+    return 'invalid'
+  end
+  if etag ~= '' then
+    if not version then
+      return 'missing'
+    end
+    if version ~= etag and without_zeros(version) ~= etag then
+      return 'stale', version
+    end
+  end
+  if verb == 'c' and (version or not gone and pcall('EXISTS', key) == 1) then
+    return 'exists'
+  end
+  if #ttl > LONGEST then
+    return 'failed', "ERR invalid expire time in 'expire' command"
+  end
+  return nil
+end
+
+-- the version that a set writes, or nil where daprd could not count on
+local function successor(version, foreign)
+  if not version or foreign then
+    return '1'
+  end
+  if #version > LONGEST or not string.find(version, '^-?%d+$') then
+    return nil
+  end
+  return string.format('%.0f', version + 1)
+end
+
+local function reason_of(reply)
+  return type(reply) == 'table' and reply.err or nil
+end
+
+-- carry out an operation that was not refused; the reason, if the server will not
+local function write(key, verb, ttl, value, version, foreign)
+  if verb == 'd' then
+    return reason_of(pcall('DEL', key))
+  end
+  local reason = foreign and reason_of(pcall('DEL', key))
+  if not reason then
+    reason = reason_of(pcall('HSET', key, 'data', value, 'version', version))
+  end
+  if reason then
+    return reason
+  end
+  if ttl ~= '' then
+    return reason_of(pcall('EXPIRE', key, ttl))
+  end
+  return reason_of(pcall('PERSIST', key))
+end
+
+local refusals, versions, plans = {}, {}, {}
+
+for i = first, #KEYS do
+  local key = KEYS[i]
+  local verb, ttl, etag = 's', '', ''
+  if ARGV[2 * i] ~= 's:' then
+    verb, ttl, etag = string.match(ARGV[2 * i], '^(%a)(%d*):(.*)$')
+  end
+  local version, foreign, after, kind, detail = versions[key]
+  local gone = version == false
+  if version == nil then
+    version, foreign = look(key)
+  end
+  if version == nil then
+    kind, detail = 'failed', foreign
+  else
+    kind, detail = refusal(key, version, gone, verb, ttl, etag)
+  end
+  if not kind and verb ~= 'd' then
+    after = successor(version, foreign)
+    if not after then
+      kind, detail = 'failed', 'ERR hash value is not an integer'
+    end
+  end
+  if not kind and forbidden(verb, ttl ~= '', key) then
+    kind, detail = 'failed', 'NOPERM this user may not run a command that the write needs'
+  end
+  if not kind and together then
+    versions[key] = after or false
+    plans[i] = { verb, ttl, after, foreign }
+  elseif not kind then
+    detail = write(key, verb, ttl, ARGV[2 * i + 1], after, foreign)
+    kind = detail and 'failed'
+  end
+  if kind then
+    for _, part in ipairs({ i, kind, detail or '' }) do
+      table.insert(refusals, part)
+    end
+    if together then
+      return refusals
+    end
+  end
+end
+
+-- Every check is behind us. What the server may still refuse (it is full, a replica, cannot save) it refuses at the
+-- first write of a script, never at a later one: so either all of these happen or none.
+for i, plan in ipairs(plans) do
+  local verb, ttl, after, foreign = unpack(plan, 1, 4)
+  local reason = write(KEYS[i], verb, ttl, ARGV[2 * i + 1], after, foreign)
+  if reason then
+    return { i, 'failed', reason }
+  end
+end
+
+return refusals

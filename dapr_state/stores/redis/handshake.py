@@ -1,0 +1,131 @@
+"""How a connection is made fit for use: dialled, authenticated, its database chosen, the server's abilities asked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import hiredis
+
+from dapr_state.stores.base import StoreError
+from dapr_state.stores.redis.connection import Connection, ConnectionLost, ReplyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dapr_state.stores.redis.options import Options
+
+# a connection that a firewall has forgotten is found dead within this time; go-redis has 5 minutes too
+_KEEPALIVE_SECONDS = 300
+_TEMPORARY = ("LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "ERR max number of clients")  # worth another attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What the store must know of the server that it is connected to."""
+
+    replicas: int = 0
+    tells_expiry: bool = True  # PEXPIRETIME, since Redis 7.0
+
+
+class ConnectError(StoreError):
+    def __init__(self, reason: str, *, final: bool = False) -> None:
+        super().__init__(reason)
+        self.final = final  # the server said no: asking again soon is of no use
+
+
+async def connect(
+    options: Options, context: ssl.SSLContext | None, on_lost: Callable[[Connection], None] | None = None
+) -> tuple[Connection, Server]:
+    """Raise ConnectError within the dial timeout."""
+    connection = Connection(
+        options.address,
+        read_timeout=options.read_timeout,
+        write_timeout=options.write_timeout,
+        on_lost=on_lost,
+    )
+    try:
+        async with asyncio.timeout(options.dial_timeout):
+            await _dial(options, context, connection)
+            return connection, await _greet(options, connection)
+    except BaseException as error:
+        connection.abort(ConnectionLost("given up while connecting"))
+        if reason := _reason(options.address, error):
+            raise reason from error
+        raise
+
+
+async def _dial(options: Options, context: ssl.SSLContext | None, connection: Connection) -> None:
+    loop = asyncio.get_running_loop()
+    if options.unix_path:
+        await loop.create_unix_connection(lambda: connection, options.unix_path)
+        return
+    host, port = options.host_and_port
+    transport, _ = await loop.create_connection(
+        lambda: connection, host, port, ssl=context, server_hostname=host if context else None
+    )
+    raw = transport.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):  # Linux
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_SECONDS)
+
+
+async def _greet(options: Options, connection: Connection) -> Server:
+    """Ask everything in one round trip: what fails first is the answer."""
+    login = _login(options)
+    choice = [("SELECT", options.database)] if options.database > 0 else []
+    questions = [("PING",), ("INFO", "replication"), ("PEXPIRETIME", "dapr-state")]
+    commands = [*login, *choice, *questions]
+    replies = await connection.send(b"".join(map(hiredis.pack_command, commands)), len(commands))
+
+    for command, reply in zip(commands, replies, strict=True):
+        if command in (*login, *choice, ("PING",)) and isinstance(reply, ReplyError) and not _needless(reply):
+            raise reply
+    replication, expiry = replies[-2:]
+    return Server(_replicas(replication), tells_expiry="unknown command" not in str(expiry))
+
+
+def _login(options: Options) -> list[tuple[Any, ...]]:
+    if not options.password:
+        return []
+    return [("AUTH", options.username, options.password) if options.username else ("AUTH", options.password)]
+
+
+def _needless(reply: ReplyError) -> bool:
+    """Whether a password was given to a server that has none: daprd connects all the same."""
+    return "without any password configured" in str(reply) or "no password is set" in str(reply)
+
+
+def _replicas(replication: object) -> int:
+    if not isinstance(replication, bytes):
+        return 0  # a user who may not ask
+    _, _, rest = replication.partition(b"connected_slaves:")
+    return int(rest.split(maxsplit=1)[0]) if rest else 0
+
+
+def _reason(address: str, error: BaseException) -> ConnectError | None:
+    """The failure of an attempt in the words of daprd's client, where it has any."""
+    text, final = str(error), False
+    match error:
+        case ReplyError():
+            final = not text.startswith(_TEMPORARY)
+        case StoreError():
+            pass
+        case TimeoutError():
+            text = f"dial tcp {address}: i/o timeout"
+        case ssl.SSLError():
+            text, final = f"tls: {error}", True
+        case socket.gaierror():
+            text = f"dial tcp: lookup {address}: {error.strerror}"
+        case OSError():
+            why = os.strerror(error.errno).lower() if error.errno else text
+            text = f"dial {'unix' if address.startswith('/') else 'tcp'} {address}: connect: {why}"
+        case ValueError():  # no address at all
+            text, final = f"dial tcp: {error}", True
+        case _:
+            return None
+    return ConnectError(text, final=final)

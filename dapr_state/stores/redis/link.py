@@ -1,0 +1,119 @@
+"""The connection that a store has to its server, for as long as the store lives: made anew whenever it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from dapr_state.stores.base import StoreError
+from dapr_state.stores.redis.connection import MAX_WAITING, Connection
+from dapr_state.stores.redis.handshake import ConnectError, Server, connect
+
+if TYPE_CHECKING:
+    import ssl
+
+    from dapr_state.stores.redis.options import Options
+
+log = logging.getLogger("dapr.contrib")
+
+_SHORTEST_INTERVAL: Final = 0.01  # seconds; a component may ask for none, but a port that refuses answers at once
+
+
+class Link:
+    """`live` is the connection to send on, or None while there is none: then await `connected`."""
+
+    def __init__(self, options: Options, context: ssl.SSLContext | None) -> None:
+        self._options = options
+        self._context = context
+        self.live: Connection | None = None
+        self.server = Server()
+        self._reason = ConnectError("not open")  # why there is no connection
+        self._attempt = asyncio.Event()  # set when the attempt that is under way, or the next, has ended
+        self._down = asyncio.Event()
+        self._waiting = 0
+        self._interval = max(options.retry_interval, _SHORTEST_INTERVAL)
+        self._keeper: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Link {self.live!r}>" if self.live else f"<Link {self._options.address} down: {self._reason}>"
+
+    def open(self) -> None:
+        """Begin to connect."""
+        self._keeper = asyncio.create_task(self._keep_connected())
+
+    async def close(self) -> None:
+        if self._keeper:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+        live, self.live = self.live, None
+        self._reason = ConnectError("the store is closed", final=True)
+        self._attempt.set()
+        if live:
+            await live.close(self._options.read_timeout)
+
+    async def connected(self) -> Connection:
+        """Wait for a connection: for as many attempts as the component allows, and no longer than the dial timeout."""
+        if self._waiting >= MAX_WAITING:
+            raise self.failure(f"too many requests wait for a connection: {self._waiting}")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._options.dial_timeout):
+                for _ in range(1 + self._options.retries):
+                    if self.live:
+                        return self.live
+                    if self._keeper is None or self._keeper.done():
+                        break
+                    await self._attempt.wait()
+                    if self._reason.final and not self.live:
+                        break
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting -= 1
+        if self.live:
+            return self.live
+        raise self.failure(self._reason)
+
+    def failure(self, reason: object) -> StoreError:
+        return StoreError(f"redis store: error connecting to redis at {self._options.address}: {reason}")
+
+    async def _keep_connected(self) -> None:
+        while True:
+            await self._try_to_connect()
+            if self.live and not await self._lost_at_once():
+                await self._down.wait()
+                continue  # it had worked: no need to wait before the next attempt
+            await asyncio.sleep(self._interval)
+
+    async def _try_to_connect(self) -> None:
+        before = str(self._reason)
+        self._down.clear()
+        try:
+            connection, self.server = await connect(self._options, self._context, self._lost)
+        except ConnectError as error:
+            self._reason = error
+            if str(error) != before:
+                log.warning("redis at %s cannot be reached, trying on: %s", self._options.address, error)
+        else:
+            self.live = connection
+            if connection.lost:  # between its last answer and now
+                self._lost(connection)
+        ended, self._attempt = self._attempt, asyncio.Event()
+        ended.set()
+
+    async def _lost_at_once(self) -> bool:
+        try:
+            async with asyncio.timeout(self._interval):
+                await self._down.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _lost(self, connection: Connection) -> None:
+        if connection is not self.live:  # it ended before it was ever used, or because the store closes
+            return
+        self.live = None
+        self._reason = ConnectError(str(connection.lost))
+        self._down.set()
+        log.warning("%s", connection.lost)
