@@ -67,9 +67,12 @@ class Fields:
 
 
 class Request:
-    """One request, whole. `headers` has lower-case names; several requests may share it, so it is only read."""
+    """One request, whole. `headers` has lower-case names; several requests may share it, so it is only read.
 
-    __slots__ = ("body", "body_error", "connection", "expect", "headers", "is_http10", "keep_alive", "method", "target")
+    `tag` means nothing here: it is for those who look at a request twice.
+    """
+
+    __slots__ = ("body", "body_error", "expect", "headers", "is_http10", "keep_alive", "method", "tag", "target")
 
     def __init__(self, method: str, target: bytes, fields: Fields, *, is_http10: bool) -> None:
         self.method = method
@@ -79,6 +82,7 @@ class Request:
         self.keep_alive = "keep-alive" in fields.connection if is_http10 else "close" not in fields.connection
         self.expect = fields.expect
         self.body: bytes = b""
+        self.tag: object = None
         self.body_error = ""  # why `body` is only the beginning of what was announced
 
     def __repr__(self) -> str:

@@ -70,16 +70,15 @@ def _shown(metadata: Metadata) -> metadata_pb2.GetMetadataResponse:
 
 
 def _shown_app(app: AppFacts) -> metadata_pb2.AppConnectionProperties:
-    health = app.health and metadata_pb2.AppConnectionHealthProperties(
-        health_check_path=app.health.path,
-        health_probe_interval=app.health.interval,
-        health_probe_timeout=app.health.timeout,
-        health_threshold=app.health.threshold,
-    )
-    return metadata_pb2.AppConnectionProperties(
+    shown = metadata_pb2.AppConnectionProperties(
         port=app.port,
         protocol=app.protocol,
         channel_address=app.address,
         max_concurrency=app.max_concurrency,
-        health=health,
     )
+    if app.health:
+        shown.health.health_check_path = app.health.path
+        shown.health.health_probe_interval = app.health.interval
+        shown.health.health_probe_timeout = app.health.timeout
+        shown.health.health_threshold = app.health.threshold
+    return shown

@@ -98,6 +98,37 @@ class Router:
                 return await row.answer(Call(request, params, query))
         return None
 
+    def verbs(self, request: Request) -> list[str]:
+        """The verbs that this path has a route for, sorted."""
+        parts = target.segments(target.split(request.target)[0])
+        rows = self._rows.get((parts[0], parts[1]), ()) if len(parts) > 1 else ()
+        found = {verb for row in rows if row.match(parts) is not None for verb in row.verbs}
+        match parts:
+            case b"v1.0", b"state", _ if self._state:
+                found |= {"POST", "PUT"}
+            case b"v1.0", b"state", _, key if self._state:
+                found |= {"GET", "DELETE"} | ({"POST", "PUT"} if key in {b"bulk", b"transaction"} else set())
+            case b"v1.0-alpha1", b"state", _, b"query" if self._state:
+                found |= {"POST", "PUT"}
+        return sorted(found)
+
+    def verbs(self, request: Request) -> list[str]:
+        """The verbs that this path has a route for."""
+        parts = target.segments(target.split(request.target)[0])
+        found: list[str] = []
+        if self._state:
+            match parts:
+                case [b"v1.0", b"state", _]:
+                    found += WRITE.split()
+                case [b"v1.0", b"state", _, word]:
+                    found += ["GET", "DELETE", *(WRITE.split() if word in {b"bulk", b"transaction"} else ())]
+                case [b"v1.0-alpha1", b"state", _, b"query"]:
+                    found += WRITE.split()
+        for row in self._rows.get((parts[0], parts[1]), ()) if len(parts) > 1 else ():
+            if row.match(parts) is not None:
+                found += row.verbs
+        return found
+
     @staticmethod
     def _of_state(
         state: StateRoutes, request: Request, parts: list[bytes], query: Mapping[str, str]
