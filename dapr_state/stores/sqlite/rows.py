@@ -8,7 +8,7 @@ that are powers of two, so that the few that exist stay prepared.
 from __future__ import annotations
 
 import binascii
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
@@ -28,6 +28,7 @@ _IN_PLACE: Final = " ON CONFLICT (key) DO UPDATE SET " + ", ".join(
 _ROWS_AT_ONCE: Final = 64  # longer statements were no faster
 _KEYS_AT_ONCE: Final = 4096  # SQLite takes 32,766 parameters
 
+Statement = tuple[str, list[Any]]
 Columns = tuple[str, str, int, str, str | None]
 
 
@@ -73,8 +74,8 @@ class Rows:
             found.update(connection.execute(self._select_etags + _places(some), _padded(some)).fetchall())
         return found
 
-    def apply(self, connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
-        """Carry out the changes of a plan."""
+    def statements(self, changes: Iterable[Change]) -> list[Statement]:
+        """What carries out the changes of a plan. They are of different keys, so the order is for the new rows only."""
         gone: list[str] = []
         new: list[Columns] = []
         updated: list[Columns] = []
@@ -83,10 +84,9 @@ class Rows:
                 gone.append(change.operation.key)
             else:
                 (updated if change.in_place else new).append(_columns(change.operation, change.etag))
-        for some in _parts(gone):
-            connection.execute(self._delete + _places(some), _padded(some))
-        _insert(connection, self._replace, new)  # a new row each, at the end of the table, as daprd's
-        _insert(connection, self._insert, updated, _IN_PLACE)
+        deletes = [(self._delete + _places(some), _padded(some)) for some in _parts(gone)]
+        # a new row each, at the end of the table, as daprd's
+        return [*deletes, *_inserts(self._replace, new), *_inserts(self._insert, updated, _IN_PLACE)]
 
 
 def refusal(key: str) -> StoreError | None:
@@ -100,12 +100,11 @@ def refusal(key: str) -> StoreError | None:
     return None
 
 
-def _insert(connection: sqlite3.Connection, start: str, rows: list[Columns], end: str = "") -> None:
+def _inserts(start: str, rows: list[Columns], end: str = "") -> Iterator[Statement]:
     at = 0
     while at < len(rows):
         length = min(_ROWS_AT_ONCE, 1 << (len(rows) - at).bit_length() - 1)
-        parameters = [value for row in rows[at : at + length] for value in row]
-        connection.execute(start + ", ".join([_ROW] * length) + end, parameters)
+        yield start + ", ".join([_ROW] * length) + end, [value for row in rows[at : at + length] for value in row]
         at += length
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dapr_state.stores.sqlite import failures
@@ -11,13 +13,13 @@ from dapr_state.stores.sqlite.plan import Plan, is_guarded, new_etags
 from dapr_state.stores.sqlite.rows import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from dapr_state.clock import Clock
     from dapr_state.stores.base import StoreError
     from dapr_state.stores.model import Operation
     from dapr_state.stores.sqlite.options import Database
-    from dapr_state.stores.sqlite.rows import Rows
+    from dapr_state.stores.sqlite.rows import Rows, Statement
 
 
 class Writer:
@@ -45,23 +47,42 @@ class Writer:
         return [outcome for unit in units for outcome in self.write((unit,))]
 
     def _commit(self, units: Sequence[Sequence[Operation]]) -> list[StoreError | None]:
-        refused = [_refusal(unit) for unit in units]
-        sound = [unit for unit, no in zip(units, refused, strict=True) if not no]
-        guarded = {operation.key for unit in sound for operation in unit if is_guarded(operation)}
-        patiently(self._begin, self._clock, self._database.busy_timeout)
+        asked = [operation.key for unit in units for operation in unit if is_guarded(operation)]
+        guarded = {key for key in asked if not refusal(key)}
+        if not guarded:
+            plan = Plan({}, self._etags)
+            outcomes = [_refusal(unit) or plan.add(unit) for unit in units]
+            self._run(self._rows.statements(plan.changes()))
+            return outcomes
+        with self._transaction():
+            plan = Plan(self._rows.etags(self._connection, guarded), self._etags)
+            outcomes = [_refusal(unit) or plan.add(unit) for unit in units]
+            self._execute(self._rows.statements(plan.changes()))
+        return outcomes
+
+    def _run(self, statements: Sequence[Statement]) -> None:
+        if len(statements) > 1:
+            with self._transaction():
+                self._execute(statements)
+        elif statements:  # a transaction of its own: fewer ways out of and back to the interpreter's lock
+            patiently(partial(self._execute, statements), self._clock, self._database.busy_timeout)
+            self.commits += 1
+
+    def _execute(self, statements: Sequence[Statement]) -> None:
+        for sql, parameters in statements:
+            self._connection.execute(sql, parameters)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        begin = partial(self._execute, [(self._database.begin, [])])
+        patiently(begin, self._clock, self._database.busy_timeout)
         try:
-            plan = Plan(self._rows.etags(self._connection, guarded) if guarded else {}, self._etags)
-            outcomes = [no or plan.add(unit) for unit, no in zip(units, refused, strict=True)]
-            self._rows.apply(self._connection, plan.changes())
+            yield
             self._connection.execute("COMMIT")
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         self.commits += 1
-        return outcomes
-
-    def _begin(self) -> None:
-        self._connection.execute(self._database.begin)
 
 
 def _refusal(unit: Sequence[Operation]) -> StoreError | None:
