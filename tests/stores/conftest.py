@@ -36,7 +36,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 @pytest.fixture
 def memory() -> Place:
     clock = ManualClock()
-    return Place(lambda: MemoryStore(clock), lambda: None, clock.turn)
+    return Place(lambda: MemoryStore(clock), lambda: None, clock.advance)
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ class Kind:
     async def until_gone(self, store: StateStore, key: str, seconds: float) -> None:
         """Let the seconds pass that the key has left, and see that it is gone."""
         if self.place.turn:
-            self.place.advance(seconds + 1)
+            self.place.turn(seconds + 1)
         deadline = time.monotonic() + seconds + 10
         while await store.get([key]) != [None]:
             assert time.monotonic() < deadline, f"{key} does not expire"
