@@ -50,15 +50,45 @@ class Resources:
     secret_stores: dict[str, SecretStore] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """What one file says: its components, and what is wrong with the documents that had to be left out."""
+
+    path: str
+    manifests: tuple[Manifest, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
 def load(folders: Sequence[str], surroundings: Surroundings) -> Resources:
     """Read the folders, start the secret stores, and resolve the components that this sidecar takes."""
-    namespace = surroundings.environ.get("NAMESPACE", "")
+    return start(taken(read(folders), surroundings), surroundings)
+
+
+def read(folders: Sequence[str]) -> list[File]:
+    """Every component file, in the order of the folders and of the names in them."""
     try:
-        found = [each for folder in folders for each in _read_folder(Path(folder))]
-        taken = select(found, surroundings.app_id, namespace)
+        return [file for folder in folders for file in _read_folder(Path(folder))]
     except LoadError as error:
         raise LoadError(f"failed to load components: {error}") from None
-    return _Start(surroundings).all(taken)
+
+
+def taken(files: Iterable[File], surroundings: Surroundings) -> list[Manifest]:
+    """Keep what is meant for this sidecar. Raises LoadError when a name is taken twice."""
+    found = (each for file in files for each in file.manifests)
+    try:
+        return select(found, surroundings.app_id, surroundings.environ.get("NAMESPACE", ""))
+    except LoadError as error:
+        raise LoadError(f"failed to load components: {error}") from None
+
+
+def start(manifests: Sequence[Manifest], surroundings: Surroundings) -> Resources:
+    """Start the secret stores among the components, and resolve the state stores with them."""
+    return _Start(surroundings).all(manifests)
+
+
+def is_elsewhere(each: Manifest) -> bool:
+    """Whether it belongs to a building block of Dapr that is not served here."""
+    return each.type.startswith(_ELSEWHERE)
 
 
 def parse(text: str, path: str) -> tuple[list[Manifest], list[str]]:
@@ -97,7 +127,7 @@ def start_failure(component: Component | Manifest, reason: str) -> str:
     return f"process component {component.name} error: {reason}"
 
 
-def _read_folder(folder: Path) -> Iterator[Manifest]:
+def _read_folder(folder: Path) -> Iterator[File]:
     try:
         files = sorted((path for path in folder.iterdir() if not path.is_dir()), key=lambda path: path.name.encode())
     except OSError as error:
@@ -106,17 +136,17 @@ def _read_folder(folder: Path) -> Iterator[Manifest]:
         if path.suffix.lower() not in _SUFFIXES:
             log.warning("A non-YAML Component file %s was detected, it will not be loaded", path.name)
             continue
-        yield from _read_file(path)
+        yield _read_file(path)
 
 
-def _read_file(path: Path) -> list[Manifest]:
+def _read_file(path: Path) -> File:
     try:
         manifests, problems = parse(path.read_text(encoding="utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         manifests, problems = [], [f"{path}: {error}"]
     for problem in problems:
         log.warning("daprd load Component error when parsing manifests yaml resource in %s", problem)
-    return manifests
+    return File(str(path), tuple(manifests), tuple(problems))
 
 
 class _Start:
@@ -153,7 +183,7 @@ class _Start:
             processor_log.error("Ignoring error processing component: %s", error)
 
     def _take(self, each: Manifest) -> None:
-        if each.type.startswith(_ELSEWHERE):
+        if is_elsewhere(each):
             log.warning("Component %s is not loaded: state stores only are served here (%s)", each.display, each.source)
             return
         if not each.type.startswith((STATE, secrets.CATEGORY)):

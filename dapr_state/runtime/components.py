@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dapr_state.resources.component import Component
 
 log = logging.getLogger("dapr.runtime.processor")
+runtime_log = logging.getLogger("dapr.runtime")
 
 
 class ComponentError(Exception):
@@ -33,16 +34,20 @@ class Components:
         self._app_id = app_id
         self._namespace = namespace
         self.stores: dict[str, BoundStore] = {}
-        self.loaded: list[Component] = []
+        self._components: dict[str, Component] = {}
 
     def __repr__(self) -> str:
         return f"<Components {', '.join(component.display for component in self.loaded) or 'none'}>"
+
+    @property
+    def loaded(self) -> list[Component]:
+        return list(self._components.values())
 
     async def open(self, components: Iterable[Component]) -> None:
         """Open all, in order. Raises ComponentError for the first that fails, unless it says `ignoreErrors`."""
         for component in components:
             try:
-                await self._open_one(component)
+                await self.replace(component)
             except ComponentError as error:
                 if not component.ignore_errors:
                     log.error("Failed to init component %s: %s", component.display, error)  # noqa: TRY400
@@ -50,23 +55,31 @@ class Components:
                     raise ComponentError(start_failure(component, str(error))) from error
                 log.error("Ignoring error processing component: %s", error)  # noqa: TRY400  the reason says it all
 
-    async def close(self) -> None:
-        """Close all, the last one first; one that fails is logged and the others still close."""
-        for component in reversed(self.loaded):
-            log.info("Shutting down component %s", component.display)
-            try:
-                await self.stores.pop(component.name).store.close()
-            except StoreError as error:
-                log.warning("Error closing component %s: %s", component.display, error)
-        self.loaded.clear()
+    async def replace(self, component: Component) -> None:
+        """Open the component and serve from it; the one that had its name ends its calls under way and is closed.
 
-    async def _open_one(self, component: Component) -> None:
+        Raises ComponentError, and leaves all as it was.
+        """
         prefix = self._prefix(component)
         store = self._create(component)
         await _open_in_time(store, component)
+        before, old = self._components.get(component.name), self.stores.get(component.name)
         self.stores[component.name] = BoundStore(component.name, prefix, store)
-        self.loaded.append(component)
+        self._components[component.name] = component
         log.info("Component loaded: %s", component.display)
+        if before and old:
+            # no call can come upon it any more: a call looks for its store and enters it without a pause
+            await _close(old, before)
+
+    async def remove(self, name: str) -> None:
+        """Serve this component no longer."""
+        await _close(self.stores.pop(name), self._components.pop(name))
+
+    async def close(self) -> None:
+        """Close all, the last one first; one that fails is logged and the others still close."""
+        for component in reversed(self.loaded):
+            runtime_log.info("Shutting down component %s", component.display)
+            await self.remove(component.name)
 
     def _create(self, component: Component) -> StateStore:
         try:
@@ -86,6 +99,13 @@ class Components:
                 raise ComponentError(component.init_failure(error)) from error
             log.error("Ignoring error processing component: %s", error)  # noqa: TRY400  as daprd: the default prefix
             return keys.prefix(component.name, {}, self._app_id, self._namespace)
+
+
+async def _close(bound: BoundStore, component: Component) -> None:
+    try:
+        await bound.store.close()
+    except StoreError as error:
+        log.warning("Error closing component %s: %s", component.display, error)
 
 
 async def _open_in_time(store: StateStore, component: Component) -> None:

@@ -1,0 +1,203 @@
+"""The resource folders: what is in them is loaded at start, and again whenever a file in them has changed.
+
+A file that is wrong leaves the running components as they are, and the log says why; daprd ends its process there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from dapr_state.resources import loader, secrets
+from dapr_state.resources.loader import LoadError
+from dapr_state.runtime.components import ComponentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dapr_state.resources.component import Component
+    from dapr_state.resources.loader import File
+    from dapr_state.resources.manifest import Manifest
+    from dapr_state.resources.resolve import Surroundings
+    from dapr_state.runtime.components import Components
+
+# A look costs 30 us for ten files, a change is acted on after two. Looking needs no dependency, and sees what
+# notifications of the kernel miss: network and container mounts, and folders that are links (Kubernetes).
+PERIOD: Final = 0.25
+
+ACTOR_STORE: Final = "actorstatestore"
+
+log = logging.getLogger("dapr.runtime.hotreload.reconciler")
+watch_log = logging.getLogger("dapr.runtime.hotreload.loader.disk")
+
+
+class ResourceFolders:
+    """`load` once, then let `watch` run until `stop`."""
+
+    def __init__(self, folders: Sequence[str], surroundings: Surroundings, components: Components) -> None:
+        self._folders = folders
+        self._surroundings = surroundings
+        self._components = components
+        self._changes = Changes(folders)  # looks before anything is read: no change can fall in between
+        self._good: dict[str, File] = {}  # each file as it was last read without a problem
+        self._running: dict[str, Manifest] = {}  # the state stores that are served, as they were written
+        self._stopping = asyncio.Event()
+
+    async def load(self) -> None:
+        """Open all components. Raises LoadError or ComponentError for what keeps the sidecar from starting."""
+        files = loader.read(self._folders)
+        # at start there is nothing older to keep: a file that is wrong in part counts with the rest of it
+        self._good = {file.path: file for file in files}
+        wanted = loader.taken(files, self._surroundings)
+        await self._components.open(loader.start(wanted, self._surroundings).components)
+        self._running = {each.name: each for each in wanted if each.name in self._components.stores}
+
+    async def watch(self) -> None:
+        """Reload after each change, until `stop`."""
+        watch_log.info("Watching directories: [%s]", " ".join(self._folders))
+        while not await self._is_over():
+            if await asyncio.to_thread(self._changes.settled):
+                try:
+                    await self._reload()
+                except Exception:  # what nobody foresaw shall not be the end of the watch
+                    log.exception("Components are not reloaded, all stay as they are")
+
+    def stop(self) -> None:
+        """End the watch, after the reload that is under way: no component is left half replaced."""
+        self._stopping.set()
+
+    async def _is_over(self) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PERIOD):
+                await self._stopping.wait()
+        return self._stopping.is_set()
+
+    async def _reload(self) -> None:
+        try:
+            wanted = await asyncio.to_thread(self._wanted)
+            changed, gone = self._differences(wanted)
+            opening = await asyncio.to_thread(self._resolve, wanted, changed)
+        except LoadError as error:
+            log.error("Components are not reloaded, all stay as they are: %s", error)  # noqa: TRY400  no traceback needed
+            return
+        for component in opening:
+            await self._put(component, changed[component.name])
+        for each in gone:
+            log.info("Closing removed Component: %s", each.display)
+            del self._running[each.name]
+            await self._components.remove(each.name)
+
+    def _wanted(self) -> dict[str, Manifest]:
+        """All that is meant for this sidecar; of a file that is wrong, what it said when it was right."""
+        files = []
+        for file in loader.read(self._folders):
+            good = self._good.get(file.path, file) if file.problems else file
+            if file.problems:
+                log.error("%s is not reloaded: its components stay as they are until it is mended", file.path)
+            files.append(good)
+        wanted = {each.name: each for each in loader.taken(files, self._surroundings)}
+        self._good = {file.path: file for file in files}
+        return wanted
+
+    def _differences(self, wanted: Mapping[str, Manifest]) -> tuple[dict[str, Manifest], list[Manifest]]:
+        """What is new or changed, by name, and what is gone. Stores that actors use are left alone, as by daprd."""
+        stores = {name: each for name, each in wanted.items() if not _is_secret_store(each)}
+        changed = {
+            name: each
+            for name, each in stores.items()
+            if not loader.is_elsewhere(each)
+            and not _same(each, self._running.get(name))
+            and not _refused(each, self._running.get(name))
+        }
+        gone = [
+            each
+            for name, each in self._running.items()
+            if (name not in stores or loader.is_elsewhere(stores[name])) and not _refused(each)
+        ]
+        return changed, gone
+
+    def _resolve(self, wanted: Mapping[str, Manifest], changed: Mapping[str, Manifest]) -> Sequence[Component]:
+        if not changed:
+            return ()
+        # secrets are read anew, so that a component may refer to one that was added with it
+        needed = [each for each in wanted.values() if _is_secret_store(each)]
+        if not any(each.secret_store for each in changed.values()):
+            needed = []
+        return loader.start([*needed, *changed.values()], self._surroundings).components
+
+    async def _put(self, component: Component, manifest: Manifest) -> None:
+        log.info("Adding Component for processing: %s", component.display)
+        before = self._running.get(component.name)
+        if before:
+            log.info("Closing existing Component to reload: %s", before.display)
+        try:
+            await self._components.replace(component)
+        except ComponentError as error:
+            log.error("Failed to init component %s: %s", component.display, error)  # noqa: TRY400  the reason says it all
+            if before:
+                log.error("Component %s stays as it was", before.display)  # noqa: TRY400  as above
+            return
+        self._running[component.name] = manifest
+        log.info("Component updated: %s", component.display)
+
+
+class Changes:
+    """Whether the files of some folders have changed: their names, times and sizes."""
+
+    def __init__(self, folders: Sequence[str]) -> None:
+        self._folders = folders
+        self._acted = self._last = _look(folders)
+
+    def settled(self) -> bool:
+        """Whether there was a change, once for each, and not before two looks in a row see the same.
+
+        A file that an editor is still writing is not read by half.
+        """
+        before, self._last = self._last, _look(self._folders)
+        if self._last != before or self._last == self._acted:
+            return False
+        self._acted = self._last
+        return True
+
+
+def _look(folders: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    seen: dict[str, tuple[int, ...]] = {}
+    for folder in folders:
+        with suppress(OSError):  # it is gone: the reading will say so
+            for name in os.listdir(folder):  # noqa: PTH208  names are joined to the folder anyway
+                path = os.path.join(folder, name)  # noqa: PTH118  a Path costs more than the look
+                seen[path] = _traits(path)
+    return seen
+
+
+def _traits(path: str) -> tuple[int, ...]:
+    try:
+        status = os.stat(path)  # noqa: PTH116  as above
+    except OSError:  # a link that leads nowhere, or a file that has just gone
+        return ()
+    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def _same(new: Manifest, old: Manifest | None) -> bool:
+    return old is not None and replace(new, source=old.source) == old
+
+
+def _is_secret_store(each: Manifest) -> bool:
+    return each.type.startswith(secrets.CATEGORY)
+
+
+def _refused(*versions: Manifest | None) -> bool:
+    """Whether a component must not change while the sidecar runs, which is then told."""
+    for each in versions:
+        if each and any(item.name.lower() == ACTOR_STORE for item in each.items):
+            log.error(
+                "Aborting to hot-reload a state store component that is used as an actor state store: %s"
+                " (restart the sidecar, or send it SIGHUP, to apply the change)",
+                each.display,
+            )
+            return True
+    return False
