@@ -1,0 +1,474 @@
+"""One call: the context that a servicer is given, from the request's messages to the answer's status.
+
+A call is its own task (see steps.py). It is over when its status is sent or its stream is gone; the servicer's
+coroutine may take longer to end, and what it still sends is dropped.
+
+It is longer than most modules: the interface that it implements, grpc.aio.ServicerContext, is that wide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+from collections import deque
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import grpc
+from grpc.aio import EOF, AbortError, UsageError
+
+from dapr_state.transports.grpc.native.steps import Steps
+from dapr_state.wire import grpc as framing
+from dapr_state.wire import headers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+
+    from dapr_state.transports.grpc.native.methods import Meaning
+    from dapr_state.transports.grpc.native.protocol import Protocol
+    from dapr_state.wire.stream import Stream
+
+    Metadata = Iterable[tuple[str, str | bytes]]
+
+log = logging.getLogger("dapr.grpc")
+
+_UNMARSHALLING: Final = "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"
+_DEADLINE: Final = "context deadline exceeded"
+_COMPRESSIONS: Final = {
+    grpc.Compression.NoCompression: None,
+    grpc.Compression.Gzip: framing.ENCODINGS[b"gzip"],
+    grpc.Compression.Deflate: framing.ENCODINGS[b"deflate"],
+}
+
+
+class Call(Steps):
+    """Has all methods of grpc.aio.ServicerContext; see there what they promise."""
+
+    __slots__ = (
+        "_callbacks",
+        "_cancelled",
+        "_code",
+        "_compress_next",
+        "_connection",
+        "_deadline",
+        "_details",
+        "_drained",
+        "_encoding",
+        "_headers_sent",
+        "_meaning",
+        "_messages",
+        "_method",
+        "_over",
+        "_protocol",
+        "_reader",
+        "_refused",
+        "_stream",
+        "_timer",
+        "_trailing",
+        "_unread",
+    )
+
+    def __init__(self, protocol: Protocol, stream: Stream[Meaning]) -> None:
+        super().__init__(protocol.loop)
+        meaning = stream.request.meaning
+        self._protocol = protocol
+        self._connection = protocol.connection
+        self._stream = stream
+        self._meaning = meaning
+        self._method = meaning.method
+        self._deadline = None if meaning.timeout is None else self._loop.time() + meaning.timeout
+        self._timer: asyncio.TimerHandle | None = None
+        self._messages: framing.Messages | None = None
+        self._unread: deque[bytes] | None = None  # messages that came, and nobody took
+        self._reader: asyncio.Future[None] | None = None  # waits for one of them, or for the end
+        self._drained: asyncio.Future[None] | None = None  # waits until the peer has taken what was written
+        self._headers_sent = False
+        self._over = False
+        self._cancelled = False
+        self._code = framing.OK
+        self._details = ""
+        self._trailing: Sequence[tuple[str, str | bytes]] = ()
+        self._encoding: framing.Encoding | None = None
+        self._compress_next = True
+        self._callbacks: list[Callable[[Any], Any]] | None = None
+        self._refused: framing.Refused | None = None
+
+    def __repr__(self) -> str:
+        state = "cancelled" if self._cancelled else "over" if self._over else "running" if self._running else "opening"
+        return f"<Call {self._method.path} {state}>"
+
+    # Receiving: the protocol's side
+
+    def open(self, ended: bool) -> None:
+        """The headers have come."""
+        if self._method.request_streaming:
+            self._unread = deque()
+            self._protocol.start(self)
+        elif ended:
+            self._refuse(framing.INTERNAL, "EOF")
+
+    def receive(self, data: bytes, ended: bool) -> None:
+        """A piece of the request has come."""
+        if ended and self._messages is None and self._unread is None:
+            message = framing.only_message(data)
+            if message is not None and len(message) <= self._protocol.max_receive:
+                self._unread = deque((message,))
+                self._protocol.start(self)
+                return
+        try:
+            self._collect(data, ended)
+        except framing.Refused as refused:
+            self._refuse(refused.code, refused.details)
+
+    def _collect(self, data: bytes, ended: bool) -> None:
+        if self._messages is None:
+            self._messages = framing.Messages(self._protocol.max_receive, self._meaning.encoding)
+            self._arm()
+        messages = self._messages.feed(data)
+        if ended and self._messages.missing:
+            raise framing.Refused(framing.INTERNAL, "unexpected EOF")
+        if self._unread is None:
+            self._unread = deque()
+        self._unread += messages
+        if self._method.request_streaming:
+            self._wake_reader()
+        elif len(self._unread) > 1:
+            raise framing.Refused(framing.INTERNAL, "the request has more than one message")
+        elif ended and not self._unread:
+            raise framing.Refused(framing.INTERNAL, "EOF")
+        elif ended:
+            self._protocol.start(self)
+        self._open_window()
+
+    def _open_window(self) -> None:
+        if self._messages is None or self._stream.ended:
+            return
+        unread = sum(map(len, self._unread)) if self._unread else 0
+        self._connection.open_window(self._stream, self._messages.missing, unread)
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    # Running
+
+    def start(self) -> None:
+        """Begin the servicer's work."""
+        if self._over:
+            return
+        if self._deadline is not None and self._loop.time() >= self._deadline:
+            self._expire()
+            return
+        method = self._method
+        if method.request_streaming:
+            argument = self._requests()
+        else:
+            try:
+                argument = method.deserialize(self._unread.popleft())  # type: ignore[union-attr] # complete: it is set
+            except Exception:  # noqa: BLE001 - whatever a deserializer raises
+                self._refuse(framing.INTERNAL, _UNMARSHALLING)
+                return
+        if method.response_streaming:
+            coroutine = self._answer_all(argument)
+        else:
+            try:
+                coroutine = method.behavior(argument, self)
+            except Exception as error:  # noqa: BLE001 - a plain function may raise anything
+                self._raised(error)
+                return
+            if type(coroutine) is not CoroutineType:
+                coroutine = _awaited(coroutine)
+        self.run(coroutine)
+        if self._running:
+            self._protocol.suspended.add(self)
+            self._arm()
+
+    def _requests(self) -> AsyncIterator[Any]:
+        return _Requests(self)
+
+    async def _answer_all(self, argument: Any) -> None:
+        """Run a behaviour that answers with a stream: a generator of messages, or a coroutine that writes them."""
+        answers = self._method.behavior(argument, self)
+        if hasattr(answers, "__aiter__"):
+            async with contextlib.AsyncExitStack() as stack:
+                if hasattr(answers, "aclose"):
+                    stack.push_async_callback(answers.aclose)
+                async for message in answers:
+                    await self.write(message)
+        elif inspect.isawaitable(answers):
+            await answers
+        else:
+            for message in answers:
+                await self.write(message)
+
+    def _returned(self, result: Any) -> None:
+        self._protocol.suspended.discard(self)
+        if self._over:
+            return
+        if self._method.response_streaming or self._code:
+            self._end()
+            return
+        try:
+            body = self._method.serialize(result)
+            if len(body) > self._protocol.max_send:
+                self._refuse_answer(len(body))
+                return
+            self._send_answer(body)
+        except Exception as error:  # noqa: BLE001 - whatever a serializer raises
+            self._raised(error)
+
+    def _send_answer(self, body: bytes) -> None:
+        if self._headers_sent or self._trailing or self._encoding:
+            if not self._headers_sent:
+                self._send_headers(())
+            self._connection.send_data(self._stream, self._framed(body))
+            self._end()
+            return
+        message = framing.PREFIX.pack(0, len(body)) + body
+        self._connection.send_answer(self._stream, self._meaning.headers, message, framing.TRAILERS_OK)
+        self._finish()
+
+    def _raised(self, error: BaseException) -> None:
+        self._protocol.suspended.discard(self)
+        if self._over:
+            if not isinstance(error, (asyncio.CancelledError, AbortError, UsageError)):
+                log.debug("%s failed after its end", self._method.path, exc_info=error)
+            return
+        if isinstance(error, AbortError):
+            self._end()
+        elif isinstance(error, framing.Refused):
+            self._refuse(error.code, error.details)
+        elif isinstance(error, asyncio.CancelledError):
+            self._refuse(grpc.StatusCode.CANCELLED.value[0], "the call was cancelled")
+        else:
+            log.error("%s failed", self._method.path, exc_info=error)
+            self._refuse(framing.UNKNOWN, f"Unexpected {type(error)}: {error}")  # as grpc.aio says it
+
+    # Ending
+
+    def _end(self) -> None:
+        """Send the status."""
+        if self._over:
+            return
+        if not self._code and not self._trailing and not self._details:
+            trailers = framing.TRAILERS_OK
+            fields = None
+        else:
+            fields = framing.status_fields(self._code, self._details, framing.write_metadata(self._trailing))
+            trailers = headers.encode(fields)
+        if self._headers_sent:
+            self._connection.send_trailers(self._stream, trailers)
+        else:
+            # the status alone, without a message before it, comes in one block
+            self._connection.send_trailers(self._stream, framing.answer_headers(self._meaning.content_type) + trailers)
+        self._finish()
+
+    def _refuse(self, code: int, details: str) -> None:
+        """End with this status, whatever the servicer is doing."""
+        if self._over:
+            return
+        self._code, self._details, self._trailing = code, details, ()
+        self._end()
+        self.cancel()
+
+    def _refuse_answer(self, size: int) -> None:
+        limit = self._protocol.max_send
+        self._refuse(framing.RESOURCE_EXHAUSTED, f"grpc: trying to send message larger than max ({size} vs. {limit})")
+
+    def _expire(self) -> None:
+        self._refuse(grpc.StatusCode.DEADLINE_EXCEEDED.value[0], _DEADLINE)
+
+    def _arm(self) -> None:
+        """Watch the deadline, now that the call takes its time."""
+        if self._deadline is not None and self._timer is None and not self._over:
+            self._timer = self._loop.call_at(self._deadline, self._expire)
+
+    def lose(self) -> None:
+        """The stream is gone: the peer has cancelled, or is lost."""
+        if self._over:
+            return
+        self._cancelled = True
+        self._finish()
+        self.cancel()
+
+    def shut_down(self) -> None:
+        """The server ends, and the grace with it."""
+        self._refuse(grpc.StatusCode.UNAVAILABLE.value[0], "the server is shutting down")
+
+    def drain(self) -> None:
+        """The peer has taken all that was written."""
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _finish(self) -> None:
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._drained is not None or self._reader is not None:
+            self.drain()
+            self._wake_reader()
+        self._protocol.flush_soon()
+        if self._callbacks:
+            for callback in self._callbacks:
+                self._loop.call_soon(callback, self)
+
+    # Messages: the servicer's side
+
+    async def read(self) -> Any:
+        while not self._unread:
+            if self._over and not self._stream.ended:
+                raise asyncio.CancelledError
+            if self._stream.ended or self._unread is None:
+                return EOF
+            self._reader = self._loop.create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        message = self._unread.popleft()
+        self._open_window()
+        self._protocol.flush_soon()
+        try:
+            return self._method.deserialize(message)
+        except Exception as error:
+            raise framing.Refused(framing.INTERNAL, _UNMARSHALLING) from error
+
+    async def write(self, message: Any) -> None:
+        if self._over:
+            raise UsageError("RPC already finished.")
+        body = self._method.serialize(message)
+        if len(body) > self._protocol.max_send:
+            self._refuse_answer(len(body))
+            raise UsageError("the message is too large, and the call has ended")
+        if not self._headers_sent:
+            self._send_headers(())
+        sent = self._connection.send_data(self._stream, self._framed(body))
+        self._protocol.flush_soon()
+        if sent:
+            return
+        self._drained = self._loop.create_future()
+        try:
+            await self._drained
+        finally:
+            self._drained = None
+
+    async def send_initial_metadata(self, initial_metadata: Metadata) -> None:
+        if self._over:
+            raise UsageError("RPC already finished.")
+        if self._headers_sent:
+            raise UsageError("Send initial metadata failed: already sent")
+        self._send_headers(framing.write_metadata(initial_metadata))
+        self._protocol.flush_soon()
+
+    def _send_headers(self, metadata: Sequence[headers.Field]) -> None:
+        self._headers_sent = True
+        meaning = self._meaning
+        plain = not metadata and not self._encoding
+        block = meaning.headers if plain else framing.answer_headers(meaning.content_type, self._encoding, metadata)
+        self._connection.send_headers(self._stream, block)
+
+    def _framed(self, body: bytes) -> bytes:
+        if self._encoding and self._compress_next:
+            return framing.compressed_message(body, self._encoding)
+        self._compress_next = True
+        return framing.message(body)
+
+    # Status
+
+    async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Metadata = ()) -> NoReturn:
+        if code is grpc.StatusCode.OK:
+            log.error("%s aborted with OK", self._method.path)
+            code, details = grpc.StatusCode.UNKNOWN, ""
+        self.set_code(code)
+        self._details = details
+        if trailing_metadata:
+            self._trailing = tuple(trailing_metadata)
+        raise AbortError
+
+    async def abort_with_status(self, status: grpc.Status) -> NoReturn:
+        await self.abort(status.code, status.details, status.trailing_metadata)
+
+    def set_code(self, code: grpc.StatusCode | int) -> None:
+        self._code = code if isinstance(code, int) else code.value[0]
+
+    def set_details(self, details: str) -> None:
+        self._details = details
+
+    def set_trailing_metadata(self, trailing_metadata: Metadata) -> None:
+        self._trailing = tuple(trailing_metadata)
+
+    def code(self) -> int:
+        return self._code
+
+    def details(self) -> str:
+        return self._details
+
+    def trailing_metadata(self) -> Sequence[tuple[str, str | bytes]]:
+        return self._trailing
+
+    def set_compression(self, compression: grpc.Compression) -> None:
+        if self._headers_sent:
+            raise UsageError("Compression must be set before the initial metadata is sent")
+        encoding = _COMPRESSIONS[compression]
+        accepted = encoding is not None and encoding.name in self._meaning.accepts
+        self._encoding = encoding if accepted else None
+
+    def disable_next_message_compression(self) -> None:
+        self._compress_next = False
+
+    # What is known about the call
+
+    def invocation_metadata(self) -> tuple[framing.Metadatum, ...]:
+        return self._meaning.metadata
+
+    def time_remaining(self) -> float | None:
+        return None if self._deadline is None else max(self._deadline - self._loop.time(), 0)
+
+    def peer(self) -> str:
+        return self._protocol.peer
+
+    def auth_context(self) -> Mapping[str, Iterable[bytes]]:
+        return self._protocol.auth_context
+
+    def peer_identity_key(self) -> str | None:
+        return self._protocol.identity_key
+
+    def peer_identities(self) -> Iterable[bytes] | None:
+        key = self._protocol.identity_key
+        return None if key is None else self._protocol.auth_context[key]
+
+    def done(self) -> bool:
+        return self._over
+
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def add_done_callback(self, callback: Callable[[Any], Any]) -> None:
+        if self._callbacks is None:
+            self._callbacks = []
+        self._callbacks.append(callback)
+
+
+class _Requests:
+    """The messages of a streaming request, one by one."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __aiter__(self) -> _Requests:
+        return self
+
+    async def __anext__(self) -> Any:
+        message = await self._call.read()
+        if message is EOF:
+            raise StopAsyncIteration
+        return message
+
+
+async def _awaited(result: Any) -> Any:
+    """What a behaviour that is not an `async def` returned: something to await, or the answer itself."""
+    return await result if inspect.isawaitable(result) else result
