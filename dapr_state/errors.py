@@ -214,3 +214,22 @@ INVOKE_FAILED = Row("ERR_DIRECT_INVOKE", 500, Grpc.INTERNAL, "failed to invoke, 
 NOT_READY = Row("ERR_HEALTH_NOT_READY", 500, Grpc.UNAVAILABLE, "dapr is not ready: [{targets}]")
 OUTBOUND_NOT_READY = Row("ERR_OUTBOUND_HEALTH_NOT_READY", 500, Grpc.UNAVAILABLE, "dapr outbound is not ready")
 OTHER_APP_ID = Row("ERR_HEALTH_APPID_NOT_MATCH", 500, Grpc.INVALID_ARGUMENT, "dapr app-id does not match")
+
+# Refused before any API is reached: runtime.md 10, state-api.md 7.4, 7.5. HTTP has its own plain texts for these.
+
+
+def _info_of_status(fields: Mapping[str, Any]) -> tuple[Detail, ...]:
+    return (ErrorInfo(fields["reason"], {"http.code": fields["status"], "http.error_message": fields["problem"]}),)
+
+
+UNAUTHORIZED = Row("Unauthorized", 401, Grpc.UNAUTHENTICATED, "{reason}", _info_of_status)
+HIDDEN = Row("Not Implemented", 501, Grpc.UNIMPLEMENTED, "{reason}", _info_of_status)
+
+
+def unauthorized(problem: str) -> DaprError:
+    return UNAUTHORIZED(reason="Unauthorized", status="401", problem=problem)
+
+
+def hidden() -> DaprError:
+    """The API lists do not let this method be called."""
+    return HIDDEN(reason="Not Implemented", status="501", problem="requested endpoint is not available")

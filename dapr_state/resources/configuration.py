@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from dapr_state.resources.decoding import BOOL, DURATION, INT, TEXT, DecodeError, Fields, ListOf, MapOf, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 DEFAULT_SAMPLING: Final = 0.0001
 DEFAULT_FEATURES: Final = ("HotReload", "WorkflowsRemoteActivityReminder")
@@ -281,12 +281,25 @@ def _metrics(fields: Mapping[str, Any]) -> Metrics:
         exclude_verbs=bool(http.get("excludeVerbs")),
         latency_buckets=_buckets(fields.get("latencyDistributionBuckets") or ()),
         record_error_codes=bool(fields.get("recordErrorCodes")),
-        rules=tuple(
-            LabelRule(rule.get("name") or "", label.get("name") or "", tuple((label.get("regex") or {}).items()))
-            for rule in fields.get("rules") or ()
-            for label in rule.get("labels") or ()
-        ),
+        rules=tuple(rule for rule in _label_rules(fields) if not _bad_patterns(rule)),
     )
+
+
+def _label_rules(fields: Mapping[str, Any]) -> Iterator[LabelRule]:
+    for rule in fields.get("rules") or ():
+        for label in rule.get("labels") or ():
+            patterns = tuple((label.get("regex") or {}).items())
+            yield LabelRule(rule.get("name") or "", label.get("name") or "", patterns)
+
+
+def _bad_patterns(rule: LabelRule) -> list[str]:
+    bad = []
+    for _, pattern in rule.patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            bad.append(f"{pattern!r}: {error}")
+    return bad
 
 
 def _buckets(bounds: Sequence[int]) -> tuple[int, ...]:
@@ -348,6 +361,12 @@ def _unsupported(spec: Mapping[str, Any]) -> list[str]:
     bounds = [*_list(spec, "metric"), *_list(spec, "metrics")]
     if any(bound < 0 for bound in bounds):
         found.append("spec.metric.latencyDistributionBuckets: a bound is negative, the default ones are used instead")
+    found += [
+        f"spec.metric.rules: the rule for {rule.metric}, {rule.label} is left out, {problem}"
+        for section in ("metric", "metrics")
+        for rule in _label_rules(spec.get(section) or {})
+        for problem in _bad_patterns(rule)
+    ]
     for entry in spec.get("features") or ():
         if entry.get("enabled") and entry.get("name") not in _KNOWN_FEATURES:
             found.append(f"spec.features: {entry.get('name')} changes nothing here")

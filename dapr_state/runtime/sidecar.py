@@ -12,18 +12,23 @@ import uvloop
 
 from dapr_state import DAPR_VERSION, __version__
 from dapr_state.api.lifecycle import RUNTIME, Lifecycle
+from dapr_state.api.measured import MeasuredState
 from dapr_state.api.state import State
 from dapr_state.clock import SYSTEM
+from dapr_state.observability import process
+from dapr_state.resources import configuration
+from dapr_state.resources.configuration import Configuration, ConfigurationError
 from dapr_state.resources.default import default_store
 from dapr_state.resources.loader import LoadError, load
 from dapr_state.resources.resolve import Surroundings
-from dapr_state.runtime import facts
+from dapr_state.runtime import facts, guarding
 from dapr_state.runtime.components import ComponentError, Components
 from dapr_state.runtime.listening import ListeningError, Server, listen
 from dapr_state.runtime.signals import StopSignals
 from dapr_state.transports.grpc.dapr import DaprServicer
 from dapr_state.transports.grpc.server import GrpcServer
 from dapr_state.transports.http.api import api, public
+from dapr_state.transports.http.scrape import scrape
 from dapr_state.transports.http.server import HttpServer
 
 if TYPE_CHECKING:
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
     from dapr_state.api.metadata import Metadata
     from dapr_state.resources.component import Component
     from dapr_state.runtime.options import Options
+    from dapr_state.transports.guard import Guard
 
 log = logging.getLogger("dapr.runtime")
 
@@ -52,6 +58,7 @@ class Sidecar:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._began = SYSTEM.monotonic()
+        self._configuration = Configuration()
         self._components = Components(options.app_id, options.namespace)
 
     async def serve(self) -> int:
@@ -59,18 +66,23 @@ class Sidecar:
         log.info("Starting Dapr Runtime -- version %s -- dapr-state %s", DAPR_VERSION, __version__)
         log.info("app id: %s", self._options.app_id)
         try:
+            self._configuration = configuration.load(self._options.config_paths, self._options.environment)
+            guarding.announce(self._options, self._configuration)
             with StopSignals() as signals:
                 return await self._live(signals)
-        except (ComponentError, ListeningError, LoadError) as error:
+        except (ComponentError, ConfigurationError, ListeningError, LoadError) as error:
             log.critical("Fatal error from runtime: %s", error)
             return FATAL
 
     async def _live(self, signals: StopSignals) -> int:
         async with AsyncExitStack() as closing:
+            guard = guarding.guard(self._options, self._configuration)
+            if self._options.metrics:
+                closing.push_async_callback((await self._start_metrics(guard)).stop, 0)
             closing.push_async_callback(self._components.close)
-            await self._components.open(_components(self._options))
+            await self._open_components(guard)
             lifecycle = Lifecycle(self._options.app_id, signals.stop, _exit_soon)
-            servers = await self._start_servers(lifecycle)
+            servers = await self._start_servers(lifecycle, guard)
             lifecycle.is_outbound_ready = True
             lifecycle.pending.discard(RUNTIME)
             log.info("dapr initialized. Status: Running. Init Elapsed %dms", (SYSTEM.monotonic() - self._began) * 1000)
@@ -84,14 +96,32 @@ class Sidecar:
         log.info("Daprd shutdown gracefully")
         return 0
 
-    async def _start_servers(self, lifecycle: Lifecycle) -> Sequence[Server]:
+    async def _open_components(self, guard: Guard) -> None:
+        wanted = [each for each in _components(self._options) if guarding.allows(self._configuration, each)]
+        try:
+            await self._components.open(wanted)
+        finally:
+            guarding.count_components(guard, wanted, self._components.loaded)
+
+    async def _start_metrics(self, guard: Guard) -> Server:
         options = self._options
-        state = State(options.app_id, self._components.stores)
-        metadata = facts.metadata(options, self._components)
+        lines = guard.metrics.lines if guard.metrics else process.lines
+        server = HttpServer(scrape(lines), max_body=options.max_body_size, read_buffer=options.read_buffer_size)
+        address = f"{options.metrics_listen_address}:{options.metrics_port}"
+        await _start_at_once(server, address, f"failed to listen on {address}: ")
+        log.info("metrics server started on %s/", address)
+        return server
+
+    async def _start_servers(self, lifecycle: Lifecycle, guard: Guard) -> Sequence[Server]:
+        options = self._options
+        stores = self._components.stores
+        state = MeasuredState(options.app_id, stores, guard.metrics) if guard.metrics else State(options.app_id, stores)
+        metadata = facts.metadata(options, self._components, self._configuration.features)
         grpc = GrpcServer(
             DaprServicer(state, metadata, lifecycle),
             options.max_body_size,
             options.read_buffer_size * GRPC_HEADER_FACTOR,
+            guard,
         )
         await listen(grpc, "gRPC", _addresses(options, "grpc", options.grpc_port))
         await grpc.start()
@@ -103,6 +133,7 @@ class Sidecar:
                 metadata,
                 namespace=options.namespace,
                 allowed_origins=options.allowed_origins,
+                guard=guard,
             ),
             max_body=options.max_body_size,
             read_buffer=options.read_buffer_size,
@@ -120,12 +151,7 @@ class Sidecar:
         server = HttpServer(
             public(lifecycle, metadata), max_body=options.max_body_size, read_buffer=options.read_buffer_size
         )
-        address = f"{options.public_listen_address}:{port}"
-        try:
-            server.listen(address)  # as daprd: without patience
-        except OSError as error:
-            raise ListeningError(f"listen tcp {address}: {error.strerror}") from error
-        await server.start()
+        await _start_at_once(server, f"{options.public_listen_address}:{port}")
         return server
 
     async def _drain(self, servers: Sequence[Server]) -> bool:
@@ -134,6 +160,16 @@ class Sidecar:
         began = SYSTEM.monotonic()
         await asyncio.gather(*(server.stop(grace) for server in servers))
         return grace is None or SYSTEM.monotonic() - began < grace
+
+
+async def _start_at_once(server: HttpServer, address: str, refusal: str = "") -> None:
+    """Without the patience that the API's ports are given, as daprd."""
+    try:
+        server.listen(address)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ListeningError(f"{refusal}listen tcp {address}: bind: {reason}") from error
+    await server.start()
 
 
 def _exit_soon() -> None:

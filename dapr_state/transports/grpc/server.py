@@ -9,6 +9,8 @@ from dapr_state_proto.runtime.v1 import dapr_pb2, dapr_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from dapr_state.transports.grpc import reflection
+from dapr_state.transports.grpc.guarded import GuardedHandler, GuardedServer
+from dapr_state.transports.guard import Guard
 
 if TYPE_CHECKING:
     from dapr_state.transports.grpc.dapr import DaprServicer
@@ -22,13 +24,18 @@ UNKNOWN_METHOD = "cannot proxy request: missing dapr-callee-app-id or dapr-app-i
 class GrpcServer:
     """A gRPC server with Dapr, health and reflection; it listens from `start` to `stop`."""
 
-    def __init__(self, servicer: DaprServicer, max_message_size: int, max_header_size: int) -> None:
+    def __init__(
+        self, servicer: DaprServicer, max_message_size: int, max_header_size: int, guard: Guard | None = None
+    ) -> None:
+        guard = guard or Guard()
         # grpc.aio asks the handlers that were added last first: those given here come after all others
-        self._server = grpc.aio.server(handlers=(_Unknown(),), options=_limits(max_message_size, max_header_size))
+        unknown = GuardedHandler(_Unknown(), guard, is_open=True)
+        self._server = grpc.aio.server(handlers=(unknown,), options=_limits(max_message_size, max_header_size))
         self._health = health.aio.HealthServicer()
-        dapr_pb2_grpc.add_DaprServicer_to_server(servicer, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.add(self._server, (DAPR, health.SERVICE_NAME), (dapr_pb2, health_pb2))
+        guarded: Any = GuardedServer(self._server, guard)  # generated code names grpc's own class
+        dapr_pb2_grpc.add_DaprServicer_to_server(servicer, guarded)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, guarded)
+        reflection.add(guarded, (DAPR, health.SERVICE_NAME), (dapr_pb2, health_pb2))
 
     def listen(self, address: str) -> int:
         """Bind `host:port` or `unix:path`; returns the port. Raises OSError if that is not possible."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dapr_state.transports.http import blocks, message, runtime, tracecontext
+from dapr_state.transports.guard import Guard
+from dapr_state.transports.http import blocks, guarded, message, runtime, tracecontext
 from dapr_state.transports.http.cors import Cors
 from dapr_state.transports.http.handler import HttpHandler
 from dapr_state.transports.http.router import Router
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dapr_state.api.lifecycle import Lifecycle
     from dapr_state.api.metadata import Metadata
     from dapr_state.api.state import State
+    from dapr_state.transports.http.connection import Handler
     from dapr_state.transports.http.handler import Check, Note
     from dapr_state.transports.http.message import Response
     from dapr_state.wire.http1 import Request
@@ -28,10 +30,12 @@ def api(
     *,
     namespace: str = "",
     allowed_origins: str = "",
+    guard: Guard | None = None,
     before: Sequence[Check] = (),
     after: Sequence[Note] = (),
-) -> HttpHandler:
-    """The whole API. `before` and `after` are the guards': they come after tracing and CORS, as in daprd."""
+) -> Handler:
+    """The whole API. `before` and `after` come after tracing and CORS, as in daprd, and before the guard's checks."""
+    guard = guard or Guard()
     routes = [
         *runtime.health_routes(lifecycle),
         *runtime.shutdown_routes(lifecycle),
@@ -44,7 +48,8 @@ def api(
         cors = Cors(allowed_origins)
         checks.append(cors.check)
         notes.insert(0, cors.note)
-    return HttpHandler(Router(StateRoutes(state), routes, metadata.app_id), [*checks, *before], notes)
+    route = guarded.route(Router(StateRoutes(state), routes, metadata.app_id), guard, metadata.app_id)
+    return guarded.measured(HttpHandler(route, [*checks, *before, *guarded.checks(guard)], notes), guard)
 
 
 def public(lifecycle: Lifecycle, metadata: Metadata) -> HttpHandler:

@@ -79,9 +79,7 @@ class Router:
         """Answer as daprd, also where there is no such route."""
         if self._state and request.method == "GET" and (found := _PLAIN_KEY.fullmatch(request.target)):
             store, key = found.groups()
-            return await self._state.get(
-                store.decode("utf-8", "surrogateescape"), key.decode("utf-8", "surrogateescape")
-            )
+            return await self._state.get(target.decode(store), target.decode(key))
         if response := await self.find(request):
             return response
         raise not_invoked(request.headers.get(APP_ID, ""), self._app_id)
@@ -111,23 +109,6 @@ class Router:
             case b"v1.0-alpha1", b"state", _, b"query" if self._state:
                 found |= {"POST", "PUT"}
         return sorted(found)
-
-    def verbs(self, request: Request) -> list[str]:
-        """The verbs that this path has a route for."""
-        parts = target.segments(target.split(request.target)[0])
-        found: list[str] = []
-        if self._state:
-            match parts:
-                case [b"v1.0", b"state", _]:
-                    found += WRITE.split()
-                case [b"v1.0", b"state", _, word]:
-                    found += ["GET", "DELETE", *(WRITE.split() if word in {b"bulk", b"transaction"} else ())]
-                case [b"v1.0-alpha1", b"state", _, b"query"]:
-                    found += WRITE.split()
-        for row in self._rows.get((parts[0], parts[1]), ()) if len(parts) > 1 else ():
-            if row.match(parts) is not None:
-                found += row.verbs
-        return found
 
     @staticmethod
     def _of_state(

@@ -1,0 +1,99 @@
+"""From options and Configuration to what guards the requests: decided once, before the first server starts."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from dapr_state.observability.apilog import ApiLog
+from dapr_state.observability.metrics import Metrics
+from dapr_state.security import access
+from dapr_state.security.access import GrpcAccess, HttpAccess
+from dapr_state.security.tokens import ApiToken
+from dapr_state.transports.guard import Guard
+from dapr_state.transports.http import labels
+from dapr_state.transports.http.labels import Labels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dapr_state.resources.component import Component
+    from dapr_state.resources.configuration import Configuration
+    from dapr_state.runtime.options import Options
+
+log = logging.getLogger("dapr.runtime")
+
+
+def announce(options: Options, configuration: Configuration) -> None:
+    """Say what the Configuration turns on, and what of it has no effect."""
+    if not options.config_paths:
+        log.info("loading default configuration")
+    log.info("Enabled features: %s", " ".join(configuration.features))
+    for text in configuration.unsupported:
+        log.warning("Configuration not supported: %s", text)
+    for text in access.warnings(configuration.api_allowed, configuration.api_denied):
+        log.warning("%s", text)
+    for pattern in configuration.metrics.path_matching:
+        if problem := labels.problem(pattern):
+            log.warning("spec.metric.http.pathMatching: %s is left out: %s", pattern, problem)
+
+
+def guard(options: Options, configuration: Configuration) -> Guard:
+    metrics = _metrics(options, configuration) if options.metrics and configuration.metrics.enabled else None
+    return Guard(
+        token=ApiToken(options.api_token) if options.api_token else None,
+        grpc_access=GrpcAccess(configuration.api_allowed, configuration.api_denied),
+        http_access=HttpAccess(configuration.api_allowed, configuration.api_denied),
+        metrics=metrics,
+        http_labels=Labels(
+            with_path=configuration.metrics.increased_cardinality,
+            with_verb=not configuration.metrics.exclude_verbs,
+            patterns=configuration.metrics.path_matching,
+        ),
+        api_log=_api_log(options, configuration),
+        count_errors=metrics.error if metrics and configuration.metrics.record_error_codes else None,
+    )
+
+
+def _metrics(options: Options, configuration: Configuration) -> Metrics:
+    spec = configuration.metrics
+    return Metrics(
+        options.app_id,
+        options.namespace,
+        latencies=spec.latency_buckets,
+        all_responses=spec.increased_cardinality,
+        rules=[(rule.metric, rule.label, rule.patterns) for rule in spec.rules],
+    )
+
+
+def _api_log(options: Options, configuration: Configuration) -> ApiLog | None:
+    spec = configuration.api_logging
+    # the flag, when it was given, has the last word
+    if not (spec.enabled if options.api_logging is None else options.api_logging):
+        return None
+    return ApiLog(obfuscate=spec.obfuscate_urls, omit_health=spec.omit_health_checks)
+
+
+def allows(configuration: Configuration, component: Component) -> bool:
+    """Whether `spec.components.deny` lets a component start."""
+    denied = configuration.denied_components
+    if component.type not in denied and f"{component.type}/{component.version}" not in denied:
+        return True
+    log.warning(
+        "component '%s' cannot be loaded because components of type '%s/%s' are not allowed",
+        component.name,
+        component.type,
+        component.version,
+    )
+    return False
+
+
+def count_components(guard: Guard, wanted: Sequence[Component], loaded: Sequence[Component]) -> None:
+    """Note in the metrics what became of the components; a failed one that does not end the start is `ignoreErrors`."""
+    if guard.metrics is None:
+        return
+    for component in wanted:
+        if component in loaded:
+            guard.metrics.component_loaded(component.type)
+        else:
+            guard.metrics.component_failed(component.type, component.name, "init")

@@ -1,0 +1,160 @@
+"""The API allow and deny lists: which gRPC methods and which HTTP routes they hide (runtime.md 3, state-api.md 7.5).
+
+The two transports read the same list by different rules, as in daprd: gRPC wants `name` and `version` exactly and falls
+back to "everything is open" when no gRPC rule means anything; HTTP also takes a rule for the beginning of a path.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Protocol
+
+    class Rule(Protocol):
+        """One entry of a list, as written in the Configuration."""
+
+        @property
+        def name(self) -> str: ...
+        @property
+        def version(self) -> str: ...
+        @property
+        def protocol(self) -> str: ...
+
+
+GRPC_PREFIX: Final = "/dapr.proto.runtime."  # other services are never hidden
+_DAPR: Final = GRPC_PREFIX + "v1.Dapr/"
+
+_GRPC_GROUPS: Final[Mapping[str, str]] = {
+    "invoke.v1": "InvokeService",
+    "state.v1": "GetState GetBulkState SaveState DeleteState DeleteBulkState ExecuteStateTransaction",
+    "state.v1alpha1": "QueryStateAlpha1",
+    "publish.v1": "PublishEvent BulkPublishEvent",
+    "publish.v1alpha1": "BulkPublishEventAlpha1",
+    "bindings.v1": "InvokeBinding",
+    "secrets.v1": "GetSecret GetBulkSecret",
+    "actors.v1": "RegisterActorTimer UnregisterActorTimer RegisterActorReminder GetActorReminder "
+    "UnregisterActorReminder UnregisterActorRemindersByType ListActorReminders GetActorState "
+    "ExecuteActorStateTransaction InvokeActor",
+    "actors.v1alpha1": "SubscribeActorEventsAlpha1",
+    "metadata.v1": "GetMetadata SetMetadata",
+    "configuration.v1alpha1": "GetConfigurationAlpha1 SubscribeConfigurationAlpha1 UnsubscribeConfigurationAlpha1",
+    "configuration.v1": "GetConfiguration SubscribeConfiguration UnsubscribeConfiguration",
+    "lock.v1alpha1": "TryLockAlpha1",
+    "unlock.v1alpha1": "UnlockAlpha1",
+    "subtlecrypto.v1alpha1": "SubtleGetKeyAlpha1 SubtleEncryptAlpha1 SubtleDecryptAlpha1 SubtleSignAlpha1 "
+    "SubtleVerifyAlpha1 SubtleWrapKeyAlpha1 SubtleUnwrapKeyAlpha1",
+    "crypto.v1alpha1": "EncryptAlpha1 DecryptAlpha1",
+    "workflows.v1alpha1": "StartWorkflowAlpha1 GetWorkflowAlpha1 TerminateWorkflowAlpha1 RaiseEventWorkflowAlpha1 "
+    "PurgeWorkflowAlpha1 PauseWorkflowAlpha1 ResumeWorkflowAlpha1",
+    "workflows.v1beta1": "StartWorkflowBeta1 GetWorkflowBeta1 TerminateWorkflowBeta1 RaiseEventWorkflowBeta1 "
+    "PurgeWorkflowBeta1 PauseWorkflowBeta1 ResumeWorkflowBeta1",
+    "jobs.v1alpha1": "ScheduleJobAlpha1 DeleteJobAlpha1 GetJobAlpha1 DeleteJobsByPrefixAlpha1 ListJobsAlpha1",
+    "jobs.v1": "ScheduleJob DeleteJob GetJob DeleteJobsByPrefix ListJobs",
+    "shutdown.v1": "Shutdown",
+    "subscribe.v1alpha1": "SubscribeTopicEventsAlpha1",
+    "conversation.v1alpha1": "ConverseAlpha1",
+    "conversation.v1alpha2": "ConverseAlpha2",
+}
+
+# The first segment of an HTTP path, and the version that rules call it by
+_HTTP_VERSIONS: Final[Mapping[str, str]] = {
+    "v1.0": "v1",
+    "v1.0-alpha1": "v1alpha1",
+    "v1.0-alpha2": "v1alpha2",
+    "v1.0-beta1": "v1beta1",
+}
+_HTTP_NAMES: Final = frozenset({group.partition(".")[0] for group in _GRPC_GROUPS} - {"subscribe"})
+_ALWAYS_OPEN: Final = "healthz"
+
+
+class GrpcAccess:
+    """Which gRPC methods may be called."""
+
+    def __init__(self, allowed: Iterable[Rule], denied: Iterable[Rule]) -> None:
+        self._allowed = frozenset(_grpc_methods(allowed))
+        self._denied = frozenset(_grpc_methods(denied))
+
+    @property
+    def is_limited(self) -> bool:
+        return bool(self._allowed or self._denied)
+
+    def hides(self, method: str) -> bool:
+        """Whether this full method name ("/package.Service/Method") is answered as if it were not there."""
+        if not method.startswith(GRPC_PREFIX):
+            return False
+        return method in self._denied or bool(self._allowed and method not in self._allowed)
+
+
+class HttpAccess:
+    """Which HTTP routes may be called; a route is told by its first two segments."""
+
+    def __init__(self, allowed: Iterable[Rule], denied: Iterable[Rule]) -> None:
+        self._allowed = [f"{rule.version}/{rule.name}" for rule in allowed if rule.protocol.lower() == "http"]
+        self._denied = [f"{rule.version}/{rule.name}" for rule in denied if rule.protocol.lower() == "http"]
+
+    @property
+    def is_limited(self) -> bool:
+        return bool(self._allowed or self._denied)
+
+    @property
+    def hides_invoke(self) -> bool:
+        """Whether paths that nobody serves are no service invocation either, but simply not there."""
+        return self.hides("v1.0", "invoke")
+
+    def hides(self, version: str, name: str) -> bool:
+        """Whether the routes below /version/name are not served."""
+        if name == _ALWAYS_OPEN:
+            return False
+        if _http_match(self._denied, version, name):
+            return True
+        return bool(self._allowed) and not _http_match(self._allowed, version, name)
+
+
+def _http_match(rules: Iterable[str], version: str, name: str) -> bool:
+    group = f"{_HTTP_VERSIONS.get(version, version)}/{name}"
+    path = f"{version}/{name}/"
+    return any(rule == group or path.startswith(rule) for rule in rules)
+
+
+def _grpc_methods(rules: Iterable[Rule]) -> Iterator[str]:
+    for rule in rules:
+        if rule.protocol == "grpc":
+            yield from (_DAPR + name for name in _GRPC_GROUPS.get(f"{rule.name}.{rule.version}", "").split())
+
+
+def warnings(allowed: Sequence[Rule], denied: Sequence[Rule]) -> list[str]:
+    """What the author of the lists did not mean: rules without effect, each with what to write instead."""
+    found = [_warning(rule) for rule in (*allowed, *denied)]
+    open_grpc = [rule for rule in (*allowed, *denied) if rule.protocol.lower() == "grpc"]
+    texts = [text for text in found if text]
+    if open_grpc and not GrpcAccess(allowed, denied).is_limited:
+        texts.append("No API rule for gRPC has an effect: EVERY gRPC method stays open")
+    return texts
+
+
+def _warning(rule: Rule) -> str:
+    shown = f"API rule name={rule.name} version={rule.version} protocol={rule.protocol} has no effect"
+    protocol = rule.protocol.lower()
+    if protocol == "grpc" and rule.protocol != "grpc":
+        return f'{shown}: write "protocol: grpc" in lower case'
+    if protocol == "grpc" and f"{rule.name}.{rule.version}" not in _GRPC_GROUPS:
+        return f"{shown}: {_grpc_fix(rule.name)}"
+    if protocol == "http" and not any(
+        _http_match([f"{rule.version}/{rule.name}"], version, name)
+        for version in _HTTP_VERSIONS
+        for name in _HTTP_NAMES
+    ):
+        return f'{shown}: no HTTP route begins with /{rule.version}/{rule.name}; write for example "version: v1"'
+    if protocol not in {"grpc", "http"}:
+        return f'{shown}: write "protocol: http" or "protocol: grpc"'
+    return ""
+
+
+def _grpc_fix(name: str) -> str:
+    versions = [group.partition(".")[2] for group in _GRPC_GROUPS if group.partition(".")[0] == name]
+    if versions:
+        return f'write "version: {versions[0]}"' + "".join(f' or "version: {each}"' for each in versions[1:])
+    names = sorted({group.partition(".")[0] for group in _GRPC_GROUPS})
+    return f"there is no such API; the names are {', '.join(names)}"

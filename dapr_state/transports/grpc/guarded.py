@@ -1,0 +1,206 @@
+"""What every gRPC call passes: the API lists, the token, metrics and the API log.
+
+They are put around the handlers when these are registered: so they work on any server, and cost nothing where they
+are off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+
+from dapr_state import errors
+from dapr_state.clock import SYSTEM
+from dapr_state.errors import DaprError
+from dapr_state.observability.exposition import WHOLE
+from dapr_state.security import tokens
+from dapr_state.security.access import GRPC_PREFIX
+from dapr_state.transports.grpc import status
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from dapr_state.observability.apilog import ApiLog
+    from dapr_state.observability.metrics import Metrics
+    from dapr_state.transports.guard import Guard
+
+    Handler = grpc.RpcMethodHandler[Any, Any]
+    Context = grpc.aio.ServicerContext[Any, Any]
+    Unary = Callable[[Any, Context], Awaitable[Any]]
+
+HEALTH: Final = "/grpc.health.v1.Health/"
+UNREADABLE: Final = "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"
+
+# Go's names of the codes, which the metrics have as labels
+_GO_NAMES: Final = {
+    code: "OK" if code is grpc.StatusCode.OK else code.name.title().replace("_", "").replace("Cancelled", "Canceled")
+    for code in grpc.StatusCode
+}
+_BY_NUMBER: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class GuardedServer:
+    """A server's registration methods; what is added through them is guarded.
+
+    A token is looked for when the server asks who handles a call, before the request is read; the handlers are then
+    offered one by one. Without a token they are handed over as a table, which servers find faster.
+    """
+
+    def __init__(self, server: Any, guard: Guard) -> None:
+        self._server = server
+        self._guard = guard
+
+    def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        guarded = tuple(GuardedHandler(handler, self._guard) for handler in handlers)
+        self._server.add_generic_rpc_handlers(guarded)
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        if self._guard.token:
+            return
+        wrapped = {name: wrap(f"/{service}/{name}", handler, self._guard) for name, handler in handlers.items()}
+        self._server.add_registered_method_handlers(service, wrapped)
+
+
+class GuardedHandler(grpc.GenericRpcHandler):
+    """Every call that `inner` would take. `is_open` says that it takes any: its methods are not remembered."""
+
+    def __init__(self, inner: grpc.GenericRpcHandler, guard: Guard, *, is_open: bool = False) -> None:
+        self._inner = inner
+        self._guard = guard
+        self._is_open = is_open
+        self._wrapped: dict[str, Handler] = {}
+
+    def service(self, details: grpc.HandlerCallDetails) -> Handler | None:
+        handler = self._inner.service(details)
+        if handler is None:
+            return None
+        method, guard = details.method, self._guard
+        if guard.token and not method.startswith(HEALTH) and not guard.grpc_access.hides(method):
+            given = next((value for name, value in details.invocation_metadata if name == tokens.HEADER), None)
+            if problem := guard.token.problem(given):
+                return _refusal(errors.unauthorized(problem))
+        if self._is_open:
+            return wrap(method, handler, guard)
+        if method not in self._wrapped:
+            self._wrapped[method] = wrap(method, handler, guard)
+        return self._wrapped[method]
+
+
+def wrap(method: str, handler: Handler, guard: Guard) -> Handler:
+    """The handler with all that is on, or itself."""
+    if guard.grpc_access.hides(method):
+        return _refusal(errors.hidden())
+    unary: Unary | None = handler.unary_unary  # type: ignore[assignment]  # ours are for grpc.aio
+    if not method.startswith(GRPC_PREFIX) or unary is None:
+        return handler
+    behavior = unary
+    if guard.count_errors:
+        behavior = _counting_errors(behavior, guard.count_errors)
+    if guard.api_log:
+        behavior = _logged(method, behavior, guard.api_log)
+    if guard.metrics:
+        return _measured(method, handler, behavior, guard.metrics)
+    if behavior is unary:
+        return handler
+    return grpc.unary_unary_rpc_method_handler(behavior, handler.request_deserializer, handler.response_serializer)
+
+
+def _refusal(error: DaprError) -> Handler:
+    async def refuse(_: Any, context: Context) -> None:
+        await context.abort_with_status(status.of(error))
+
+    return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _measured(method: str, handler: Handler, behavior: Unary, metrics: Metrics) -> Handler:
+    """Decoding and encoding are done here, where the sizes are known for nothing."""
+    deserialize: Any = handler.request_deserializer
+    serialize: Any = handler.response_serializer
+    received, sent = metrics.grpc_received_bytes.series(method), metrics.grpc_sent_bytes.series(method)
+    ok = metrics.grpc_latency.series(method, _GO_NAMES[grpc.StatusCode.OK])
+    received_counts, sent_counts, ok_counts = received.counts, sent.counts, ok.counts
+    small = received.first_bound
+    now = SYSTEM.monotonic
+
+    async def measured(data: bytes, context: Context) -> bytes:
+        try:
+            request = deserialize(data)
+        except Exception:  # noqa: BLE001  what protobuf raises depends on its implementation
+            await context.abort(grpc.StatusCode.INTERNAL, UNREADABLE)
+        size = len(data)
+        if size < small:
+            received_counts[0] += 1
+            received.total += size
+        else:
+            received.observe(size)
+        began = now()
+        try:
+            response = await behavior(request, context)
+        except BaseException as error:
+            failed(error, context, now() - began)
+            raise
+        elapsed = now() - began
+        if elapsed < WHOLE:
+            ok_counts[0] += 1
+        else:
+            ok.observe(int(elapsed * 1000))
+        reply: bytes = serialize(response)
+        size = len(reply)
+        if size < small:
+            sent_counts[0] += 1
+            sent.total += size
+        else:
+            sent.observe(size)
+        return reply
+
+    def failed(error: BaseException, context: Context, elapsed: float) -> None:
+        metrics.grpc_latency.series(method, _GO_NAMES[code_of(error, context)]).observe(int(elapsed * 1000))
+        sent.observe(0)
+
+    return grpc.unary_unary_rpc_method_handler(measured)
+
+
+def _logged(method: str, behavior: Unary, log: ApiLog) -> Unary:
+    now = SYSTEM.monotonic
+
+    async def logged(request: Any, context: Context) -> Any:
+        began = now()
+        code = grpc.StatusCode.OK
+        try:
+            return await behavior(request, context)
+        except BaseException as error:
+            code = code_of(error, context)
+            raise
+        finally:
+            agent = next((value for name, value in context.invocation_metadata() or () if name == "user-agent"), "")
+            log.grpc(method, code.value[0], now() - began, _text(agent))
+
+    return logged
+
+
+def _counting_errors(behavior: Unary, count: Callable[[str], None]) -> Unary:
+    async def counted(request: Any, context: Context) -> Any:
+        try:
+            return await behavior(request, context)
+        except BaseException as error:
+            # the call was aborted because of it
+            if isinstance(error.__context__, DaprError):
+                count(error.__context__.row.code)
+            raise
+
+    return counted
+
+
+def code_of(error: BaseException, context: Context) -> grpc.StatusCode:
+    """The status that a call ends with that raised this."""
+    code: Any = context.code()  # a number on one server, a name on the other; 0 and OK until it was aborted
+    code = getattr(code, "value", (code,))[0]
+    if code:
+        return _BY_NUMBER[code]
+    return grpc.StatusCode.CANCELLED if isinstance(error, asyncio.CancelledError) else grpc.StatusCode.UNKNOWN
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -1,0 +1,29 @@
+"""What the requests of both transports pass, decided once at start: token, API lists, metrics, API log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dapr_state.security.access import GrpcAccess, HttpAccess
+from dapr_state.transports.http.labels import Labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dapr_state.observability.apilog import ApiLog
+    from dapr_state.observability.metrics import Metrics
+    from dapr_state.security.tokens import ApiToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """None, and lists without rules, cost a request nothing."""
+
+    token: ApiToken | None = None
+    grpc_access: GrpcAccess = field(default_factory=lambda: GrpcAccess((), ()))
+    http_access: HttpAccess = field(default_factory=lambda: HttpAccess((), ()))
+    metrics: Metrics | None = None
+    http_labels: Labels = field(default_factory=Labels)
+    api_log: ApiLog | None = None
+    count_errors: Callable[[str], None] | None = None  # is given the code of each error that is answered

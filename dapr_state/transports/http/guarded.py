@@ -1,0 +1,168 @@
+"""What every HTTP request passes: the token, and around its route the API lists, error counts, API log and metrics.
+
+Each is put there at start, and only where it is on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dapr_state import errors
+from dapr_state.clock import SYSTEM
+from dapr_state.errors import DaprError
+from dapr_state.observability.exposition import MAX_SERIES, WHOLE
+from dapr_state.security import tokens
+from dapr_state.transports.http import message, operations, problem, target
+from dapr_state.transports.http.message import Response, line
+from dapr_state.transports.http.router import APP_ID, not_invoked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dapr_state.observability.apilog import ApiLog
+    from dapr_state.observability.exposition import Histogram
+    from dapr_state.observability.metrics import Metrics
+    from dapr_state.security.access import HttpAccess
+    from dapr_state.transports.guard import Guard
+    from dapr_state.transports.http.connection import Handler
+    from dapr_state.transports.http.handler import Check
+    from dapr_state.transports.http.labels import Labels
+    from dapr_state.transports.http.router import Router
+    from dapr_state.wire.http1 import Request
+
+_OPEN: Final = frozenset({b"v1.0/healthz", b"v1.0/healthz/outbound"})  # probes have no token
+_NOT_INVOKED: Final = frozenset({id(errors.NO_APP_ID), id(errors.INVOKE_FAILED)})
+
+
+def checks(guard: Guard) -> list[Check]:
+    """What may answer a request before its route is looked for."""
+    return [] if guard.token is None else [token_check(guard.token)]
+
+
+def token_check(token: tokens.ApiToken) -> Check:
+    def check(request: Request) -> Response | None:
+        if token.problem(request.headers.get(tokens.HEADER)) is None:
+            return None
+        if request.method == "GET" and request.target.partition(b"?")[0].strip(b"/") in _OPEN:
+            return None
+        return message.text(401, "invalid api token")
+
+    return check
+
+
+def route(router: Router, guard: Guard, app_id: str) -> Handler:
+    """The router with what is around it: innermost the lists, outermost the log."""
+    around: Handler = router
+    if guard.http_access.is_limited:
+        around = _limited(router, guard.http_access, app_id)
+    if guard.count_errors:
+        around = _counting_errors(around, guard.count_errors)
+    if guard.api_log:
+        around = _logged(around, guard.api_log)
+    return around
+
+
+def measured(handler: Handler, guard: Guard) -> Handler:
+    """The handler with its requests counted, refused ones included."""
+    return _measured(handler, guard.metrics, guard.http_labels) if guard.metrics else handler
+
+
+def _limited(router: Router, access: HttpAccess, app_id: str) -> Handler:
+    async def limited(request: Request) -> Response:
+        path, _ = target.split(request.target)
+        parts = [part.decode("utf-8", "replace") for part in target.segments(path)[:2]]
+        if len(parts) == 2 and access.hides(*parts):  # noqa: PLR2004  version and name
+            if access.hides_invoke:
+                return message.text(404, "404 page not found")
+            raise not_invoked(request.headers.get(APP_ID, ""), app_id)
+        try:
+            return await router(request)
+        except DaprError as error:
+            if not access.hides_invoke or id(error.row) not in _NOT_INVOKED:
+                raise
+        verbs = router.verbs(request)
+        if not verbs:
+            return message.text(404, "404 page not found")
+        return Response(405, [line("Allow", verb) for verb in verbs])
+
+    return limited
+
+
+def _counting_errors(handler: Handler, count: Callable[[str], None]) -> Handler:
+    async def counted(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except DaprError as error:
+            count(error.row.code)
+            raise
+
+    return counted
+
+
+def _logged(handler: Handler, log: ApiLog) -> Handler:
+    now = SYSTEM.monotonic
+
+    async def logged(request: Request) -> Response:
+        began = now()
+        try:
+            response = await handler(request)
+        except DaprError as error:
+            response = problem.of(error)
+        path = _path(request)
+        is_health = path.startswith("/v1.0/healthz")
+        if not (is_health and log.omit_health):
+            shown = operations.name(request.method, path) if log.obfuscate else f"{request.method} {path}"
+            agent = request.headers.get("user-agent", "")
+            log.http(shown, response.status, now() - began, len(response.body), agent)
+        return response
+
+    return logged
+
+
+def _path(request: Request) -> str:
+    path, _ = target.split(request.target)
+    # a key may hold anything, and the log is one line for each call
+    return "/" + "/".join(map(target.decode, target.segments(path)))
+
+
+def _measured(handler: Handler, metrics: Metrics, labels: Labels) -> Handler:
+    known: dict[tuple[str, str, int], Histogram] = {}
+    received, sent = metrics.http_request_bytes.series(), metrics.http_response_bytes.series()
+    received_counts, sent_counts, small = received.counts, sent.counts, received.first_bound
+    path_label, now = labels.path, SYSTEM.monotonic
+
+    async def measured(request: Request) -> Response:
+        began = now()
+        try:
+            response = await handler(request)
+        except BaseException:
+            series(request.method, path_label(request.target), 500).observe(int((now() - began) * 1000))
+            raise
+        elapsed = now() - began
+        key = (request.method, path_label(request.target), response.status)
+        latency = known.get(key) or series(*key)
+        if elapsed < WHOLE:
+            latency.counts[0] += 1
+        else:
+            latency.observe(int(elapsed * 1000))
+        size = len(request.body)
+        if size < small:
+            received_counts[0] += 1
+            received.total += size
+        else:
+            received.observe(size)
+        size = len(response.body)
+        if size < small:
+            sent_counts[0] += 1
+            sent.total += size
+        else:
+            sent.observe(size)
+        return response
+
+    def series(method: str, path: str, status: int) -> Histogram:
+        found = metrics.http_latency.series(labels.verb(method), path, str(status))
+        if len(known) < MAX_SERIES:  # a caller can make up verbs
+            known[method, path, status] = found
+        return found
+
+    return measured
