@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MAX_KNOWN_BLOCKS = 256  # of at most `max_head` bytes each
 TOO_LARGE = "stream too large"  # Dapr's and our only sentence for a body beyond the limit
 NO_LIMIT = 1 << 62
+MAX_SKIPPED = 256 * 1024  # as Go: so much of a body beyond the limit is read over, to keep the connection
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # a path, an address, or the asterisk of OPTIONS
@@ -98,13 +99,14 @@ class RequestReader:
         self._known = known  # shared by the connections of a server
         self._buffer = b""
         self._at = 0
+        self._skip = 0  # bytes of the last body that nobody is to see
         self._request: Request | None = None  # its head is read, its body is not
         self._body: _Counted | _Chunked | None = None
 
     @property
     def is_between_requests(self) -> bool:
         """Nothing of another request has arrived."""
-        return self._request is None and self._at == len(self._buffer)
+        return self._request is None and self._at == len(self._buffer) and not self._skip
 
     @property
     def is_in_head(self) -> bool:
@@ -144,13 +146,17 @@ class RequestReader:
             self._request = request
             return None
         request.body, request.body_error = body.content, body.error
-        if body.error:  # what follows cannot be told from the rest of the body
+        if body.unread > MAX_SKIPPED:
             request.keep_alive = False
+        else:
+            self._skip = body.unread
         self._request = self._body = None
         return request
 
     def _read_head(self) -> Request | None:
         buffer, at = self._buffer, self._at
+        if self._skip or buffer.startswith(b"\r\n", at):
+            at = self._at = self._pass_over(buffer, at)
         if at == len(buffer):
             return None
         end = buffer.find(b"\r\n\r\n", at)
@@ -161,35 +167,33 @@ class RequestReader:
             raise RefusedError(HEAD_TOO_LARGE)
         self._at = end + 4
         line_end = buffer.find(b"\r\n", at)
-        words = buffer[at:line_end].split(b" ")
         block = buffer[line_end + 2 : end + 2]
-        try:
-            method, target, version = words
-        except ValueError:
-            raise RefusedError(BAD_REQUEST) from None
-        is_http10 = version != b"HTTP/1.1" and _is_http10(version)
-        verb = _VERBS.get(method) or _other_verb(method)
-        if not (_AUTHORITY if verb == "CONNECT" else _TARGET).fullmatch(target):
-            raise RefusedError(BAD_REQUEST)
-        if b"%" in target and _BAD_PERCENT.search(target.partition(b"?")[0]):
-            raise RefusedError(BAD_REQUEST)
+        verb, target, is_http10 = _parse_line(buffer[at:line_end])
         fields = self._known.get(block) or self._learn(block)
         if not is_http10 and "host" not in fields.values:
             raise RefusedError("400 Bad Request: missing required Host header")
         if is_http10 and fields.chunked:  # the older protocol has no chunks
             raise RefusedError(BAD_REQUEST)
-        request = Request(verb, target, fields, is_http10=is_http10)
         if fields.chunked:
             self._body = _Chunked(self._max_body, self._max_head)
         elif fields.length:
             self._body = _Counted(fields.length, self._max_body)
-        return request
+        return Request(verb, target, fields, is_http10=is_http10)
+
+    def _pass_over(self, buffer: bytes, at: int) -> int:
+        """Where the next head begins: after what is left of a body, and after line ends too many (RFC 9112 2.2)."""
+        skipped = min(self._skip, len(buffer) - at)
+        self._skip -= skipped
+        at += skipped
+        while buffer.startswith(b"\r\n", at):
+            at += 2
+        return at
 
     def _refuse_hopeless(self, head: bytes) -> None:
         """A head that is not complete, and can never be right."""
         if len(head) > self._max_head:
             raise RefusedError(HEAD_TOO_LARGE)
-        if _BARE_LF.search(head) or head[:2] == b"\r\n":
+        if _BARE_LF.search(head):
             raise RefusedError(BAD_REQUEST)
 
     def _learn(self, block: bytes) -> Fields:
@@ -198,6 +202,21 @@ class RequestReader:
             self._known.clear()
         self._known[block] = fields
         return fields
+
+
+def _parse_line(line: bytes) -> tuple[str, bytes, bool]:
+    """Verb, target, and whether the version is 1.0."""
+    try:
+        method, target, version = line.split(b" ")
+    except ValueError:
+        raise RefusedError(BAD_REQUEST) from None
+    is_http10 = version != b"HTTP/1.1" and _is_http10(version)
+    verb = _VERBS.get(method) or _other_verb(method)
+    if not (_AUTHORITY if verb == "CONNECT" else _TARGET).fullmatch(target):
+        raise RefusedError(BAD_REQUEST)
+    if b"%" in target and _BAD_PERCENT.search(target.partition(b"?")[0]):
+        raise RefusedError(BAD_REQUEST)
+    return verb, target, is_http10
 
 
 _VERBS = {verb.encode(): verb for verb in ("GET", "POST", "PUT", "DELETE")}
@@ -273,13 +292,14 @@ def _is_chunked(encodings: list[bytes], lengths: set[bytes]) -> bool:
 class _Counted:
     """A body of known length. One beyond the limit ends at the limit, with an error."""
 
-    __slots__ = ("_missing", "_parts", "content", "error", "is_complete")
+    __slots__ = ("_missing", "_parts", "content", "error", "is_complete", "unread")
 
     def __init__(self, length: int, limit: int) -> None:
         self._missing = min(length, limit)
         self._parts: list[bytes] = []
         self.content = b""
         self.error = TOO_LARGE if length > limit else ""
+        self.unread = length - self._missing
         self.is_complete = False
 
     def take(self, buffer: bytes, at: int) -> int:
@@ -299,7 +319,18 @@ class _Chunked:
     One part after the other is taken: size, data, line end, size, ..., size 0, trailers.
     """
 
-    __slots__ = ("_line_room", "_max_line", "_missing", "_parts", "_room", "_step", "content", "error", "is_complete")
+    __slots__ = (
+        "_line_room",
+        "_max_line",
+        "_missing",
+        "_parts",
+        "_room",
+        "_step",
+        "content",
+        "error",
+        "is_complete",
+        "unread",
+    )
 
     def __init__(self, limit: int, max_line: int) -> None:
         self._max_line = max_line  # of a size line, and of all trailers together
@@ -309,6 +340,7 @@ class _Chunked:
         self._parts: list[bytes] = []
         # takes one part, or nothing if it is not there yet; a plain function, because a method would be a cycle
         self._step: Callable[[_Chunked, bytes, int], int] = _Chunked._size
+        self.unread = 0
         self.content = b""
         self.error = ""
         self.is_complete = False
@@ -364,5 +396,7 @@ class _Chunked:
     def _end(self, at: int, error: str = "") -> int:
         self.content = b"".join(self._parts)
         self.error = error
+        if error:  # the rest of the body cannot be told from what follows
+            self.unread = NO_LIMIT
         self.is_complete = True
         return at

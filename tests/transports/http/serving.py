@@ -1,0 +1,31 @@
+"""A server in this process for a handler of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from dapr_state.transports.http.server import HttpServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+
+@asynccontextmanager
+async def serving(
+    handler: Any, *, max_body: int = 1 << 20, read_buffer: int = 4096
+) -> AsyncIterator[tuple[HttpServer, int]]:
+    """The server and its port."""
+    server = HttpServer(handler, max_body=max_body, read_buffer=read_buffer)
+    port = server.listen("127.0.0.1:0")
+    await server.start()
+    try:
+        yield server, port
+    finally:
+        await server.stop(0)
+
+
+async def blocking(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a client beside the server."""
+    return await asyncio.to_thread(function, *arguments)

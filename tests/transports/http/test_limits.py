@@ -1,0 +1,165 @@
+"""What a client may send, and how slowly: limits are kept, and one client's misuse costs the others nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dapr_state.transports.http import connection
+from dapr_state.transports.http.message import Response
+from tests.support.components import component
+from tests.support.http import Socket, ask, request
+from tests.support.sidecar import Daprd, Sidecar
+from tests.transports.http.serving import blocking, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from dapr_state.wire.http1 import Request
+
+LIMIT = 1000
+FLAGS = ("--max-body-size", str(LIMIT), "--read-buffer-size", "1Ki")
+SLOW_CLIENTS = 500
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
+    with Sidecar(tmp_path_factory.mktemp("small"), [component("mem", "state.in-memory")], flags=FLAGS) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def small_daprd(tmp_path_factory: pytest.TempPathFactory, daprd_binary: Path) -> Iterator[Daprd]:
+    folder = tmp_path_factory.mktemp("small-daprd")
+    with Daprd(daprd_binary, folder, [component("mem", "state.in-memory")], flags=FLAGS) as server:
+        yield server
+
+
+LARGE = '[{"key":"a","value":"' + "x" * LIMIT + '"}]'
+BODIES = {
+    "save": ("/v1.0/state/mem", LARGE),
+    "bulk": ("/v1.0/state/mem/bulk", '{"keys":["' + "x" * LIMIT + '"]}'),
+    "transaction": ("/v1.0/state/mem/transaction", '{"operations":[' + " " * LIMIT + "]}"),
+    "query": ("/v1.0-alpha1/state/mem/query", "{" + " " * LIMIT + "}"),
+    "padded after its end": ("/v1.0/state/mem", '[{"key":"a","value":1}]' + " " * LIMIT),
+    "unknown store": ("/v1.0/state/nope", LARGE),
+}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_beyond_the_limit_is_answered_as_daprd_does(name: str, small: Sidecar, small_daprd: Daprd) -> None:
+    """The status and the error name the limit, and only what has to be read counts."""
+    path, body = BODIES[name]
+
+    assert ask(small.http_port, "POST", path, body) == ask(small_daprd.http_port, "POST", path, body)
+
+
+def test_a_chunked_body_beyond_the_limit_is_refused(small: Sidecar) -> None:
+    """The limit holds where no length is announced, and the connection ends there."""
+    chunk = b"64\r\n" + b" " * 100 + b"\r\n"
+    with Socket(small.http_port) as client:
+        client.send(b"POST /v1.0/state/mem HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 11)
+        answer = client.answer()
+        closed = client.is_closed()
+
+    assert (answer.code, answer.json["message"], closed) == (400, "stream too large", True)
+
+
+def test_the_head_limit_follows_its_flag(small: Sidecar) -> None:
+    """1 KiB and Go's 4 KiB above it are taken, more is not."""
+    within = ask(small.http_port, "GET", "/v1.0/healthz", X="x" * 5000)
+    beyond = ask(small.http_port, "GET", "/v1.0/healthz", X="x" * 5200)
+
+    assert (within.code, beyond.status) == (204, "HTTP/1.1 431 Request Header Fields Too Large")
+
+
+def test_a_head_that_never_ends_is_refused_at_the_limit(small: Sidecar) -> None:
+    """Nobody has to send the end of the head for the limit to hold."""
+    with Socket(small.http_port) as client:
+        answer = client.send(b"GET / HTTP/1.1\r\nX: " + b"x" * 6000).answer()
+
+    assert answer.code == 431
+
+
+def test_slow_clients_do_not_stop_the_others(small: Sidecar) -> None:
+    """500 connections that have sent half a head or half a body, and every other request is answered."""
+    halves = (b"GET /v1.0/healthz HTTP/1.1\r\nHo", request("POST", "/v1.0/state/mem", "[]")[:-1])
+    slow = [Socket(small.http_port).send(halves[number % 2]) for number in range(SLOW_CLIENTS)]
+
+    answers = [ask(small.http_port, "GET", "/v1.0/healthz").code for _ in range(50)]
+    last = slow[-1].send(b"]").answer().code
+    for client in slow:
+        client.raw.close()
+
+    assert (set(answers), last) == ({204}, 204)
+
+
+async def test_a_head_has_to_arrive_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that does not finish its head is let go without an answer; one between requests may rest."""
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
+
+    async def handler(_: Request) -> Response:
+        return Response(204)
+
+    async with serving(handler) as (_, port):
+        with Socket(port) as silent, Socket(port) as slow, Socket(port) as resting:
+            resting.send(request("GET", "/"))
+            first = await blocking(resting.answer)
+            slow.send(b"GET / HTTP/1.1\r\n")
+            gone = [await blocking(silent.is_closed), await blocking(slow.is_closed)]
+            resting.send(request("GET", "/"))
+            second = await blocking(resting.answer)
+
+    assert (first.code, gone, second.code) == (204, [True, True], 204)
+
+
+async def test_what_is_sent_ahead_is_not_all_kept() -> None:
+    """While a request is being answered, a client that floods us is not read."""
+    release = asyncio.Event()
+
+    async def handler(_: Request) -> Response:
+        await release.wait()
+        return Response(204)
+
+    flood = request("GET", "/", X="x" * 3000) * 10_000  # far more than what the kernel holds between two sockets
+
+    async with serving(handler) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(flood)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(writer.drain(), 0.5)
+        held = writer.transport.get_write_buffer_size()
+        release.set()
+        await writer.drain()
+        answers = await reader.readexactly(len(b"HTTP/1.1 204 No Content"))
+        writer.close()
+
+    assert held > len(flood) // 2
+    assert answers == b"HTTP/1.1 204 No Content"
+
+
+async def test_answers_that_nobody_reads_are_not_all_made() -> None:
+    """A client that sends and does not read stops being served until it does."""
+    made = 0
+
+    async def handler(_: Request) -> Response:
+        nonlocal made
+        made += 1
+        return Response(200, body=b"x" * 10_000)
+
+    async with serving(handler) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(request("GET", "/") * 5000)
+        seen = -1
+        while made != seen:  # until nothing more happens
+            seen = made
+            await asyncio.sleep(0.2)
+        while made < 5000:
+            assert await reader.read(1 << 20)
+        writer.close()
+
+    assert seen < 4000
