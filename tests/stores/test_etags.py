@@ -79,7 +79,7 @@ async def test_an_etag_on_a_missing_key_refuses_a_write(kind: Kind) -> None:
 
 
 @having(Feature.ETAG)
-@pytest.mark.parametrize("etag", ["nonsense", "-1", "0", " ", "\u00e9", "9" * 30, "1.0", "+1", "01", "x" * 5000])
+@pytest.mark.parametrize("etag", ["nonsense", "-1", "0", " ", "\u00e9", "9" * 30, "1.0", "+9", "09", "x" * 5000])
 async def test_an_etag_that_no_store_makes_refuses_a_write(kind: Kind, etag: str) -> None:
     """A conflict or an invalid etag, as the store knows it; the row stays."""
     async with kind.opened() as store:

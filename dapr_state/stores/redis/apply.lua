@@ -61,7 +61,7 @@ end
 -- Whether the user may not run a command of this write: known before anything is written. Asked once for each kind of
 -- write; that the keys are his was checked before the script began. Before Redis 7 a script cannot ask.
 local asked = {}
-local function forbidden(verb, ttl, key)
+local function forbidden(key, verb, ttl)
   if not redis.acl_check_cmd then
     return false
   end
@@ -71,7 +71,7 @@ local function forbidden(verb, ttl, key)
       asked[kind] = not redis.acl_check_cmd('DEL', key)
     else
       asked[kind] = not redis.acl_check_cmd('HSET', key, 'data', '')
-        or not redis.acl_check_cmd(unpack(ttl and { 'EXPIRE', key, ttl } or { 'PERSIST', key }))
+        or not redis.acl_check_cmd(unpack(ttl and { 'EXPIRE', key, '1' } or { 'PERSIST', key }))
     end
   end
   return asked[kind]
@@ -156,7 +156,7 @@ for i = first, #KEYS do
       kind, detail = 'failed', 'ERR hash value is not an integer'
     end
   end
-  if not kind and forbidden(verb, ttl ~= '', key) then
+  if not kind and forbidden(key, verb, ttl ~= '') then
     kind, detail = 'failed', 'NOPERM this user may not run a command that the write needs'
   end
   if not kind and together then

@@ -28,6 +28,11 @@ UNCLEAR: Final = StoreError("not a row")
 Found = Row | StoreError | None
 
 
+def encoded(keys: Sequence[str]) -> list[bytes]:
+    """Keys as Redis has them; what an HTTP path carried that is not UTF-8 comes back as the bytes that it was."""
+    return [key.encode(errors="surrogateescape") for key in keys]
+
+
 def pack(keys: Sequence[str]) -> bytes:
     """Two replies for each key."""
     return _pack(_WITH_EXPIRY, keys)
@@ -39,11 +44,7 @@ def pack_for_old_server(keys: Sequence[str]) -> bytes:
 
 
 def _pack(form: bytes, keys: Sequence[str]) -> bytes:
-    if len(keys) == 1:
-        key = keys[0].encode()
-        size = len(key)
-        return form % (size, key, size, key)
-    return b"".join([form % (len(key), key, len(key), key) for key in map(str.encode, keys)])
+    return b"".join([form % (len(key), key, len(key), key) for key in encoded(keys)])
 
 
 def with_expiry(replies: list[Any]) -> list[Any]:

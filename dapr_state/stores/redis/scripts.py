@@ -15,12 +15,12 @@ class Script:
     source: bytes
     sha: bytes
 
-    def remembered(self, keys: list[str], *arguments: Any) -> bytes:
+    def remembered(self, keys: list[bytes], *arguments: Any) -> bytes:
         """The call for a server that has run the script before; another answers NOSCRIPT, and does nothing."""
         packed: bytes = hiredis.pack_command(("EVALSHA", self.sha, len(keys), *keys, *arguments))
         return packed
 
-    def whole(self, keys: list[str], *arguments: Any) -> bytes:
+    def whole(self, keys: list[bytes], *arguments: Any) -> bytes:
         """The call that brings the script along; the server remembers it from then on."""
         packed: bytes = hiredis.pack_command(("EVAL", self.source, len(keys), *keys, *arguments))
         return packed

@@ -25,7 +25,7 @@ _ACKNOWLEDGED_WITHIN: Final = 1000  # milliseconds that daprd gives the replicas
 
 
 class RedisStore(StateStore):
-    features: ClassVar = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL)
+    features: ClassVar = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.KEYS_LIKE)
 
     def __init__(self, settings: options.Options) -> None:
         self._options = settings
@@ -62,6 +62,8 @@ class RedisStore(StateStore):
             raise self._link.failure(reply)
 
     async def get(self, keys: Sequence[str]) -> list[Row | StoreError | None]:
+        if not keys:
+            return []
         connection = self._link.live or await self._link.connected()
         try:
             replies = await self._ask(connection, keys)
@@ -101,13 +103,15 @@ class RedisStore(StateStore):
     async def _look_at_unclear(self, keys: Sequence[str], found: list[Row | StoreError | None]) -> None:
         places = [place for place, row in enumerate(found) if row is reading.UNCLEAR]
         connection = self._link.live or await self._link.connected()
-        calls = b"".join([LOOK.whole([keys[place]]) for place in places])
+        calls = b"".join([LOOK.whole(reading.encoded([keys[place]])) for place in places])
         for place, reply in zip(places, await connection.send(calls, len(places)), strict=True):
             found[place] = reading.looked_at(reply)
 
     async def _apply(self, mode: bytes, operations: Sequence[Operation]) -> list[Any]:
         """Run the script once; what it refuses. Only where the server does not know it yet, it is sent along again."""
-        keys = [operation.key for operation in operations]
+        if not operations:
+            return []
+        keys = reading.encoded([operation.key for operation in operations])
         arguments = writing.arguments(operations)
         wait = self._wait(operations)
         link = self._strong_link() if wait else self._link
@@ -128,7 +132,8 @@ class RedisStore(StateStore):
         if not replicas or not any(operation.strong for operation in operations):
             return b""
         words: tuple[Any, ...] = ("WAIT", replicas, _ACKNOWLEDGED_WITHIN)
-        return hiredis.pack_command(words)
+        packed: bytes = hiredis.pack_command(words)
+        return packed
 
     def _strong_link(self) -> Link:
         if self._strong is None:

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 EACH: Final = b"each"
 ALL: Final = b"all"
 
-_SET: Final = "s:"
-_INVALID: Final = "i:"
+_SET: Final = b"s:"
+_INVALID: Final = b"i:"
 
 
-def arguments(operations: Sequence[Operation]) -> list[str | bytes]:
+def arguments(operations: Sequence[Operation]) -> list[bytes]:
     """What to do, and with which value, for one operation after the other."""
-    made: list[str | bytes] = []
+    made: list[bytes] = []
     for operation in operations:
         if isinstance(operation, Upsert):
             made += (_set(operation), operation.value)
         else:
-            made += (f"d:{_canonical(operation.etag)}", b"")
+            made += (b"d:" + _canonical(operation.etag), b"")
     return made
 
 
@@ -52,21 +52,22 @@ def outcomes(operations: Sequence[Operation], refusals: list[Any]) -> list[Store
     return made
 
 
-def _set(operation: Upsert) -> str:
-    etag, ttl = operation.etag, operation.ttl or ""
-    if etag:
-        return _INVALID if _problem(etag) else f"s{ttl}:{_canonical(etag)}"
-    if operation.first_write:
-        return f"c{ttl}:"
-    return f"s{ttl}:" if ttl else _SET
+def _set(operation: Upsert) -> bytes:
+    if not (operation.etag or operation.first_write or operation.ttl):
+        return _SET
+    if operation.etag and _problem(operation.etag):
+        return _INVALID
+    verb = b"c" if operation.first_write and not operation.etag else b"s"
+    ttl = b"%d" % operation.ttl if operation.ttl else b""
+    return b"%b%b:%b" % (verb, ttl, _canonical(operation.etag))
 
 
-def _canonical(etag: str) -> str:
+def _canonical(etag: str) -> bytes:
     """A version as Redis counts: daprd reads an etag as a number, so that +3 and 03 are 3."""
     try:
-        return str(values.atoi(etag)) if etag else ""
+        return b"%d" % values.atoi(etag) if etag else b""
     except ValueError:
-        return etag
+        return etag.encode(errors="backslashreplace")
 
 
 def _problem(etag: str) -> str:
