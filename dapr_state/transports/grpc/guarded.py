@@ -41,51 +41,42 @@ _GO_NAMES: Final = {
 _BY_NUMBER: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
-class GuardedServer:
-    """A server's registration methods; what is added through them is guarded.
+class Services(grpc.GenericRpcHandler):
+    """Everything that a server answers. Services are added to it as to a server, and it is the server's only handler.
 
-    A token is looked for when the server asks who handles a call, before the request is read; the handlers are then
-    offered one by one. Without a token they are handed over as a table, which servers find faster.
+    So a token is looked for when the server asks who handles a call, before the request is read, and no server's order
+    of asking matters: grpc.aio asks those first that it was made with.
     """
 
-    def __init__(self, server: Any, guard: Guard) -> None:
-        self._server = server
+    def __init__(self, guard: Guard, otherwise: grpc.GenericRpcHandler) -> None:
+        """`otherwise` takes every call that no service takes; what it makes of a method is not remembered."""
         self._guard = guard
+        self._otherwise = otherwise
+        self._handlers: list[grpc.GenericRpcHandler] = []
+        self._known: dict[str, Handler] = {}
 
     def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
-        guarded = tuple(GuardedHandler(handler, self._guard) for handler in handlers)
-        self._server.add_generic_rpc_handlers(guarded)
+        self._handlers += handlers
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
-        if self._guard.token:
-            return
-        wrapped = {name: wrap(f"/{service}/{name}", handler, self._guard) for name, handler in handlers.items()}
-        self._server.add_registered_method_handlers(service, wrapped)
-
-
-class GuardedHandler(grpc.GenericRpcHandler):
-    """Every call that `inner` would take. `is_open` says that it takes any: its methods are not remembered."""
-
-    def __init__(self, inner: grpc.GenericRpcHandler, guard: Guard, *, is_open: bool = False) -> None:
-        self._inner = inner
-        self._guard = guard
-        self._is_open = is_open
-        self._wrapped: dict[str, Handler] = {}
+        """Generated code adds every method twice, for servers that prefer a table. This one does not."""
 
     def service(self, details: grpc.HandlerCallDetails) -> Handler | None:
-        handler = self._inner.service(details)
-        if handler is None:
-            return None
         method, guard = details.method, self._guard
         if guard.token and not method.startswith(HEALTH) and not guard.grpc_access.hides(method):
             given = next((value for name, value in details.invocation_metadata if name == tokens.HEADER), None)
             if problem := guard.token.problem(given):
                 return _refusal(errors.unauthorized(problem))
-        if self._is_open:
-            return wrap(method, handler, guard)
-        if method not in self._wrapped:
-            self._wrapped[method] = wrap(method, handler, guard)
-        return self._wrapped[method]
+        known = self._known.get(method)
+        if known is not None:
+            return known
+        for each in self._handlers:
+            handler = each.service(details)
+            if handler is not None:
+                self._known[method] = wrap(method, handler, guard)
+                return self._known[method]
+        unknown = self._otherwise.service(details)
+        return unknown and wrap(method, unknown, guard)
 
 
 def wrap(method: str, handler: Handler, guard: Guard) -> Handler:

@@ -9,7 +9,7 @@ from dapr_state_proto.runtime.v1 import dapr_pb2, dapr_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from dapr_state.transports.grpc import reflection
-from dapr_state.transports.grpc.guarded import GuardedHandler, GuardedServer
+from dapr_state.transports.grpc.guarded import Services
 from dapr_state.transports.guard import Guard
 
 if TYPE_CHECKING:
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 DAPR = dapr_pb2.DESCRIPTOR.services_by_name["Dapr"].full_name
 
-# What daprd answers to a service or method that it does not serve: it takes the call for one to be proxied.
-UNKNOWN_METHOD = "cannot proxy request: missing dapr-callee-app-id or dapr-app-id metadata"
+# What daprd answers to a service or method that it does not serve: it takes the call for one to be proxied, and
+# its tracing, which looks first, leaves its own prefixes alone
+UNKNOWN_SERVICE = "cannot proxy request: missing dapr-callee-app-id or dapr-app-id metadata"
+UNKNOWN_METHOD = "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found"
+OWN_PREFIX = "/dapr.proto."
 
 
 class GrpcServer:
@@ -27,15 +30,12 @@ class GrpcServer:
     def __init__(
         self, servicer: DaprServicer, max_message_size: int, max_header_size: int, guard: Guard | None = None
     ) -> None:
-        guard = guard or Guard()
-        # grpc.aio asks the handlers that were added last first: those given here come after all others
-        unknown = GuardedHandler(_Unknown(), guard, is_open=True)
-        self._server = grpc.aio.server(handlers=(unknown,), options=_limits(max_message_size, max_header_size))
+        services: Any = Services(guard or Guard(), _Unknown())  # generated code names grpc's own class
+        self._server = grpc.aio.server(handlers=(services,), options=_limits(max_message_size, max_header_size))
         self._health = health.aio.HealthServicer()
-        guarded: Any = GuardedServer(self._server, guard)  # generated code names grpc's own class
-        dapr_pb2_grpc.add_DaprServicer_to_server(servicer, guarded)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, guarded)
-        reflection.add(guarded, (DAPR, health.SERVICE_NAME), (dapr_pb2, health_pb2))
+        dapr_pb2_grpc.add_DaprServicer_to_server(servicer, services)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
+        reflection.add(services, (DAPR, health.SERVICE_NAME), (dapr_pb2, health_pb2))
 
     def listen(self, address: str) -> int:
         """Bind `host:port` or `unix:path`; returns the port. Raises OSError if that is not possible."""
@@ -70,9 +70,10 @@ def _limits(max_message_size: int, max_header_size: int) -> list[tuple[str, int]
 class _Unknown(grpc.GenericRpcHandler):
     """Answers every method that nobody else took."""
 
-    def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
-        return grpc.stream_stream_rpc_method_handler(_refuse)
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+        text = UNKNOWN_METHOD if details.method.startswith(OWN_PREFIX) else UNKNOWN_SERVICE
 
+        async def refuse(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+            await context.abort(grpc.StatusCode.UNKNOWN, text)
 
-async def _refuse(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-    await context.abort(grpc.StatusCode.UNKNOWN, UNKNOWN_METHOD)
+        return grpc.stream_stream_rpc_method_handler(refuse)

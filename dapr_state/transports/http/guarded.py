@@ -13,6 +13,7 @@ from dapr_state.errors import DaprError
 from dapr_state.observability.exposition import MAX_SERIES, WHOLE
 from dapr_state.security import tokens
 from dapr_state.transports.http import message, operations, problem, target
+from dapr_state.transports.http.labels import VERBS
 from dapr_state.transports.http.message import Response, line
 from dapr_state.transports.http.router import APP_ID, not_invoked
 
@@ -80,10 +81,11 @@ def _limited(router: Router, access: HttpAccess, app_id: str) -> Handler:
         except DaprError as error:
             if not access.hides_invoke or id(error.row) not in _NOT_INVOKED:
                 raise
-        verbs = router.verbs(request)
-        if not verbs:
+        allowed = router.verbs(request)
+        if not allowed:
             return message.text(404, "404 page not found")
-        return Response(405, [line("Allow", verb) for verb in verbs])
+        # to a verb that it has never heard of, daprd does not say which it would take
+        return Response(405, [line("Allow", verb) for verb in allowed] if request.method in VERBS else ())
 
     return limited
 

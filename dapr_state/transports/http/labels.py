@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # A caller can make up paths; those beyond so many are counted under an empty label (daprd: keeps every one).
 MAX_PATHS: Final = 1000
-_VERBS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"})
+VERBS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"})
 
 # Nearly all requests: what comes behind the store's name does not change the label
 _STATE: Final = re.compile(rb"/v1\.0/state/(?!\.)[^/?%+]+")
@@ -50,7 +50,7 @@ class Labels:
     def verb(self, method: str) -> str:
         if not self._with_verb:
             return ""
-        return method if method in _VERBS else "UNKNOWN"
+        return method if method in VERBS else "UNKNOWN"
 
     def _matched(self, raw_target: bytes) -> str:
         path = _clean(raw_target)
