@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dapr_state.api import keys
 from dapr_state.api.state import BoundStore
@@ -15,24 +15,38 @@ from dapr_state.stores import encryption, registry
 from dapr_state.stores.base import StateStore, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from dapr_state.resources.component import Component
 
 log = logging.getLogger("dapr.runtime.processor")
 runtime_log = logging.getLogger("dapr.runtime")
+reload_log = logging.getLogger("dapr.runtime.hotreload.reconciler")
+
+
+class Count(Protocol):
+    def __call__(self, component: Component, *, is_loaded: bool) -> None: ...
 
 
 class ComponentError(Exception):
     """A component cannot be used, and does not say `ignoreErrors`: the sidecar does not start."""
 
 
+def _all(_: Component) -> bool:
+    return True
+
+
 class Components:
     """`stores` is what the API serves from: by component name, in the order of opening."""
 
-    def __init__(self, app_id: str, namespace: str) -> None:
+    def __init__(
+        self, app_id: str, namespace: str, *, allows: Callable[[Component], bool] = _all, count: Count | None = None
+    ) -> None:
+        """`allows` is asked before a component is opened, `count` is told what became of it."""
         self._app_id = app_id
         self._namespace = namespace
+        self._allows = allows
+        self._count = count
         self.stores: dict[str, BoundStore] = {}
         self._components: dict[str, Component] = {}
 
@@ -55,21 +69,30 @@ class Components:
                     raise ComponentError(start_failure(component, str(error))) from error
                 log.error("Ignoring error processing component: %s", error)  # noqa: TRY400  the reason says it all
 
-    async def replace(self, component: Component) -> None:
+    async def replace(self, component: Component) -> bool:
         """Open the component and serve from it; the one that had its name ends its calls under way and is closed.
 
-        Raises ComponentError, and leaves all as it was.
+        Raises ComponentError, and leaves all as it was; returns False, and does so, where it is not allowed.
         """
-        prefix = self._prefix(component)
-        store = self._create(component)
-        await _open_in_time(store, component)
+        if not self._allows(component):
+            return False
+        try:
+            prefix = self._prefix(component)
+            store = self._create(component)
+            await _open_in_time(store, component)
+        except ComponentError:
+            self._tell(component, is_loaded=False)
+            raise
+        self._tell(component, is_loaded=True)
         before, old = self._components.get(component.name), self.stores.get(component.name)
         self.stores[component.name] = BoundStore(component.name, prefix, store)
         self._components[component.name] = component
         log.info("Component loaded: %s", component.display)
         if before and old:
+            reload_log.info("Closing existing Component to reload: %s", before.display)
             # no call can come upon it any more: a call looks for its store and enters it without a pause
             await _close(old, before)
+        return True
 
     async def remove(self, name: str) -> None:
         """Serve this component no longer."""
@@ -80,6 +103,10 @@ class Components:
         for component in reversed(self.loaded):
             runtime_log.info("Shutting down component %s", component.display)
             await self.remove(component.name)
+
+    def _tell(self, component: Component, *, is_loaded: bool) -> None:
+        if self._count:
+            self._count(component, is_loaded=is_loaded)
 
     def _create(self, component: Component) -> StateStore:
         try:
@@ -116,6 +143,10 @@ async def _open_in_time(store: StateStore, component: Component) -> None:
         with suppress(StoreError):
             await store.close()  # of what it had opened so far
         raise ComponentError(component.init_failure(_reason(error, component))) from error
+    except asyncio.CancelledError:  # the sidecar is to end before it has started
+        with suppress(StoreError):
+            await store.close()
+        raise
 
 
 def _reason(error: Exception, component: Component) -> str:

@@ -15,8 +15,6 @@ from dapr_state.transports.http import labels
 from dapr_state.transports.http.labels import Labels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dapr_state.resources.component import Component
     from dapr_state.resources.configuration import Configuration
     from dapr_state.runtime.options import Options
@@ -88,12 +86,11 @@ def allows(configuration: Configuration, component: Component) -> bool:
     return False
 
 
-def count_components(guard: Guard, wanted: Sequence[Component], loaded: Sequence[Component]) -> None:
-    """Note in the metrics what became of the components; a failed one that does not end the start is `ignoreErrors`."""
+def count_component(guard: Guard, component: Component, *, is_loaded: bool) -> None:
+    """Note in the metrics what became of a component."""
     if guard.metrics is None:
         return
-    for component in wanted:
-        if component in loaded:
-            guard.metrics.component_loaded(component.type)
-        else:
-            guard.metrics.component_failed(component.type, component.name, "init")
+    if is_loaded:
+        guard.metrics.component_loaded(component.type)
+    else:
+        guard.metrics.component_failed(component.type, component.name, "init")

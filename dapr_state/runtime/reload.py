@@ -132,14 +132,14 @@ class ResourceFolders:
     async def _put(self, component: Component, manifest: Manifest) -> None:
         log.info("Adding Component for processing: %s", component.display)
         before = self._running.get(component.name)
-        if before:
-            log.info("Closing existing Component to reload: %s", before.display)
         try:
-            await self._components.replace(component)
+            is_served = await self._components.replace(component)
         except ComponentError as error:
             log.error("Failed to init component %s: %s", component.display, error)  # noqa: TRY400  the reason says it all
             if before:
                 log.error("Component %s stays as it was", before.display)  # noqa: TRY400  as above
+            return
+        if not is_served:
             return
         self._running[component.name] = manifest
         log.info("Component updated: %s", component.display)

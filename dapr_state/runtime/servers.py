@@ -1,0 +1,127 @@
+"""The servers of a sidecar: what each serves, in what order they start, and how they stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from dapr_state.api.measured import MeasuredState
+from dapr_state.api.state import State
+from dapr_state.clock import SYSTEM
+from dapr_state.observability import process
+from dapr_state.runtime import facts
+from dapr_state.runtime.listening import ListeningError, Server, addresses, is_running, listen
+from dapr_state.transports.grpc.dapr import DaprServicer
+from dapr_state.transports.grpc.server import GrpcServer
+from dapr_state.transports.http.api import api, public
+from dapr_state.transports.http.scrape import scrape
+from dapr_state.transports.http.server import HttpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dapr_state.api.lifecycle import Lifecycle
+    from dapr_state.api.metadata import Metadata
+    from dapr_state.runtime.components import Components
+    from dapr_state.runtime.options import Options
+    from dapr_state.transports.guard import Guard
+    from dapr_state.transports.http.connection import Handler
+
+# daprd's limit for gRPC headers is its limit for HTTP headers times this (state-api.md 7.3)
+GRPC_HEADER_FACTOR = 1024
+
+log = logging.getLogger("dapr.runtime")
+http_log = logging.getLogger("dapr.runtime.http")
+
+
+class Servers:
+    """`start_metrics` before all else, `start` when the components are open, then `stop`."""
+
+    def __init__(self, options: Options, guard: Guard) -> None:
+        self._options = options
+        self._guard = guard
+        self._running: list[Server] = []  # those that callers use
+        self._metrics: Server | None = None
+        self._closing: Sequence[str] = ()  # the addresses that the log speaks of at the end
+
+    async def start_metrics(self) -> None:
+        options = self._options
+        if not options.metrics:
+            return
+        lines = self._guard.metrics.lines if self._guard.metrics else process.lines
+        self._metrics = self._http_server(scrape(lines))
+        address = f"{options.metrics_listen_address}:{options.metrics_port}"
+        await _start_at_once(self._metrics, address, f"failed to listen on {address}: ")
+        log.info("metrics server started on %s/", address)
+
+    async def start(self, components: Components, lifecycle: Lifecycle, features: Sequence[str]) -> None:
+        options, guard = self._options, self._guard
+        stores = components.stores
+        state = MeasuredState(options.app_id, stores, guard.metrics) if guard.metrics else State(options.app_id, stores)
+        metadata = facts.metadata(options, components, features)
+        await self._start_grpc(DaprServicer(state, metadata, lifecycle))
+        await self._start_http(
+            self._http_server(
+                api(
+                    state,
+                    lifecycle,
+                    metadata,
+                    namespace=options.namespace,
+                    allowed_origins=options.allowed_origins,
+                    guard=guard,
+                )
+            )
+        )
+        if options.public_port is not None:
+            await self._start_public(lifecycle, metadata, options.public_port)
+
+    async def stop(self, grace: float | None) -> bool:
+        """Refuse new calls, answer those under way; False if some were still under way after `grace` seconds."""
+        for address in self._closing:
+            http_log.info("Closing HTTP server %s…", address)
+        began = SYSTEM.monotonic()
+        await asyncio.gather(*(server.stop(grace) for server in self._running))
+        self._running.clear()
+        return grace is None or SYSTEM.monotonic() - began < grace
+
+    async def stop_metrics(self) -> None:
+        if self._metrics:
+            await self._metrics.stop(0)
+
+    async def _start_grpc(self, servicer: DaprServicer) -> None:
+        options = self._options
+        server = GrpcServer(servicer, options.max_body_size, options.read_buffer_size * GRPC_HEADER_FACTOR, self._guard)
+        where = addresses(options, "gRPC", options.grpc_port)
+        self._running.append(server)
+        await listen(server, "gRPC", where)
+        await server.start()
+        is_running("gRPC", where[0])
+
+    async def _start_http(self, server: HttpServer) -> None:
+        options = self._options
+        where = addresses(options, "HTTP", options.http_port)
+        self._running.append(server)
+        await listen(server, "HTTP", where)
+        await server.start()
+        self._closing = where
+        is_running("HTTP", where[0])
+        log.info("The request body size parameter is: %d bytes", options.max_body_size)
+
+    async def _start_public(self, lifecycle: Lifecycle, metadata: Metadata, port: int) -> None:
+        server = self._http_server(public(lifecycle, metadata))
+        self._running.append(server)
+        await _start_at_once(server, f"{self._options.public_listen_address}:{port}")
+
+    def _http_server(self, handler: Handler) -> HttpServer:
+        return HttpServer(handler, max_body=self._options.max_body_size, read_buffer=self._options.read_buffer_size)
+
+
+async def _start_at_once(server: Server, address: str, refusal: str = "") -> None:
+    """Without the patience that the API's ports are given, as daprd."""
+    try:
+        server.listen(address)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ListeningError(f"{refusal}listen tcp {address}: bind: {reason}") from error
+    await server.start()
