@@ -52,6 +52,8 @@ Reader = "Callable[[Connection[Any], int, int, bytes], None]"
 REMEMBERED_GAPS: Final = 1_000
 # A window opened by less than this is a crumb: many of them make many tiny frames (CVE-2019-9511).
 CRUMB: Final = 1_024
+# What a stream may bring along: grpc's C core opens each window by five octets before it waits for the answer.
+IDLE_FRAMES_PER_STREAM: Final = 4
 _SHUTDOWN_PING: Final = b"shutdown"
 
 
@@ -110,6 +112,7 @@ class Connection(Sender[M]):
         self._now = 0.0
         self._block: _Block | None = None
         self._last_stream = 0
+        self._opened = 0  # streams, counted up
         self._skipped: deque[range] = deque(maxlen=REMEMBERED_GAPS)
         self._resets = Meter(limits.resets, limits.resets_per_second)
         self._idle_frames = Meter(limits.idle_frames, limits.idle_frames_per_second)
@@ -255,6 +258,7 @@ class Connection(Sender[M]):
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a stream that depends on itself")
         if self.refusing or len(self.streams) >= self.limits.max_concurrent_streams:
             raise StreamFault(ErrorCode.REFUSED_STREAM, "too many streams, or shutting down")
+        self._opened += 1
         stream = self.streams[stream_id] = Stream(stream_id, request, self._initial_send_window)
         if flags & END_STREAM:
             stream.ended = True
@@ -356,7 +360,7 @@ class Connection(Sender[M]):
         return State.ENDED
 
     def _spend_idle_frame(self) -> None:
-        if not self._idle_frames.spend(self._now, self.earned):
+        if not self._idle_frames.spend(self._now, self.earned + self._opened * IDLE_FRAMES_PER_STREAM):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that carry nothing")
 
     def _spend_reset(self) -> None:

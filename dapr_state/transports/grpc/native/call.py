@@ -451,6 +451,10 @@ class Call(Steps):
         self._callbacks.append(callback)
 
 
+# by name only: as a base class it would cost every call a dictionary
+grpc.aio.ServicerContext.register(Call)
+
+
 class _Requests:
     """The messages of a streaming request, one by one."""
 

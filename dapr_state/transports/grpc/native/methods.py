@@ -10,7 +10,7 @@ from dapr_state.wire import grpc as framing
 from dapr_state.wire import headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from dapr_state.wire.headers import Request
 
@@ -89,7 +89,7 @@ class Methods:
         self._known: dict[str, Method] = {}
         self._generic: list[grpc.GenericRpcHandler] = []
 
-    def add_generic(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+    def add_generic(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
         # grpc.aio asks those that were added last first
         self._generic[:0] = handlers
 

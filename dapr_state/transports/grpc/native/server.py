@@ -10,26 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
+import grpc
+
 from dapr_state.transports.grpc.native.methods import Methods
 from dapr_state.transports.grpc.native.protocol import Protocol
 from dapr_state.transports.grpc.native.settings import Settings, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    import grpc
+    from collections.abc import Iterable, Mapping
 
 _BACKLOG: Final = 1024  # connections that wait to be accepted: a burst of clients; the kernel may allow fewer
 _LOOK: Final = 1.0  # seconds between two looks at the connections: below any time limit worth setting
 _FAREWELL: Final = 0.5  # seconds a peer has to hear that the server ends, before its new calls are refused
 
 
-class NativeServer:
-    """grpc.aio.Server's methods; see there what they promise. Interceptors are not supported."""
+class NativeServer(grpc.aio.Server):
+    """Another grpc.aio.Server; see there what its methods promise. Interceptors are not supported."""
 
     def __init__(
         self,
-        handlers: Sequence[grpc.GenericRpcHandler] = (),
+        handlers: Iterable[grpc.GenericRpcHandler] = (),
         options: Iterable[tuple[str, Any]] = (),
         settings: Settings | None = None,
     ) -> None:
@@ -53,7 +53,7 @@ class NativeServer:
 
     # Before the start
 
-    def add_generic_rpc_handlers(self, generic_rpc_handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
         self.methods.add_generic(generic_rpc_handlers)
 
     def add_registered_method_handlers(
@@ -65,7 +65,7 @@ class NativeServer:
         """Bind `host:port`, `[ipv6]:port`, `unix:path` or `unix-abstract:name`; OSError if that is not possible."""
         return self._bind(address, None)
 
-    def add_secure_port(self, address: str, server_credentials: ssl.SSLContext) -> int:
+    def add_secure_port(self, address: str, server_credentials: ssl.SSLContext) -> int:  # type: ignore[override] # see below
         """As add_insecure_port, with TLS; ServerCredentials do not show their keys: give an ssl.SSLContext."""
         if not isinstance(server_credentials, ssl.SSLContext):
             raise TypeError("the native server takes an ssl.SSLContext for its credentials")

@@ -1,0 +1,1 @@
+"""The native gRPC server, met by real clients in other processes."""
