@@ -1,0 +1,1 @@
+"""One list of cases over gRPC and HTTP."""
