@@ -41,11 +41,21 @@ def memory() -> Place:
 
 @pytest.fixture
 def sqlite_file(tmp_path: Path) -> Place:
+    return _sqlite(tmp_path / "state.db")
+
+
+@pytest.fixture
+def sqlite_no_wal(tmp_path: Path) -> Place:
+    """Readers and writers wait for each other, and reads take another way through the store."""
+    return _sqlite(tmp_path / "state.db", disableWAL="true")
+
+
+def _sqlite(file: Path, **properties: str) -> Place:
     def wipe() -> None:
-        for path in tmp_path.glob("state.db*"):
+        for path in file.parent.glob(file.name + "*"):
             path.unlink()
 
-    return Place(lambda: create("state.sqlite", connectionString=str(tmp_path / "state.db")), wipe)
+    return Place(lambda: create("state.sqlite", connectionString=str(file), **properties), wipe)
 
 
 @pytest.fixture

@@ -50,6 +50,7 @@ E, T, L, D, K, Q = (
 DECLARED = (
     Declaration("memory", (E, T, L, D, K), frozenset({Ability.ANY_KEY}), UUID),
     Declaration("sqlite_file", (E, T, L, K), frozenset({Ability.DURABLE}), UUID),
+    Declaration("sqlite_no_wal", (E, T, L, K), frozenset({Ability.DURABLE}), UUID),
     Declaration("sqlite_memory", (E, T, L, K), frozenset(), UUID),
     Declaration("redis", (E, T, L, K), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
 )

@@ -157,4 +157,4 @@ class Program(RuleBasedStateMachine):
 @having(Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL)
 def test_random_programs_do_what_the_model_does(kind: Kind) -> None:
     """Any sequence of reads, writes and transactions, with etags of all sorts, duplicates, TTLs and first-writes."""
-    run_state_machine_as_test(lambda: Program(kind), settings=PROFILE)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(lambda: Program(kind), settings=PROFILE)  # type: ignore[arg-type]

@@ -138,6 +138,8 @@ def _columns(upsert: Upsert, etag: str) -> Columns:
 def _decode(value: bytes, is_binary: int, etag: str, expires_at: int | None) -> Row | StoreError:
     if not is_binary:
         return Row(value, etag, expires_at)
+    if b"\n" in value:  # daprd's decoder passes over line ends
+        value = value.translate(None, b"\r\n")
     try:
         return Row(binascii.a2b_base64(value, strict_mode=True), etag, expires_at)
     except binascii.Error as error:

@@ -1,0 +1,1 @@
+"""What only the SQLite store has: its file, its options, its groups and its failures."""
