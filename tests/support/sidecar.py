@@ -36,14 +36,14 @@ class Sidecar(Process):
         self.folder = folder
         self.app_id = app_id
         name = f"{type(self).__name__.lower()}-{self.grpc_port}"
-        resources = write_components(folder / f"{name}-resources", components)
+        self.resources = write_components(folder / f"{name}-resources", components)
         ports = {
             "--dapr-grpc-port": self.grpc_port,
             "--dapr-http-port": self.http_port,
             "--dapr-internal-grpc-port": free_port(),
             "--metrics-port": free_port(),
         }
-        command = [*self.program, "--app-id", app_id, "--resources-path", resources]
+        command = [*self.program, "--app-id", app_id, "--resources-path", self.resources]
         command += [str(word) for pair in ports.items() for word in pair]
         command += ["--dapr-listen-addresses", "127.0.0.1", *flags]
         # daprd asks the network for its own address unless it is told one
