@@ -223,16 +223,16 @@ class Protocol(asyncio.Protocol):
         self._handle(self.connection.fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, reason)))
         self.flush()
 
-    # The server's end
+    # The server's end: called from its task, in which no call may take a step, so the flush comes later
 
     def announce_shutdown(self) -> None:
         self.connection.announce_shutdown()
-        self.flush()
+        self.flush_soon()
 
     def refuse_streams(self) -> None:
         if not self.connection.refusing:
             self.connection.refuse_streams()
-        self.flush()
+        self.flush_soon()
 
     def cancel_calls(self) -> None:
         """End every call with UNAVAILABLE, and the connection with them."""
@@ -242,7 +242,7 @@ class Protocol(asyncio.Protocol):
             else:
                 self.connection.reset(stream, ErrorCode.REFUSED_STREAM)
         self._closing = True
-        self.flush()
+        self.flush_soon()
 
     def abort(self) -> None:
         self._transport.abort()
