@@ -97,6 +97,7 @@ FLAGS: Final = (
     Flag("enable-metrics", Kind.BOOL, default=True, about="Serve Prometheus metrics"),
     Flag("enable-mtls", Kind.BOOL, default=False, about="Not available here: no mTLS between sidecars"),
     Flag("enable-profiling", Kind.BOOL, default=False, about="Serve profiles"),
+    Flag("grpc-server", Kind.TEXT, "native", "What serves the gRPC API: native, or grpcio (slower; grpc's own)"),
     Flag("log-as-json", Kind.BOOL, default=False, about="Log lines as JSON"),
     Flag("log-file", Kind.TEXT, "", "Append log lines to this file instead of printing them"),
     Flag("log-level", Kind.TEXT, "info", "debug, info, warn, error or fatal"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _PROTOCOLS: Final = frozenset({"http", "https", "h2c", "grpc", "grpcs"})
 _WITH_TLS: Final = {"http": "https", "grpc": "grpcs"}
 _INIT_ENDPOINTS: Final = frozenset({"config", "subscribe"})
+_GRPC_SERVERS: Final = ("native", "grpcio")
 _DEFAULT_GRACE: Final = 5
 _DEFAULT_PROBE_INTERVAL: Final = 5
 _DEFAULT_PROBE_TIMEOUT: Final = 500
@@ -40,6 +41,7 @@ class Options:
 
     http_port: int = 3500
     grpc_port: int = 50001
+    grpc_server: str = "native"
     # daprd listens on every interface; a database without a password should not
     listen_addresses: tuple[str, ...] = ("127.0.0.1",)
     internal_grpc_port: int | None = None
@@ -122,6 +124,7 @@ class Options:
             config_paths=flags["config"],
             http_port=http_port,
             grpc_port=grpc_port,
+            grpc_server=_grpc_server(flags["grpc-server"]),
             listen_addresses=_split(flags["dapr-listen-addresses"]) or ("127.0.0.1",),
             internal_grpc_port=internal_grpc_port,
             internal_grpc_listen_address=flags["dapr-internal-grpc-listen-address"],
@@ -230,6 +233,12 @@ def _app_protocol(flags: Parsed) -> str:
     if protocol not in _PROTOCOLS:
         raise _fatal(f"invalid value for 'app-protocol': {flags['app-protocol']}")
     return _WITH_TLS.get(protocol, protocol) if flags["app-ssl"] else str(protocol)
+
+
+def _grpc_server(kind: str) -> str:
+    if kind.lower() not in _GRPC_SERVERS:
+        raise _fatal(f"invalid value for 'grpc-server': {kind}: use {' or '.join(_GRPC_SERVERS)}")
+    return kind.lower()
 
 
 def _init_endpoints(flags: Parsed) -> frozenset[str]:

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+import grpc
+
 from dapr_state.api.measured import MeasuredState
 from dapr_state.api.state import State
 from dapr_state.clock import SYSTEM
@@ -13,13 +15,14 @@ from dapr_state.observability import process
 from dapr_state.runtime import facts
 from dapr_state.runtime.listening import ListeningError, Server, addresses, is_running, listen
 from dapr_state.transports.grpc.dapr import DaprServicer
+from dapr_state.transports.grpc.native.server import NativeServer
 from dapr_state.transports.grpc.server import GrpcServer
 from dapr_state.transports.http.api import api, public
 from dapr_state.transports.http.scrape import scrape
 from dapr_state.transports.http.server import HttpServer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dapr_state.api.lifecycle import Lifecycle
     from dapr_state.api.metadata import Metadata
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 # daprd's limit for gRPC headers is its limit for HTTP headers times this (state-api.md 7.3)
 GRPC_HEADER_FACTOR = 1024
+
+GRPC_SERVERS: dict[str, Callable[..., grpc.aio.Server]] = {"native": NativeServer, "grpcio": grpc.aio.server}
 
 log = logging.getLogger("dapr.runtime")
 http_log = logging.getLogger("dapr.runtime.http")
@@ -91,7 +96,13 @@ class Servers:
 
     async def _start_grpc(self, servicer: DaprServicer) -> None:
         options = self._options
-        server = GrpcServer(servicer, options.max_body_size, options.read_buffer_size * GRPC_HEADER_FACTOR, self._guard)
+        server = GrpcServer(
+            servicer,
+            options.max_body_size,
+            options.read_buffer_size * GRPC_HEADER_FACTOR,
+            self._guard,
+            GRPC_SERVERS[options.grpc_server],
+        )
         where = addresses(options, "gRPC", options.grpc_port)
         self._running.append(server)
         await listen(server, "gRPC", where)

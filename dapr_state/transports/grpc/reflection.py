@@ -21,7 +21,7 @@ def add(server: Any, services: Sequence[str], modules: Sequence[Any]) -> None:
     for module in (*modules, reflection_pb2):
         POOL.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
     POOL.Add(_v1_file())
-    servicer = reflection.aio.ReflectionServicer((*services, ALPHA, V1), pool=POOL)
+    servicer = reflection.aio.ReflectionServicer((*services, ALPHA, V1), pool=_Pool())
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
     # v1 is v1alpha under another name; grpcio-reflection serves the old name only, newer clients ask for the new one
     method = grpc.stream_stream_rpc_method_handler(
@@ -30,6 +30,19 @@ def add(server: Any, services: Sequence[str], modules: Sequence[Any]) -> None:
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(V1, {"ServerReflectionInfo": method}),))
+
+
+class _Pool:
+    """POOL, which also knows the file of a method: upb's pool finds a service, not what is in it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(POOL, name)
+
+    def FindFileContainingSymbol(self, symbol: str) -> Any:  # the name that DescriptorPool has for it
+        try:
+            return POOL.FindFileContainingSymbol(symbol)
+        except KeyError:
+            return POOL.FindServiceByName(symbol.rpartition(".")[0]).file
 
 
 def _v1_file() -> descriptor_pb2.FileDescriptorProto:

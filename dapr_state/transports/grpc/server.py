@@ -10,9 +10,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from dapr_state.transports.grpc import reflection
 from dapr_state.transports.grpc.guarded import Services
+from dapr_state.transports.grpc.native.server import NativeServer
 from dapr_state.transports.guard import Guard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dapr_state.transports.grpc.dapr import DaprServicer
 
 DAPR = dapr_pb2.DESCRIPTOR.services_by_name["Dapr"].full_name
@@ -23,15 +26,23 @@ UNKNOWN_SERVICE = "cannot proxy request: missing dapr-callee-app-id or dapr-app-
 UNKNOWN_METHOD = "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found"
 OWN_PREFIX = "/dapr.proto."
 
+FOREVER = 7 * 24 * 3600.0  # seconds: what grpc.aio takes None for is no grace at all
+
 
 class GrpcServer:
     """A gRPC server with Dapr, health and reflection; it listens from `start` to `stop`."""
 
     def __init__(
-        self, servicer: DaprServicer, max_message_size: int, max_header_size: int, guard: Guard | None = None
+        self,
+        servicer: DaprServicer,
+        max_message_size: int,
+        max_header_size: int,
+        guard: Guard | None = None,
+        make: Callable[..., grpc.aio.Server] = NativeServer,
     ) -> None:
+        """`make` is NativeServer, or grpc.aio.server where grpc's own is wanted."""
         services: Any = Services(guard or Guard(), _Unknown())  # generated code names grpc's own class
-        self._server = grpc.aio.server(handlers=(services,), options=_limits(max_message_size, max_header_size))
+        self._server = make(handlers=(services,), options=_limits(max_message_size, max_header_size))
         self._health = health.aio.HealthServicer()
         dapr_pb2_grpc.add_DaprServicer_to_server(servicer, services)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
@@ -46,13 +57,13 @@ class GrpcServer:
 
     async def start(self) -> None:
         await self._server.start()
-        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
-        await self._health.set(DAPR, health_pb2.HealthCheckResponse.SERVING)
+        for service in ("", DAPR, health.SERVICE_NAME):  # "" is the server as a whole
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self, grace: float | None) -> None:
         """Refuse new calls, give those under way `grace` seconds (None: as long as they take), then end them."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace)
+        await self._server.stop(FOREVER if grace is None else grace)
 
 
 def _limits(max_message_size: int, max_header_size: int) -> list[tuple[str, int]]:
