@@ -1,0 +1,65 @@
+"""An application that is called over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dapr_state.app import callbacks
+from dapr_state.app.callbacks import NOT_FOUND, OK, Caller, Reply
+from dapr_state.app.channel import AppChannel
+from dapr_state.app.model import AppError
+
+if TYPE_CHECKING:
+    from dapr_state.app.client import Client
+    from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Headers, Tick
+
+MAX_KNOWN_HEADERS: Final = 256
+
+
+class HttpChannel(AppChannel):
+    def __init__(self, client: Client, caller: Caller) -> None:
+        self._client = client
+        self._caller = caller
+        self._tick_headers = caller.tick_headers()
+        self._known: dict[Headers, Headers] = {}  # callers repeat their headers
+
+    def __repr__(self) -> str:
+        return f"<HttpChannel {self._client.base}>"
+
+    async def invoke(self, call: ActorCall) -> AppAnswer:
+        headers = self._known.get(call.headers)
+        if headers is None:
+            headers = self._learn(call.headers)
+        reply = await self._client.send("PUT", callbacks.method_path(call), headers, call.body)
+        if reply.status == NOT_FOUND:
+            raise AppError(f"actor method not found: actors/{call.actor.type}/{call.actor.id}/method/{call.method}")
+        answer = reply.to_answer()
+        if answer.cancels_reminder:
+            raise AppError("reminder has been canceled")
+        return answer
+
+    async def remind(self, tick: Tick) -> AppAnswer:
+        path, body = callbacks.reminder_path(tick), callbacks.reminder_body(tick)
+        return (await self._client.send("PUT", path, self._tick_headers, body)).to_answer()
+
+    async def timer(self, tick: Tick) -> AppAnswer:
+        path, body = callbacks.timer_path(tick), callbacks.timer_body(tick)
+        return (await self._client.send("PUT", path, self._tick_headers, body)).to_answer()
+
+    async def deactivate(self, actor: ActorId) -> None:
+        path, headers = callbacks.actor_path(actor), self._caller.deactivation_headers()
+        (await self._client.send("DELETE", path, headers)).to_answer()
+
+    async def fetch_config(self) -> bytes | None:
+        """The application's `/dapr/config`; None if it answers with another status than 200."""
+        reply: Reply = await self._client.send("GET", "/dapr/config", self._caller.config_headers())
+        return reply.body if reply.status == OK else None
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _learn(self, given: Headers) -> Headers:
+        if len(self._known) >= MAX_KNOWN_HEADERS:
+            self._known.clear()
+        headers = self._known[given] = self._caller.method_headers(given)
+        return headers
