@@ -40,8 +40,8 @@ class Counter:
 class Histogram:
     """One series of a histogram of whole numbers.
 
-    `counts` has one entry for each bound, and one for what is beyond. A hot caller adds to `counts[0]` and `total`
-    itself where it knows that the value is below the first bound.
+    `counts` has one entry for each bound, and one for what is beyond. A hot caller adds to `counts[0]` itself where it
+    knows that the value is 0.
     """
 
     __slots__ = ("_bounds", "counts", "first_bound", "total")
@@ -56,6 +56,11 @@ class Histogram:
         # a value equal to a bound is above it: daprd counts so, and a latency of "2 ms" lies between 2 and 3
         self.counts[bisect_right(self._bounds, value)] += 1
         self.total += value
+
+    def observe_small(self, times: int, total: int) -> None:
+        """Add so many values below the first bound at once."""
+        self.counts[0] += times
+        self.total += total
 
     def add_all(self, other: Histogram) -> None:
         self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]

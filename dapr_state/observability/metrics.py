@@ -58,6 +58,8 @@ class Metrics:
     ) -> None:
         """`all_responses` False leaves out the count of HTTP responses, as low cardinality wants it."""
         self.namespace = namespace
+        # called before the metrics are read: whoever counts elsewhere, because that is faster, hands it in then
+        self.before_reading: list[Callable[[], None]] = []
         self._constant = {"app_id": app_id}
         self._families: list[Family[Any]] = []
         bounds = tuple(latencies) or LATENCIES
@@ -104,6 +106,8 @@ class Metrics:
 
     def lines(self) -> Iterator[str]:
         """The exposition in small steps, so that whoever writes it can let others run in between."""
+        for settle in self.before_reading:
+            settle()
         for family in self._families:
             yield from family.lines()
         yield from process.lines()

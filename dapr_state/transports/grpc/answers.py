@@ -27,7 +27,21 @@ def answers(call: C) -> C:
         try:
             return await call(servicer, request, context)
         except DaprError as error:
-            log.debug("%s: %s", call.__name__, error)
-            await context.abort_with_status(status.of(error))
+            await refuse(error, context)
 
     return cast("C", answered)
+
+
+async def refuse(error: DaprError, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    """End the call with this error."""
+    log.debug("Call refused: %s", error)
+    await context.abort_with_status(status.of(error))
+
+
+def inner(call: Any) -> Any:
+    """The method that `answers` was put around, bound as `call` is; `call` itself if there is none.
+
+    Whoever puts something of its own around a call takes the place of `answers`: each layer costs 0.15 us a call.
+    """
+    plain = getattr(call, "__wrapped__", None)
+    return plain.__get__(call.__self__) if plain and hasattr(call, "__self__") else call

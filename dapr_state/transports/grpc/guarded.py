@@ -17,7 +17,7 @@ from dapr_state.errors import DaprError
 from dapr_state.observability.exposition import WHOLE
 from dapr_state.security import tokens
 from dapr_state.security.access import GRPC_PREFIX
-from dapr_state.transports.grpc import status
+from dapr_state.transports.grpc import answers, status
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -106,51 +106,62 @@ def _refusal(error: DaprError) -> Handler:
 
 
 def _measured(method: str, handler: Handler, behavior: Unary, metrics: Metrics) -> Handler:
-    """Decoding and encoding are done here, where the sizes are known for nothing."""
+    """Decoding and encoding are done here, where the sizes are known for nothing.
+
+    Nearly every call succeeds, in less than a millisecond, with small messages: it costs three additions to local
+    variables, which `settle` moves to the metrics when they are read.
+    """
     deserialize: Any = handler.request_deserializer
     serialize: Any = handler.response_serializer
     received, sent = metrics.grpc_received_bytes.series(method), metrics.grpc_sent_bytes.series(method)
     ok = metrics.grpc_latency.series(method, _GO_NAMES[grpc.StatusCode.OK])
-    received_counts, sent_counts, ok_counts = received.counts, sent.counts, ok.counts
-    small = received.first_bound
-    now = SYSTEM.monotonic
+    behavior = answers.inner(behavior)
+    small, now = received.first_bound, SYSTEM.monotonic
+    usual = received_bytes = sent_bytes = 0
 
     async def measured(data: bytes, context: Context) -> bytes:
+        nonlocal usual, received_bytes, sent_bytes
         try:
             request = deserialize(data)
         except Exception:  # noqa: BLE001  what protobuf raises depends on its implementation
             await context.abort(grpc.StatusCode.INTERNAL, UNREADABLE)
-        size = len(data)
-        if size < small:
-            received_counts[0] += 1
-            received.total += size
-        else:
-            received.observe(size)
         began = now()
         try:
-            response = await behavior(request, context)
+            try:
+                response = await behavior(request, context)
+            except DaprError as error:
+                await answers.refuse(error, context)
         except BaseException as error:
-            failed(error, context, now() - began)
+            failed(error, context, len(data), now() - began)
             raise
         elapsed = now() - began
-        if elapsed < WHOLE:
-            ok_counts[0] += 1
+        reply: bytes = serialize(response)
+        request_size, reply_size = len(data), len(reply)
+        if elapsed < WHOLE and request_size < small and reply_size < small:
+            usual += 1
+            received_bytes += request_size
+            sent_bytes += reply_size
         else:
             ok.observe(int(elapsed * 1000))
-        reply: bytes = serialize(response)
-        size = len(reply)
-        if size < small:
-            sent_counts[0] += 1
-            sent.total += size
-        else:
-            sent.observe(size)
+            received.observe(request_size)
+            sent.observe(reply_size)
         return reply
 
-    def failed(error: BaseException, context: Context, elapsed: float) -> None:
+    def failed(error: BaseException, context: Context, size: int, elapsed: float) -> None:
         metrics.grpc_latency.series(method, _GO_NAMES[code_of(error, context)]).observe(int(elapsed * 1000))
+        received.observe(size)
         sent.observe(0)
 
-    return grpc.unary_unary_rpc_method_handler(measured)
+    def settle() -> None:
+        nonlocal usual, received_bytes, sent_bytes
+        ok.observe_small(usual, 0)
+        received.observe_small(usual, received_bytes)
+        sent.observe_small(usual, sent_bytes)
+        usual = received_bytes = sent_bytes = 0
+
+    metrics.before_reading.append(settle)
+    # `bytes` gives bytes back as they are
+    return grpc.unary_unary_rpc_method_handler(measured, bytes, bytes)
 
 
 def _logged(method: str, behavior: Unary, log: ApiLog) -> Unary:

@@ -128,17 +128,21 @@ def _path(request: Request) -> str:
 
 
 def _measured(handler: Handler, metrics: Metrics, labels: Labels) -> Handler:
+    """Sizes of the usual, small bodies are kept in local variables until `settle` moves them to the metrics."""
     known: dict[tuple[str, str, int], Histogram] = {}
     received, sent = metrics.http_request_bytes.series(), metrics.http_response_bytes.series()
-    received_counts, sent_counts, small = received.counts, sent.counts, received.first_bound
-    path_label, now = labels.path, SYSTEM.monotonic
+    path_label, small, now = labels.path, received.first_bound, SYSTEM.monotonic
+    usual = received_bytes = sent_bytes = 0
 
     async def measured(request: Request) -> Response:
+        nonlocal usual, received_bytes, sent_bytes
         began = now()
         try:
             response = await handler(request)
         except BaseException:
             series(request.method, path_label(request.target), 500).observe(int((now() - began) * 1000))
+            received.observe(len(request.body))
+            sent.observe(0)
             raise
         elapsed = now() - began
         key = (request.method, path_label(request.target), response.status)
@@ -147,18 +151,14 @@ def _measured(handler: Handler, metrics: Metrics, labels: Labels) -> Handler:
             latency.counts[0] += 1
         else:
             latency.observe(int(elapsed * 1000))
-        size = len(request.body)
-        if size < small:
-            received_counts[0] += 1
-            received.total += size
+        request_size, reply_size = len(request.body), len(response.body)
+        if request_size < small and reply_size < small:
+            usual += 1
+            received_bytes += request_size
+            sent_bytes += reply_size
         else:
-            received.observe(size)
-        size = len(response.body)
-        if size < small:
-            sent_counts[0] += 1
-            sent.total += size
-        else:
-            sent.observe(size)
+            received.observe(request_size)
+            sent.observe(reply_size)
         return response
 
     def series(method: str, path: str, status: int) -> Histogram:
@@ -167,4 +167,11 @@ def _measured(handler: Handler, metrics: Metrics, labels: Labels) -> Handler:
             known[method, path, status] = found
         return found
 
+    def settle() -> None:
+        nonlocal usual, received_bytes, sent_bytes
+        received.observe_small(usual, received_bytes)
+        sent.observe_small(usual, sent_bytes)
+        usual = received_bytes = sent_bytes = 0
+
+    metrics.before_reading.append(settle)
     return measured
