@@ -390,7 +390,7 @@ class _Chunked:
             return self._end(at, "http: suspiciously long trailer after chunked body")
         if end < 0:
             return at
-        self._line_room -= seen
+        self._line_room -= seen + 2
         return self._end(end + 2) if end == at else end + 2
 
     def _end(self, at: int, error: str = "") -> int:

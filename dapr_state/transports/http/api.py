@@ -57,6 +57,10 @@ def public(lifecycle: Lifecycle, metadata: Metadata) -> HttpHandler:
     router = Router(None, [*runtime.health_routes(lifecycle), *runtime.metadata_routes(metadata)])
 
     async def route(request: Request) -> Response:
-        return await router.find(request) or message.text(404, "404 page not found")
+        if response := await router.find(request):
+            return response
+        if verbs := router.verbs(request):
+            return message.Response(405, [message.line("Allow", verb) for verb in verbs])
+        return message.text(404, "404 page not found")
 
     return HttpHandler(route, [tracecontext.check], [tracecontext.note])

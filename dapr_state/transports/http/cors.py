@@ -9,14 +9,11 @@ from dapr_state.transports.http.message import Response, line
 if TYPE_CHECKING:
     from dapr_state.wire.http1 import Request
 
-METHODS = frozenset({"HEAD", "GET", "POST", "PUT", "PATCH", "DELETE"})
+METHODS = frozenset({"HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _VARY = line("Vary", "Origin")
-_VARY_PREFLIGHT = (
-    _VARY,
-    line("Vary", "Access-Control-Request-Method"),
-    line("Vary", "Access-Control-Request-Headers"),
-)
+# three lines in one: lines are sorted when they are sent, and these have an order of their own
+_VARY_PREFLIGHT = _VARY + line("Vary", "Access-Control-Request-Method") + line("Vary", "Access-Control-Request-Headers")
 
 
 class Cors:
@@ -32,9 +29,9 @@ class Cors:
         asked = request.headers.get("access-control-request-method")
         if request.method != "OPTIONS" or not asked:
             return None
-        response = Response(200, _VARY_PREFLIGHT)
+        response = Response(200, (_VARY_PREFLIGHT,))
         origin = request.headers.get("origin", "")
-        if not self._allows(origin) or not (self._all or asked.upper() in METHODS):
+        if not self._allows(origin) or asked.upper() not in METHODS:
             return response
         response.lines.append(self._allowed(origin))
         response.lines.append(line("Access-Control-Allow-Methods", asked.upper()))
@@ -44,7 +41,7 @@ class Cors:
         return response
 
     def note(self, request: Request, response: Response) -> None:
-        if _VARY in response.lines:  # a pre-flight
+        if _VARY_PREFLIGHT in response.lines:
             return
         response.lines.append(_VARY)
         if self._allows(origin := request.headers.get("origin", "")):
