@@ -163,7 +163,7 @@ def timeout(value: bytes) -> float:
     """Seconds of a grpc-timeout; ValueError if it is none."""
     match = _TIMEOUT.fullmatch(value)
     if not match:
-        raise ValueError(value)
+        raise ValueError(f"no timeout: {value!r}")
     return int(match[1]) * _SECONDS[match[2]]
 
 

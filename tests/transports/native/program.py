@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import ssl
@@ -16,6 +17,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from dapr_state.transports.grpc.native import NativeServer
+from dapr_state.transports.grpc.native.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,17 +77,21 @@ async def hang(request: bytes, context: Context) -> bytes:
     return b"never"
 
 
-async def stubborn(request: bytes, _: Context) -> bytes:
+async def stubborn(_: bytes, __: Context) -> bytes:
     """Goes on after its cancellation, until somebody lets it go."""
+    stubborn_calls.append(1)
     while not released.is_set():
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await released.wait()
-        except asyncio.CancelledError:
-            cancelled.append(request.decode())
     return b"late"
 
 
+stubborn_calls: list[int] = []
 released = asyncio.Event()
+
+
+async def running(_: bytes, __: Context) -> bytes:
+    return b"%d" % len(stubborn_calls)
 
 
 async def release(_: bytes, __: Context) -> bytes:
@@ -181,10 +187,8 @@ async def squeeze(request: bytes, context: Context) -> bytes:
 
 
 def handlers() -> dict[str, Any]:
-    unary = (
-        echo, later, plain, sized, metadata, fail, abort, coded, hang, stubborn, release, report, tasks, context_variable,
-        squeeze,
-    )  # fmt: skip
+    unary = (echo, later, plain, sized, metadata, fail, abort, coded, hang, stubborn, release, report, running)
+    unary += (tasks, context_variable, squeeze)
     named = {each.__name__: grpc.unary_unary_rpc_method_handler(each) for each in unary}  # type: ignore[type-var]
     named |= {each.__name__: grpc.unary_stream_rpc_method_handler(each) for each in (count, many, write, half)}
     named |= {each.__name__: grpc.stream_unary_rpc_method_handler(each) for each in (total, early)}
@@ -202,7 +206,8 @@ def tls(certificate: str) -> ssl.SSLContext:
 async def serve(address: str, options: dict[str, str]) -> None:
     grace = float(options.pop("grace", "0"))
     certificate = options.pop("certificate", None)
-    server = NativeServer(options=[(name, int(value)) for name, value in options.items()])
+    settings = Settings(stall_timeout=float(options.pop("stall", "300")))
+    server = NativeServer(settings=settings, options=[(name, int(value)) for name, value in options.items()])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers()),))
     health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
     reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)

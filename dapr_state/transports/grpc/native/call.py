@@ -50,6 +50,7 @@ class Call(Steps):
         "_callbacks",
         "_cancelled",
         "_code",
+        "_complete",
         "_compress_next",
         "_connection",
         "_deadline",
@@ -82,6 +83,7 @@ class Call(Steps):
         self._timer: asyncio.TimerHandle | None = None
         self._messages: framing.Messages | None = None
         self._unread: deque[bytes] | None = None  # messages that came, and nobody took
+        self._complete = False  # all of a streaming request is in `_unread`; the stream may have ended before that
         self._reader: asyncio.Future[None] | None = None  # waits for one of them, or for the end
         self._drained: asyncio.Future[None] | None = None  # waits until the peer has taken what was written
         self._headers_sent = False
@@ -105,6 +107,7 @@ class Call(Steps):
         """The headers have come."""
         if self._method.request_streaming:
             self._unread = deque()
+            self._complete = ended
             self._protocol.start(self)
         elif ended:
             self._refuse(framing.INTERNAL, "EOF")
@@ -132,6 +135,7 @@ class Call(Steps):
         if self._unread is None:
             self._unread = deque()
         self._unread += messages
+        self._complete = ended
         if self._method.request_streaming:
             self._wake_reader()
         elif len(self._unread) > 1:
@@ -318,9 +322,9 @@ class Call(Steps):
 
     async def read(self) -> Any:
         while not self._unread:
-            if self._over and not self._stream.ended:
+            if self._over and not self._complete:
                 raise asyncio.CancelledError
-            if self._stream.ended or self._unread is None:
+            if self._complete or self._unread is None:
                 return EOF
             self._reader = self._loop.create_future()
             try:

@@ -44,6 +44,7 @@ _OPTIONS: Final[dict[str, tuple[str, Callable[[int], Any]]]] = {
     "grpc.keepalive_time_ms": ("keepalive_time", _seconds),
     "grpc.keepalive_timeout_ms": ("keepalive_timeout", _seconds),
     "grpc.max_connection_idle_ms": ("max_idle", _seconds),
+    "grpc.server_handshake_timeout_ms": ("handshake_timeout", _seconds),
     "grpc.so_reuseport": ("reuse_port", bool),
 }
 
