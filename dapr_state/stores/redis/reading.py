@@ -44,6 +44,9 @@ def pack_for_old_server(keys: Sequence[str]) -> bytes:
 
 
 def _pack(form: bytes, keys: Sequence[str]) -> bytes:
+    if len(keys) == 1:  # the most frequent request, in a third of the time
+        key = keys[0].encode(errors="surrogateescape")
+        return form % (len(key), key, len(key), key)
     return b"".join([form % (len(key), key, len(key), key) for key in encoded(keys)])
 
 
@@ -60,7 +63,7 @@ def row(fields: Any, expiry: Any) -> Found:
     if type(fields) is list and type(expiry) is int:
         value, version = fields
         if value is not None and version is not None:
-            return Row(value, version.decode(errors="replace"), expiry / 1000 if expiry >= 0 else None)
+            return Row(value, version.decode("utf-8", "replace"), expiry / 1000 if expiry >= 0 else None)
         if value is version and expiry == _NO_KEY:  # both None
             return None
     elif type(fields) is list:

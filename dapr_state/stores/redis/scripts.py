@@ -17,12 +17,12 @@ class Script:
 
     def remembered(self, keys: list[bytes], *arguments: Any) -> bytes:
         """The call for a server that has run the script before; another answers NOSCRIPT, and does nothing."""
-        packed: bytes = hiredis.pack_command(("EVALSHA", self.sha, len(keys), *keys, *arguments))
+        packed: bytes = hiredis.pack_command((b"EVALSHA", self.sha, b"%d" % len(keys), *keys, *arguments))
         return packed
 
     def whole(self, keys: list[bytes], *arguments: Any) -> bytes:
         """The call that brings the script along; the server remembers it from then on."""
-        packed: bytes = hiredis.pack_command(("EVAL", self.source, len(keys), *keys, *arguments))
+        packed: bytes = hiredis.pack_command((b"EVAL", self.source, b"%d" % len(keys), *keys, *arguments))
         return packed
 
 

@@ -15,7 +15,7 @@ from dapr_state.stores.redis.scripts import APPLY, LOOK
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from dapr_state.resources.component import Component
     from dapr_state.stores.redis.connection import Connection
@@ -84,10 +84,14 @@ class RedisStore(StateStore):
             number, kind, detail = refusals
             raise writing.refusal(operations[number - 1], kind, detail)
 
-    async def _ask(self, connection: Connection, keys: Sequence[str]) -> list[Any]:
+    def _ask(self, connection: Connection, keys: Sequence[str]) -> Awaitable[list[Any]]:
         if self._link.server.tells_expiry:
-            return await connection.send(reading.pack(keys), 2 * len(keys))
-        return reading.with_expiry(await connection.send(reading.pack_for_old_server(keys), 2 * len(keys) + 1))
+            return connection.send(reading.pack(keys), 2 * len(keys))
+        return self._ask_old_server(connection, keys)
+
+    async def _ask_old_server(self, connection: Connection, keys: Sequence[str]) -> list[Any]:
+        replies = await connection.send(reading.pack_for_old_server(keys), 2 * len(keys) + 1)
+        return reading.with_expiry(replies)
 
     async def _ask_again(self, keys: Sequence[str], lost: ConnectionLost) -> list[Any]:
         """Repeat a read whose connection was lost, as often as the component allows; a write is never repeated."""
