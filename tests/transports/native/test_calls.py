@@ -11,7 +11,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from dapr_state.wire import grpc as framing
+from dapr_state.wire.frames import FrameType
 from tests.support.waiting import until
+from tests.transports.native.raw import RawClient
 from tests.transports.native.server import Server, path
 
 if TYPE_CHECKING:
@@ -251,3 +254,14 @@ def test_health_runs_unchanged(channel: grpc.Channel) -> None:
 def test_reflection_runs_unchanged(channel: grpc.Channel) -> None:
     """grpcio-reflection's servicer lists the services."""
     assert "test.Probe" in ProtoReflectionDescriptorDatabase(channel).get_services()
+
+
+@pytest.mark.parametrize(("method", "expected"), [("total", b"7"), ("chat", b"message")])
+def test_a_streaming_request_that_comes_in_one_piece_is_read(server: Server, method: str, expected: bytes) -> None:
+    """The end of a stream that arrives with its beginning does not hide the messages between them."""
+    with RawClient(server.port) as client:
+        client.socket.sendall(client.request(method, b"message"))
+        answer = client.until(FrameType.DATA)
+
+    assert answer is not None
+    assert answer[3] == framing.message(expected)
