@@ -9,11 +9,17 @@ from typing import Any
 
 import pytest
 from dapr_state_proto.common.v1 import common_pb2
-from dapr_state_proto.runtime.v1 import dapr_pb2, metadata_pb2, state_pb2
+from dapr_state_proto.runtime.v1 import actors_pb2, dapr_pb2, metadata_pb2, state_pb2
 
 from tests.proto import describe
 
-FILES = [common_pb2.DESCRIPTOR, state_pb2.DESCRIPTOR, metadata_pb2.DESCRIPTOR, dapr_pb2.DESCRIPTOR]
+FILES = [
+    common_pb2.DESCRIPTOR,
+    state_pb2.DESCRIPTOR,
+    actors_pb2.DESCRIPTOR,
+    metadata_pb2.DESCRIPTOR,
+    dapr_pb2.DESCRIPTOR,
+]
 
 DUMP = """
 import importlib, json, sys
