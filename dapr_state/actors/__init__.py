@@ -1,0 +1,1 @@
+"""Virtual actors: where they live, whose turn it is, what they wait for."""
