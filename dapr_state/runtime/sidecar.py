@@ -26,6 +26,7 @@ from dapr_state.runtime.servers import Servers
 from dapr_state.runtime.signals import FATAL, StopSignals, exit_at_once
 
 if TYPE_CHECKING:
+    from dapr_state.resources.component import Component
     from dapr_state.runtime.options import Options
 
 BLOCKED: Final = "security-provider"  # what daprd is not ready with while a shutdown is put off
@@ -118,7 +119,7 @@ class Sidecar:
             self._folders = ResourceFolders(options.resources_paths, surroundings, components)
             await self._folders.load()
         else:
-            await components.open([default_store(options.app_id, options.environment)])
+            await components.open([_default_store(options)])
         log.info("All outstanding components processed")
 
     async def _put_off(self) -> None:
@@ -152,6 +153,13 @@ class Sidecar:
             await self._components.close()
         if self._servers:
             await self._servers.stop_metrics()
+
+
+def _default_store(options: Options) -> Component:
+    try:
+        return default_store(options.app_id, options.environment)
+    except OSError as error:
+        raise LoadError(f"the default store has no place: {error}; give a component with --resources-path") from error
 
 
 def _exit_soon() -> None:
