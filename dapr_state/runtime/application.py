@@ -16,15 +16,19 @@ ATTEMPT: Final = 0.5
 REMINDER: Final = 10.0
 
 log = logging.getLogger("dapr.runtime")
+channel_log = logging.getLogger("dapr.runtime.channels")
+
+
+def announce(options: Options) -> None:
+    """Say so where there is no application to call."""
+    if not options.app_port:
+        channel_log.warning("App channel is not initialized. Did you configure an app-port?")
 
 
 async def until_listening(options: Options) -> None:
     """Return when the application accepts connections; at once where no port of it is given."""
     port = options.app_port
     if not port:
-        logging.getLogger("dapr.runtime.channels").warning(
-            "App channel is not initialized. Did you configure an app-port?"
-        )
         return
     log.info(
         "application protocol: %s. waiting on port %d.  This will block until the app is listening on that port.",

@@ -103,6 +103,7 @@ class Sidecar:
             count=lambda component, *, is_loaded: guarding.count_component(guard, component, is_loaded=is_loaded),
         )
         await self._open(self._components)
+        application.announce(options)
         await self._servers.start(self._components, self._lifecycle, settings.features)
         self._lifecycle.is_outbound_ready = True
         if self._folders and HOT_RELOAD in settings.features:

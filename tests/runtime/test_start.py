@@ -1,0 +1,108 @@
+"""How a sidecar starts: the words that it says on the way, and those when it cannot."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.components import component, write_components
+from tests.support.processes import Process
+from tests.support.sidecar import Daprd, Sidecar
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MEMORY = component("mem", "state.in-memory")
+INITIALIZED = "dapr initialized. Status: Running."
+RACING = "metrics server started"  # daprd starts it beside the rest: its place in the log is any
+
+
+def said(log: str) -> list[str]:
+    """The messages until it runs, without what differs from run to run."""
+    until_running = log[: log.index(INITIALIZED) + len(INITIALIZED)] + '"'
+    found = re.findall(r'msg="((?:[^"\\]|\\.)*)"', until_running)
+    return [re.sub(r"\d{2,}", "N", message) for message in found if not message.startswith(RACING)]
+
+
+@pytest.mark.oracle
+def test_a_start_is_told_as_daprd_tells_it(tmp_path: Path, daprd_binary: Path) -> None:
+    """Of what we say most is what daprd says, word for word and in the same order."""
+    with Sidecar(tmp_path, [MEMORY]) as ours, Daprd(daprd_binary, tmp_path, [MEMORY]) as theirs:
+        first, second = said(ours.log()), said(theirs.log())
+    shared = [message for message in first if message in second]
+
+    assert shared == [message for message in second if message in shared]
+    assert [message for message in first if message not in shared] == [first[0]]  # the version in the banner
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (
+            component("x", "state.nope"),
+            "process component x error: [INIT_COMPONENT_FAILURE]: initialization error occurred for x (state.nope/v1)",
+        ),
+        (component("x", "foo.bar"), "process component x error: incorrect type foo.bar"),
+    ],
+)
+def test_a_component_that_cannot_start_ends_the_start(tmp_path: Path, document: dict[str, object], reason: str) -> None:
+    """Status 1, and the last line has daprd's reason."""
+    sidecar = Sidecar(tmp_path, [document]).launch()
+
+    assert sidecar.wait() == 1
+    assert f"Fatal error from runtime: {reason}" in sidecar.log().splitlines()[-1]
+
+
+def test_a_missing_folder_ends_the_start(tmp_path: Path) -> None:
+    """A mistyped --resources-path is named."""
+    sidecar = Sidecar(tmp_path, flags=["--resources-path", "/nonexistent"]).launch()
+
+    assert sidecar.wait() == 1
+    assert "failed to load components: open /nonexistent: no such file or directory" in sidecar.log()
+
+
+def test_a_key_that_cannot_be_used_ends_the_start(tmp_path: Path) -> None:
+    """A store that shall be encrypted is never served without, and the key is not in the log."""
+    (tmp_path / "secrets.json").write_text('{"k": "c0ffee"}')
+    secrets = component("secrets", "secretstores.local.file", secretsFile=str(tmp_path / "secrets.json"))
+    encrypted = component("mem", "state.in-memory") | {"auth": {"secretStore": "secrets"}}
+    encrypted["spec"]["metadata"] = [{"name": "primaryEncryptionKey", "secretKeyRef": {"name": "k"}}]
+    sidecar = Sidecar(tmp_path, [secrets, encrypted]).launch()
+
+    assert sidecar.wait() == 1
+    assert "primaryEncryptionKey: the key has 3 bytes; AES keys have 16, 24 or 32" in sidecar.log()
+    assert "c0ffee" not in sidecar.log()
+
+
+def test_a_default_store_without_a_place_says_what_to_do(tmp_path: Path) -> None:
+    """Where the data folder cannot be made, the last line names the flag that helps."""
+    flags = ["--app-id", "app", "--enable-metrics=false"]
+    blocked = tmp_path / "a file"
+    blocked.touch()
+    command = [sys.executable, "-m", "dapr_state", "serve", *flags]
+    process = Process(command, tmp_path / "log", {"XDG_DATA_HOME": str(blocked), "DAPR_HOST_IP": "127.0.0.1"}).launch()
+
+    assert process.wait() == 1
+    assert "give a component with --resources-path" in process.log().splitlines()[-1]
+
+
+def test_a_denied_component_is_left_out(tmp_path: Path) -> None:
+    """What the Configuration denies is neither served at start nor when its file is added later."""
+    configuration = tmp_path / "config.yaml"
+    configuration.write_text("spec: {components: {deny: [state.in-memory]}}")
+    with Sidecar(tmp_path, [MEMORY], flags=["--config", str(configuration)]) as sidecar, sidecar.client() as client:
+        write_components(
+            sidecar.resources,
+            [
+                component("later", "state.in-memory"),
+                component("lite", "state.sqlite", connectionString=str(tmp_path / "a.db")),
+            ],
+        )
+        until(lambda: client.get("lite", "k").ok)
+        found = [client.get(name, "k").ok for name in ("mem", "later")]
+
+    assert found == [False, False]
