@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from typing import TYPE_CHECKING, ClassVar
 
 from dapr_state.clock import SYSTEM, Clock
 from dapr_state.resources import values
 from dapr_state.stores.base import StateStore, StoreError, conflict
+from dapr_state.stores.etags import new_etags
 from dapr_state.stores.model import Feature, Operation, Row, Upsert
 from dapr_state.stores.ttl import TtlRule
 
@@ -32,6 +32,7 @@ class MemoryStore(StateStore):
 
     def __init__(self, clock: Clock = SYSTEM) -> None:
         self._clock = clock
+        self._etags = new_etags()
         self._rows: dict[str, Row] = {}
         self._mortal: set[str] = set()  # keys with an expiry: all that a sweep looks at
         self._sweeper: asyncio.Task[None] | None = None
@@ -84,7 +85,7 @@ class MemoryStore(StateStore):
             return refused
         if isinstance(operation, Upsert):
             expires_at = None if operation.ttl is None else self._clock.now() + operation.ttl
-            self._put(operation.key, Row(operation.value, _new_etag(), expires_at))
+            self._put(operation.key, Row(operation.value, next(self._etags), expires_at))
         else:
             self._put(operation.key, None)
         return None
@@ -115,7 +116,3 @@ class MemoryStore(StateStore):
         """Free what has expired."""
         for key in list(self._mortal):
             self._live(key)
-
-
-def _new_etag() -> str:
-    return str(uuid.uuid4())

@@ -7,8 +7,7 @@ after the commit, when the second one could have followed already.
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from dapr_state.stores.base import EtagMismatch, conflict
 from dapr_state.stores.model import Delete
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from dapr_state.stores.model import Operation
-
-_ETAGS_AT_ONCE: Final = 128  # a call to the kernel costs as much as ten of its etags
 
 
 class Change:
@@ -48,8 +45,8 @@ class Plan:
             before = pending.pop(key, None) or self._changes.get(key)
             if is_guarded(operation) and (refused := conflict(operation, self._etag(key, before))):
                 return refused
-            in_place = bool(operation.etag) and (before is None or before.in_place)
-            pending[key] = Change(operation, in_place=in_place)
+            # an etag that passed is the stored row's: that of a change in this plan nobody can know
+            pending[key] = Change(operation, in_place=bool(operation.etag))
         for key, change in pending.items():
             self._changes.pop(key, None)
             self._changes[key] = change
@@ -75,13 +72,3 @@ class Plan:
 def is_guarded(operation: Operation) -> bool:
     """Whether it matters what the table holds."""
     return bool(operation.etag) or operation.first_write
-
-
-def new_etags() -> Iterator[str]:
-    """Random UUIDs, as text. One thread at a time may ask."""
-    while True:
-        digits = os.urandom(16 * _ETAGS_AT_ONCE).hex()
-        for at in range(0, len(digits), 32):
-            d = digits[at : at + 32]
-            # version 4, variant 10xx, as RFC 9562 says
-            yield f"{d[:8]}-{d[8:12]}-4{d[13:16]}-{'89ab'[int(d[16], 16) & 3]}{d[17:20]}-{d[20:]}"

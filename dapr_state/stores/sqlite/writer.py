@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from dapr_state.stores.etags import new_etags
 from dapr_state.stores.sqlite import failures
 from dapr_state.stores.sqlite.connection import patiently
-from dapr_state.stores.sqlite.plan import Plan, is_guarded, new_etags
+from dapr_state.stores.sqlite.plan import Plan, is_guarded
 from dapr_state.stores.sqlite.rows import refusal
 
 if TYPE_CHECKING:
