@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
@@ -42,6 +43,15 @@ class Clock:
             return loop.call_soon(callback)
         # uvloop counts whole milliseconds from one that has begun already: without the one added it rings early
         return loop.call_later(math.ceil(delay * 1000 + 1) / 1000, callback)
+
+    async def sleep_until(self, when: float) -> None:
+        """Return once `monotonic()` has reached `when`."""
+        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        alarm = self.call_at(when, partial(_settle, reached))
+        try:
+            await reached
+        finally:
+            alarm.cancel()
 
 
 class ManualClock(Clock):
@@ -101,6 +111,11 @@ class _ManualAlarm:
 
     def cancel(self) -> None:
         self.is_cancelled = True
+
+
+def _settle(reached: asyncio.Future[None]) -> None:
+    if not reached.done():  # the one who waits may have been cancelled in this turn of the loop
+        reached.set_result(None)
 
 
 SYSTEM = Clock()

@@ -66,30 +66,17 @@ class Caller(Struct, frozen=True):
         return (("Dapr-Api-Token", self.token),) if self.token else ()
 
     def method_headers(self, given: Headers) -> Headers:
-        """The headers of a method call: the caller's own, of each name the first, and what the sidecar says of itself.
-
-        Raises AppError if one cannot be written into a request.
-        """
-        headers: dict[str, str] = {}
-        for name, value in given:
-            headers.setdefault(canonical(name), value)
-        nominated = _nominated(headers.get("Connection", ""))
-        found = []
-        for name, value in headers.items():
-            lowered = name.lower()
-            if lowered in _SAID_ANEW or lowered in nominated or lowered.endswith("-bin"):
-                continue
-            _check(name, value)
-            found.append((name, value))
-        if "Traceparent" not in headers:
-            found.append(("Traceparent", _VOID_TRACE))
-        found += [
+        """The headers of a method call: the caller's own, and what the sidecar says of itself. Raises AppError."""
+        headers = passed_on(given)
+        trace = () if any(name == "Traceparent" for name, _ in headers) else (("Traceparent", _VOID_TRACE),)
+        return (
+            *headers,
+            *trace,
             ("Dapr-Api-Call", "true"),
             ("Dapr-Caller-App-Id", self.app_id),
             ("Dapr-Caller-Namespace", self.namespace),
             *self.token_headers(),
-        ]
-        return tuple(found)
+        )
 
     def tick_headers(self) -> Headers:
         return (_DEFAULT_TYPE, *self.token_headers())
@@ -99,6 +86,25 @@ class Caller(Struct, frozen=True):
 
     def config_headers(self) -> Headers:
         return (_DEFAULT_TYPE, ("Dapr-App-Id", self.app_id), *self.token_headers())
+
+
+def passed_on(given: Headers) -> Headers:
+    """What the application is shown of a caller's headers, of each name the first.
+
+    Raises AppError if one of them cannot be written into a request.
+    """
+    headers: dict[str, str] = {}
+    for name, value in given:
+        headers.setdefault(canonical(name), value)
+    nominated = _nominated(headers.get("Connection", ""))
+    found = []
+    for name, value in headers.items():
+        lowered = name.lower()
+        if lowered in _SAID_ANEW or lowered in nominated or lowered.endswith("-bin"):
+            continue
+        _check(name, value)
+        found.append((name, value))
+    return tuple(found)
 
 
 def canonical(name: str) -> str:
