@@ -173,13 +173,20 @@ def _fatal(text: str) -> OptionsError:
     return OptionsError(f"Fatal error from runtime: {text}")
 
 
+_SIZE_UNSET: Final = -1  # daprd's word for the default, which is 4 of the deprecated flag's units
+
+
 def _size(flags: Parsed, name: str, deprecated: str, shift: int) -> int:
     if deprecated in flags.given and name not in flags.given:
-        return int(flags[deprecated]) << shift
-    try:
-        return parse_bytes(flags[name])
-    except ValueError as error:
-        raise OptionsError(f"Failed to parse flags: invalid value for '{name}' option: {error}") from None
+        size, scale = int(flags[deprecated]), shift
+    else:
+        try:
+            size, scale = parse_bytes(flags[name]), 0
+        except ValueError as error:
+            raise OptionsError(f"Failed to parse flags: invalid value for '{name}' option: {error}") from None
+    if size == _SIZE_UNSET:
+        return 4 << shift
+    return size << scale
 
 
 def _check_control_plane(flags: Parsed, environ: Mapping[str, str]) -> None:

@@ -95,7 +95,7 @@ class RequestReader:
 
     def __init__(self, max_head: int, max_body: int, known: dict[bytes, Fields]) -> None:
         self._max_head = max_head
-        self._max_body = max_body or NO_LIMIT
+        self._max_body = max_body if max_body > 0 else NO_LIMIT
         self._known = known  # shared by the connections of a server
         self._buffer = b""
         self._at = 0

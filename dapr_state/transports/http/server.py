@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dapr_state.wire.http1 import Fields
 
 HEAD_SLACK = 4096  # Go allows so much more than it is told
-DEFAULT_HEAD = 1 << 20  # Go's limit when it is told 0
+DEFAULT_HEAD = 1 << 20  # Go's limit when it is told none
 BACKLOG = 4096  # connections that the kernel keeps for us while we are busy; it caps this at net.core.somaxconn
 SCOPE_UNIX = "unix:"
 
@@ -45,11 +45,11 @@ class Shared:
 class HttpServer:
     """An HTTP/1.1 server for one handler; it answers from `start` to `stop`.
 
-    `max_body` 0 means no limit; `read_buffer` is daprd's limit of a request's head, to which 4 KiB are added.
+    `max_body` 0 and below mean no limit; `read_buffer` is daprd's limit of a request's head, to which 4 KiB are added.
     """
 
     def __init__(self, handler: Handler, *, max_body: int, read_buffer: int) -> None:
-        self._shared = Shared(handler, (read_buffer or DEFAULT_HEAD) + HEAD_SLACK, max_body)
+        self._shared = Shared(handler, (read_buffer if read_buffer > 0 else DEFAULT_HEAD) + HEAD_SLACK, max_body)
         self._sockets: list[socket.socket] = []
         self._paths: list[Path] = []
         self._servers: list[asyncio.Server] = []
