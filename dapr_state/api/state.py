@@ -220,12 +220,14 @@ async def _write(
     """Write what may be written; return all that failed, in request order."""
     prepared = [prepare(bound, item) for item in items]
     operations = [entry for entry in prepared if not isinstance(entry, StoreError)]
-    outcomes: Iterable[StoreError | None] = ()
+    outcomes: Sequence[StoreError | None] = ()
     if operations:
         try:
             outcomes = await bound.store.write(operations)
         except StoreError as error:
             outcomes = [error] * len(operations)
+    if len(operations) == len(items) and not any(outcomes):
+        return []  # the usual way, without a look at each item
     remaining = iter(outcomes)
     settled = (entry if isinstance(entry, StoreError) else next(remaining) for entry in prepared)
     return [_Failure(item.key, error) for item, error in zip(items, settled, strict=True) if error is not None]

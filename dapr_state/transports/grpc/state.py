@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _CONCURRENCY: Mapping[int, str] = {1: "first-write", 2: "last-write"}
 _CONSISTENCY: Mapping[int, str] = {1: "eventual", 2: "strong"}
 
+_NO_METADATA: Mapping[str, str] = {}
+
 
 class StateServicer(dapr_pb2_grpc.DaprServicer):
     def __init__(self, state: State) -> None:
@@ -76,7 +78,7 @@ def _item(message: common_pb2.StateItem | state_pb2.DeleteStateRequest) -> Item:
         message.key,
         getattr(message, "value", b""),
         message.etag.value,
-        message.metadata,
+        message.metadata or _NO_METADATA,  # a plain dict is asked several times faster
         _CONCURRENCY.get(options.concurrency, ""),
         _CONSISTENCY.get(options.consistency, ""),
     )
