@@ -11,28 +11,42 @@
 -- present version, for `failed` the reason. Nothing at all: everything is done.
 
 local together = ARGV[1] == 'all'
-local pcall = redis.pcall
-local first = 1
+local pcall, may = redis.pcall, redis.acl_check_cmd
 
--- Plain sets and deletes come first, and as few commands as can be: the rules below would come to the same, in twice
--- the time. What is not quite so plain (a version that is no number, another type, a server that refuses) ends the loop.
--- HSET comes before PERSIST: a full server refuses the first write of a script, and only if that asks for memory.
-while not together and KEYS[first] do
-  local key, how = KEYS[first], ARGV[2 * first]
-  if how == 's:' then
+-- The short way, for plain sets and deletes of different keys, which most calls are: first look, then write, with as few
+-- commands as can be. The rules below come to the same in twice the time. What is not quite so plain (another option,
+-- a version that is no number, another type, a user without all rights) is left to them with nothing written.
+local counts = {}
+local plain = not together or not may
+  or may('HSET', KEYS[1], 'data', '') and may('PERSIST', KEYS[1]) and may('DEL', KEYS[1])
+for i, key in ipairs(KEYS) do
+  local how = ARGV[2 * i]
+  if not plain or counts[key] then
+    plain = false
+    break
+  elseif how == 's:' then
     local version = pcall('HGET', key, 'version')
     local count = version == false and 0 or type(version) == 'string' and tonumber(version)
-    if not count or version and tostring(count) ~= version then
-      break
-    end
-    if type(pcall('HSET', key, 'data', ARGV[2 * first + 1], 'version', count + 1)) == 'table' then
-      break
-    end
-    if type(pcall('PERSIST', key)) == 'table' then
-      break
-    end
-  elseif how ~= 'd:' or type(pcall('DEL', key)) == 'table' then
-    break
+    plain = count and (not version or tostring(count) == version and count % 1 == 0 and math.abs(count) < 1e14)
+    counts[key] = count
+  else
+    plain = how == 'd:'
+    counts[key] = 0
+  end
+end
+
+local first = 1 -- of those that are not done yet
+while plain and KEYS[first] do
+  local key, reply = KEYS[first], nil
+  if ARGV[2 * first] == 'd:' then
+    reply = pcall('DEL', key)
+  else
+    reply = pcall('HSET', key, 'data', ARGV[2 * first + 1], 'version', counts[key] + 1)
+    -- after HSET, for a full server refuses the first write of a script, and only if that asks for memory
+    reply = type(reply) == 'table' and reply or pcall('PERSIST', key)
+  end
+  if type(reply) == 'table' then
+    break -- the server will not, and will say so again below
   end
   first = first + 1
 end
@@ -62,16 +76,16 @@ end
 -- write; that the keys are his was checked before the script began. Before Redis 7 a script cannot ask.
 local asked = {}
 local function forbidden(key, verb, ttl)
-  if not redis.acl_check_cmd then
+  if not may then
     return false
   end
   local kind = verb == 'd' and verb or ttl and 'ttl' or 'set'
   if asked[kind] == nil then
     if verb == 'd' then
-      asked[kind] = not redis.acl_check_cmd('DEL', key)
+      asked[kind] = not may('DEL', key)
     else
-      asked[kind] = not redis.acl_check_cmd('HSET', key, 'data', '')
-        or not redis.acl_check_cmd(unpack(ttl and { 'EXPIRE', key, '1' } or { 'PERSIST', key }))
+      asked[kind] = not may('HSET', key, 'data', '')
+        or not may(unpack(ttl and { 'EXPIRE', key, '1' } or { 'PERSIST', key }))
     end
   end
   return asked[kind]

@@ -177,18 +177,17 @@ async def test_a_server_that_takes_no_writes_says_why(tmp_path: Path, setting: d
             assert await store.get(["k"]) == [None]
 
 
-async def test_a_server_that_still_loads_is_waited_for(tmp_path: Path) -> None:
+async def test_a_server_that_still_loads_is_waited_for(own_redis: RedisServer) -> None:
     """Its connection is not used before it serves."""
-    with RedisServer(tmp_path, appendonly="yes") as server:
-        with server.client() as client:
-            client.mset({f"key{number}": b"x" * 100 for number in range(20_000)})
-        async with opened(server.address, redisMaxRetries="1000", redisMinRetryInterval="10ms") as store:
-            await store.write([Upsert("k", b"v")])
-            server.kill()
-            server.launch()
-            await served_again(store)
+    with own_redis.client() as client:
+        client.mset({f"key{number}": b"x" * 100 for number in range(20_000)})
+    async with opened(own_redis.address, redisMaxRetries="1000", redisMinRetryInterval="10ms") as store:
+        await store.write([Upsert("k", b"v")])
+        own_redis.kill()
+        own_redis.launch()
+        await served_again(store)
 
-            assert await store.get(["k"]) == [Row(b"v", "1")]
+        assert await store.get(["k"]) == [Row(b"v", "1")]
 
 
 async def test_ten_thousand_callers_share_the_connection(redis_server: RedisServer) -> None:

@@ -104,19 +104,19 @@ async def test_a_key_of_another_type_is_replaced_by_a_save(
     assert client.hgetall("k") == {b"data": b"v", b"version": b"1"}
 
 
-@pytest.mark.parametrize("version", ["", "x", "1.5", " 1", "9" * 16])
+@pytest.mark.parametrize("version", ["", "x", "1.5", " 1", "9" * 16, "1e+14", "inf", "nan", "0x10"])
 async def test_a_version_that_is_no_number_stops_a_save(
     redis_server: RedisServer, client: redis.Redis, version: str
 ) -> None:
     """The row can be read; a save fails and leaves it whole, where daprd has overwritten the data by then."""
     client.hset("k", mapping={"data": "v", "version": version})
     async with opened(redis_server.address, redisDB=DB) as store:
-        (outcome,) = await store.write([Upsert("k", b"w", ttl=10)])
+        outcomes = await store.write([Upsert("k", b"w")]) + await store.write([Upsert("k", b"w", ttl=10)])
         with pytest.raises(StoreError, match="failed to set key k: ERR hash value is not an integer"):
             await store.transact([Upsert("a", b"1"), Upsert("k", b"w")])
         rows = await store.get(["k", "a"])
 
-    assert str(outcome) == "failed to set key k: ERR hash value is not an integer"
+    assert list(map(str, outcomes)) == ["failed to set key k: ERR hash value is not an integer"] * 2
     assert rows == [Row(b"v", version), None]
 
 
@@ -195,3 +195,17 @@ async def test_a_server_without_pexpiretime_tells_the_expiry_too(tmp_path: Path)
     assert isinstance(mortal, Row)
     assert mortal.expires_at == pytest.approx(expected, abs=2)
     assert (immortal, missing) == (Row(b"v", "1"), None)
+
+
+@pytest.mark.parametrize("version", ["0", "-5", "99999999999998", "99999999999999", "999999999999998", "007"])
+async def test_a_version_is_counted_exactly(redis_server: RedisServer, client: redis.Redis, version: str) -> None:
+    """Up to fifteen digits, alone, in a batch and in a transaction."""
+    client.hset("k", mapping={"data": "v", "version": version})
+    async with opened(redis_server.address, redisDB=DB) as store:
+        await store.write([Upsert("k", b"w")])
+        once = client.hget("k", "version")
+        client.hset("k", mapping={"data": "v", "version": version})
+        await store.transact([Upsert("k", b"w"), Upsert("other", b"")])
+        again = client.hget("k", "version")
+
+    assert (once, again) == (b"%d" % (int(version) + 1),) * 2
