@@ -19,12 +19,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from dapr_state.wire.http1_body import NO_LIMIT, ChunkedBody, CountedBody
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 MAX_KNOWN_BLOCKS = 256  # of at most `max_head` bytes each
-TOO_LARGE = "stream too large"  # Dapr's and our only sentence for a body beyond the limit
-NO_LIMIT = 1 << 62
 MAX_SKIPPED = 256 * 1024  # as Go: so much of a body beyond the limit is read over, to keep the connection
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -36,7 +36,6 @@ _VERSION = re.compile(rb"HTTP/\d\.\d")
 _VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
 _HOST = re.compile(rb"[A-Za-z0-9!$%&'()*+,\-.:;=@\[\]_~]*")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
@@ -101,7 +100,7 @@ class RequestReader:
         self._at = 0
         self._skip = 0  # bytes of the last body that nobody is to see
         self._request: Request | None = None  # its head is read, its body is not
-        self._body: _Counted | _Chunked | None = None
+        self._body: CountedBody | ChunkedBody | None = None
 
     @property
     def is_between_requests(self) -> bool:
@@ -175,9 +174,9 @@ class RequestReader:
         if is_http10 and fields.chunked:  # the older protocol has no chunks
             raise RefusedError(BAD_REQUEST)
         if fields.chunked:
-            self._body = _Chunked(self._max_body, self._max_head)
+            self._body = ChunkedBody(self._max_body, self._max_head)
         elif fields.length:
-            self._body = _Counted(fields.length, self._max_body)
+            self._body = CountedBody(fields.length, self._max_body)
         return Request(verb, target, fields, is_http10=is_http10)
 
     def _pass_over(self, buffer: bytes, at: int) -> int:
@@ -287,116 +286,3 @@ def _is_chunked(encodings: list[bytes], lengths: set[bytes]) -> bool:
     if lengths:
         raise RefusedError(BAD_REQUEST)
     return True
-
-
-class _Counted:
-    """A body of known length. One beyond the limit ends at the limit, with an error."""
-
-    __slots__ = ("_missing", "_parts", "content", "error", "is_complete", "unread")
-
-    def __init__(self, length: int, limit: int) -> None:
-        self._missing = min(length, limit)
-        self._parts: list[bytes] = []
-        self.content = b""
-        self.error = TOO_LARGE if length > limit else ""
-        self.unread = length - self._missing
-        self.is_complete = False
-
-    def take(self, buffer: bytes, at: int) -> int:
-        """Take what belongs to the body from `at` on; returns where it left off."""
-        part = buffer[at : at + self._missing]
-        self._missing -= len(part)
-        self._parts.append(part)
-        if not self._missing:
-            self.content = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-            self.is_complete = True
-        return at + len(part)
-
-
-class _Chunked:
-    """A body in chunks (RFC 9112, 7.1); extensions and trailers are passed over.
-
-    One part after the other is taken: size, data, line end, size, ..., size 0, trailers.
-    """
-
-    __slots__ = (
-        "_line_room",
-        "_max_line",
-        "_missing",
-        "_parts",
-        "_room",
-        "_step",
-        "content",
-        "error",
-        "is_complete",
-        "unread",
-    )
-
-    def __init__(self, limit: int, max_line: int) -> None:
-        self._max_line = max_line  # of a size line, and of all trailers together
-        self._line_room = max_line
-        self._room = limit
-        self._missing = 0  # bytes of this chunk's data
-        self._parts: list[bytes] = []
-        # takes one part, or nothing if it is not there yet; a plain function, because a method would be a cycle
-        self._step: Callable[[_Chunked, bytes, int], int] = _Chunked._size
-        self.unread = 0
-        self.content = b""
-        self.error = ""
-        self.is_complete = False
-
-    def take(self, buffer: bytes, at: int) -> int:
-        """Take what belongs to the body from `at` on; returns where it left off."""
-        while not self.is_complete:
-            before, at = at, self._step(self, buffer, at)
-            if at == before:
-                break
-        return at
-
-    def _size(self, buffer: bytes, at: int) -> int:
-        end = buffer.find(b"\r\n", at)
-        if end < 0:
-            return at if len(buffer) - at <= self._max_line else self._end(at, "header line too long")
-        size = _CHUNK_SIZE.fullmatch(buffer, at, end)
-        if not size:
-            return self._end(at, "invalid byte in chunk length")
-        self._missing = int(size[1], 16)
-        self._step = _Chunked._data if self._missing else _Chunked._trailer
-        return end + 2
-
-    def _data(self, buffer: bytes, at: int) -> int:
-        part = buffer[at : at + self._missing]
-        self._missing -= len(part)
-        if len(part) > self._room:
-            self._parts.append(part[: self._room])
-            return self._end(at, TOO_LARGE)
-        self._room -= len(part)
-        self._parts.append(part)
-        if not self._missing:
-            self._step = _Chunked._line_end
-        return at + len(part)
-
-    def _line_end(self, buffer: bytes, at: int) -> int:
-        found = buffer[at : at + 2]
-        if found == b"\r\n":
-            self._step = _Chunked._size
-            return at + 2
-        return at if b"\r\n".startswith(found) else self._end(at, "malformed chunked encoding")
-
-    def _trailer(self, buffer: bytes, at: int) -> int:
-        end = buffer.find(b"\r\n", at)
-        seen = (len(buffer) if end < 0 else end) - at
-        if seen > self._line_room:
-            return self._end(at, "http: suspiciously long trailer after chunked body")
-        if end < 0:
-            return at
-        self._line_room -= seen + 2
-        return self._end(end + 2) if end == at else end + 2
-
-    def _end(self, at: int, error: str = "") -> int:
-        self.content = b"".join(self._parts)
-        self.error = error
-        if error:  # the rest of the body cannot be told from what follows
-            self.unread = NO_LIMIT
-        self.is_complete = True
-        return at
