@@ -62,6 +62,14 @@ async def abort(request: bytes, context: Context) -> bytes:
     return b"never"
 
 
+async def unsendable(request: bytes, context: Context) -> bytes:
+    """Sets metadata that HTTP/2 cannot carry, at the beginning or at the end."""
+    if request == b"first":
+        await context.send_initial_metadata((("bad name", "1"),))
+    context.set_trailing_metadata((("fine", "line\nbreak"),))
+    return b"never"
+
+
 async def coded(_: bytes, context: Context) -> bytes:
     context.set_code(grpc.StatusCode.NOT_FOUND)
     context.set_details("not here")
@@ -176,6 +184,14 @@ async def chat(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[byte
         yield request
 
 
+async def flood(requests: AsyncIterator[bytes], context: Context) -> None:
+    """Answer more than a window at the first message, and end without waiting for it to be taken."""
+    await anext(requests)
+    writing = asyncio.ensure_future(context.write(b"x" * 1_000_000))
+    await asyncio.sleep(0)
+    writing.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
 async def read(_: Any, context: Context) -> None:
     while (request := await context.read()) is not grpc.aio.EOF:
         await context.write(request)
@@ -188,11 +204,11 @@ async def squeeze(request: bytes, context: Context) -> bytes:
 
 def handlers() -> dict[str, Any]:
     unary = (echo, later, plain, sized, metadata, fail, abort, coded, hang, stubborn, release, report, running)
-    unary += (tasks, context_variable, squeeze)
+    unary += (unsendable, tasks, context_variable, squeeze)
     named = {each.__name__: grpc.unary_unary_rpc_method_handler(each) for each in unary}  # type: ignore[type-var]
     named |= {each.__name__: grpc.unary_stream_rpc_method_handler(each) for each in (count, many, write, half)}
     named |= {each.__name__: grpc.stream_unary_rpc_method_handler(each) for each in (total, early)}
-    named |= {each.__name__: grpc.stream_stream_rpc_method_handler(each) for each in (chat, read)}  # type: ignore[type-var]
+    named |= {each.__name__: grpc.stream_stream_rpc_method_handler(each) for each in (chat, read, flood)}  # type: ignore[type-var]
     named["parsed"] = grpc.unary_unary_rpc_method_handler(echo, request_deserializer=lambda data: int(data).to_bytes(1))
     return named
 

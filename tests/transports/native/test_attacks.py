@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dapr_state.wire import frames
+from dapr_state.wire import grpc as framing
 from dapr_state.wire.faults import ErrorCode
 from dapr_state.wire.frames import END_STREAM, FrameType, Setting
 from tests.support.waiting import until
@@ -85,6 +86,23 @@ def test_calls_whose_streams_are_gone_count_until_they_end(tmp_path: Path) -> No
             channel.unary_unary(path("release"))(b"", timeout=30)
 
         assert running <= 51
+
+
+def test_a_client_may_send_while_the_end_of_its_answer_waits(server: Server) -> None:
+    """What comes for a call that is over, but whose last octets wait for the client's window, is dropped."""
+    with RawClient(server.port) as client:
+        message = frames.frame(FrameType.DATA, 0, 1, framing.message(b"more"))
+        client.socket.sendall(client.headers("flood") + message)
+        received = 0
+        while received < frames.DEFAULT_WINDOW:
+            received += len((client.until(FrameType.DATA) or b"    ")[3])
+        client.socket.sendall(message * 3 + frames.window_update(0, 2**30) + frames.window_update(1, 2**30))
+        while (frame := client.frame()) is not None and frame[0] == FrameType.DATA:
+            received += len(frame[3])
+
+    assert received == 1_000_005
+    assert frame is not None
+    assert frame[0] == FrameType.HEADERS
 
 
 def test_one_that_says_nothing_is_dropped(tmp_path: Path) -> None:

@@ -79,6 +79,15 @@ def test_an_exception_is_unknown(channel: grpc.Channel) -> None:
     assert refused(channel, "fail") == ("UNKNOWN", "Unexpected <class 'ValueError'>: broken")
 
 
+@pytest.mark.parametrize("when", [b"first", b"last"])
+def test_metadata_that_cannot_be_sent_is_the_servicers_error(channel: grpc.Channel, when: bytes) -> None:
+    """It fails that call alone, with the reason."""
+    code, text = refused(channel, "unsendable", when)
+
+    assert code == "UNKNOWN"
+    assert "cannot be sent" in text
+
+
 def test_an_unreadable_message_is_internal(channel: grpc.Channel) -> None:
     """A message that the deserializer refuses is answered with daprd's text."""
     text = "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"

@@ -68,6 +68,7 @@ class Call(Steps):
         "_stream",
         "_timer",
         "_trailing",
+        "_trailing_fields",
         "_unread",
     )
 
@@ -92,6 +93,7 @@ class Call(Steps):
         self._code = framing.OK
         self._details = ""
         self._trailing: Sequence[tuple[str, str | bytes]] = ()
+        self._trailing_fields: Sequence[headers.Field] = ()
         self._encoding: framing.Encoding | None = None
         self._compress_next = True
         self._callbacks: list[Callable[[Any], Any]] | None = None
@@ -258,9 +260,8 @@ class Call(Steps):
             return
         if not self._code and not self._trailing and not self._details:
             trailers = framing.TRAILERS_OK
-            fields = None
         else:
-            fields = framing.status_fields(self._code, self._details, framing.write_metadata(self._trailing))
+            fields = framing.status_fields(self._code, self._details, self._trailing_fields)
             trailers = headers.encode(fields)
         if self._headers_sent:
             self._connection.send_trailers(self._stream, trailers)
@@ -273,7 +274,7 @@ class Call(Steps):
         """End with this status, whatever the servicer is doing."""
         if self._over:
             return
-        self._code, self._details, self._trailing = code, details, ()
+        self._code, self._details, self._trailing, self._trailing_fields = code, details, (), ()
         self._end()
         self.cancel()
 
@@ -308,6 +309,7 @@ class Call(Steps):
 
     def _finish(self) -> None:
         self._over = True
+        self._stream.call = None  # a circle less for the collector: a tenth of a small call
         if self._timer is not None:
             self._timer.cancel()
         if self._drained is not None or self._reader is not None:
@@ -386,9 +388,9 @@ class Call(Steps):
             log.error("%s aborted with OK", self._method.path)
             code, details = grpc.StatusCode.UNKNOWN, ""
         self.set_code(code)
-        self._details = details
+        self.set_details(details)
         if trailing_metadata:
-            self._trailing = tuple(trailing_metadata)
+            self.set_trailing_metadata(trailing_metadata)
         raise AbortError
 
     async def abort_with_status(self, status: grpc.Status) -> NoReturn:
@@ -398,10 +400,12 @@ class Call(Steps):
         self._code = code if isinstance(code, int) else code.value[0]
 
     def set_details(self, details: str) -> None:
-        self._details = details
+        self._details = details or ""
 
     def set_trailing_metadata(self, trailing_metadata: Metadata) -> None:
-        self._trailing = tuple(trailing_metadata)
+        given = tuple(trailing_metadata or ())
+        self._trailing_fields = framing.write_metadata(given)  # here it can still tell the servicer what is wrong
+        self._trailing = given
 
     def code(self) -> int:
         return self._code

@@ -125,8 +125,11 @@ class Protocol(asyncio.Protocol):
             return
         if stream.call is not None:
             stream.call.receive(event.data, event.ended)
-        elif event.ended or stream.receive_window < DEFAULT_WINDOW >> 1:
-            self._refuse(stream, stream.request.meaning.refusal)
+            return
+        refusal = stream.request.meaning.refusal
+        # without one, the call is over, and only its last octets wait for the peer
+        if refusal is not None and (event.ended or stream.receive_window < DEFAULT_WINDOW >> 1):
+            self._refuse(stream, refusal)
 
     def _on_reset(self, event: StreamReset) -> None:
         self._lose(event.stream)
