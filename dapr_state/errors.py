@@ -209,6 +209,23 @@ NO_APP_ID = Row(
 )
 INVOKE_FAILED = Row("ERR_DIRECT_INVOKE", 500, Grpc.INTERNAL, "failed to invoke, id: {app_id}, err: {cause}")
 
+# The stream on which an application hosts actors: actors.md 1.4. There is none over HTTP.
+
+ACTOR_STREAM_WITHOUT_GRPC_APP = Row(
+    "ERR_ACTOR_STREAM",
+    500,
+    Grpc.FAILED_PRECONDITION,
+    "actor callback streaming requires a gRPC app channel",
+    bare=True,
+)
+ACTOR_STREAM_FIRST_MESSAGE = Row(
+    "ERR_ACTOR_STREAM",
+    500,
+    Grpc.INVALID_ARGUMENT,
+    "first message must be SubscribeActorEventsRequestInitialAlpha1",
+    bare=True,
+)
+
 # The sidecar itself: runtime.md 5.1.
 
 NOT_READY = Row("ERR_HEALTH_NOT_READY", 500, Grpc.UNAVAILABLE, "dapr is not ready: [{targets}]")

@@ -23,10 +23,14 @@ MAX_KNOWN_HEADERS: Final = 256
 
 
 class Client(ABC):
-    """`base` is what comes before the path, for error texts."""
+    """`base` is what comes before the path."""
 
-    def __init__(self, base: str) -> None:
-        self.base = base
+    def __init__(self, host: str, port: int, *, tls: bool) -> None:
+        self.host = host
+        self.port = port
+        self.scheme = "https" if tls else "http"
+        self.authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.base = f"{self.scheme}://{self.authority}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.base}>"
@@ -42,16 +46,21 @@ class Client(ABC):
     def fault(self, method: str, target: str, why: str) -> AppError:
         return AppError(f'{method.capitalize()} "{self.base}{target}": {why}')
 
+    def dial_failure(self, error: OSError) -> str:
+        if isinstance(error, ssl.SSLError):
+            return f"tls: {error.reason or error}"
+        if isinstance(error, socket.gaierror):
+            return f"dial tcp: lookup {self.host}: no such host"
+        return f"dial tcp {self.authority}: connect: {reason(error)}"
+
 
 class Http1Client(Client):
     """`max_concurrency` 0 means no limit but that of connections."""
 
     def __init__(self, host: str, port: int, *, tls: bool = False, max_concurrency: int = 0) -> None:
-        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        super().__init__(f"{'https' if tls else 'http'}://{authority}")
-        self._host, self._port = host, port
+        super().__init__(host, port, tls=tls)
         self._tls = without_verification() if tls else None
-        self._host_line = f" HTTP/1.1\r\nHost: {authority}\r\n"
+        self._host_line = f" HTTP/1.1\r\nHost: {self.authority}\r\n"
         self._known: dict[Headers, bytes] = {}  # callers repeat their headers
         # a request holds its connection until its answer is complete: the limits are one
         self._pool = Pool(self._dial, max_concurrency or MAX_CONNECTIONS)
@@ -61,7 +70,7 @@ class Http1Client(Client):
         try:
             connection = await self._pool.take()
         except OSError as error:
-            raise self.fault(method, target, self._dial_failure(error)) from error
+            raise self.fault(method, target, self.dial_failure(error)) from error
         try:
             return await connection.exchange(request)
         except BrokenError as error:
@@ -90,16 +99,8 @@ class Http1Client(Client):
 
     async def _dial(self, on_lost: Callable[[Connection], None]) -> Connection:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(lambda: Connection(on_lost), self._host, self._port, ssl=self._tls)
+        _, connection = await loop.create_connection(lambda: Connection(on_lost), self.host, self.port, ssl=self._tls)
         return connection
-
-    def _dial_failure(self, error: OSError) -> str:
-        where = self.base.partition("//")[2]
-        if isinstance(error, ssl.SSLError):
-            return f"tls: {error.reason or error}"
-        if isinstance(error, socket.gaierror):
-            return f"dial tcp: lookup {self._host}: no such host"
-        return f"dial tcp {where}: connect: {reason(error)}"
 
 
 def without_verification() -> ssl.SSLContext:

@@ -92,3 +92,17 @@ async def probe_http(client: Client, path: str) -> None:
     reply = await client.send("GET", path if path.startswith("/") else f"/{path}", ())
     if reply.status not in _SUCCESSES:
         raise UnwellError(f"Health check failed with status code: {reply.status}")
+
+
+_GRPC_PATH: Final = "/dapr.proto.runtime.v1.AppCallbackHealthCheck/HealthCheck"
+_GRPC_HEADERS: Final = (("Content-Type", "application/grpc"), ("TE", "trailers"))
+_EMPTY_MESSAGE: Final = bytes(5)  # not compressed, no bytes
+
+
+async def probe_grpc(client: Client) -> None:
+    """Raises UnwellError or AppError. `client` speaks HTTP/2."""
+    reply = await client.send("POST", _GRPC_PATH, _GRPC_HEADERS, _EMPTY_MESSAGE)
+    told = dict(reply.headers)
+    if told.get(b"grpc-status") != b"0":
+        status, message = (told.get(name, b"").decode(errors="replace") for name in (b"grpc-status", b"grpc-message"))
+        raise UnwellError(f"rpc error: code = {status or 'Unknown'} desc = {message}")

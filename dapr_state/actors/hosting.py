@@ -1,0 +1,184 @@
+"""The application's life as the actors see it: which types it hosts, from when on, and while it is well."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from dapr_state import errors
+from dapr_state.actors import config
+from dapr_state.actors.config import ConfigError, HostConfig
+from dapr_state.app.model import AppError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+
+    from dapr_state_proto.runtime.v1.actors_pb2 import (
+        SubscribeActorEventsRequestAlpha1 as FromApp,
+    )
+    from dapr_state_proto.runtime.v1.actors_pb2 import (
+        SubscribeActorEventsResponseAlpha1 as ToApp,
+    )
+
+    from dapr_state.app.channel import AppChannel
+    from dapr_state.app.health import HealthCheck
+    from dapr_state.app.http import HttpChannel
+    from dapr_state.app.stream import Stream, StreamChannel
+
+log = logging.getLogger("dapr.runtime")
+
+
+class Host(Protocol):
+    """What is told about the application."""
+
+    def host(self, hosted: HostConfig, channel: AppChannel) -> None:
+        """These types are hosted from now on, instead of what was said of them before; none at all is an answer too."""
+
+    async def unhost(self, types: Collection[str]) -> None:
+        """They are not, until `host` is called again: their actors end without a word to the application."""
+
+
+class Hosting:
+    """`begin` it once the application can be reached, `close` it when no actor needs the application any more.
+
+    What is hosted is asked once; while the application is unwell nothing is, and afterwards the same again.
+    """
+
+    def __init__(self, host: Host, channel: AppChannel) -> None:
+        self._host = host
+        self._channel = channel
+        self._is_well = False
+        self._health: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'well' if self._is_well else 'not well'}: {', '.join(self.hosted().types)}>"
+
+    def hosted(self) -> HostConfig:
+        """What the application has said so far that it hosts."""
+        raise NotImplementedError
+
+    async def begin(self, health: Callable[[Callable[[bool], Awaitable[None]]], HealthCheck] | None = None) -> None:
+        """Return when it is known what is hosted; with a health check, at once. `health` is given whom to tell."""
+        if health is None:
+            await self._changed(is_well=True)
+        else:
+            self._health = asyncio.create_task(health(lambda is_well: self._changed(is_well=is_well)).run())
+            self._health.add_done_callback(_tell)
+
+    async def close(self) -> None:
+        if self._health:
+            self._health.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._health
+
+    async def _changed(self, *, is_well: bool) -> None:
+        self._is_well = is_well
+        if is_well:
+            await self._ask()
+            self._host.host(self.hosted(), self._channel)
+        else:
+            await self._host.unhost(tuple(self.hosted().types))
+
+    async def _ask(self) -> None:
+        """Find out what is hosted, if that is for us to ask and not known yet."""
+
+
+class HttpHosting(Hosting):
+    """The application answers `/dapr/config`, unless it is `skip`ped."""
+
+    def __init__(self, host: Host, channel: HttpChannel, disseminate_timeout: float, *, skip: bool = False) -> None:
+        super().__init__(host, channel)
+        self._http = channel
+        self._disseminate_timeout = disseminate_timeout
+        self._skip = skip
+        self._hosted: HostConfig | None = None
+
+    def hosted(self) -> HostConfig:
+        return self._hosted or HostConfig()
+
+    async def close(self) -> None:
+        await super().close()
+        await self._http.close()
+
+    async def _ask(self) -> None:
+        if self._hosted is None:
+            self._hosted = await self._fetch()
+
+    async def _fetch(self) -> HostConfig:
+        """One attempt: whatever fails, nothing is hosted."""
+        if self._skip:
+            log.warning(
+                "Skipping programmatic dapr configuration loading (see 'disable-init-endpoints' flag/annotation)"
+            )
+            return HostConfig()
+        try:
+            body = await self._http.fetch_config()
+        except AppError as error:
+            log.warning("The application's configuration is not read: %s", error)
+            return HostConfig()
+        if body is None:  # as an application without actors answers
+            return HostConfig()
+        try:
+            hosted = config.of_json(body, self._disseminate_timeout)
+        except ConfigError as error:
+            log.warning("Failed to register hosted actors: %s", error)
+            return HostConfig()
+        log.info("Application configuration loaded")
+        return hosted
+
+
+class StreamHosting(Hosting):
+    """Each stream that the application opens says which types it hosts; a type is hosted while one stream says so."""
+
+    def __init__(self, host: Host, channel: StreamChannel, disseminate_timeout: float) -> None:
+        super().__init__(host, channel)
+        self._streams = channel
+        self._disseminate_timeout = disseminate_timeout
+        self._said: dict[Stream, HostConfig] = {}  # by the streams that are open, the newest last
+
+    def hosted(self) -> HostConfig:
+        types = {name: each for said in self._said.values() for name, each in said.types.items()}
+        return HostConfig(types, all(said.drains_rebalanced for said in self._said.values()))
+
+    async def close(self) -> None:
+        await super().close()
+        self._streams.close_all()
+
+    async def subscribe(self, messages: AsyncIterator[FromApp]) -> AsyncIterator[ToApp]:
+        """One stream: what comes from the application, and what goes to it. Raises DaprError or ConfigError."""
+        first = await anext(messages, None)
+        if first is None or first.WhichOneof("request_type") != "initial_request":
+            raise errors.ACTOR_STREAM_FIRST_MESSAGE()  # noqa: RSE102  a row is called to make its error
+        said = config.of_stream(first.initial_request, self._disseminate_timeout)
+        stream = self._streams.open()
+        reader = asyncio.create_task(stream.read(messages))
+        try:
+            self._opened(stream, said)
+            async for message in stream.outgoing():
+                yield message
+        finally:
+            reader.cancel()
+            await asyncio.wait([reader])
+            if not reader.cancelled() and (error := reader.exception()):
+                log.info("A stream of actor events has broken: %s", error)
+            await self._closed(stream)
+
+    def _opened(self, stream: Stream, said: HostConfig) -> None:
+        self._said[stream] = said
+        if self._is_well and said.types:
+            self._host.host(said, self._channel)
+        stream.begin()
+
+    async def _closed(self, stream: Stream) -> None:
+        said = self._said.pop(stream)
+        self._streams.close(stream)
+        gone = said.types.keys() - self.hosted().types.keys()
+        if gone:
+            await self._host.unhost(gone)
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("The health of the application is not watched any more", exc_info=error)
