@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dapr_state import errors
 from dapr_state.transports.http import problem
 from dapr_state.transports.http.message import JSON, Response, no_content
 from dapr_state.transports.http.router import Route
@@ -43,6 +44,8 @@ def metadata_routes(metadata: Metadata) -> list[Route]:
         return Response(200, (JSON,), problem.encode(shown(metadata)) + b"\n")
 
     async def put(call: Call) -> Response:
+        if call.request.body_error:
+            raise errors.BODY_READ(cause=call.request.body_error)
         metadata.note(call.params["key"], call.request.body.decode("utf-8", "replace"))
         return no_content()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,11 +88,12 @@ def test_the_public_port_shows_health_and_metadata_only(tmp_path: Path, daprd_bi
     """No state there, no shutdown, and the words of Go for what is missing."""
     paths = ("/v1.0/healthz", "/v1.0/healthz/outbound", "/v1.0/state/mem/k", "/v1.0/shutdown", "/", "/v1.0/metadata/x")
     answers = []
-    for make in (Sidecar, lambda *args, **more: Daprd(daprd_binary, *args, **more)):
-        port = free_port()
-        flags = ("--dapr-public-port", str(port), "--dapr-public-listen-address", "127.0.0.1")
-        with make(tmp_path, MEMORY, flags=flags):
-            until(lambda port=port: _accepts(port), what="the public port answers")
+    ports = free_port(), free_port()
+    ours, theirs = (("--dapr-public-port", str(port), "--dapr-public-listen-address", "127.0.0.1") for port in ports)
+    servers = Sidecar(tmp_path, MEMORY, flags=ours), Daprd(daprd_binary, tmp_path, MEMORY, flags=theirs)
+    for server, port in zip(servers, ports, strict=True):
+        with server:
+            until(partial(_accepts, port), what="the public port answers")
             answers.append([ask(port, "GET", path) for path in paths] + [ask(port, "PUT", "/v1.0/metadata/x", "y")])
             noted = ask(port, "GET", "/v1.0/metadata").json["extended"]["x"]
 

@@ -40,12 +40,13 @@ def small_daprd(tmp_path_factory: pytest.TempPathFactory, daprd_binary: Path) ->
 
 LARGE = '[{"key":"a","value":"' + "x" * LIMIT + '"}]'
 BODIES = {
-    "save": ("/v1.0/state/mem", LARGE),
-    "bulk": ("/v1.0/state/mem/bulk", '{"keys":["' + "x" * LIMIT + '"]}'),
-    "transaction": ("/v1.0/state/mem/transaction", '{"operations":[' + " " * LIMIT + "]}"),
-    "query": ("/v1.0-alpha1/state/mem/query", "{" + " " * LIMIT + "}"),
-    "padded after its end": ("/v1.0/state/mem", '[{"key":"a","value":1}]' + " " * LIMIT),
-    "unknown store": ("/v1.0/state/nope", LARGE),
+    "noted metadata": ("PUT", "/v1.0/metadata/x", "x" * 2 * LIMIT),
+    "save": ("POST", "/v1.0/state/mem", LARGE),
+    "bulk": ("POST", "/v1.0/state/mem/bulk", '{"keys":["' + "x" * LIMIT + '"]}'),
+    "transaction": ("POST", "/v1.0/state/mem/transaction", '{"operations":[' + " " * LIMIT + "]}"),
+    "query": ("POST", "/v1.0-alpha1/state/mem/query", "{" + " " * LIMIT + "}"),
+    "padded after its end": ("POST", "/v1.0/state/mem", '[{"key":"a","value":1}]' + " " * LIMIT),
+    "unknown store": ("POST", "/v1.0/state/nope", LARGE),
 }
 
 
@@ -53,9 +54,9 @@ BODIES = {
 @pytest.mark.parametrize("name", BODIES)
 def test_a_body_beyond_the_limit_is_answered_as_daprd_does(name: str, small: Sidecar, small_daprd: Daprd) -> None:
     """The status and the error name the limit, and only what has to be read counts."""
-    path, body = BODIES[name]
+    method, path, body = BODIES[name]
 
-    assert ask(small.http_port, "POST", path, body) == ask(small_daprd.http_port, "POST", path, body)
+    assert ask(small.http_port, method, path, body) == ask(small_daprd.http_port, method, path, body)
 
 
 def test_a_chunked_body_beyond_the_limit_is_refused(small: Sidecar) -> None:

@@ -110,9 +110,9 @@ async def test_a_defect_is_an_answer_and_the_connection_goes_on(caplog: pytest.L
 
 def test_a_busy_port_is_an_error() -> None:
     """Two servers do not share a port."""
-    first = HttpServer(Gate, max_body=0, read_buffer=0)
+    first = HttpServer(Gate(), max_body=0, read_buffer=0)
     port = first.listen("127.0.0.1:0")
-    second = HttpServer(Gate, max_body=0, read_buffer=0)
+    second = HttpServer(Gate(), max_body=0, read_buffer=0)
 
     with pytest.raises(OSError, match="in use"):
         second.listen(f"127.0.0.1:{port}")
