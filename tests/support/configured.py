@@ -63,7 +63,8 @@ def samples(sidecar: Sidecar, name: str) -> dict[tuple[str, ...], float]:
     found = {}
     for metric in metrics(sidecar).values():
         for sample in metric.samples:
-            if sample.name == name:
+            # daprd's counters are not called ..._total; the client gives every counter that end
+            if sample.name in {name, f"{name}_total"}:
                 labels = sorted((label, value) for label, value in sample.labels.items() if label != "app_id")
                 found[tuple(value for _, value in labels)] = sample.value
     return found

@@ -6,6 +6,7 @@ Each is put there at start, and only where it is on.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
 
 from dapr_state import errors
 from dapr_state.clock import SYSTEM
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from dapr_state.transports.http.router import Router
     from dapr_state.wire.http1 import Request
 
-_OPEN: Final = frozenset({b"v1.0/healthz", b"v1.0/healthz/outbound"})  # probes have no token
+HEALTH: Final = frozenset({"/v1.0/healthz", "/v1.0/healthz/outbound"})
+_OPEN: Final = frozenset(path.strip("/").encode() for path in HEALTH)  # probes have no token
 _NOT_INVOKED: Final = frozenset({id(errors.NO_APP_ID), id(errors.INVOKE_FAILED)})
 
 
@@ -110,10 +112,10 @@ def _logged(handler: Handler, log: ApiLog) -> Handler:
             response = await handler(request)
         except DaprError as error:
             response = problem.of(error)
-        path = _path(request)
-        is_health = path.startswith("/v1.0/healthz")
-        if not (is_health and log.omit_health):
-            shown = operations.name(request.method, path) if log.obfuscate else f"{request.method} {path}"
+        path, _ = target.split(request.target)
+        clean = "/" + b"/".join(target.segments(path)).decode("utf-8", "replace")
+        if not (log.omit_health and request.method == "GET" and clean in HEALTH):
+            shown = operations.name(request.method, clean) if log.obfuscate else f"{request.method} {_decoded(path)}"
             agent = request.headers.get("user-agent", "")
             log.http(shown, response.status, now() - began, len(response.body), agent)
         return response
@@ -121,10 +123,9 @@ def _logged(handler: Handler, log: ApiLog) -> Handler:
     return logged
 
 
-def _path(request: Request) -> str:
-    path, _ = target.split(request.target)
-    # a key may hold anything, and the log is one line for each call
-    return "/" + "/".join(map(target.decode, target.segments(path)))
+def _decoded(path: bytes) -> str:
+    # a key may hold any bytes, and a line of the log none but text
+    return unquote_to_bytes(path).decode("utf-8", "backslashreplace")
 
 
 def _measured(handler: Handler, metrics: Metrics, labels: Labels) -> Handler:

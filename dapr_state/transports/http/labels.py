@@ -15,7 +15,7 @@ MAX_PATHS: Final = 1000
 VERBS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"})
 
 # Nearly all requests: what comes behind the store's name does not change the label
-_STATE: Final = re.compile(rb"/v1\.0/state/(?!\.)[^/?%+]+")
+_STATE: Final = re.compile(rb"/v1\.0/state/(?!\.)[^/?%+]+(?=[/?]|\Z)")
 _SUBJECTS: Final = frozenset({"state", "secrets"})  # /version/subject/name: the rest is cut off
 _ACTOR: Final = re.compile(r"(/[^/]+/actors/[^/]+)/[^/]+/([^/]+)")
 _WORKFLOW: Final = re.compile(r"(/[^/]+/workflows/[^/]+)/[^/]+(?=/(?!start$)|$)(/raiseEvent)?(/[^/]+)?")

@@ -69,7 +69,7 @@ UNKNOWN: Final = "InvokeService"  # what is no route is taken for a call of anot
 
 
 def name(method: str, path: str) -> str:
-    """The operation of a request; `path` is clean and decoded."""
+    """The operation of a request; `path` is clean, and its segments are as they were sent."""
     for verbs, pattern, operation in _TABLE:
         if (not verbs or method in verbs) and (found := pattern.fullmatch(path)):
             return operation.format_map(found.groupdict())

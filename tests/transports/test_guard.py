@@ -1,0 +1,227 @@
+"""What is put around requests: nothing where nothing is on, and the parts in the order that daprd has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import pytest
+
+from dapr_state.errors import STATE_STORE_NOT_FOUND
+from dapr_state.observability.metrics import Metrics
+from dapr_state.resources.configuration import ApiRule
+from dapr_state.security.access import GrpcAccess
+from dapr_state.security.tokens import ApiToken
+from dapr_state.transports.grpc import answers, guarded
+from dapr_state.transports.guard import Guard
+from dapr_state.transports.http import guarded as http_guarded
+from dapr_state.transports.http import labels, operations
+from dapr_state.transports.http.labels import Labels, shorten
+from dapr_state.transports.http.router import Router
+
+GET = "/dapr.proto.runtime.v1.Dapr/GetState"
+
+
+async def behave(request: bytes, _: object) -> bytes:
+    return request
+
+
+def handler() -> grpc.RpcMethodHandler[Any, Any]:
+    return grpc.unary_unary_rpc_method_handler(behave, bytes, bytes)
+
+
+def test_with_nothing_on_grpc_handlers_are_left_as_they_are() -> None:
+    """The call pays nothing: the very handler that was registered is the one that is called."""
+    plain = handler()
+
+    assert guarded.wrap(GET, plain, Guard()) is plain
+
+
+def test_with_nothing_on_http_requests_go_straight_to_the_router() -> None:
+    """No layer around the router, no check before it, no measuring around all."""
+    router = Router(None, [])
+
+    assert http_guarded.route(router, Guard(), "app") is router
+    assert http_guarded.checks(Guard()) == []
+    assert http_guarded.measured(router, Guard()) is router
+
+
+def test_services_that_are_not_daprs_are_not_measured() -> None:
+    """Health probes and reflection are not in daprd's metrics."""
+    plain = handler()
+
+    assert guarded.wrap("/grpc.health.v1.Health/Check", plain, Guard(metrics=Metrics("app"))) is plain
+
+
+class Details(grpc.HandlerCallDetails):
+    def __init__(self, method: str, *metadata: tuple[str, str]) -> None:
+        self.method = method
+        self.invocation_metadata = metadata
+
+
+class Service(grpc.GenericRpcHandler):
+    """Takes one method; counts how often it is asked."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        self.asked = 0
+        self.handler = handler()
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        self.asked += 1
+        return self.handler if details.method == self.method else None
+
+
+class Everything(grpc.GenericRpcHandler):
+    def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+        return handler()
+
+
+def test_a_service_is_asked_once_for_each_of_its_methods() -> None:
+    """Afterwards the method is known, and the token is all that is looked at."""
+    service = Service(GET)
+    services = guarded.Services(Guard(token=ApiToken("t")), Everything())
+    services.add_generic_rpc_handlers([service])
+
+    found = [services.service(Details(GET, ("dapr-api-token", "t"))) for _ in range(3)]
+
+    assert found == [service.handler] * 3
+    assert service.asked == 1
+
+
+def test_unknown_methods_are_not_remembered() -> None:
+    """A caller can make up any number of them."""
+    services = guarded.Services(Guard(), Everything())
+    for number in range(100):
+        services.service(Details(f"/made.up/{number}"))
+
+    assert services._known == {}
+
+
+def test_a_wrong_token_is_not_shown_to_any_service() -> None:
+    """It is refused before anybody is asked, and before the request is read."""
+    service = Service(GET)
+    services = guarded.Services(Guard(token=ApiToken("t")), Everything())
+    services.add_generic_rpc_handlers([service])
+
+    refusal = services.service(Details(GET, ("dapr-api-token", "x")))
+
+    assert refusal is not service.handler
+    assert service.asked == 0
+
+
+class Context:
+    """As far as the guard looks at it."""
+
+    def __init__(self) -> None:
+        self.status: Any = None
+
+    def code(self) -> int:
+        return 0 if self.status is None else self.status.code.value[0]
+
+    async def abort_with_status(self, status: Any) -> None:
+        self.status = status
+        raise grpc.aio.AbortError
+
+
+class Servicer:
+    @answers.answers
+    async def GetState(self, _: bytes, __: Any) -> bytes:  # noqa: N802
+        raise STATE_STORE_NOT_FOUND(store="s", app_id="app")
+
+
+async def test_errors_are_counted_by_their_code() -> None:
+    """Both as a status of the call, and, where that is asked for, as Dapr's error code."""
+    metrics = Metrics("app")
+    guard = Guard(metrics=metrics, count_errors=metrics.error)
+    plain = grpc.unary_unary_rpc_method_handler(Servicer().GetState, bytes, bytes)
+    with pytest.raises(grpc.aio.AbortError):
+        await guarded.wrap(GET, plain, guard).unary_unary(b"", Context())
+
+    text = "".join(metrics.lines())
+
+    assert 'grpc_server_status="InvalidArgument"} 1' in text
+    assert 'dapr_error_code_total{app_id="app",category="state",error_code="ERR_STATE_STORE_NOT_FOUND"} 1' in text
+
+
+def test_a_hidden_method_is_replaced_when_it_is_registered() -> None:
+    """Nothing is looked up when it is called."""
+    plain = handler()
+    guard = Guard(grpc_access=GrpcAccess([], [ApiRule("state", "v1", "grpc")]))
+
+    assert guarded.wrap(GET, plain, guard) is not plain
+    assert guarded.wrap(GET.replace("GetState", "GetMetadata"), plain, guard) is plain
+
+
+@pytest.mark.parametrize(
+    ("path", "label"),
+    [
+        ("/v1.0/state/mem", "/v1.0/state/mem"),
+        ("/v1.0/state/mem/key", "/v1.0/state/mem"),
+        ("/v1.0-alpha1/state/mem/query", "/v1.0-alpha1/state/mem"),
+        ("/v1.0/secrets/s/k", "/v1.0/secrets/s"),
+        ("/v1.0/actors/T/1/method/m", "/v1.0/actors/T/{id}/method"),
+        ("/v1.0/actors/T/1/state", "/v1.0/actors/T/{id}/state"),
+        ("/v1.0/actors/T/1/timers/t", "/v1.0/actors/T/{id}/timers"),
+        ("/v1.0/workflows/c/i", "/v1.0/workflows/c/{instanceId}"),
+        ("/v1.0/workflows/c/n/start", "/v1.0/workflows/c/n/start"),
+        ("/v1.0/workflows/c/i/pause", "/v1.0/workflows/c/{instanceId}/pause"),
+        ("/v1.0/workflows/c/i/raiseEvent/e", "/v1.0/workflows/c/{instanceId}/raiseEvent/{eventName}"),
+        ("/v1.0/metadata", "/v1.0/metadata"),
+        ("/nope", "/nope"),
+        ("/", "/"),
+    ],
+)
+def test_keys_and_ids_are_cut_out_of_labels(path: str, label: str) -> None:
+    """As observed on daprd."""
+    assert shorten(path) == label
+
+
+@pytest.mark.parametrize(
+    ("target", "label"),
+    [
+        (b"/v1.0/state/mem/k?metadata.ttlInSeconds=1", "/v1.0/state/mem"),
+        (b"/v1.0/state/m%65m/k", "/v1.0/state/mem"),
+        (b"//v1.0//state/mem/k", "/v1.0/state/mem"),
+        (b"/v1.0/state/../healthz", "/v1.0/healthz"),
+        (b"http://host/v1.0/state/mem/k", "/v1.0/state/mem"),
+    ],
+)
+def test_targets_have_the_label_of_what_they_mean(target: bytes, label: str) -> None:
+    """Whichever way a path is written."""
+    assert Labels().path(target) == label
+
+
+@pytest.mark.parametrize(
+    ("patterns", "path", "label"),
+    [
+        (["/items/{id}"], b"/items/5", "/items/{id}"),
+        (["/items/{id}"], b"/items/5/6", ""),
+        (["/items/{id}"], b"/v1.0/invoke/other/method/items/5", "/items/{id}"),
+        (["/items/"], b"/items/5/6", "/items/"),
+        (["/items/"], b"/items", "/items/"),
+        (["/items/{rest...}", "/items/{id}"], b"/items/5/6", "/items/{rest...}"),
+        (["/items/{$}"], b"/items/", "/items/{$}"),
+        (["/items/{$}"], b"/items/5", ""),
+        (["/{a}/{b}", "/items/{b}", "/items/5"], b"/items/5", "/items/5"),
+        (["/{a}/{b}", "/items/{b}"], b"/items/6", "/items/{b}"),
+        (["items/{id}"], b"/items/5", "/items/{id}"),
+    ],
+)
+def test_patterns_name_the_paths_that_they_match(patterns: list[str], path: bytes, label: str) -> None:
+    """In the syntax of Go's ServeMux; of several, the most specific."""
+    assert Labels(with_path=False, patterns=patterns).path(path) == label
+
+
+@pytest.mark.parametrize("pattern", ["/a/{bad", "GET /a", "/a/{x}y", "/{a...}/b"])
+def test_a_pattern_that_cannot_be_used_is_known_at_start(pattern: str) -> None:
+    """daprd ends with a panic."""
+    assert labels.problem(pattern)
+    assert Labels(with_path=False, patterns=[pattern]).path(b"/a/b") == ""
+
+
+def test_an_operation_has_a_name_whatever_the_path() -> None:
+    """What is no route is taken for the call of an application."""
+    assert operations.name("GET", "/v1.0/state/mem/k") == "GetState"
+    assert operations.name("GET", "/nope") == "InvokeService"
+    assert operations.name("POST", "/v1.0/actors/T/1/method/m") == "InvokeActor/T.1"
