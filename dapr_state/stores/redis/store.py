@@ -11,6 +11,7 @@ from dapr_state.stores.model import Feature, Operation, Row
 from dapr_state.stores.redis import options, reading, tls, writing
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError, Silence
 from dapr_state.stores.redis.link import Link
+from dapr_state.stores.redis.replicas import ReplicatedLink
 from dapr_state.stores.redis.scripts import APPLY, LOOK
 from dapr_state.stores.ttl import TtlRule
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from dapr_state.stores.redis.connection import Connection
 
 _PING: Final = hiredis.pack_command(("PING",))
-_ACKNOWLEDGED_WITHIN: Final = 1000  # milliseconds that daprd gives the replicas
 
 
 class RedisStore(StateStore):
@@ -32,8 +32,7 @@ class RedisStore(StateStore):
         self._context = tls.context(settings)
         self.ttl_rule = TtlRule(error="failed to parse ttl from metadata: {}", ranged=False, default=settings.ttl)
         self._link = Link(settings, self._context)
-        # WAIT holds up whatever follows it on its connection, so writes that wait for replicas have one to themselves
-        self._strong: Link | None = None
+        self._replicated: ReplicatedLink | None = None  # from the first strong write to a server with replicas on
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._link!r}>"
@@ -52,8 +51,8 @@ class RedisStore(StateStore):
 
     async def close(self) -> None:
         await self._link.close()
-        if self._strong:
-            await self._strong.close()
+        if self._replicated:
+            await self._replicated.link.close()
 
     async def ping(self) -> None:
         connection = self._link.live or await self._link.connected()
@@ -112,35 +111,32 @@ class RedisStore(StateStore):
             found[place] = reading.looked_at(reply)
 
     async def _apply(self, mode: bytes, operations: Sequence[Operation]) -> list[Any]:
-        """Run the script once; what it refuses. Only where the server does not know it yet, it is sent along again."""
+        """Run the script once, and return what it refuses."""
         if not operations:
             return []
         keys = reading.encoded([operation.key for operation in operations])
         arguments = writing.arguments(operations)
-        wait = self._wait(operations)
-        link = self._strong_link() if wait else self._link
-        connection = link.live or await link.connected()
-
-        replies = await connection.send(APPLY.remembered(keys, mode, *arguments) + wait, 2 if wait else 1)
-        if isinstance(replies[0], ReplyError) and str(replies[0]).startswith("NOSCRIPT"):
-            replies = await connection.send(APPLY.whole(keys, mode, *arguments) + wait, 2 if wait else 1)
-        for reply in replies:
-            if isinstance(reply, ReplyError):
-                raise reply
-        refusals: list[Any] = replies[0]
-        return refusals
-
-    def _wait(self, operations: Sequence[Operation]) -> bytes:
-        """The command that waits for the replicas, if a caller wants it and there are any."""
+        connection = self._link.live or await self._link.connected()
         replicas = self._link.server.replicas
         if not replicas or not any(operation.strong for operation in operations):
-            return b""
-        words: tuple[Any, ...] = ("WAIT", replicas, _ACKNOWLEDGED_WITHIN)
-        packed: bytes = hiredis.pack_command(words)
-        return packed
+            return await _run(connection, keys, mode, arguments)
 
-    def _strong_link(self) -> Link:
-        if self._strong is None:
-            self._strong = Link(self._options, self._context)
-            self._strong.open()
-        return self._strong
+        if self._replicated is None:
+            self._replicated = ReplicatedLink(self._options, self._context)
+            self._replicated.link.open()
+        link = self._replicated.link
+        connection = link.live or await link.connected()
+        refusals = await _run(connection, keys, mode, arguments)
+        await self._replicated.acknowledged(connection, replicas)
+        return refusals
+
+
+async def _run(connection: Connection, keys: list[bytes], mode: bytes, arguments: list[bytes]) -> list[Any]:
+    """Only to a server that does not know the script yet, and so has not run it, it is sent again."""
+    (reply,) = await connection.send(APPLY.remembered(keys, mode, *arguments), 1)
+    if isinstance(reply, ReplyError) and str(reply).startswith("NOSCRIPT"):
+        (reply,) = await connection.send(APPLY.whole(keys, mode, *arguments), 1)
+    if isinstance(reply, ReplyError):
+        raise reply
+    refusals: list[Any] = reply
+    return refusals

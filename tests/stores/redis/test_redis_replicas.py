@@ -58,6 +58,20 @@ async def test_a_replica_that_does_not_answer_holds_up_no_one_else(pair: tuple[R
         assert overtaken
 
 
+async def test_strong_writes_wait_together(pair: tuple[RedisServer, RedisServer]) -> None:
+    """Fifty of them share the second that a replica does not use, even if no reply may take as long."""
+    primary, replica = pair
+    async with opened(primary.address, readTimeout="200ms") as store:
+        await store.write([Upsert("warm", b"", strong=True)])
+        replica.pause()
+        writes = [store.write([Upsert(f"k{number}", b"v", strong=True)]) for number in range(50)]
+        async with asyncio.timeout(10):
+            outcomes = await asyncio.gather(*writes)
+        replica.resume()
+
+    assert outcomes == [[None]] * 50
+
+
 async def test_without_replicas_strong_means_nothing_more(redis_server: RedisServer) -> None:
     """There is nobody to wait for."""
     async with opened(redis_server.address, redisDB="6") as store:
