@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from dapr_state_proto.runtime.v1 import actors_pb2 as dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2
 from dapr_state_proto.runtime.v1 import dapr_pb2 as dapr_dot_proto_dot_runtime_dot_v1_dot_dapr__pb2
 from dapr_state_proto.runtime.v1 import metadata_pb2 as dapr_dot_proto_dot_runtime_dot_v1_dot_metadata__pb2
 from dapr_state_proto.runtime.v1 import state_pb2 as dapr_dot_proto_dot_runtime_dot_v1_dot_state__pb2
@@ -72,6 +73,61 @@ class DaprStub:
                 request_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_state__pb2.ExecuteStateTransactionRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.InvokeActor = channel.unary_unary(
+                '/dapr.proto.runtime.v1.Dapr/InvokeActor',
+                request_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.InvokeActorRequest.SerializeToString,
+                response_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.InvokeActorResponse.FromString,
+                _registered_method=True)
+        self.GetActorState = channel.unary_unary(
+                '/dapr.proto.runtime.v1.Dapr/GetActorState',
+                request_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.GetActorStateRequest.SerializeToString,
+                response_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.GetActorStateResponse.FromString,
+                _registered_method=True)
+        self.ExecuteActorStateTransaction = channel.unary_unary(
+                '/dapr.proto.runtime.v1.Dapr/ExecuteActorStateTransaction',
+                request_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.ExecuteActorStateTransactionRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.RegisterActorTimer = channel.unary_unary(
+                '/dapr.proto.runtime.v1.Dapr/RegisterActorTimer',
+                request_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.RegisterActorTimerRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.UnregisterActorTimer = channel.unary_unary(
+                '/dapr.proto.runtime.v1.Dapr/UnregisterActorTimer',
+                request_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.UnregisterActorTimerRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.RegisterActorReminder = channel.unary_unary(
+                '/dapr.proto.runtime.v1.Dapr/RegisterActorReminder',
+                request_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.RegisterActorReminderRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.UnregisterActorReminder = channel.unary_unary(
+                '/dapr.proto.runtime.v1.Dapr/UnregisterActorReminder',
+                request_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.UnregisterActorReminderRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.GetActorReminder = channel.unary_unary(
+                '/dapr.proto.runtime.v1.Dapr/GetActorReminder',
+                request_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.GetActorReminderRequest.SerializeToString,
+                response_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.GetActorReminderResponse.FromString,
+                _registered_method=True)
+        self.UnregisterActorRemindersByType = channel.unary_unary(
+                '/dapr.proto.runtime.v1.Dapr/UnregisterActorRemindersByType',
+                request_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.UnregisterActorRemindersByTypeRequest.SerializeToString,
+                response_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.UnregisterActorRemindersByTypeResponse.FromString,
+                _registered_method=True)
+        self.ListActorReminders = channel.unary_unary(
+                '/dapr.proto.runtime.v1.Dapr/ListActorReminders',
+                request_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.ListActorRemindersRequest.SerializeToString,
+                response_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.ListActorRemindersResponse.FromString,
+                _registered_method=True)
+        self.SubscribeActorEventsAlpha1 = channel.stream_stream(
+                '/dapr.proto.runtime.v1.Dapr/SubscribeActorEventsAlpha1',
+                request_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.SubscribeActorEventsRequestAlpha1.SerializeToString,
+                response_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.SubscribeActorEventsResponseAlpha1.FromString,
+                _registered_method=True)
         self.GetMetadata = channel.unary_unary(
                 '/dapr.proto.runtime.v1.Dapr/GetMetadata',
                 request_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_metadata__pb2.GetMetadataRequest.SerializeToString,
@@ -139,6 +195,81 @@ class DaprServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def InvokeActor(self, request, context):
+        """Waits for the actor's turn. What the application answered, without its headers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetActorState(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExecuteActorStateTransaction(self, request, context):
+        """All operations in their order, or none. Only for an actor that is active on this sidecar.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegisterActorTimer(self, request, context):
+        """One of the same name is replaced.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnregisterActorTimer(self, request, context):
+        """That there is none is a success.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegisterActorReminder(self, request, context):
+        """Durable before it is answered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnregisterActorReminder(self, request, context):
+        """That there is none is a success.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetActorReminder(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnregisterActorRemindersByType(self, request, context):
+        """Of one actor, or of all actors of the type.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListActorReminders(self, request, context):
+        """Of one actor, or of all actors of the type.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubscribeActorEventsAlpha1(self, request_iterator, context):
+        """An application hosts actors for as long as this stream is open; it answers on it what it is asked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetMetadata(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -195,6 +326,61 @@ def add_DaprServicer_to_server(servicer, server):
                     servicer.ExecuteStateTransaction,
                     request_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_state__pb2.ExecuteStateTransactionRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'InvokeActor': grpc.unary_unary_rpc_method_handler(
+                    servicer.InvokeActor,
+                    request_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.InvokeActorRequest.FromString,
+                    response_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.InvokeActorResponse.SerializeToString,
+            ),
+            'GetActorState': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetActorState,
+                    request_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.GetActorStateRequest.FromString,
+                    response_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.GetActorStateResponse.SerializeToString,
+            ),
+            'ExecuteActorStateTransaction': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExecuteActorStateTransaction,
+                    request_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.ExecuteActorStateTransactionRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'RegisterActorTimer': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegisterActorTimer,
+                    request_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.RegisterActorTimerRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'UnregisterActorTimer': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnregisterActorTimer,
+                    request_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.UnregisterActorTimerRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'RegisterActorReminder': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegisterActorReminder,
+                    request_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.RegisterActorReminderRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'UnregisterActorReminder': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnregisterActorReminder,
+                    request_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.UnregisterActorReminderRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'GetActorReminder': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetActorReminder,
+                    request_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.GetActorReminderRequest.FromString,
+                    response_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.GetActorReminderResponse.SerializeToString,
+            ),
+            'UnregisterActorRemindersByType': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnregisterActorRemindersByType,
+                    request_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.UnregisterActorRemindersByTypeRequest.FromString,
+                    response_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.UnregisterActorRemindersByTypeResponse.SerializeToString,
+            ),
+            'ListActorReminders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListActorReminders,
+                    request_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.ListActorRemindersRequest.FromString,
+                    response_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.ListActorRemindersResponse.SerializeToString,
+            ),
+            'SubscribeActorEventsAlpha1': grpc.stream_stream_rpc_method_handler(
+                    servicer.SubscribeActorEventsAlpha1,
+                    request_deserializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.SubscribeActorEventsRequestAlpha1.FromString,
+                    response_serializer=dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.SubscribeActorEventsResponseAlpha1.SerializeToString,
             ),
             'GetMetadata': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMetadata,
@@ -401,6 +587,303 @@ class Dapr:
             '/dapr.proto.runtime.v1.Dapr/ExecuteStateTransaction',
             dapr_dot_proto_dot_runtime_dot_v1_dot_state__pb2.ExecuteStateTransactionRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InvokeActor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr.proto.runtime.v1.Dapr/InvokeActor',
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.InvokeActorRequest.SerializeToString,
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.InvokeActorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetActorState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr.proto.runtime.v1.Dapr/GetActorState',
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.GetActorStateRequest.SerializeToString,
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.GetActorStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExecuteActorStateTransaction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr.proto.runtime.v1.Dapr/ExecuteActorStateTransaction',
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.ExecuteActorStateTransactionRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegisterActorTimer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr.proto.runtime.v1.Dapr/RegisterActorTimer',
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.RegisterActorTimerRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnregisterActorTimer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr.proto.runtime.v1.Dapr/UnregisterActorTimer',
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.UnregisterActorTimerRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegisterActorReminder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr.proto.runtime.v1.Dapr/RegisterActorReminder',
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.RegisterActorReminderRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnregisterActorReminder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr.proto.runtime.v1.Dapr/UnregisterActorReminder',
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.UnregisterActorReminderRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetActorReminder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr.proto.runtime.v1.Dapr/GetActorReminder',
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.GetActorReminderRequest.SerializeToString,
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.GetActorReminderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnregisterActorRemindersByType(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr.proto.runtime.v1.Dapr/UnregisterActorRemindersByType',
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.UnregisterActorRemindersByTypeRequest.SerializeToString,
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.UnregisterActorRemindersByTypeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListActorReminders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr.proto.runtime.v1.Dapr/ListActorReminders',
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.ListActorRemindersRequest.SerializeToString,
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.ListActorRemindersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubscribeActorEventsAlpha1(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/dapr.proto.runtime.v1.Dapr/SubscribeActorEventsAlpha1',
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.SubscribeActorEventsRequestAlpha1.SerializeToString,
+            dapr_dot_proto_dot_runtime_dot_v1_dot_actors__pb2.SubscribeActorEventsResponseAlpha1.FromString,
             options,
             channel_credentials,
             insecure,
