@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, cast
 
-from dapr_state.transports.grpc.native.steps import Steps
+from dapr_state.transports.steps import Steps
 from dapr_state.transports.http import problem
 from dapr_state.transports.http.message import Response, render
 from dapr_state.wire.http1 import RefusedError, Request, RequestReader

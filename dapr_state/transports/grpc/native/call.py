@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import grpc
 from grpc.aio import EOF, AbortError, UsageError
 
-from dapr_state.transports.grpc.native.steps import Steps
+from dapr_state.transports.steps import Steps
 from dapr_state.wire import grpc as framing
 from dapr_state.wire import headers
 
