@@ -139,11 +139,11 @@ class Connection(asyncio.Protocol):
                 if not future.done():  # its caller may have given up; the replies were his all the same
                     future.set_result(replies)
                 replies = []
-        except (hiredis.ProtocolError, IndexError) as error:
-            found = (
-                str(error) if isinstance(error, hiredis.ProtocolError) else f"a reply without a command: {replies[-1]}"
-            )
-            self.abort(ConnectionLost(f"redis at {self._address} broke the protocol: {found}"))
+        except hiredis.ProtocolError as error:
+            self._leave(str(error))
+        except IndexError:
+            # an error tells why the server speaks up by itself; anything else may be a value, and is not shown
+            self._leave(f"a reply without a command {replies[-1] if isinstance(replies[-1], ReplyError) else ''}")
         self._replies = replies
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -171,6 +171,9 @@ class Connection(asyncio.Protocol):
             return
         out, self._out = self._out, []
         self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def _leave(self, broken: str) -> None:
+        self.abort(ConnectionLost(f"redis at {self._address} broke the protocol: {broken}".rstrip()))
 
     # timeouts
 
