@@ -46,7 +46,7 @@ def sqlite_file(tmp_path: Path) -> Place:
 
 @pytest.fixture
 def sqlite_no_wal(tmp_path: Path) -> Place:
-    """Readers and writers wait for each other, and reads take another way through the store."""
+    """Readers and writers wait for each other."""
     return _sqlite(tmp_path / "state.db", disableWAL="true")
 
 

@@ -57,10 +57,6 @@ class Session:
         self.writer = Writer(self.connection, rows, options.database, clock)
         self.read_seconds = 0.0  # how long the last read took
 
-    def is_wal(self) -> bool:
-        """Whether readers go on while somebody writes."""
-        return bool(self.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",))
-
     def close(self) -> None:
         self.connection.close()
 

@@ -92,6 +92,22 @@ async def test_a_lock_that_stays_is_an_error_and_the_store_goes_on(file: File) -
         assert await value_of(opened, "k") == b"4"
 
 
+async def test_opening_waits_for_another_s_lock_too(file: File) -> None:
+    """Also to change the journal of the file, for which SQLite itself does not wait."""
+    file.sql("CREATE TABLE unrelated (x)")
+    other = _lock(file)
+    opened = store(connectionString=str(file.path), busyTimeout="10s")
+    opening = asyncio.create_task(opened.open())
+    await asyncio.wait([opening], timeout=0.1)  # long enough to find the lock; a shorter one would prove less
+    waits = not opening.done()
+    other.execute("ROLLBACK")
+    other.close()
+    await opening
+    await opened.close()
+
+    assert waits
+
+
 async def test_readers_of_a_file_without_wal_wait_for_writers(file: File) -> None:
     """On their thread: the event loop does not."""
     async with file.opened(disableWAL="true", busyTimeout="10s") as opened:

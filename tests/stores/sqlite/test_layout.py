@@ -215,16 +215,18 @@ async def test_two_stores_on_one_file_see_each_other(file: File) -> None:
 
 
 async def test_all_in_memory_components_share_one_database() -> None:
-    """As in daprd, whatever they are called."""
+    """As in daprd, whatever they are called; one that finds the other's lock tries again."""
     one, other = store(connectionString=":memory:"), store(connectionString="file::memory:?cache=private")
     await one.open()
     await other.open()
-    await asyncio.gather(*(put(each, Upsert(f"{n}", b"v")) for n in range(50) for each in (one, other)))
-    seen = await values_of(other, *(f"{n}" for n in range(50)))
+    await asyncio.gather(
+        *(put(each, Upsert(f"{n}{each is one}", b"v", first_write=True)) for n in range(200) for each in (one, other))
+    )
+    seen = await values_of(other, *(f"{n}{mine}" for n in range(200) for mine in (True, False)))
     await one.close()
     await other.close()
 
-    assert seen == [b"v"] * 50
+    assert seen == [b"v"] * 400
 
 
 async def test_the_file_is_whole_after_close(file: File) -> None:
