@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dapr_state.observability.apilog import ApiLog
 from dapr_state.observability.metrics import Metrics
+from dapr_state.runtime import tracing
 from dapr_state.security import access
 from dapr_state.security.access import GrpcAccess, HttpAccess
 from dapr_state.security.tokens import ApiToken
@@ -49,6 +50,8 @@ def guard(options: Options, configuration: Configuration) -> Guard:
             patterns=configuration.metrics.path_matching,
         ),
         api_log=_api_log(options, configuration),
+        tracer=tracing.tracer(options.app_id, configuration.tracing, options.environment),
+        echoes_context=not tracing.is_off(configuration.tracing),
         count_errors=metrics.error if metrics and configuration.metrics.record_error_codes else None,
     )
 

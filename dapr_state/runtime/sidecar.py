@@ -26,6 +26,7 @@ from dapr_state.runtime.servers import Servers
 from dapr_state.runtime.signals import FATAL, StopSignals, exit_at_once
 
 if TYPE_CHECKING:
+    from dapr_state.observability.tracing import Tracer
     from dapr_state.resources.component import Component
     from dapr_state.runtime.options import Options
 
@@ -64,6 +65,7 @@ class Sidecar:
         self._lifecycle = Lifecycle(options.app_id, signals.stop, _exit_soon)
         self._components: Components | None = None
         self._servers: Servers | None = None
+        self._tracer: Tracer | None = None
         self._folders: ResourceFolders | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -92,6 +94,7 @@ class Sidecar:
         settings = configuration.load(options.config_paths, options.environment)
         guarding.announce(options, settings)
         guard = guarding.guard(options, settings)
+        self._tracer = guard.tracer
         log.info("standalone mode configured")
         log.info("app id: %s", options.app_id)
         self._servers = Servers(options, guard)
@@ -154,6 +157,8 @@ class Sidecar:
             await self._components.close()
         if self._servers:
             await self._servers.stop_metrics()
+        if self._tracer:
+            await asyncio.to_thread(self._tracer.close)
 
 
 def _default_store(options: Options) -> Component:

@@ -1,4 +1,4 @@
-"""What the requests of both transports pass, decided once at start: token, API lists, metrics, API log."""
+"""What the requests of both transports pass, decided once at start: token, API lists, metrics, API log, tracing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from dapr_state.observability.apilog import ApiLog
     from dapr_state.observability.metrics import Metrics
+    from dapr_state.observability.tracing import Tracer
     from dapr_state.security.tokens import ApiToken
 
 
@@ -26,4 +27,6 @@ class Guard:
     metrics: Metrics | None = None
     http_labels: Labels = field(default_factory=Labels)
     api_log: ApiLog | None = None
+    tracer: Tracer | None = None
+    echoes_context: bool = True  # without a tracer: whether answers carry the caller's trace context
     count_errors: Callable[[str], None] | None = None  # is given the code of each error that is answered

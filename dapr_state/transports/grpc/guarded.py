@@ -91,6 +91,10 @@ def wrap(method: str, handler: Handler, guard: Guard) -> Handler:
         behavior = _counting_errors(behavior, guard.count_errors)
     if guard.api_log:
         behavior = _logged(method, behavior, guard.api_log)
+    if guard.tracer:
+        from dapr_state.transports.grpc.traced import traced  # noqa: PLC0415  needs the extra `tracing`
+
+        behavior = traced(method, behavior, guard.tracer)
     if guard.metrics:
         return _measured(method, handler, behavior, guard.metrics)
     if behavior is unary:

@@ -42,14 +42,20 @@ def api(
         *runtime.metadata_routes(metadata),
         *blocks.routes(metadata.app_id, namespace),
     ]
-    checks: list[Check] = [tracecontext.check]
-    notes: list[Note] = [*after, tracecontext.note]
+    echoes = guard.echoes_context
+    checks: list[Check] = [tracecontext.check] if echoes else []
+    notes: list[Note] = [*after, tracecontext.note] if echoes and not guard.tracer else [*after]
     if allowed_origins:
         cors = Cors(allowed_origins)
         checks.append(cors.check)
         notes.insert(0, cors.note)
     route = guarded.route(Router(StateRoutes(state), routes, metadata.app_id), guard, metadata.app_id)
-    return guarded.measured(HttpHandler(route, [*checks, *before, *guarded.checks(guard)], notes), guard)
+    handler: Handler = HttpHandler(route, [*checks, *before, *guarded.checks(guard)], notes)
+    if guard.tracer:
+        from dapr_state.transports.http.traced import traced  # noqa: PLC0415  needs the extra `tracing`
+
+        handler = traced(handler, guard.tracer)
+    return guarded.measured(handler, guard)
 
 
 def public(lifecycle: Lifecycle, metadata: Metadata) -> HttpHandler:

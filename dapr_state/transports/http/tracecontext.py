@@ -13,6 +13,8 @@ from dapr_state.transports.http import message
 from dapr_state.transports.http.message import line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dapr_state.transports.http.message import Response
     from dapr_state.wire.http1 import Request
 
@@ -32,7 +34,7 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}")
 def check(request: Request) -> Response | None:
     """Refuse baggage that is none."""
     baggage = request.headers.get("baggage")
-    if not baggage or _is_untraced(request):
+    if not baggage or is_untraced(request):
         return None
     if problem := _problem(baggage):
         return message.text(400, f"invalid baggage header: {problem}")
@@ -41,11 +43,10 @@ def check(request: Request) -> Response | None:
 
 def note(request: Request, response: Response) -> None:
     headers = request.headers
-    baggage = headers.get("baggage")
-    if _is_untraced(request) or (baggage and _problem(baggage)):
+    if is_untraced(request) or ((baggage := headers.get("baggage")) and _problem(baggage)):
         return
-    if (parent := headers.get("traceparent")) and (found := _PARENT.fullmatch(parent)):
-        response.lines.append(line("Traceparent", "00" + (found[1] or found[2])))
+    if caller := parent(headers):
+        response.lines.append(line("Traceparent", caller))
         if state := headers.get("tracestate"):
             response.lines.append(line("Tracestate", state))
     else:
@@ -54,7 +55,14 @@ def note(request: Request, response: Response) -> None:
         response.lines.append(line("Baggage", baggage))
 
 
-def _is_untraced(request: Request) -> bool:
+def parent(headers: Mapping[str, str]) -> str:
+    """The caller's context as version 0 writes it, or "" where there is none that is valid."""
+    given = headers.get("traceparent")
+    found = _PARENT.fullmatch(given) if given else None
+    return "00" + (found[1] or found[2]) if found else ""
+
+
+def is_untraced(request: Request) -> bool:
     return _HEALTH in request.target and _HEALTH in request.target.partition(b"?")[0]
 
 

@@ -1,0 +1,70 @@
+"""A span around each unary gRPC call, under daprd's names (runtime.md 9); put there only where an exporter is set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dapr_state.observability import tracing
+from dapr_state.security import tokens
+from dapr_state.transports.http import tracecontext
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    import grpc
+    from opentelemetry.trace import Span
+
+    from dapr_state.observability.tracing import Tracer
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+    Unary = Callable[[Any, Context], Awaitable[Any]]
+
+BINARY: Final = "grpc-trace-bin"
+_OF_STATE: Final = frozenset({"GetState", "SaveState", "DeleteState"})  # the others have no attributes of their own
+
+
+def traced(method: str, behavior: Unary, tracer: Tracer) -> Unary:
+    """The behavior in a span; the answer's first metadata say which."""
+
+    async def around(request: Any, context: Context) -> Any:
+        span = _start(tracer, method, request, context)
+        await context.send_initial_metadata(((BINARY, tracing.to_binary(span.get_span_context())),))
+        try:
+            response = await behavior(request, context)
+        except BaseException:
+            tracing.finish(span, context.details() or "")
+            raise
+        tracing.finish(span)
+        return response
+
+    return around
+
+
+def _start(tracer: Tracer, method: str, request: Any, context: Context) -> Span:
+    metadata = dict(context.invocation_metadata() or ())
+    attributes = {"dapr.api": method, "dapr.protocol": "grpc", **_subject(method, request)}
+    attributes |= {
+        name: value
+        for name, value in metadata.items()
+        if name.startswith("dapr-") and name != tokens.HEADER and isinstance(value, str)
+    }
+    return tracer.start(method, _parent(metadata), attributes)
+
+
+def _parent(metadata: Mapping[str, Any]) -> Any:
+    if found := tracing.read_binary(metadata.get(BINARY, b"")):
+        return found
+    parent = tracecontext.parent(metadata)
+    return tracing.read_traceparent(parent, metadata.get("tracestate")) if parent else None
+
+
+def _subject(method: str, request: Any) -> dict[str, str]:
+    if method.rpartition("/")[2] not in _OF_STATE:
+        return {}
+    return {
+        "db.system": "state",
+        "db.connection_string": "state",
+        "db.name": request.store_name,
+        "db.statement": method,
+        "rpc.service": "Dapr",
+    }

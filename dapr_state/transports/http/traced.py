@@ -1,0 +1,93 @@
+"""A span around each HTTP request, under daprd's names (runtime.md 9); put there only where an exporter is set."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from dapr_state.observability import tracing
+from dapr_state.security import tokens
+from dapr_state.transports.http import target, tracecontext
+from dapr_state.transports.http.message import line
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from dapr_state.observability.tracing import Tracer
+    from dapr_state.transports.http.connection import Handler
+    from dapr_state.transports.http.message import Response
+    from dapr_state.wire.http1 import Request
+
+_FIRST_ERROR: Final = 400
+
+
+def traced(handler: Handler, tracer: Tracer) -> Handler:
+    """The handler in a span; its answer says which."""
+
+    async def around(request: Request) -> Response:
+        if tracecontext.is_untraced(request):
+            return await handler(request)
+        span = _start(tracer, request)
+        try:
+            response = await handler(request)
+        except BaseException as error:
+            tracing.finish(span, type(error).__name__)
+            raise
+        _note(request, response, span)
+        return response
+
+    return around
+
+
+def _start(tracer: Tracer, request: Request) -> Span:
+    headers = request.headers
+    parent = tracecontext.parent(headers)
+    context = tracing.read_traceparent(parent, headers.get("tracestate")) if parent else None
+    path, _ = target.split(request.target)
+    parts = [target.decode(part) for part in target.segments(path)]
+    name, about = _subject(request.method, parts)
+    call = f"{request.method} /{'/'.join(parts)}"
+    attributes = {
+        "dapr.api": call,
+        "dapr.protocol": "http",
+        "http.request.method": request.method,
+        "url.full": request.target.decode("utf-8", "replace"),
+        **about,
+        # the token is a header of Dapr's as well, and nobody else's business
+        **{key: value for key, value in headers.items() if key.startswith("dapr-") and key != tokens.HEADER},
+    }
+    return tracer.start(name or f"/{'/'.join(parts)}", context, attributes)
+
+
+def _subject(method: str, parts: list[str]) -> tuple[str, dict[str, str]]:
+    """The span's name where it is not the path, and what is said of its subject."""
+    match parts:
+        case [_, "state", store, *_]:
+            return "", _database(store, f"{method} /{'/'.join(parts)}")
+        case [_, "actors", kind, actor, "method", *name]:
+            peer = {
+                "dapr.actor": f"{kind}.{actor}",
+                "rpc.service": "ServiceInvocation",
+                "net.peer.name": f"{kind}.{actor}",
+            }
+            return f"CallActor/{kind}/{'/'.join(name)}", peer
+        case [_, "actors", kind, actor, "state", *_]:
+            about = _database("actors", f"{method} /{'/'.join(parts)}")
+            return "", {"dapr.actor": f"{kind}.{actor}", **about}
+    return "", {}
+
+
+def _database(name: str, statement: str) -> dict[str, str]:
+    return {"db.system": "state", "db.connection_string": "state", "db.name": name, "db.statement": statement}
+
+
+def _note(request: Request, response: Response, span: Span) -> None:
+    context = span.get_span_context()
+    response.lines.append(line("Traceparent", tracing.traceparent(context)))
+    if state := context.trace_state.to_header():
+        response.lines.append(line("Tracestate", state))
+    if baggage := request.headers.get("baggage"):
+        response.lines.append(line("Baggage", baggage))
+    span.set_attribute("dapr.status_code", str(response.status))
+    is_error = response.status >= _FIRST_ERROR
+    tracing.finish(span, f"Code({response.status}): {HTTPStatus(response.status).phrase}" if is_error else None)
