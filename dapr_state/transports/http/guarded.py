@@ -14,7 +14,7 @@ from dapr_state.errors import DaprError
 from dapr_state.observability.exposition import MAX_SERIES, WHOLE
 from dapr_state.security import tokens
 from dapr_state.transports.http import message, operations, problem, target
-from dapr_state.transports.http.labels import VERBS
+from dapr_state.transports.http.labels import STATE, VERBS
 from dapr_state.transports.http.message import Response, line
 from dapr_state.transports.http.router import APP_ID, not_invoked
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dapr_state.transports.http.router import Router
     from dapr_state.wire.http1 import Request
 
+AFTER_STATE: Final = len(b"/v1.0/state/")
 HEALTH: Final = frozenset({"/v1.0/healthz", "/v1.0/healthz/outbound"})
 _OPEN: Final = frozenset(path.strip("/").encode() for path in HEALTH)  # probes have no token
 _NOT_INVOKED: Final = frozenset({id(errors.NO_APP_ID), id(errors.INVOKE_FAILED)})
@@ -129,10 +130,14 @@ def _decoded(path: bytes) -> str:
 
 
 def _measured(handler: Handler, metrics: Metrics, labels: Labels) -> Handler:
-    """Sizes of the usual, small bodies are kept in local variables until `settle` moves them to the metrics."""
-    known: dict[tuple[str, str, int], Histogram] = {}
+    """Sizes of the usual, small bodies are kept in local variables until `settle` moves them to the metrics.
+
+    `known` is by verb, the path up to and with the store's name, and status: what stands behind the next slash is cut
+    off without a look, and if something else than a store's path was cut, nothing is found.
+    """
+    known: dict[tuple[str, bytes, int], Histogram] = {}
     received, sent = metrics.http_request_bytes.series(), metrics.http_response_bytes.series()
-    path_label, small, now = labels.path, received.first_bound, SYSTEM.monotonic
+    small, now = received.first_bound, SYSTEM.monotonic
     usual = received_bytes = sent_bytes = 0
 
     async def measured(request: Request) -> Response:
@@ -141,13 +146,16 @@ def _measured(handler: Handler, metrics: Metrics, labels: Labels) -> Handler:
         try:
             response = await handler(request)
         except BaseException:
-            series(request.method, path_label(request.target), 500).observe(int((now() - began) * 1000))
+            series(request.method, request.target, 500).observe(int((now() - began) * 1000))
             received.observe(len(request.body))
             sent.observe(0)
             raise
         elapsed = now() - began
-        key = (request.method, path_label(request.target), response.status)
-        latency = known.get(key) or series(*key)
+        where = request.target
+        end = where.find(b"/", AFTER_STATE)
+        latency = known.get((request.method, where[:end], response.status)) if end > 0 else None
+        if latency is None:
+            latency = series(request.method, where, response.status)
         if elapsed < WHOLE:
             latency.counts[0] += 1
         else:
@@ -162,10 +170,12 @@ def _measured(handler: Handler, metrics: Metrics, labels: Labels) -> Handler:
             sent.observe(reply_size)
         return response
 
-    def series(method: str, path: str, status: int) -> Histogram:
-        found = metrics.http_latency.series(labels.verb(method), path, str(status))
-        if len(known) < MAX_SERIES:  # a caller can make up verbs
-            known[method, path, status] = found
+    def series(method: str, path: bytes, status: int) -> Histogram:
+        found = metrics.http_latency.series(labels.verb(method), labels.path(path), str(status))
+        store = STATE.match(path) if labels.is_by_store else None
+        # a caller can make up verbs and stores; the slash must be the first behind the store's name
+        if store and path[store.end() :].startswith(b"/") and len(known) < MAX_SERIES:
+            known[method, store[0], status] = found
         return found
 
     def settle() -> None:

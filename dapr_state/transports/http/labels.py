@@ -15,7 +15,7 @@ MAX_PATHS: Final = 1000
 VERBS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"})
 
 # Nearly all requests: what comes behind the store's name does not change the label
-_STATE: Final = re.compile(rb"/v1\.0/state/(?!\.)[^/?%+]+(?=[/?]|\Z)")
+STATE: Final = re.compile(rb"/v1\.0/state/(?!\.)[^/?%+]+(?=[/?]|\Z)")
 _SUBJECTS: Final = frozenset({"state", "secrets"})  # /version/subject/name: the rest is cut off
 _ACTOR: Final = re.compile(r"(/[^/]+/actors/[^/]+)/[^/]+/([^/]+)")
 _WORKFLOW: Final = re.compile(r"(/[^/]+/workflows/[^/]+)/[^/]+(?=/(?!start$)|$)(/raiseEvent)?(/[^/]+)?")
@@ -38,7 +38,7 @@ class Labels:
             return self._matched(raw_target)
         if not self._with_path:
             return ""
-        found = _STATE.match(raw_target)
+        found = STATE.match(raw_target)
         key = found[0] if found else raw_target
         label = self._known.get(key)
         if label is None:
@@ -46,6 +46,11 @@ class Labels:
                 return ""
             label = self._known[key] = shorten(_clean(key))
         return label
+
+    @property
+    def is_by_store(self) -> bool:
+        """Whether all targets that begin with the same match of STATE have the same label."""
+        return not self._patterns
 
     def verb(self, method: str) -> str:
         if not self._with_verb:
