@@ -17,6 +17,7 @@ from dapr_state.transports.guard import Guard
 from dapr_state.transports.http import guarded as http_guarded
 from dapr_state.transports.http import labels, operations
 from dapr_state.transports.http.labels import Labels, shorten
+from dapr_state.transports.http.message import Response
 from dapr_state.transports.http.router import Router
 
 GET = "/dapr.proto.runtime.v1.Dapr/GetState"
@@ -44,6 +45,31 @@ def test_with_nothing_on_http_requests_go_straight_to_the_router() -> None:
     assert http_guarded.route(router, Guard(), "app") is router
     assert http_guarded.checks(Guard()) == []
     assert http_guarded.measured(router, Guard()) is router
+
+
+class Asked:
+    """As much of a request as is measured."""
+
+    def __init__(self, method: str, target: bytes) -> None:
+        self.method, self.target, self.body = method, target, b""
+
+
+async def test_a_stores_requests_are_told_from_those_of_a_store_with_a_shorter_name() -> None:
+    """Whatever order they come in, and with or without something behind the name."""
+    metrics = Metrics("app")
+
+    async def answer(_: Any) -> Response:
+        return Response(204)
+
+    measured: Any = http_guarded.measured(answer, Guard(metrics=metrics))
+    targets = (b"/v1.0/state/me/bulk", b"/v1.0/state/mem", b"/v1.0/state/mem?a=b/c", b"/v1.0/state/me/x/y")
+    for target in targets * 2:
+        await measured(Asked("POST", target))
+
+    text = "".join(metrics.lines())
+
+    assert 'dapr_http_server_request_count{app_id="app",method="POST",path="/v1.0/state/me",status="204"} 4' in text
+    assert 'dapr_http_server_request_count{app_id="app",method="POST",path="/v1.0/state/mem",status="204"} 4' in text
 
 
 def test_services_that_are_not_daprs_are_not_measured() -> None:
