@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a script, not a module of a package
 """How proto/ becomes generated/dapr_state_proto: protoc's output, moved to our package and our own descriptor pool.
 
 Descriptor names live in one pool per process, and Dapr's own SDK fills the default one with the same names. In a pool
