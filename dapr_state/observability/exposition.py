@@ -12,7 +12,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     Labels = tuple[str, ...]
     Rewrite = Callable[[str, str], str]  # (label name, its value) → value to show
@@ -92,31 +92,33 @@ class Family(ABC, Generic[S]):
         if found is None:
             if len(self._series) >= MAX_SERIES:
                 values = ("",) * len(values)
-            found = self._series.setdefault(values, self._new())
+            found = self._series.setdefault(values, self.new())
         return found
 
     def lines(self) -> Iterator[str]:
         """The text in steps of one series; nothing while nothing was counted."""
         head = self._head
-        shown: Iterable[tuple[Labels, S]] = sorted(self._counted(), key=_values)
+        shown = self.all()
         if self.rewrite:
             merged: dict[Labels, S] = {}
             for values, series in shown:
-                merged.setdefault(self._rewritten(values), self._new()).add_all(series)
+                merged.setdefault(self._rewritten(values), self.new()).add_all(series)
                 yield ""
-            shown = sorted(merged.items(), key=_values)
+            shown = list(merged.items())
         for values, series in shown:
-            yield head + self._written(self._label_text(values), series)
-            head = ""
+            text = self._written(self._label_text(values), series)
+            yield head + text if text else ""
+            head = "" if text else head
 
-    def _counted(self) -> Iterable[tuple[Labels, S]]:
-        return self._series.items()
-
-    @abstractmethod
-    def _new(self) -> S: ...
+    def all(self) -> list[tuple[Labels, S]]:
+        return list(self._series.items())  # series may come while others are written
 
     @abstractmethod
-    def _written(self, labels: str, series: S) -> str: ...
+    def new(self) -> S: ...
+
+    @abstractmethod
+    def _written(self, labels: str, series: S) -> str:
+        """The lines of one series; empty while nothing was counted."""
 
     def _rewritten(self, values: Labels) -> Labels:
         return tuple(map(self.rewrite, self.labels, values)) if self.rewrite else values
@@ -127,7 +129,7 @@ class Family(ABC, Generic[S]):
 
 
 class CounterFamily(Family[Counter]):
-    def _new(self) -> Counter:
+    def new(self) -> Counter:
         return Counter()
 
     def _written(self, labels: str, series: Counter) -> str:
@@ -144,19 +146,12 @@ class HistogramFamily(Family[Histogram]):
         self._bounds = tuple(bounds)
         self._steps = [*(f'le="{go_number(bound)}"' for bound in bounds), 'le="+Inf"']
 
-    def counts(self) -> Iterator[tuple[Labels, int]]:
-        """The number of observations of each series."""
-        for values, series in self._series.items():
-            yield values, sum(series.counts)
-
-    def _counted(self) -> Iterable[tuple[Labels, Histogram]]:
-        # a series that is kept for a fast path may not have been used
-        return [(values, series) for values, series in self._series.items() if any(series.counts)]
-
-    def _new(self) -> Histogram:
+    def new(self) -> Histogram:
         return Histogram(self._bounds)
 
     def _written(self, labels: str, series: Histogram) -> str:
+        if not any(series.counts):  # kept for a fast path, and not used yet
+            return ""
         seen, lines = 0, []
         for step, count in zip(self._steps, series.counts, strict=True):
             seen += count
@@ -166,25 +161,22 @@ class HistogramFamily(Family[Histogram]):
         return "".join(lines)
 
 
-class CountOf(CounterFamily):
+class CountOf(Family[Histogram]):
     """A counter that is the number of observations of a histogram: it costs nothing to keep."""
 
     def __init__(self, name: str, text: str, histograms: HistogramFamily, constant: Mapping[str, str]) -> None:
         super().__init__(name, text, histograms.labels, constant)
         self._histograms = histograms
 
-    def _counted(self) -> Iterable[tuple[Labels, Counter]]:
-        found = []
-        for values, count in self._histograms.counts():
-            if count:
-                counter = Counter()
-                counter.value = count
-                found.append((values, counter))
-        return found
+    def all(self) -> list[tuple[Labels, Histogram]]:
+        return self._histograms.all()
 
+    def new(self) -> Histogram:
+        return self._histograms.new()
 
-def _values(entry: tuple[Labels, object]) -> Labels:
-    return entry[0]
+    def _written(self, labels: str, series: Histogram) -> str:
+        count = sum(series.counts)
+        return f"{self.name}{{{labels}}} {count}\n" if count else ""
 
 
 def go_number(number: int) -> str:

@@ -24,10 +24,10 @@ def scrape(lines: Callable[[], Iterator[str]]) -> Handler:
         written = []
         began = SYSTEM.monotonic()
         for text in lines():
-            written.append(text)
+            written.append(text.encode("utf-8", "replace"))
             if SYSTEM.monotonic() - began > SLICE:
                 await asyncio.sleep(0)
                 began = SYSTEM.monotonic()
-        return Response(200, (_CONTENT_TYPE,), "".join(written).encode("utf-8", "replace"))
+        return Response(200, (_CONTENT_TYPE,), b"".join(written))
 
     return answer
