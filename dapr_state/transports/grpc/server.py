@@ -75,6 +75,10 @@ def _limits(max_message_size: int, max_header_size: int) -> list[tuple[str, int]
         # daprd lets clients ping every 8 s, also without a call under way
         ("grpc.http2.min_ping_interval_without_data_ms", 8000),
         ("grpc.keepalive_permit_without_calls", 1),
+        # as daprd: a peer that is gone is noticed after 15 s, a connection that nobody uses is closed after 3 minutes
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.max_connection_idle_ms", 180_000),
     ]
 
 
