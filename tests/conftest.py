@@ -11,6 +11,7 @@ import uvloop
 
 from tests.support import cache
 from tests.support.redis import RedisServer
+from tests.support.sidecar import GRPC_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(pyfuncitem.obj(**arguments))
     return True
+
+
+@pytest.fixture(scope="module", params=GRPC_SERVERS)
+def grpc_server(request: pytest.FixtureRequest) -> str:
+    """What serves the gRPC API: a test that is about that API asks for it, and runs on each."""
+    kind: str = request.param
+    return kind
 
 
 @pytest.fixture(scope="session")

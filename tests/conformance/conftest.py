@@ -1,4 +1,4 @@
-"""The two servers that are compared: each with one store of every kind, and data of its own."""
+"""The servers that are compared: each with one store of every kind, and data of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ STORES = ("mem", "redis", "lite")
 
 
 def one_of_each(folder: Path, redis_server: RedisServer, database: int) -> list[Component]:
-    """A store of every kind, in this folder and this database of the server."""
+    """A store of every kind, in this folder and this database of the server, which is emptied."""
+    with redis_server.client(db=database) as control:
+        control.flushdb()
     return [
         component("mem", "state.in-memory"),
         component("redis", "state.redis", redisHost=redis_server.address, redisDB=str(database)),
@@ -28,10 +30,10 @@ def one_of_each(folder: Path, redis_server: RedisServer, database: int) -> list[
     ]
 
 
-@pytest.fixture(scope="session")
-def sidecar(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Sidecar]:
+@pytest.fixture(scope="module")
+def sidecar(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, grpc_server: str) -> Iterator[Sidecar]:
     folder = tmp_path_factory.mktemp("sidecar")
-    with Sidecar(folder, one_of_each(folder, redis_server, 1)) as server:
+    with Sidecar(folder, one_of_each(folder, redis_server, 1), grpc_server=grpc_server) as server:
         yield server
 
 

@@ -5,21 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.sidecar import GRPC_SERVERS
+
 TABLE = Path(__file__).with_name("differences.txt")
 
 
 @dataclass
 class Difference:
-    """`call` counts from 0 within the scenario; `daprd` has its answer for each store that the row is about."""
+    """`call` counts from 0 within the scenario; `daprd` has its answer for each store that the row is about.
+
+    `ours` is the answer of a sidecar whose gRPC server is one of `servers`; of several rows, the last one counts.
+    """
 
     rule: str
     scenario: str
     call: int
     ours: str = ""
     daprd: dict[str, str] = field(default_factory=dict)
+    servers: tuple[str, ...] = GRPC_SERVERS
 
     def __repr__(self) -> str:
-        return f"{self.scenario} {self.call} {'+'.join(self.daprd)}"
+        only = "" if self.servers == GRPC_SERVERS else f" ({'+'.join(self.servers)})"
+        return f"{self.scenario} {self.call} {'+'.join(self.daprd)}{only}"
 
 
 def read(text: str) -> list[Difference]:
@@ -30,7 +37,9 @@ def read(text: str) -> list[Difference]:
             rule = line[2:]
         elif line.startswith("  "):
             who, _, answer = line.strip().partition(": ")
-            if who == "ours":
+            if who in GRPC_SERVERS:
+                rows[-1].ours, rows[-1].servers = answer, (who,)
+            elif who == "ours":
                 rows[-1].ours = answer
             else:
                 rows[-1].daprd |= dict.fromkeys(who.split("+"), answer)

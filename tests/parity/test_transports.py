@@ -45,9 +45,9 @@ EMPTY_KEY_OVER_HTTP = ('"key" is a required field', "ERR_MALFORMED_REQUEST")
 
 
 @pytest.fixture(scope="module")
-def sidecar(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Sidecar]:
+def sidecar(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, grpc_server: str) -> Iterator[Sidecar]:
     folder = tmp_path_factory.mktemp("parity")
-    with Sidecar(folder, one_of_each(folder, redis_server, 5)) as server:
+    with Sidecar(folder, one_of_each(folder, redis_server, 5), grpc_server=grpc_server) as server:
         yield server
 
 

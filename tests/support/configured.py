@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.components import component
 from tests.support.http import ask
-from tests.support.sidecar import Daprd, Sidecar
+from tests.support.sidecar import GRPC_SERVERS, Daprd, Sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,10 +32,13 @@ def write_configurations(folder: Path, texts: Sequence[str]) -> list[str]:
     return flags
 
 
-def ours(folder: Path, *texts: str, token: str = "", flags: Sequence[str] = ()) -> Sidecar:
+def ours(
+    folder: Path, *texts: str, token: str = "", flags: Sequence[str] = (), grpc_server: str = GRPC_SERVERS[0]
+) -> Sidecar:
     """Our sidecar with a store in memory, these Configuration files and this token."""
     environment = {"DAPR_API_TOKEN": token} if token else {}
-    return Sidecar(folder, [MEMORY], flags=[*write_configurations(folder, texts), *flags], environment=environment)
+    flags = [*write_configurations(folder, texts), *flags]
+    return Sidecar(folder, [MEMORY], flags=flags, environment=environment, grpc_server=grpc_server)
 
 
 def the_real(binary: Path, folder: Path, *texts: str, token: str = "", flags: Sequence[str] = ()) -> Daprd:

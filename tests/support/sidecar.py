@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.support.components import Component
 
 READY = "dapr initialized. Status: Running"
+GRPC_SERVERS = ("native", "grpcio")  # what may serve the gRPC API; the first is the default
 
 
 class Sidecar(Process):
@@ -31,10 +32,12 @@ class Sidecar(Process):
         flags: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         app_id: str = "app",
+        grpc_server: str = GRPC_SERVERS[0],
     ) -> None:
         self.grpc_port, self.http_port = free_port(), free_port()
         self.folder = folder
         self.app_id = app_id
+        self.grpc_server = grpc_server
         name = f"{type(self).__name__.lower()}-{self.grpc_port}"
         self.resources = write_components(folder / f"{name}-resources", components)
         ports = {
@@ -45,6 +48,8 @@ class Sidecar(Process):
         }
         command = [*self.program, "--app-id", app_id, "--resources-path", self.resources]
         command += [str(word) for pair in ports.items() for word in pair]
+        if grpc_server != GRPC_SERVERS[0]:
+            command += ["--grpc-server", grpc_server]
         command += ["--dapr-listen-addresses", "127.0.0.1", *flags]
         # daprd asks the network for its own address unless it is told one
         super().__init__(command, folder / f"{name}.log", {"DAPR_HOST_IP": "127.0.0.1", **(environment or {})})
