@@ -4,7 +4,8 @@ A rule is a dict: `match` is looked for in "PUT /actors/T/ID/method/M"; `times` 
 not given). Before it answers, the application can `hold` (until `release`), `delay` (seconds), `die`, `drop` or `reset`
 the connection. The answer has `status`, `reason`, `headers` (pairs), `lines` (raw), `body` or `size` (so many zeros),
 `interim` (statuses sent before), `version`; it is `chunked`, or ends `until_close`, or is `raw` (every byte of it); it
-says `close`, or closes without a word (`hang_up`), or is `cut` after so many bytes.
+says `close`, or closes without a word (`hang_up`), or is `cut` after so many bytes, or comes `early`, before the body
+is read.
 """
 
 from __future__ import annotations

@@ -53,16 +53,20 @@ class App:
         head = (await reader.readuntil(b"\r\n\r\n"))[:-4]
         if b"expect: 100-continue" in head.lower():
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request = Request(head, await read_body(reader, head), number)
+        request = Request(head, b"", number)
+        rule = self.rule(request)
+        if not rule.get("early"):
+            request.body = await read_body(reader, head)
         if request.target.startswith("/control/"):
             writer.write(plain(200, self.control(request)))
             return True
-        rule = self.rule(request)
         note = self.note(request)
         await self.obey(rule, writer)
         keep = answer(rule, request, self.config, writer)
         await writer.drain()
         note["ended"] = next(self.steps)
+        if rule.get("early"):
+            await read_body(reader, head)
         return keep
 
     async def obey(self, rule: dict[str, Any], writer: asyncio.StreamWriter) -> None:

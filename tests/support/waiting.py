@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,4 +21,12 @@ def until(look: Callable[[], T], timeout: float = 10, *, what: str = "") -> T:
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {timeout:g} s: {what or look}")
         time.sleep(STEP)
+    return seen
+
+
+async def eventually(look: Callable[[], T]) -> T:
+    """As `until`, while the loop goes on."""
+    async with asyncio.timeout(10):
+        while not (seen := look()):  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(STEP)
     return seen

@@ -1,0 +1,1 @@
+"""The way to the application, against real applications in their own processes."""
