@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.app.connection import BrokenError, Connection, reason
-from dapr_state.app.model import AppError
+from dapr_state.app.model import AppError, UnreachableError
 from dapr_state.app.pool import Pool
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ class Client(ABC):
     def fault(self, method: str, target: str, why: str) -> AppError:
         return AppError(f'{method.capitalize()} "{self.base}{target}": {why}')
 
-    def dial_failure(self, error: OSError) -> str:
+    def unreachable(self, method: str, target: str, error: OSError) -> UnreachableError:
+        return UnreachableError(str(self.fault(method, target, self._dial_failure(error))))
+
+    def _dial_failure(self, error: OSError) -> str:
         if isinstance(error, ssl.SSLError):
             return f"tls: {error.reason or error}"
         if isinstance(error, socket.gaierror):
@@ -70,7 +73,7 @@ class Http1Client(Client):
         try:
             connection = await self._pool.take()
         except OSError as error:
-            raise self.fault(method, target, self.dial_failure(error)) from error
+            raise self.unreachable(method, target, error) from error
         try:
             return await connection.exchange(request)
         except BrokenError as error:

@@ -181,7 +181,7 @@ class Http2Client(Client):
             except BrokenError as error:
                 raise self.fault(method, target, str(error)) from error
             except OSError as error:
-                raise self.fault(method, target, self.dial_failure(error)) from error
+                raise self.unreachable(method, target, error) from error
 
     async def close(self) -> None:
         if self._connection:

@@ -63,3 +63,7 @@ class AppAnswer(Struct, frozen=True):
 
 class AppError(Exception):
     """The application did not do what it was asked; the text is the detail that daprd gives."""
+
+
+class UnreachableError(AppError):
+    """The application was not there: it has not seen the request."""

@@ -22,7 +22,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from dapr_state.app.callbacks import passed_on
 from dapr_state.app.channel import AppChannel
-from dapr_state.app.model import AppAnswer, AppError
+from dapr_state.app.model import AppAnswer, AppError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -114,7 +114,7 @@ class StreamChannel(AppChannel):
     async def _ask(self, request: ToApp, method: str) -> FromApp:
         async with self._places:
             if not self._streams:
-                raise AppError("actor host is not connected")
+                raise UnreachableError("actor host is not connected")
             answer = await self._streams[-1].ask(request)
         if answer.WhichOneof("request_type") != "request_failed":
             return answer
