@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache"
 ORACLE = ROOT.parent / "shared" / "oracle"
 SDK = "dapr==1.19.0"  # the official Python SDK
+HOSTING = ("dapr-ext-fastapi==1.18.3", "uvicorn==0.54.0")  # what an application adds that hosts actors over HTTP
 
 
 def cached(name: str, make: Callable[[Path], None]) -> Path:
@@ -44,15 +46,40 @@ def oracle() -> Path:
 
 def sdk_python() -> Path:
     """Give the interpreter of an environment that has the official SDK and nothing of ours, or skip the test."""
+    return _python(f"sdk-{sys.version_info.major}.{sys.version_info.minor}-{SDK}", SDK)
 
+
+def hosting_python() -> Path:
+    """The same, with what hosts actors over HTTP."""
+    return _python(f"hosting-{sys.version_info.major}.{sys.version_info.minor}-{SDK}", SDK, *HOSTING)
+
+
+def _python(name: str, *packages: str) -> Path:
     def make(folder: Path) -> None:
         venv.create(folder, with_pip=True)
-        _run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", SDK)
+        _run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", *packages)
 
     try:
-        return cached(f"sdk-{sys.version_info.major}.{sys.version_info.minor}-{SDK}", make) / "bin" / "python"
+        return cached(name, make) / "bin" / "python"
     except subprocess.CalledProcessError as error:
-        pytest.skip(f"the SDK could not be installed: pip install {SDK}: {error.stderr[-300:]}")
+        pytest.skip(f"the SDK could not be installed: pip install {' '.join(packages)}: {error.stderr[-300:]}")
+
+
+def javascript(source: Path) -> Path:
+    """Give a copy of this folder with the libraries that its package.json asks for, or skip the test."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("node or npm is missing: apt-get install nodejs npm")
+    files = sorted(path for path in source.rglob("*") if path.is_file())
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+
+    def make(folder: Path) -> None:
+        shutil.copytree(source, folder)
+        _run("npm", "install", "--prefix", folder, "--no-package-lock", "--no-audit", "--no-fund", "--silent")
+
+    try:
+        return cached(f"{source.name}-{version}", make)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"npm install of {source.name} failed: {error.stderr[-300:]}")
 
 
 def _run(*command: str | Path) -> None:

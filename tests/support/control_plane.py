@@ -1,0 +1,54 @@
+"""What daprd needs before it hosts actors: Dapr's placement and scheduler services, each in its own process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.support.http import ask
+from tests.support.processes import Process, free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class _Service(Process):
+    """`port` is where daprd finds it; its data is in `folder`."""
+
+    def __init__(self, binary: Path, folder: Path, *flags: str) -> None:
+        self.port = free_port()
+        self._health_port = free_port()
+        command: list[str | Path] = [binary, "--port", str(self.port), "--healthz-port", str(self._health_port)]
+        command += ["--metrics-port", str(free_port()), "--listen-address", "127.0.0.1", *flags]
+        super().__init__(command, folder / f"{binary.name}-{self.port}.log")
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def is_ready(self) -> bool:
+        try:
+            return ask(self._health_port, "GET", "/healthz").code == 200
+        except OSError:
+            return False
+
+
+class Placement(_Service):
+    """It says which sidecar hosts which actor."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        super().__init__(binary, folder, "--initial-cluster", f"dapr-placement-0=127.0.0.1:{free_port()}")
+
+
+class Scheduler(_Service):
+    """It keeps the reminders, and says when they are due."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        peers = f"s0=http://127.0.0.1:{free_port()}"
+        data = str(folder / "etcd")
+        client_port = str(free_port())
+        super().__init__(
+            binary,
+            folder,
+            *("--id", "s0", "--etcd-data-dir", data, "--etcd-client-port", client_port),
+            *("--etcd-initial-cluster", peers),
+        )
