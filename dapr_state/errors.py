@@ -14,6 +14,9 @@ class Grpc(IntEnum):
     UNKNOWN = 2
     INVALID_ARGUMENT = 3
     DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
     ABORTED = 10
@@ -208,6 +211,68 @@ NO_APP_ID = Row(
     "failed getting app id either from the URL path or the header dapr-app-id",
 )
 INVOKE_FAILED = Row("ERR_DIRECT_INVOKE", 500, Grpc.INTERNAL, "failed to invoke, id: {app_id}, err: {cause}")
+
+# Actors: actors.md 1.1. Over gRPC they have no details.
+
+
+def _of_actors(code: str, http: int, grpc: Grpc, sentence: str, http_sentence: str = "") -> Row:
+    return Row(code, http, grpc, sentence, http_sentence=http_sentence, bare=True)
+
+
+ACTOR_NO_PLACEMENT = _of_actors("ERR_ACTOR_NO_PLACEMENT", 400, Grpc.UNAVAILABLE, "placement service is not configured")
+ACTOR_RUNTIME_CLOSED = _of_actors("ERR_ACTOR_RUNTIME_CLOSED", 503, Grpc.UNAVAILABLE, "actor runtime is closed")
+ACTOR_NO_STATE_STORE = _of_actors(
+    "ERR_ACTOR_RUNTIME_NOT_FOUND",
+    500,
+    Grpc.INTERNAL,
+    "the state store is not configured to use the actor runtime. Have you set the - name: actorStateStore "
+    'value: "true" in your state store component file?',
+)
+ACTOR_TYPE_RESERVED = _of_actors(
+    "ERR_ACTOR_TYPE_RESERVED",
+    403,
+    Grpc.PERMISSION_DENIED,
+    'actor type "{type}" is reserved for the Dapr workflow runtime; direct actor API access is not permitted',
+)
+ACTOR_BAD_NAME = _of_actors(
+    "ERR_BAD_REQUEST", 400, Grpc.INVALID_ARGUMENT, "{cause}", http_sentence="invalid request: {http_cause}"
+)
+ACTOR_BODY = _of_actors("ERR_BAD_REQUEST", 400, Grpc.INVALID_ARGUMENT, "invalid request: failed to read body: {cause}")
+ACTOR_INVOKE = _of_actors("ERR_ACTOR_INVOKE_METHOD", 500, Grpc.INTERNAL, "error invoke actor method: {cause}")
+ACTOR_NO_HOST = _of_actors(
+    "ERR_ACTOR_INVOKE_METHOD",
+    500,
+    Grpc.FAILED_PRECONDITION,
+    "failed to lookup actor: api error: code = FailedPrecondition desc = {cause}",
+    http_sentence="error invoke actor method: "
+    "failed to lookup actor: api error: code = FailedPrecondition desc = {cause}",
+)
+ACTOR_STACK_DEPTH = _of_actors("ERR_ACTOR_STACK_DEPTH", 500, Grpc.RESOURCE_EXHAUSTED, "maximum stack depth exceeded")
+ACTOR_INSTANCE_MISSING = _of_actors("ERR_ACTOR_INSTANCE_MISSING", 400, Grpc.INTERNAL, "actor instance is missing")
+ACTOR_STATE_GET = _of_actors("ERR_ACTOR_STATE_GET", 500, Grpc.INTERNAL, "error getting actor state: {cause}")
+ACTOR_STATE_TRANSACTION = _of_actors(
+    "ERR_ACTOR_STATE_TRANSACTION_SAVE", 500, Grpc.INTERNAL, "error saving actor transaction state: {cause}"
+)
+ACTOR_REMINDER_NON_HOSTED = _of_actors(
+    "ERR_ACTOR_REMINDER_NON_HOSTED",
+    403,
+    Grpc.PERMISSION_DENIED,
+    "operations on actor reminders are only possible on hosted actor types",
+)
+ACTOR_REMINDER_CREATE = _of_actors(
+    "ERR_ACTOR_REMINDER_CREATE", 500, Grpc.INTERNAL, "error creating actor reminder: {cause}"
+)
+ACTOR_REMINDER_ALREADY_EXISTS = _of_actors(
+    "ERR_ACTOR_REMINDER_ALREADY_EXISTS", 409, Grpc.ALREADY_EXISTS, "actor reminder already exists: {name}"
+)
+ACTOR_REMINDER_NOT_FOUND = _of_actors(
+    "ERR_ACTOR_REMINDER_NOT_FOUND", 404, Grpc.NOT_FOUND, "actor reminder not found: {name}"
+)
+ACTOR_REMINDER_GET = _of_actors("ERR_ACTOR_REMINDER_GET", 500, Grpc.INTERNAL, "error getting actor reminder: {cause}")
+ACTOR_REMINDER_DELETE = _of_actors(
+    "ERR_ACTOR_REMINDER_DELETE", 500, Grpc.INTERNAL, "error deleting actor reminder: {cause}"
+)
+ACTOR_TIMER_CREATE = _of_actors("ERR_ACTOR_TIMER_CREATE", 500, Grpc.INTERNAL, "error creating actor timer: {cause}")
 
 # The stream on which an application hosts actors: actors.md 1.4. There is none over HTTP.
 

@@ -11,13 +11,18 @@ from dapr_state.api import keys
 from dapr_state.api.state import BoundStore
 from dapr_state.resources.loader import start_failure
 from dapr_state.resources.properties import PropertiesError
+from dapr_state.resources.values import is_truthy
 from dapr_state.stores import encryption, registry
 from dapr_state.stores.base import StateStore, StoreError
+from dapr_state.stores.model import Feature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from dapr_state.resources.component import Component
+
+ACTOR_STORE = "actorStateStore"  # the component's metadata name
+NEEDED = (Feature.ETAG, Feature.TRANSACTIONAL)
 
 log = logging.getLogger("dapr.runtime.processor")
 runtime_log = logging.getLogger("dapr.runtime")
@@ -49,6 +54,7 @@ class Components:
         self._count = count
         self.stores: dict[str, BoundStore] = {}
         self._components: dict[str, Component] = {}
+        self._actor_store = ""  # its name
 
     def __repr__(self) -> str:
         return f"<Components {', '.join(component.display for component in self.loaded) or 'none'}>"
@@ -56,6 +62,12 @@ class Components:
     @property
     def loaded(self) -> list[Component]:
         return list(self._components.values())
+
+    @property
+    def actor_store(self) -> StateStore | None:
+        """The store that actors keep their state in, without encryption: they have none in daprd either."""
+        bound = self.stores.get(self._actor_store)
+        return bound.store.plain if bound else None
 
     async def open(self, components: Iterable[Component]) -> None:
         """Open all, in order. Raises ComponentError for the first that fails, unless it says `ignoreErrors`."""
@@ -78,6 +90,7 @@ class Components:
             return False
         try:
             prefix = self._prefix(component)
+            self._check_actor_store(component)
             store = self._create(component)
             await _open_in_time(store, component)
         except ComponentError:
@@ -87,6 +100,7 @@ class Components:
         before, old = self._components.get(component.name), self.stores.get(component.name)
         self.stores[component.name] = BoundStore(component.name, prefix, store)
         self._components[component.name] = component
+        self._note_actor_store(component, store)
         log.info("Component loaded: %s", component.display)
         if before and old:
             reload_log.info("Closing existing Component to reload: %s", before.display)
@@ -103,6 +117,24 @@ class Components:
         for component in reversed(self.loaded):
             runtime_log.info("Shutting down component %s", component.display)
             await self.remove(component.name)
+
+    def _check_actor_store(self, component: Component) -> None:
+        other = self._actor_store
+        if _is_for_actors(component) and other and other != component.name:
+            raise ComponentError(
+                component.init_failure(f"detected duplicate actor state store: {other} and {component.name}")
+            )
+
+    def _note_actor_store(self, component: Component, store: StateStore) -> None:
+        if not _is_for_actors(component):
+            return
+        if not set(NEEDED) <= set(store.features):
+            features = ", ".join(NEEDED)
+            log.warning("Actor state store %s does not support required features: %s", component.name, features)
+            return
+        if not self._actor_store:
+            log.info("Using '%s' as actor state store", component.name)
+        self._actor_store = component.name
 
     def _tell(self, component: Component, *, is_loaded: bool) -> None:
         if self._count:
@@ -126,6 +158,10 @@ class Components:
                 raise ComponentError(component.init_failure(error)) from error
             log.error("Ignoring error processing component: %s", error)  # noqa: TRY400  as daprd: the default prefix
             return keys.prefix(component.name, {}, self._app_id, self._namespace)
+
+
+def _is_for_actors(component: Component) -> bool:
+    return is_truthy(component.properties.get(ACTOR_STORE, ""))
 
 
 async def _close(bound: BoundStore, component: Component) -> None:

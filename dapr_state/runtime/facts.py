@@ -10,18 +10,19 @@ from dapr_state.resources.values import format_duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dapr_state.runtime.actors import ActorHost
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
 
 
-def metadata(options: Options, components: Components, features: Sequence[str] = ()) -> Metadata:
+def metadata(options: Options, components: Components, actors: ActorHost, features: Sequence[str] = ()) -> Metadata:
     def facts() -> list[ComponentFacts]:
         return [
             ComponentFacts(each.name, each.type, each.version, capabilities(components.stores[each.name].store))
             for each in components.loaded
         ]
 
-    return Metadata(options.app_id, facts, app=_app(options), features=features)
+    return Metadata(options.app_id, facts, app=_app(options), features=features, actors=actors.facts)
 
 
 def _app(options: Options) -> AppFacts:

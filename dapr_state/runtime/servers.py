@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from dapr_state.api.lifecycle import Lifecycle
     from dapr_state.api.metadata import Metadata
+    from dapr_state.runtime.actors import ActorHost
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
     from dapr_state.transports.guard import Guard
@@ -60,18 +61,21 @@ class Servers:
         await _start_at_once(self._metrics, address, f"failed to listen on {address}: ")
         log.info("metrics server started on %s/", address)
 
-    async def start(self, components: Components, lifecycle: Lifecycle, features: Sequence[str]) -> None:
+    async def start(
+        self, components: Components, actors: ActorHost, lifecycle: Lifecycle, features: Sequence[str]
+    ) -> None:
         options, guard = self._options, self._guard
         stores = components.stores
         state = MeasuredState(options.app_id, stores, guard.metrics) if guard.metrics else State(options.app_id, stores)
-        metadata = facts.metadata(options, components, features)
-        await self._start_grpc(DaprServicer(state, metadata, lifecycle))
+        metadata = facts.metadata(options, components, actors, features)
+        await self._start_grpc(DaprServicer(state, metadata, lifecycle, actors.api, actors.subscribe))
         await self._start_http(
             self._http_server(
                 api(
                     state,
                     lifecycle,
                     metadata,
+                    actors=actors.api,
                     namespace=options.namespace,
                     allowed_origins=options.allowed_origins,
                     guard=guard,

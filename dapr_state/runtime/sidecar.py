@@ -19,6 +19,7 @@ from dapr_state.resources.loader import LoadError
 from dapr_state.resources.resolve import Surroundings
 from dapr_state.resources.values import format_duration
 from dapr_state.runtime import application, guarding
+from dapr_state.runtime.actors import PLACEMENT, ActorHost
 from dapr_state.runtime.components import ComponentError, Components
 from dapr_state.runtime.listening import ListeningError
 from dapr_state.runtime.reload import ResourceFolders
@@ -64,6 +65,7 @@ class Sidecar:
         self._began = SYSTEM.monotonic()
         self._lifecycle = Lifecycle(options.app_id, signals.stop, _exit_soon)
         self._components: Components | None = None
+        self._actors: ActorHost | None = None
         self._servers: Servers | None = None
         self._tracer: Tracer | None = None
         self._folders: ResourceFolders | None = None
@@ -107,12 +109,17 @@ class Sidecar:
         )
         await self._open(self._components)
         application.announce(options)
-        await self._servers.start(self._components, self._lifecycle, settings.features)
+        self._actors = ActorHost(options, self._components)
+        if options.app_port:
+            self._lifecycle.pending.add(PLACEMENT)
+            self._actors.runtime.on_hosted.append(lambda _: self._lifecycle.pending.discard(PLACEMENT))
+        await self._servers.start(self._components, self._actors, self._lifecycle, settings.features)
         self._lifecycle.is_outbound_ready = True
         if self._folders and HOT_RELOAD in settings.features:
             self._watch = asyncio.create_task(self._folders.watch())
         await application.until_listening(options)
         self._lifecycle.pending.discard(RUNTIME)
+        await self._actors.begin()
         log.info("dapr initialized. Status: Running. Init Elapsed %dms", (SYSTEM.monotonic() - self._began) * 1000)
 
     async def _open(self, components: Components) -> None:
@@ -139,10 +146,15 @@ class Sidecar:
         log.info("Block shutdown period expired, entering shutdown...")
 
     async def _stop(self, grace: float | None) -> bool:
-        """Drain the servers, then close the components; False if the time for it was not enough."""
+        """Drain actors and servers, then close the components; False if the time for it was not enough."""
         try:
             async with asyncio.timeout(None if grace is None else grace + CLOSING_TIME):
-                is_drained = await self._servers.stop(grace) if self._servers else True
+                began = SYSTEM.monotonic()
+                if self._actors:  # first: turns that run may still need the servers
+                    await self._actors.drain(grace)
+                    await self._actors.close()
+                left = None if grace is None else max(0.0, grace - (SYSTEM.monotonic() - began))
+                is_drained = await self._servers.stop(left) if self._servers else True
                 await self._close()
         except TimeoutError:
             return False

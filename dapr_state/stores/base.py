@@ -76,6 +76,11 @@ class StateStore(ABC):
     ttl_rule: TtlRule = TtlRule()
     max_transaction_size: int | None = None
 
+    @property
+    def plain(self) -> StateStore:
+        """The store that keeps values as they are handed over: itself, or what an encrypting one writes to."""
+        return self
+
     @classmethod
     @abstractmethod
     def from_component(cls, component: Component) -> StateStore:

@@ -47,6 +47,10 @@ class EncryptedStore(StateStore):
     def from_component(cls, component: Component) -> EncryptedStore:
         return cls(registry.create(component), component.name, encryption.keys(component))
 
+    @property
+    def plain(self) -> StateStore:
+        return self._inner
+
     def __repr__(self) -> str:
         names = ", ".join(name.decode() or "unnamed key" for name in self._ciphers)
         return f"<EncryptedStore {names}: {self._inner!r}>"

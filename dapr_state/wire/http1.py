@@ -69,10 +69,22 @@ class Fields:
 class Request:
     """One request, whole. `headers` has lower-case names; several requests may share it, so it is only read.
 
-    `tag` means nothing here: it is for those who look at a request twice.
+    `tag` means nothing here: it is for those who look at a request twice. Likewise `needs_client`: whoever answers
+    sets it where the answer is worth nothing once the client has gone.
     """
 
-    __slots__ = ("body", "body_error", "expect", "headers", "is_http10", "keep_alive", "method", "tag", "target")
+    __slots__ = (
+        "body",
+        "body_error",
+        "expect",
+        "headers",
+        "is_http10",
+        "keep_alive",
+        "method",
+        "needs_client",
+        "tag",
+        "target",
+    )
 
     def __init__(self, method: str, target: bytes, fields: Fields, *, is_http10: bool) -> None:
         self.method = method
@@ -83,6 +95,7 @@ class Request:
         self.expect = fields.expect
         self.body: bytes = b""
         self.tag: object = None
+        self.needs_client = False
         self.body_error = ""  # why `body` is only the beginning of what was announced
 
     def __repr__(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dapr_state.api.actors import Actors
+from dapr_state.transports.grpc.actors import ActorsServicer
 from dapr_state.transports.grpc.metadata import MetadataServicer
 from dapr_state.transports.grpc.state import StateServicer
 
@@ -11,11 +13,21 @@ if TYPE_CHECKING:
     from dapr_state.api.lifecycle import Lifecycle
     from dapr_state.api.metadata import Metadata
     from dapr_state.api.state import State
+    from dapr_state.transports.grpc.actors import Subscribe
 
 
-class DaprServicer(StateServicer, MetadataServicer):
+class DaprServicer(StateServicer, ActorsServicer, MetadataServicer):
     """One base class for each building block; calls without one are answered as not implemented."""
 
-    def __init__(self, state: State, metadata: Metadata, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self,
+        state: State,
+        metadata: Metadata,
+        lifecycle: Lifecycle,
+        actors: Actors | None = None,
+        subscribe: Subscribe | None = None,
+    ) -> None:
+        """Without `actors` they are not configured; see ActorsServicer for `subscribe`."""
         StateServicer.__init__(self, state)
+        ActorsServicer.__init__(self, actors or Actors(), subscribe)
         MetadataServicer.__init__(self, metadata, lifecycle)

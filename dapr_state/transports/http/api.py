@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dapr_state.api.actors import Actors
 from dapr_state.transports.guard import Guard
 from dapr_state.transports.http import blocks, guarded, message, runtime, tracecontext
+from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.cors import Cors
 from dapr_state.transports.http.handler import HttpHandler
 from dapr_state.transports.http.router import Router
@@ -28,15 +30,21 @@ def api(
     lifecycle: Lifecycle,
     metadata: Metadata,
     *,
+    actors: Actors | None = None,
     namespace: str = "",
     allowed_origins: str = "",
     guard: Guard | None = None,
     before: Sequence[Check] = (),
     after: Sequence[Note] = (),
 ) -> Handler:
-    """The whole API. `before` and `after` come after tracing and CORS, as in daprd, and before the guard's checks."""
+    """The whole API; without `actors` they are not configured.
+
+    `before` and `after` come after tracing and CORS, as in daprd, and before the guard's checks.
+    """
     guard = guard or Guard()
+    actor_routes = ActorRoutes(actors or Actors())
     routes = [
+        *actor_routes.table(),
         *runtime.health_routes(lifecycle),
         *runtime.shutdown_routes(lifecycle),
         *runtime.metadata_routes(metadata),
@@ -49,7 +57,7 @@ def api(
         cors = Cors(allowed_origins)
         checks.append(cors.check)
         notes.insert(0, cors.note)
-    route = guarded.route(Router(StateRoutes(state), routes, metadata.app_id), guard, metadata.app_id)
+    route = guarded.route(Router(StateRoutes(state), routes, metadata.app_id, actor_routes), guard, metadata.app_id)
     handler: Handler = HttpHandler(route, [*checks, *before, *guarded.checks(guard)], notes)
     if guard.tracer:
         from dapr_state.transports.http.traced import traced  # noqa: PLC0415  needs the extra `tracing`

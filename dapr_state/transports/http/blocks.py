@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 INTERNAL = 500
 
-PLACEMENT = errors.Row("ERR_ACTOR_NO_PLACEMENT", 400, Grpc.UNAVAILABLE, "placement service is not configured")
+PLACEMENT = errors.ACTOR_NO_PLACEMENT  # workflows are actors to daprd
 
 
 def _pubsub_details(_: Mapping[str, Any]) -> tuple[Detail, ...]:
@@ -81,9 +81,6 @@ class _Absent(NamedTuple):
 ACTORS = _Absent(
     ANY,
     (
-        "/v1.0/actors/{type}/{id}/method/{method}",
-        "/v1.0/actors/{type}/{id}/state",
-        "/v1.0/actors/{type}/{id}/state/{key}",
         "/v1.0/actors/{type}/{id}/reminders/{name}",
         "/v1.0/actors/{type}/{id}/timers/{name}",
     ),

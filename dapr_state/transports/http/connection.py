@@ -6,9 +6,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, cast
 
-from dapr_state.transports.steps import Steps
 from dapr_state.transports.http import problem
 from dapr_state.transports.http.message import Response, render
+from dapr_state.transports.steps import Steps
 from dapr_state.wire.http1 import RefusedError, Request, RequestReader
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._is_ending = True
+        self._give_up_in_vain()
         return self._answering.request is not None  # a client that half-closes still wants its answer
 
     def pause_writing(self) -> None:
@@ -105,7 +106,13 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         self._is_over = True
         self._stop_timer()
+        self._give_up_in_vain()
         self._shared.forget(self)
+
+    def _give_up_in_vain(self) -> None:
+        """The client has gone: there are answers that only make sense while somebody waits."""
+        if (request := self._answering.request) and request.needs_client:
+            self._answering.cancel()
 
     # What the server asks of it
 

@@ -1,7 +1,8 @@
 """Which answer belongs to which path and verb.
 
-The state routes are matched by hand (a hot get costs one regular expression); all others by the table, under their
-first two segments. Wrong verbs and unknown paths are one and the same to daprd: it takes them for service invocation.
+The state routes are matched by hand (a hot get costs one regular expression), and those of actors where nothing needs
+cleaning; all others by the table, under their first two segments. Wrong verbs and unknown paths are one and the same
+to daprd: it takes them for service invocation.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dapr_state.transports.http import target
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    from dapr_state.transports.http.actors import ActorRoutes
     from dapr_state.transports.http.message import Response
     from dapr_state.transports.http.state import StateRoutes
     from dapr_state.wire.http1 import Request
@@ -27,6 +29,12 @@ APP_ID = "dapr-app-id"  # the header that makes any path a service invocation
 
 # Nothing here needs cleaning or decoding
 _PLAIN_KEY = re.compile(rb"/v1\.0/state/((?!\.\.?/)[^/%+?]+)/((?!\.\.?$)[^/%+?]+)")
+_PLAIN_ACTOR = re.compile(
+    rb"/v1\.0/actors/((?!\.\.?/)[^/%+?]+)/((?!\.\.?/)[^/%+?]+)"
+    rb"/(?:method/((?!\.\.?$)[^/%+?]+)|state/((?!\.\.?$)[^/%+?]+)|state)"
+)
+_CALLS = frozenset({"GET", "POST", "PUT", "DELETE"})
+_WRITES = frozenset({"POST", "PUT"})
 
 
 class Call(NamedTuple):
@@ -64,9 +72,16 @@ class _Row(NamedTuple):
 
 
 class Router:
-    def __init__(self, state: StateRoutes | None, routes: Iterable[Route], app_id: str = "") -> None:
-        """Without `state` there are no State routes, as on the public port."""
+    def __init__(
+        self,
+        state: StateRoutes | None,
+        routes: Iterable[Route],
+        app_id: str = "",
+        actors: ActorRoutes | None = None,
+    ) -> None:
+        """Without `state` there are no State routes, as on the public port; `actors` have theirs in `routes` too."""
         self._state = state
+        self._actors = actors
         self._app_id = app_id
         self._rows: dict[tuple[bytes, bytes], list[_Row]] = {}
         for verbs, pattern, answer in routes:
@@ -80,6 +95,15 @@ class Router:
         if self._state and request.method == "GET" and (found := _PLAIN_KEY.fullmatch(request.target)):
             store, key = found.groups()
             return await self._state.get(target.decode(store), target.decode(key))
+        if self._actors and (plain := _PLAIN_ACTOR.fullmatch(request.target)):
+            kind, name, method, key = plain.groups()
+            decode = target.decode
+            if method and request.method in _CALLS:
+                return await self._actors.invoke(decode(kind), decode(name), decode(method), request)
+            if key and request.method == "GET":
+                return await self._actors.get_state(decode(kind), decode(name), decode(key))
+            if not (method or key) and request.method in _WRITES:
+                return await self._actors.transact(decode(kind), decode(name), request)
         if response := await self.find(request):
             return response
         raise not_invoked(request.headers.get(APP_ID, ""), self._app_id)

@@ -1,0 +1,266 @@
+"""The actors of this sidecar at work: calls and ticks take their turn and go to the application; at the end all drain.
+
+While it is not known what the application hosts (it does not run yet, or is unwell) calls wait: `ready` is that gate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, Protocol
+from uuid import uuid4
+
+from msgspec import structs
+
+from dapr_state.actors.carry import Carried
+from dapr_state.actors.directory import Directory, Hosted
+from dapr_state.actors.placement import Embedded, NoHostError, Placement
+from dapr_state.actors.turns import ClosedError
+from dapr_state.app.model import AppError
+from dapr_state.clock import SYSTEM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Coroutine, Mapping
+    from typing import Any
+
+    from dapr_state.actors.activation import Activation
+    from dapr_state.actors.config import HostConfig
+    from dapr_state.actors.turns import Flight
+    from dapr_state.app.channel import AppChannel
+    from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Tick
+    from dapr_state.clock import Clock
+
+    Send = Callable[[Any], Coroutine[Any, Any, AppAnswer]]
+
+log = logging.getLogger("dapr.runtime.actor")
+
+REENTRANCY_HEADER: Final = "Dapr-Reentrancy-Id"
+_LOWERED: Final = REENTRANCY_HEADER.lower()
+
+
+class Watcher(Protocol):
+    """Who wants to know of actors that end."""
+
+    def __call__(self, kind: str, *, is_failed: bool) -> None: ...
+
+
+class ClosingError(Exception):
+    """The sidecar stops: no turn begins any more."""
+
+
+class ActorRuntime:
+    """`host` and `unhost` say what the application hosts; `drain` ends it all."""
+
+    def __init__(self, *, has_app: bool, placement: Placement | None = None, clock: Clock = SYSTEM) -> None:
+        """`has_app`: there is an application to wait for before it is known what is hosted."""
+        self._clock = clock
+        self._directory = Directory(clock, self._expired)
+        self._placement = placement or Embedded(self.is_hosted)
+        self._ready = asyncio.Event()
+        if not has_app:
+            self._ready.set()
+        self._is_closing = False
+        self._flying: dict[str, int] = {}  # reentrancy ids that calls under way have, and how many of them
+        self._endings: set[asyncio.Task[None]] = set()
+        self.on_deactivated: Watcher | None = None
+        self.on_hosted: list[Callable[[Collection[str]], object]] = []  # told each time types come to be hosted
+
+    def __repr__(self) -> str:
+        state = "closing" if self._is_closing else "ready" if self.is_ready else "waiting for the application"
+        return f"<ActorRuntime {state}, {self._directory!r}>"
+
+    # What is hosted
+
+    @property
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    @property
+    def is_ready(self) -> bool:
+        return self._ready.is_set()
+
+    async def ready(self) -> None:
+        """Return when it is known what the application hosts, however long that takes."""
+        if not self._ready.is_set() and not self._is_closing:
+            await self._ready.wait()
+
+    def host(self, hosted: HostConfig, channel: AppChannel) -> None:
+        if self._is_closing:
+            return
+        if hosted.types:
+            log.info("Registering hosted actors: [%s]", " ".join(hosted.types))
+        self._directory.host(hosted.types, channel)
+        self._ready.set()
+        for tell in self.on_hosted:
+            tell(tuple(hosted.types))
+
+    async def unhost(self, types: Collection[str]) -> None:
+        """End the actors of these types without a word to the application; turns that run come to their end."""
+        self._directory.unhost(types)
+        if not self._directory.counts() and not self._is_closing:
+            self._ready.clear()
+
+    def is_hosted(self, kind: str) -> bool:
+        return self._directory.find(kind) is not None
+
+    def is_active(self, actor: ActorId) -> bool:
+        return self._directory.is_active(actor)
+
+    def counts(self) -> Mapping[str, int]:
+        """How many actors of each hosted type are active."""
+        return self._directory.counts()
+
+    def waiting(self) -> Mapping[str, int]:
+        """How many calls wait for a turn, by type."""
+        found: dict[str, int] = dict.fromkeys(self._directory.counts(), 0)
+        for activation in self._directory:
+            if waiting := activation.turns.waiting:
+                found[activation.actor.type] = found.get(activation.actor.type, 0) + waiting
+        return found
+
+    # Turns
+
+    async def invoke(self, call: ActorCall) -> AppAnswer:
+        """Call a method in the actor's turn. Raises AppError, NoHostError, TooDeepError or ClosingError.
+
+        One who is cancelled before the turn begins leaves the queue; a turn that has begun is carried to its end.
+        """
+        while True:
+            if self._is_closing and _reentrancy_id(call) not in self._flying:
+                raise ClosingError  # only what a running turn calls is let in
+            hosted = await self._here(call.actor)
+            try:
+                if hosted.config.reentrant:
+                    return await self._reenter(hosted, call)
+                return await self._turn(hosted, call.actor, hosted.channel.invoke, call)
+            except ClosedError:  # the actor has ended here while we waited: look again where it lives
+                await self.ready()
+
+    async def deliver_reminder(self, tick: Tick) -> AppAnswer:
+        """Fire a reminder in the actor's turn. Raises AppError, NoHostError or ClosingError."""
+        return await self._deliver(tick, _REMIND)
+
+    async def deliver_timer(self, tick: Tick) -> AppAnswer:
+        """Fire a timer in the actor's turn. Raises AppError, NoHostError or ClosingError."""
+        return await self._deliver(tick, _TIMER)
+
+    async def _deliver(self, tick: Tick, way: Callable[[AppChannel], Send]) -> AppAnswer:
+        while True:
+            if self._is_closing:
+                raise ClosingError
+            hosted = await self._here(tick.actor)
+            try:
+                return await self._turn(hosted, tick.actor, way(hosted.channel), tick)
+            except ClosedError:
+                await self.ready()
+
+    async def _here(self, actor: ActorId) -> Hosted:
+        await self._placement.owner(actor)  # so far, here
+        hosted = self._directory.find(actor.type)
+        if hosted is None:  # it has gone while placement waited
+            raise NoHostError(actor)
+        return hosted
+
+    async def _turn(
+        self,
+        hosted: Hosted,
+        actor: ActorId,
+        send: Send,
+        what: ActorCall | Tick,
+        reentrancy_id: str = "",
+    ) -> AppAnswer:
+        activation = self._directory.take(hosted, actor)
+        turns = activation.turns
+        try:
+            flight = turns.enter(reentrancy_id, hosted.config.max_depth)
+        except BaseException:
+            self._directory.give(hosted, activation)
+            raise
+        try:
+            if not flight.has_begun:
+                await flight.begun()
+            return await Carried(send(what))
+        finally:
+            turns.leave(flight)
+            self._directory.give(hosted, activation)
+
+    async def _reenter(self, hosted: Hosted, call: ActorCall) -> AppAnswer:
+        reentrancy_id = _reentrancy_id(call)
+        if not reentrancy_id:
+            reentrancy_id = str(uuid4())
+            call = structs.replace(call, headers=(*call.headers, (REENTRANCY_HEADER, reentrancy_id)))
+        self._flying[reentrancy_id] = self._flying.get(reentrancy_id, 0) + 1
+        try:
+            return await self._turn(hosted, call.actor, hosted.channel.invoke, call, reentrancy_id)
+        finally:
+            self._flying[reentrancy_id] -= 1
+            if not self._flying[reentrancy_id]:
+                del self._flying[reentrancy_id]
+
+    # The end of actors
+
+    def _expired(self, activation: Activation) -> None:
+        hosted = self._directory.find(activation.actor.type)
+        if hosted is None or activation.turns.is_busy:
+            return
+        # a turn of its own: a call that comes meanwhile waits, and finds the actor active still, or anew
+        flight = activation.turns.enter()
+        ending = asyncio.create_task(self._end(hosted.channel, activation, flight))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+
+    async def _end(self, channel: AppChannel, activation: Activation, flight: Flight) -> None:
+        actor = activation.actor
+        is_failed = True
+        try:
+            await channel.deactivate(actor)
+            is_failed = False
+            log.debug("Deactivated actor '%s'", actor)
+        except AppError as error:
+            log.error("Failed to deactivate actor '%s': %s", actor, error)  # noqa: TRY400  the reason says it all
+        finally:
+            activation.turns.leave(flight)
+            if not activation.turns.is_busy:
+                self._directory.end(activation)
+            if self.on_deactivated:
+                self.on_deactivated(actor.type, is_failed=is_failed)
+
+    async def drain(self, grace: float | None) -> None:
+        """Begin no turn any more, let those that run end, and deactivate all actors; in `grace` seconds (None: any).
+
+        Calls that wait for a turn are refused at once. What still runs after the grace is for the channel to end.
+        """
+        self._is_closing = True
+        self._directory.close()
+        self._ready.set()  # nobody waits for an application any more
+        busy = [activation for activation in self._directory if activation.turns.is_busy]
+        for activation in busy:
+            activation.turns.close()
+        try:
+            async with asyncio.timeout(grace):
+                await asyncio.gather(*(_idle(activation) for activation in busy))
+                for activation in tuple(self._directory):
+                    self._expired(activation)
+                while self._endings:
+                    await asyncio.wait(self._endings)
+        except TimeoutError:
+            for ending in self._endings:
+                ending.cancel()
+
+
+async def _idle(activation: Activation) -> None:
+    """Return when no turn runs: the turn that one takes for that is the last."""
+    flight = activation.turns.enter()
+    try:
+        await flight.begun()
+    finally:
+        activation.turns.leave(flight)
+
+
+_REMIND: Final = attrgetter("remind")
+_TIMER: Final = attrgetter("timer")
+
+
+def _reentrancy_id(call: ActorCall) -> str:
+    return next((value for name, value in call.headers if name.lower() == _LOWERED), "")

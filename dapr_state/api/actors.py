@@ -1,0 +1,152 @@
+"""The Actors building block: what each call does, for gRPC and HTTP alike."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING, Final
+
+from dapr_state import errors
+from dapr_state.actors.placement import NoHostError
+from dapr_state.actors.runtime import ClosingError
+from dapr_state.actors.state import MISSING_KEY, ActorState, NoStoreError, Put, Remove
+from dapr_state.actors.turns import TooDeepError
+from dapr_state.app.model import ActorCall, ActorId, AppAnswer, AppError
+from dapr_state.resources.quoting import quote
+from dapr_state.stores.base import EtagInvalid, EtagMismatch, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dapr_state.actors.runtime import ActorRuntime
+    from dapr_state.app.model import Headers
+    from dapr_state.stores.model import Row
+
+__all__ = ["MISSING_KEY", "ActorId", "Actors", "Put", "Remove"]
+
+RESERVED: Final = "dapr.internal."
+
+# Nothing here needs another look
+_PLAIN_NAME: Final = re.compile(r"[^#?.\\/\x00-\x1f\x7f]+")
+_PLAIN_METHOD: Final = re.compile(r"[^#?./\x00-\x1f\x7f]+")
+_FORBIDDEN: Final = re.compile(r"[#?\\/\x00]")
+_FORBIDDEN_IN_METHOD: Final = re.compile(r"[#?\x00]")
+_CONTROL: Final = re.compile(r"[\x01-\x1f\x7f]")
+_TRAVERSALS: Final = frozenset({".", ".."})
+
+
+class Actors:
+    """`runtime` None: there is neither an application nor a store for actors."""
+
+    def __init__(self, runtime: ActorRuntime | None = None, state: ActorState | None = None) -> None:
+        self._runtime = runtime
+        self._state = state or ActorState("", lambda: None)
+
+    async def invoke(
+        self, actor: ActorId, method: str, body: bytes, headers: Headers, *, query: str = "", body_error: str = ""
+    ) -> AppAnswer:
+        """Call a method of the actor; of what the application answers only a status of 200 is an answer."""
+        runtime = await self._gate()
+        if not _PLAIN_NAME.fullmatch(actor.type):
+            _check_name(actor.type, "invalid actorType: ")
+        if not _PLAIN_NAME.fullmatch(actor.id):
+            _check_name(actor.id, "invalid actorId: ")
+        if not _PLAIN_METHOD.fullmatch(method):
+            method = _clean_method(method)
+        if body_error:
+            raise errors.ACTOR_BODY(cause=body_error)
+        try:
+            return await runtime.invoke(ActorCall(actor, method, body, headers, query))
+        except AppError as error:
+            raise errors.ACTOR_INVOKE(cause=error) from error
+        except NoHostError as error:
+            raise errors.ACTOR_NO_HOST(cause=error) from error
+        except TooDeepError as error:
+            raise errors.ACTOR_STACK_DEPTH() from error  # noqa: RSE102  a row is called to make its error
+        except ClosingError as error:
+            raise errors.ACTOR_RUNTIME_CLOSED() from error  # noqa: RSE102  a row is called to make its error
+
+    async def get_state(self, actor: ActorId, key: str) -> Row | None:
+        """The value under `key`, or None; the actor need not be active."""
+        check_type(actor.type)
+        await self._gate()
+        try:
+            return await self._state.get(actor, key)
+        except StoreError as error:
+            raise errors.ACTOR_STATE_GET(cause=error) from error
+        except NoStoreError as error:
+            raise errors.ACTOR_NO_STATE_STORE() from error  # noqa: RSE102  a row is called to make its error
+
+    async def check_active(self, actor: ActorId) -> None:
+        """Raise unless the actor is active on this sidecar; said before the operations are looked at."""
+        runtime = await self._gate()
+        if not runtime.is_active(actor):
+            raise errors.ACTOR_INSTANCE_MISSING()  # noqa: RSE102  a row is called to make its error
+
+    async def transact(self, actor: ActorId, changes: Sequence[Put | Remove]) -> None:
+        """All changes in their order, or none."""
+        try:
+            await self._state.transact(actor, changes)
+        except StoreError as error:
+            raise _row_for(error)(cause=error) from error
+        except NoStoreError as error:
+            raise errors.ACTOR_NO_STATE_STORE() from error  # noqa: RSE102  a row is called to make its error
+
+    async def _gate(self) -> ActorRuntime:
+        """Wait until it is known what the application hosts."""
+        runtime = self._runtime
+        if runtime is None:
+            raise errors.ACTOR_NO_PLACEMENT()  # noqa: RSE102  a row is called to make its error
+        if not runtime.is_ready:
+            await runtime.ready()
+        return runtime
+
+
+def check_type(kind: str) -> None:
+    """Raise for a type that is kept for workflows; invoking its methods is allowed."""
+    if kind.startswith(RESERVED):
+        raise errors.ACTOR_TYPE_RESERVED(type=kind)
+
+
+def _row_for(error: StoreError) -> errors.Row:
+    if isinstance(error, EtagMismatch):
+        return errors.ACTOR_STATE_TRANSACTION.conflict()
+    if isinstance(error, EtagInvalid):
+        return errors.ACTOR_STATE_TRANSACTION.invalid()
+    return errors.ACTOR_STATE_TRANSACTION
+
+
+def check_name(name: str) -> None:
+    """Raise unless this can be the name of a reminder or timer."""
+    _check_name(name, "")
+
+
+def _check_name(name: str, what: str) -> None:
+    if problem := _problem(name, _FORBIDDEN):
+        cause = f"{what}name {problem}"
+    elif name in _TRAVERSALS:
+        cause = f"{what}name is a path traversal sequence: {quote(name)}"
+    else:
+        return
+    raise errors.ACTOR_BAD_NAME(cause=cause, http_cause=cause)
+
+
+def _clean_method(method: str) -> str:
+    """The method without what could lead out of the actor's path."""
+    if problem := _problem(method, _FORBIDDEN_IN_METHOD):
+        raise errors.ACTOR_BAD_NAME(cause=f"invalid actor method: method {problem}", http_cause=f"method {problem}")
+    if not method:
+        return ""
+    clean = posixpath.normpath(re.sub("/+", "/", method))
+    while clean.startswith("../"):
+        clean = clean[3:]
+    return "" if clean in _TRAVERSALS else clean
+
+
+def _problem(text: str, forbidden: re.Pattern[str]) -> str:
+    if forbidden.search(text):
+        return f"contains forbidden character: {quote(text)}"
+    if found := _CONTROL.search(text):
+        position = len(text[: found.start()].encode("utf-8", "surrogateescape"))
+        return f"contains control character at position {position}: {quote(text)}"
+    return ""

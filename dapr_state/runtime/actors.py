@@ -1,0 +1,65 @@
+"""The actors of one sidecar: what they consist of, and how they begin, drain and end."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from dapr_state.actors.hosting import StreamHosting
+from dapr_state.actors.runtime import ActorRuntime
+from dapr_state.actors.state import ActorState
+from dapr_state.api.actors import Actors
+from dapr_state.api.metadata import ActorFacts, RuntimeStatus
+from dapr_state.runtime.hosting import health, hosting
+
+if TYPE_CHECKING:
+    from dapr_state.runtime.components import Components
+    from dapr_state.runtime.options import Options
+    from dapr_state.transports.grpc.actors import Subscribe
+
+PLACEMENT: Final = "internal-placement-service"  # what daprd is not ready with until actors can be called
+CONNECTED: Final = "placement: connected"
+
+log = logging.getLogger("dapr.runtime")
+
+
+class ActorHost:
+    """`begin` it once the application listens, `drain` it while the servers still answer, then `close` it."""
+
+    def __init__(self, options: Options, components: Components) -> None:
+        """Without an application and without a store for actors there are none."""
+        self._options = options
+        self.is_on = bool(options.app_port or components.actor_store)
+        self.runtime = ActorRuntime(has_app=bool(options.app_port))
+        self._hosting = hosting(options, self.runtime)
+        state = ActorState(options.app_id, lambda: components.actor_store)
+        self.api = Actors(self.runtime, state) if self.is_on else Actors()
+        if options.app_port and not components.actor_store:
+            log.info("Actor state store not configured - the state of actors cannot be used, nor reminders")
+
+    def __repr__(self) -> str:
+        return f"<ActorHost {self.runtime!r}>"
+
+    @property
+    def subscribe(self) -> Subscribe | None:
+        """What takes the stream of an application that hosts actors on one."""
+        return self._hosting.subscribe if isinstance(self._hosting, StreamHosting) else None
+
+    def facts(self) -> ActorFacts:
+        if not self.is_on:
+            return ActorFacts()
+        if not self.runtime.is_ready:
+            return ActorFacts(RuntimeStatus.INITIALIZING, placement="")
+        return ActorFacts(RuntimeStatus.RUNNING, self.runtime.counts(), is_host_ready=True, placement=CONNECTED)
+
+    async def begin(self) -> None:
+        """Find out what the application hosts."""
+        if self._hosting:
+            await self._hosting.begin(health(self._options))
+
+    async def drain(self, grace: float | None) -> None:
+        await self.runtime.drain(grace)
+
+    async def close(self) -> None:
+        if self._hosting:
+            await self._hosting.close()

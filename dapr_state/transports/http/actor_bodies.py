@@ -1,0 +1,86 @@
+"""The JSON bodies of the Actors calls: first by the strict and fast way, the unusual ones by Go's rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from dapr_state.api.actors import MISSING_KEY, Put, Remove
+from dapr_state.transports.http import gojson
+from dapr_state.transports.http.bodies import Shape, operation_request
+from dapr_state.transports.http.gojson import MalformedError, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NULL = msgspec.Raw(gojson.NULL)
+_STEP = "TransactionalOperation"
+
+
+class StepError(Exception):
+    """One operation of a transaction is wrong; the text is daprd's."""
+
+
+class _Request(msgspec.Struct, forbid_unknown_fields=True):
+    """A field under another name may be one of ours in other letters: that is for the slow way to say."""
+
+    key: str | None = None
+    value: msgspec.Raw = _NULL
+    etag: str | None = None
+    metadata: dict[str, str] | None = None
+
+
+class _Operation(msgspec.Struct, forbid_unknown_fields=True):
+    operation: str | None = None
+    request: _Request | None = None
+
+
+# kind and request; the request is bytes where only the slow way can read it
+Step = tuple[str, Put | bytes]
+
+
+def change(step: Step) -> Put | Remove:
+    """What one operation asks for. Raises StepError."""
+    kind, given = step
+    if given == gojson.NULL:
+        raise StepError("request data is empty")
+    if not kind:
+        raise StepError("operation is empty")
+    if kind not in {"upsert", "delete"}:
+        raise StepError(f"operation type {kind} not supported")
+    if isinstance(given, bytes):
+        try:
+            item = operation_request(given)
+        except MalformedError as error:
+            raise StepError(str(error)) from error
+        given = Put(item.key, item.value, item.etag, item.metadata, is_json=True)
+    if not given.key:
+        raise StepError(MISSING_KEY)
+    return given if kind == "upsert" else Remove(given.key, given.etag)
+
+
+def _steps(given: Sequence[_Operation | None] | None) -> list[Step]:
+    return [_step(each) for each in given or ()]
+
+
+def _step(given: _Operation | None) -> Step:
+    if given is None or given.request is None:
+        return (given and given.operation) or "", gojson.NULL
+    request = given.request
+    put = Put(request.key or "", bytes(request.value), request.etag or "", request.metadata or {}, is_json=True)
+    return given.operation or "", put
+
+
+def _steps_slowly(raw: bytes) -> list[Step]:
+    steps: list[Step] = []
+    for each in gojson.elements(raw, Place(), f"[]api.{_STEP}"):
+        found = gojson.fields(each, Place(), f"api.{_STEP}", ("operation", "request"))
+        kind = found.get("operation", gojson.NULL)
+        if kind != gojson.NULL and gojson.kind(kind) != "string":
+            Place().field(_STEP, "operation").refuse(gojson.kind(kind), "api.OperationType")
+        steps.append((gojson.text(kind), found.get("request", gojson.NULL)))
+    return steps
+
+
+TRANSACTION: Shape[list[Step]] = Shape(list[_Operation | None] | None, _steps, _steps_slowly)

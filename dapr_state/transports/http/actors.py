@@ -1,0 +1,108 @@
+"""The Actors calls over HTTP: path, headers and body in, one call into api/actors, an answer out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dapr_state import errors
+from dapr_state.api import expiry
+from dapr_state.api.actors import ActorId, Put, Remove, check_type
+from dapr_state.transports.http import actor_bodies, target
+from dapr_state.transports.http.actor_bodies import StepError
+from dapr_state.transports.http.gojson import MalformedError
+from dapr_state.transports.http.message import JSON, Response, line, no_content
+from dapr_state.transports.http.router import WRITE, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dapr_state.api.actors import Actors
+    from dapr_state.app.model import Headers
+    from dapr_state.transports.http.router import Call
+    from dapr_state.wire.http1 import Request
+
+CALL: Final = "GET POST PUT DELETE"
+TOO_LARGE: Final = "stream too large"
+
+MAX_KNOWN: Final = 256
+_OURS: Final = frozenset({"Date", "Traceparent"})  # of the application's headers, those that we write ourselves
+
+
+class ActorRoutes:
+    def __init__(self, actors: Actors) -> None:
+        self._actors = actors
+        self._known_headers: dict[int, tuple[Mapping[str, str], Headers]] = {}
+        self._known_lines: dict[tuple[str, str], bytes] = {}
+
+    def table(self) -> list[Route]:
+        base = "/v1.0/actors/{type}/{id}"
+        return [
+            Route(CALL, f"{base}/method/{{method}}", self._invoke),
+            Route(WRITE, f"{base}/state", self._transact),
+            Route("GET", f"{base}/state/{{key}}", self._get_state),
+        ]
+
+    async def invoke(self, kind: str, name: str, method: str, request: Request, query: str = "") -> Response:
+        request.needs_client = True  # one who waits for a turn and goes away leaves the queue
+        body_error = TOO_LARGE if request.body_error else ""
+        answer = await self._actors.invoke(
+            ActorId(kind, name), method, request.body, self._headers(request), query=query, body_error=body_error
+        )
+        known = self._known_lines
+        lines = [known.get(pair) or self._learn(pair) for pair in answer.headers if pair[0] not in _OURS]
+        return Response(200, lines, answer.body)
+
+    async def get_state(self, kind: str, name: str, key: str) -> Response:
+        row = await self._actors.get_state(ActorId(kind, name), key)
+        if row is None or not row.value:
+            return no_content()
+        response = Response(200, (JSON,), row.value)
+        for metadatum, value in expiry.metadata(row).items():
+            # Go writes header names in its own letters: Metadata.ttlexpiretime
+            response.lines.append(line(f"metadata.{metadatum}".capitalize(), value))
+        return response
+
+    async def transact(self, kind: str, name: str, request: Request) -> Response:
+        check_type(kind)
+        try:
+            steps = await actor_bodies.TRANSACTION.read(request)
+        except MalformedError as error:
+            raise errors.MALFORMED_BODY(cause=error) from error
+        actor = ActorId(kind, name)
+        await self._actors.check_active(actor)
+        try:
+            changes: list[Put | Remove] = [actor_bodies.change(step) for step in steps]
+        except StepError as error:
+            raise errors.ACTOR_STATE_TRANSACTION(cause=error) from error
+        await self._actors.transact(actor, changes)
+        return no_content()
+
+    # From the table
+
+    async def _invoke(self, call: Call) -> Response:
+        query = target.split(call.request.target)[1].decode("utf-8", "surrogateescape")
+        params = call.params
+        return await self.invoke(params["type"], params["id"], params["method"], call.request, query)
+
+    async def _get_state(self, call: Call) -> Response:
+        return await self.get_state(call.params["type"], call.params["id"], call.params["key"])
+
+    async def _transact(self, call: Call) -> Response:
+        return await self.transact(call.params["type"], call.params["id"], call.request)
+
+    # Headers: callers and applications repeat theirs
+
+    def _headers(self, request: Request) -> Headers:
+        # many requests share one mapping; it is kept here, so that its number cannot become another's
+        found = self._known_headers.get(id(request.headers))
+        if found is None:
+            if len(self._known_headers) >= MAX_KNOWN:
+                self._known_headers.clear()
+            found = self._known_headers[id(request.headers)] = request.headers, tuple(request.headers.items())
+        return found[1]
+
+    def _learn(self, pair: tuple[str, str]) -> bytes:
+        if len(self._known_lines) >= MAX_KNOWN:
+            self._known_lines.clear()
+        written = self._known_lines[pair] = line(*pair)
+        return written
