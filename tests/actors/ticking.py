@@ -1,0 +1,73 @@
+"""Where ticks of timers and reminders arrive in tests, and how a turned clock lets them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from dapr_state.app.model import ActorId, AppAnswer
+
+if TYPE_CHECKING:
+    from dapr_state.app.model import Tick
+    from dapr_state.clock import ManualClock
+
+CART = ActorId("cart", "1")
+CANCEL = AppAnswer((("X-Daprremindercancel", "true"),))
+
+STEPS = 80  # turns of the event loop that all that is due gets before the clock moves on
+
+
+class TickHost:
+    """Hosts `types`, and answers each tick at once, or with the error that `fails` has for it, or when it is told."""
+
+    def __init__(self, clock: ManualClock, *types: str) -> None:
+        self.types = {*types} or {CART.type}
+        self.began = clock.now()
+        self.seen: list[tuple[str, float]] = []  # name and seconds from the beginning
+        self.ticks: list[Tick] = []
+        self.fails: list[Exception] = []
+        self.answer = AppAnswer()
+        self.gate: asyncio.Event | None = None  # answers wait for it
+        self.running: list[str] = []
+        self._clock = clock
+
+    def is_hosted(self, kind: str) -> bool:
+        return kind in self.types
+
+    async def deliver_timer(self, tick: Tick) -> AppAnswer:
+        return await self._take(tick)
+
+    async def deliver_reminder(self, tick: Tick) -> AppAnswer:
+        return await self._take(tick)
+
+    async def _take(self, tick: Tick) -> AppAnswer:
+        self.seen.append((tick.name, self._clock.now() - self.began))
+        self.ticks.append(tick)
+        answer = self.answer
+        self.running.append(tick.name)
+        try:
+            if self.gate:
+                await self.gate.wait()
+        finally:
+            self.running.remove(tick.name)
+        if self.fails:
+            raise self.fails.pop(0)
+        return answer
+
+    def times(self, name: str = "n") -> list[float]:
+        return [when for each, when in self.seen if each == name]
+
+
+async def settle(clock: ManualClock) -> None:
+    """Let everything happen that is due now."""
+    for _ in range(STEPS):
+        clock.advance(0)
+        await asyncio.sleep(0)
+
+
+async def turn(clock: ManualClock, seconds: float, step: float = 0.5) -> None:
+    """Let time pass, and at each step everything happen that is due."""
+    await settle(clock)
+    for _ in range(round(seconds / step)):
+        clock.advance(step)
+        await settle(clock)
