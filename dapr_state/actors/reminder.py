@@ -1,0 +1,138 @@
+"""One reminder: what is kept of it, and what becomes of it after each tick (actors.md 4.3 and 4.4)."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Raw, Struct, structs
+
+from dapr_state.actors import schedule
+from dapr_state.app.model import ActorId, Tick
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Key = tuple[str, str, str]  # type, id, name
+
+_NO_DATA: Final = Raw(b"")  # one object: by that it is left out when a reminder is written
+UNREACHED_WAIT: Final = 1.0  # seconds until an application that could not be reached is tried again
+
+
+class Policy(Struct, frozen=True):
+    """How often a failed tick is tried again (None: until it succeeds), and after how many seconds."""
+
+    max_retries: int | None = 3
+    interval: float = 1.0
+
+
+DROP: Final = Policy(max_retries=0)
+
+
+class Request(Struct, frozen=True):
+    """A registration as the caller gave it. `data` is JSON text."""
+
+    actor: ActorId
+    name: str
+    due_time: str = ""
+    period: str = ""
+    ttl: str = ""
+    data: bytes | None = None
+    overwrite: bool = True
+    policy: Policy = Policy()
+
+
+class Reminder(Struct, frozen=True, omit_defaults=True):
+    """What is kept, as JSON with these names. It never changes: each tick makes a new one."""
+
+    type: str
+    id: str
+    name: str
+    registration: str  # tells it from others of the same name, before and after it
+    due: float  # the tick that comes next, or that is not finished yet
+    due_time: str = ""  # these three as the caller gave them
+    period: str = ""
+    ttl: str = ""
+    data: Raw = _NO_DATA  # JSON text
+    every: float = 0.0  # seconds between ticks; 0: there is one only
+    left: int | None = None  # ticks to come; None: without end
+    expires_at: float | None = None  # a tick at this very moment still comes
+    max_retries: int | None = 3
+    retry_interval: float = 1.0
+    attempts: int = 0  # failed ones, at this tick
+    retry_at: float | None = None
+
+    @property
+    def key(self) -> Key:
+        return (self.type, self.id, self.name)
+
+    @property
+    def wakes_at(self) -> float:
+        return self.due if self.retry_at is None else self.retry_at
+
+    @property
+    def is_over(self) -> bool:
+        return self.left == 0 or (self.expires_at is not None and self.due > self.expires_at)
+
+    @property
+    def shown_period(self) -> str:
+        return schedule.every_text(self.period) if self.period else ""
+
+    @property
+    def shown_ttl(self) -> str:
+        """As daprd: only if it was given as a time."""
+        return self.ttl if schedule.is_time(self.ttl) else ""
+
+    def tick(self) -> Tick:
+        """What the application is told; due time and period are left empty, as daprd does."""
+        return Tick(ActorId(self.type, self.id), self.name, bytes(self.data) or None)
+
+    def finished(self) -> Reminder | None:
+        """After the tick has succeeded, or was given up; None: this was the last one."""
+        left = None if self.left is None else self.left - 1
+        if not self.every or left == 0:
+            return None
+        following = structs.replace(self, due=self.due + self.every, left=left, attempts=0, retry_at=None)
+        return None if following.is_over else following
+
+    def failed(self, now: float) -> Reminder | None:
+        """After the application has refused the tick."""
+        if self.max_retries is not None and self.attempts >= self.max_retries:
+            return self.finished()
+        return structs.replace(self, attempts=self.attempts + 1, retry_at=now + self.retry_interval)
+
+    def unreached(self, now: float) -> Reminder | None:
+        """After the application was not there at all: that is no attempt, or a restart of it would cost reminders."""
+        if self.max_retries == 0:
+            return self.finished()
+        return structs.replace(self, retry_at=now + UNREACHED_WAIT)
+
+
+def register(request: Request, now: float) -> Reminder:
+    """What is kept of a registration; it may be over already. Raises ScheduleError."""
+    plan = schedule.reminder(request.due_time, request.period, request.ttl, now)
+    return Reminder(
+        type=request.actor.type,
+        id=request.actor.id,
+        name=request.name,
+        registration=next(_registrations),
+        due=plan.first,
+        due_time=request.due_time,
+        period=request.period,
+        ttl=request.ttl,
+        data=Raw(request.data) if request.data else _NO_DATA,
+        every=plan.every.seconds if plan.every else 0.0,
+        left=plan.fires,
+        expires_at=plan.expires_at,
+        max_retries=request.policy.max_retries,
+        retry_interval=max(request.policy.interval, 0.0),
+    )
+
+
+def _numbers() -> Iterator[str]:
+    process = os.urandom(8).hex()
+    return (f"{process}-{number}" for number in count(1))
+
+
+_registrations: Final = _numbers()
