@@ -49,19 +49,22 @@ def use(sidecar: Sidecar) -> list[str]:
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("text", [ON, OBFUSCATED], ids=["plain", "obfuscated"])
-def test_the_lines_are_daprds(text: str, tmp_path: Path, daprd_binary: Path) -> None:
+def test_the_lines_are_daprds(text: str, tmp_path: Path, grpc_server: str, daprd_binary: Path) -> None:
     """Every field of every call, in order, with paths or with the names of operations."""
     (tmp_path / "theirs").mkdir()
-    with ours(tmp_path, text) as sidecar, the_real(daprd_binary, tmp_path / "theirs", text) as daprd:
+    with (
+        ours(tmp_path, text, grpc_server=grpc_server) as sidecar,
+        the_real(daprd_binary, tmp_path / "theirs", text) as daprd,
+    ):
         mine = [CHANGING.sub("", line) for line in use(sidecar)]
         theirs = [CHANGING.sub("", line) for line in use(daprd)]
 
     assert mine == theirs
 
 
-def test_json_lines_have_the_same_fields(tmp_path: Path) -> None:
+def test_json_lines_have_the_same_fields(tmp_path: Path, grpc_server: str) -> None:
     """With --log-as-json too: numbers stay numbers."""
-    with ours(tmp_path, flags=["--log-as-json", "--enable-api-logging"]) as sidecar:
+    with ours(tmp_path, flags=["--log-as-json", "--enable-api-logging"], grpc_server=grpc_server) as sidecar:
         over_http, over_grpc = _http_and_grpc(use(sidecar))
 
     assert {name: over_http[name] for name in ("msg", "level", "scope", "type", "app_id")} == {
@@ -116,9 +119,10 @@ def test_without_being_asked_for_there_are_none(texts: list[str], flags: list[st
     assert not CALLED.search(log)
 
 
-def test_values_are_never_logged(tmp_path: Path) -> None:
+def test_values_are_never_logged(tmp_path: Path, grpc_server: str) -> None:
     """At debug level, with the API log on: neither what was saved nor what could not be saved."""
-    with ours(tmp_path, flags=["--enable-api-logging", "--log-level", "debug"]) as sidecar:
+    flags = ["--enable-api-logging", "--log-level", "debug"]
+    with ours(tmp_path, flags=flags, grpc_server=grpc_server) as sidecar:
         ask(sidecar.http_port, "POST", "/v1.0/state/mem", '[{"key":"k","value":"the-value"}]')
         ask(sidecar.http_port, "POST", "/v1.0/state/mem", '[{"key":"k","value":"the-value","etag":"9"}]')
         ask(sidecar.http_port, "POST", "/v1.0/state/mem", '[{"key":"k","value":"the-value"')

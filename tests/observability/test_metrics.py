@@ -108,11 +108,16 @@ CONFIGURATIONS = {
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_the_same_calls_are_counted_as_in_daprd(name: str, tmp_path: Path, daprd_binary: Path) -> None:
+def test_the_same_calls_are_counted_as_in_daprd(
+    name: str, tmp_path: Path, grpc_server: str, daprd_binary: Path
+) -> None:
     """Names, labels and numbers are equal, whatever the Configuration makes of the labels."""
     text = CONFIGURATIONS[name]
     (tmp_path / "theirs").mkdir()
-    with ours(tmp_path, text) as sidecar, the_real(daprd_binary, tmp_path / "theirs", text) as daprd:
+    with (
+        ours(tmp_path, text, grpc_server=grpc_server) as sidecar,
+        the_real(daprd_binary, tmp_path / "theirs", text) as daprd,
+    ):
         use(sidecar)
         use(daprd)
         mine = {each: samples(sidecar, each) for each in COMPARED}
@@ -137,10 +142,13 @@ def test_the_page_is_sent_as_daprd_sends_it(tmp_path: Path, daprd_binary: Path) 
 
 
 @pytest.mark.oracle
-def test_every_histogram_has_daprds_buckets(tmp_path: Path, daprd_binary: Path) -> None:
+def test_every_histogram_has_daprds_buckets(tmp_path: Path, grpc_server: str, daprd_binary: Path) -> None:
     """The `le` of each bucket is the same text."""
     (tmp_path / "theirs").mkdir()
-    with ours(tmp_path, ALL) as sidecar, the_real(daprd_binary, tmp_path / "theirs", ALL) as daprd:
+    with (
+        ours(tmp_path, ALL, grpc_server=grpc_server) as sidecar,
+        the_real(daprd_binary, tmp_path / "theirs", ALL) as daprd,
+    ):
         use(sidecar)
         use(daprd)
         mine, theirs = _bounds(sidecar), _bounds(daprd)

@@ -144,27 +144,37 @@ def answer_headers(port: int, path: str, message: bytes, **metadata: str) -> dic
     raise AssertionError("no answer")
 
 
-def test_grpc_call_is_a_span_under_its_callers(tmp_path: Path) -> None:
-    """`grpc-trace-bin` names the parent, and that of the answer the new span, which OTLP exports."""
-    parent = b"\0\0" + bytes.fromhex(TRACE) + b"\1" + bytes.fromhex(PARENT) + b"\2\1"
+def test_grpc_call_is_a_span_that_the_answer_names(tmp_path: Path, grpc_server: str) -> None:
+    """OTLP exports a span for the call, also of a client that left at once; the answer's `grpc-trace-bin` names it."""
     request = state_pb2.GetStateRequest(store_name="mem", key="k").SerializeToString()
-    with Collector() as collector, ours(tmp_path, otel(collector.port)) as sidecar:
-        headers = answer_headers(
-            sidecar.grpc_port, GET_STATE, request, **{"grpc-trace-bin": base64.b64encode(parent).decode()}
-        )
+    with Collector() as collector, ours(tmp_path, otel(collector.port), grpc_server=grpc_server) as sidecar:
+        headers = answer_headers(sidecar.grpc_port, GET_STATE, request)
         sidecar.stop()
 
         _, _, span = collector.received.get(timeout=TIMEOUT)
         assert span.name == GET_STATE
-        assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
-        own = b"\0\0" + span.trace_id + b"\1" + span.span_id + b"\2\1"
-        assert own == base64.b64decode(headers["grpc-trace-bin"] + "==")
+        *named, flags = base64.b64decode(headers["grpc-trace-bin"] + "==")
+        assert bytes(named) == b"\0\0" + span.trace_id + b"\1" + span.span_id + b"\2"
+        assert flags & 1  # sampled
         assert attributes(span)["db.name"] == "mem"
 
 
-def test_grpc_call_takes_w3c_context(tmp_path: Path) -> None:
-    """Clients that send `traceparent` in the metadata are the span's parent as well."""
+def test_grpc_call_takes_binary_context(tmp_path: Path) -> None:
+    """`grpc-trace-bin` names the parent; with grpcio it does not, for that server keeps this metadata to itself."""
+    parent = b"\0\0" + bytes.fromhex(TRACE) + b"\1" + bytes.fromhex(PARENT) + b"\2\1"
     with Collector() as collector, ours(tmp_path, otel(collector.port)) as sidecar:
+        with grpc.insecure_channel(sidecar.address) as channel:
+            request = state_pb2.GetStateRequest(store_name="mem", key="k")
+            dapr_pb2_grpc.DaprStub(channel).GetState(request, metadata=[("grpc-trace-bin", parent)])
+        sidecar.stop()
+
+        _, _, span = collector.received.get(timeout=TIMEOUT)
+        assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
+
+
+def test_grpc_call_takes_w3c_context(tmp_path: Path, grpc_server: str) -> None:
+    """Clients that send `traceparent` in the metadata are the span's parent as well."""
+    with Collector() as collector, ours(tmp_path, otel(collector.port), grpc_server=grpc_server) as sidecar:
         with grpc.insecure_channel(sidecar.address) as channel:
             request = state_pb2.GetStateRequest(store_name="mem", key="k")
             dapr_pb2_grpc.DaprStub(channel).GetState(request, metadata=[("traceparent", SAMPLED)])

@@ -14,7 +14,7 @@ from dapr_state.runtime import listening
 from dapr_state.runtime.listening import ListeningError, listen
 from tests.support.components import component
 from tests.support.http import ask
-from tests.support.sidecar import Sidecar
+from tests.support.sidecar import GRPC_SERVERS, Sidecar
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ class FakeServer:
     async def stop(self, grace: float | None) -> None: ...
 
 
-def on_sockets(folder: Path) -> tuple[Sidecar, Path, Path]:
+def on_sockets(folder: Path, grpc_server: str = GRPC_SERVERS[0]) -> tuple[Sidecar, Path, Path]:
     """A sidecar on Unix domain sockets, and its two files."""
     sockets = folder / "s"
     sockets.mkdir(exist_ok=True)
-    sidecar = Sidecar(folder, [MEMORY], flags=["--unix-domain-socket", str(sockets)])
+    sidecar = Sidecar(folder, [MEMORY], flags=["--unix-domain-socket", str(sockets)], grpc_server=grpc_server)
     return sidecar, sockets / "dapr-app-http.socket", sockets / "dapr-app-grpc.socket"
 
 
@@ -97,9 +97,9 @@ def test_a_busy_port_beside_the_api_ends_the_start(tmp_path: Path, flag: str, wo
     assert f":{port}: bind: address already in use" in last
 
 
-def test_both_transports_are_served_on_sockets(tmp_path: Path) -> None:
+def test_both_transports_are_served_on_sockets(tmp_path: Path, grpc_server: str) -> None:
     """Both APIs answer on daprd's file names, no port is open, and a stop removes the files."""
-    sidecar, http, grpc_file = on_sockets(tmp_path)
+    sidecar, http, grpc_file = on_sockets(tmp_path, grpc_server)
     with sidecar:
         saved = ask(str(http), "POST", "/v1.0/state/mem", '[{"key":"k","value":1}]').code
         with grpc.insecure_channel(f"unix:{grpc_file}") as channel:
@@ -121,9 +121,9 @@ def test_both_transports_are_served_on_sockets(tmp_path: Path) -> None:
     assert "API gRPC server is running on a Unix Domain Socket" in sidecar.log()
 
 
-def test_socket_files_of_a_killed_sidecar_are_no_obstacle(tmp_path: Path) -> None:
+def test_socket_files_of_a_killed_sidecar_are_no_obstacle(tmp_path: Path, grpc_server: str) -> None:
     """What a killed sidecar left behind is taken over; daprd refuses to start."""
-    sidecar, http, _ = on_sockets(tmp_path)
+    sidecar, http, _ = on_sockets(tmp_path, grpc_server)
     sidecar.start()
     sidecar.signal(signal.SIGKILL)
     sidecar.wait()
@@ -135,11 +135,11 @@ def test_socket_files_of_a_killed_sidecar_are_no_obstacle(tmp_path: Path) -> Non
     assert health == 204
 
 
-def test_socket_files_in_use_are_left_to_their_sidecar(tmp_path: Path) -> None:
+def test_socket_files_in_use_are_left_to_their_sidecar(tmp_path: Path, grpc_server: str) -> None:
     """A second sidecar on the same files ends at once with status 1, and the first one serves on."""
-    first, http, _ = on_sockets(tmp_path)
+    first, http, _ = on_sockets(tmp_path, grpc_server)
     with first:
-        second, _, grpc_file = on_sockets(tmp_path)
+        second, _, grpc_file = on_sockets(tmp_path, grpc_server)
         code = second.launch().wait()
         health = ask(str(http), "GET", "/v1.0/healthz").code
 

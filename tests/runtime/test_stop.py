@@ -15,7 +15,7 @@ from tests.support.components import component
 from tests.support.http import Socket, ask, request
 from tests.support.processes import free_port
 from tests.support.redis import RedisServer
-from tests.support.sidecar import Sidecar
+from tests.support.sidecar import GRPC_SERVERS, Sidecar
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -128,9 +128,9 @@ class Writers:
         self.refusals.append(reply.code)
 
 
-def test_a_stop_under_load_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+def test_a_stop_under_load_keeps_what_was_acknowledged(tmp_path: Path, grpc_server: str) -> None:
     """Over both transports every call is answered or refused, and no acknowledged write is lost."""
-    with Sidecar(tmp_path, [lite(tmp_path)]) as sidecar:
+    with Sidecar(tmp_path, [lite(tmp_path)], grpc_server=grpc_server) as sidecar:
         with Writers(sidecar) as writers:
             until(lambda: len(writers.kept) > 500)
             code = sidecar.stop()
@@ -203,9 +203,10 @@ def slow(tmp_path: Path) -> Iterator[Slow]:
         yield made
 
 
-def test_calls_under_way_are_answered_before_the_stores_close(tmp_path: Path, slow: Slow) -> None:
+def test_calls_under_way_are_answered_before_the_stores_close(tmp_path: Path, grpc_server: str, slow: Slow) -> None:
     """What was begun before the signal ends as if there had been none, on both transports."""
-    with Sidecar(tmp_path, slow.components, flags=["--dapr-graceful-shutdown-seconds", "0"]) as sidecar:
+    flags = ["--dapr-graceful-shutdown-seconds", "0"]
+    with Sidecar(tmp_path, slow.components, flags=flags, grpc_server=grpc_server) as sidecar:
         slow.begin(sidecar)
         sidecar.signal(signal.SIGTERM)
         until(lambda: "Dapr is shutting down" in sidecar.log())
@@ -216,9 +217,10 @@ def test_calls_under_way_are_answered_before_the_stores_close(tmp_path: Path, sl
     assert code == 0
 
 
-def test_calls_that_take_too_long_end_with_the_grace(tmp_path: Path, slow: Slow) -> None:
+def test_calls_that_take_too_long_end_with_the_grace(tmp_path: Path, grpc_server: str, slow: Slow) -> None:
     """After --dapr-graceful-shutdown-seconds the process ends with status 1, and its callers know."""
-    with Sidecar(tmp_path, slow.components, flags=["--dapr-graceful-shutdown-seconds", "1"]) as sidecar:
+    flags = ["--dapr-graceful-shutdown-seconds", "1"]
+    with Sidecar(tmp_path, slow.components, flags=flags, grpc_server=grpc_server) as sidecar:
         slow.begin(sidecar)
         code, outcomes = sidecar.stop(), slow.settle()
 
@@ -228,13 +230,14 @@ def test_calls_that_take_too_long_end_with_the_grace(tmp_path: Path, slow: Slow)
     assert outcomes["grpc"] in {"UNAVAILABLE", "CANCELLED"}
 
 
-def blocked(folder: Path, *flags: str, duration: str = "60s") -> Sidecar:
-    return Sidecar(folder, [MEMORY], flags=["--dapr-block-shutdown-duration", duration, *flags])
+def blocked(folder: Path, duration: str = "60s", grpc_server: str = GRPC_SERVERS[0]) -> Sidecar:
+    flags = ["--dapr-block-shutdown-duration", duration]
+    return Sidecar(folder, [MEMORY], flags=flags, grpc_server=grpc_server)
 
 
-def test_a_blocked_stop_serves_on_and_is_not_healthy(tmp_path: Path) -> None:
+def test_a_blocked_stop_serves_on_and_is_not_healthy(tmp_path: Path, grpc_server: str) -> None:
     """During --dapr-block-shutdown-duration calls are answered, and healthz tells balancers to look elsewhere."""
-    with blocked(tmp_path, duration="2s") as sidecar, sidecar.client() as client:
+    with blocked(tmp_path, "2s", grpc_server) as sidecar, sidecar.client() as client:
         sidecar.signal(signal.SIGTERM)
         until(lambda: health(sidecar) == (500, "dapr is not ready: [security-provider]"))
         outbound, saved = health(sidecar, "healthz/outbound"), client.save("mem", item("k", b"v"))
@@ -270,9 +273,9 @@ def test_the_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     assert messages(sidecar)[-1] == "Received signal 'interrupt' during shutdown; exiting immediately"
 
 
-def test_a_hangup_restarts_inside_the_process(tmp_path: Path) -> None:
+def test_a_hangup_restarts_inside_the_process(tmp_path: Path, grpc_server: str) -> None:
     """SIGHUP reads all files again, changes that hot reload refuses included; the process stays the same."""
-    with Sidecar(tmp_path, [lite(tmp_path)]) as sidecar, sidecar.client() as client:
+    with Sidecar(tmp_path, [lite(tmp_path)], grpc_server=grpc_server) as sidecar, sidecar.client() as client:
         client.save("lite", item("k", b"v"))
         sidecar.signal(signal.SIGHUP)
         until(lambda: messages(sidecar).count("standalone mode configured") == 2)

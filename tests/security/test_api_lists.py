@@ -52,22 +52,24 @@ HIDDEN = {
 
 
 @pytest.fixture(scope="module", params=LISTS)
-def pair(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, daprd_binary: Path
-) -> Iterator[tuple[Sidecar, Daprd]]:
-    text = LISTS[request.param]
-    with (
-        ours(tmp_path_factory.mktemp("ours"), text) as sidecar,
-        the_real(daprd_binary, tmp_path_factory.mktemp("daprd"), text) as daprd,
-    ):
-        yield sidecar, daprd
+def text(request: pytest.FixtureRequest) -> str:
+    return LISTS[request.param]
+
+
+@pytest.fixture(scope="module")
+def daprd(text: str, tmp_path_factory: pytest.TempPathFactory, daprd_binary: Path) -> Iterator[Daprd]:
+    with the_real(daprd_binary, tmp_path_factory.mktemp("daprd"), text) as server:
+        yield server
 
 
 @pytest.mark.oracle
-def test_every_http_route_answers_as_daprds(pair: tuple[Sidecar, Daprd]) -> None:
+def test_every_http_route_answers_as_daprds(text: str, tmp_path: Path, daprd: Daprd) -> None:
     """What a list hides is hidden in the same words, and what it leaves is left."""
-    sidecar, daprd = pair
+    with ours(tmp_path, text) as sidecar:
+        _compare_http(sidecar, daprd)
 
+
+def _compare_http(sidecar: Sidecar, daprd: Daprd) -> None:
     for call in calls.HTTP:
         mine, theirs = calls.http(sidecar, call, {}), calls.http(daprd, call, {})
         if mine[0] == "HTTP/1.1 200 OK":
@@ -76,18 +78,22 @@ def test_every_http_route_answers_as_daprds(pair: tuple[Sidecar, Daprd]) -> None
 
 
 @pytest.mark.oracle
-def test_every_grpc_method_answers_as_daprds(pair: tuple[Sidecar, Daprd]) -> None:
+def test_every_grpc_method_answers_as_daprds(text: str, tmp_path: Path, grpc_server: str, daprd: Daprd) -> None:
     """The same for gRPC, methods that do not exist included."""
-    sidecar, daprd = pair
+    with ours(tmp_path, text, grpc_server=grpc_server) as sidecar:
+        _compare_grpc(sidecar, daprd)
 
+
+def _compare_grpc(sidecar: Sidecar, daprd: Daprd) -> None:
     for method in calls.GRPC:
         if not method.startswith(calls.REFLECTION):
             assert calls.grpc_call(sidecar, method) == calls.grpc_call(daprd, method), method
 
 
-def test_what_is_hidden_does_not_ask_for_the_token(tmp_path: Path) -> None:
+def test_what_is_hidden_does_not_ask_for_the_token(tmp_path: Path, grpc_server: str) -> None:
     """As in daprd, the lists come first on gRPC; on HTTP the token does."""
-    with ours(tmp_path, _lists(denied=("state|v1|grpc", "state|v1|http")), token="t0ken") as sidecar:
+    text = _lists(denied=("state|v1|grpc", "state|v1|http"))
+    with ours(tmp_path, text, token="t0ken", grpc_server=grpc_server) as sidecar:
         over_grpc = calls.grpc_call(sidecar, calls.DAPR + "GetState")
         over_http = calls.http(sidecar, calls.HTTP[0], {})
 

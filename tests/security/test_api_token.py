@@ -47,6 +47,12 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
 
 
 @pytest.fixture(scope="module")
+def over_grpc(tmp_path_factory: pytest.TempPathFactory, grpc_server: str) -> Iterator[Sidecar]:
+    with ours(tmp_path_factory.mktemp("ours"), token=TOKEN, grpc_server=grpc_server) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def daprd(tmp_path_factory: pytest.TempPathFactory, daprd_binary: Path) -> Iterator[Daprd]:
     with the_real(daprd_binary, tmp_path_factory.mktemp("daprd"), token=TOKEN) as server:
         yield server
@@ -66,16 +72,16 @@ def test_http_is_closed_without_the_token(call: tuple[str, str, str | None], giv
 
 
 @pytest.mark.parametrize("method", calls.GRPC)
-def test_grpc_is_closed_without_the_token(method: str, sidecar: Sidecar) -> None:
+def test_grpc_is_closed_without_the_token(method: str, over_grpc: Sidecar) -> None:
     """Every method of every service, unknown ones and reflection included, says what is wrong with the token."""
-    assert calls.grpc_call(sidecar, method) == MISSING
-    assert calls.grpc_call(sidecar, method, ("dapr-api-token", "x")) == MISMATCH
-    assert calls.grpc_call(sidecar, method, ("dapr-api-token", "x"), ("dapr-api-token", TOKEN)) == MISMATCH
+    assert calls.grpc_call(over_grpc, method) == MISSING
+    assert calls.grpc_call(over_grpc, method, ("dapr-api-token", "x")) == MISMATCH
+    assert calls.grpc_call(over_grpc, method, ("dapr-api-token", "x"), ("dapr-api-token", TOKEN)) == MISMATCH
 
 
-def test_grpc_health_is_open_as_http_health_is(sidecar: Sidecar) -> None:
+def test_grpc_health_is_open_as_http_health_is(over_grpc: Sidecar) -> None:
     """Kubernetes and load balancers have no token when they probe; daprd has no such service."""
-    assert calls.grpc_call(sidecar, calls.HEALTH) == ("OK",)
+    assert calls.grpc_call(over_grpc, calls.HEALTH) == ("OK",)
 
 
 def test_the_metrics_port_is_open(sidecar: Sidecar) -> None:
@@ -83,11 +89,11 @@ def test_the_metrics_port_is_open(sidecar: Sidecar) -> None:
     assert ask(metrics_port(sidecar), "GET", "/metrics").code == 200
 
 
-def test_the_first_of_several_tokens_counts(sidecar: Sidecar) -> None:
+def test_the_first_of_several_tokens_counts(over_grpc: Sidecar) -> None:
     """On gRPC metadata a key may come twice."""
     right_first = ("dapr-api-token", TOKEN), ("dapr-api-token", "x")
 
-    assert calls.grpc_call(sidecar, calls.DAPR + "GetMetadata", *right_first) == ("OK",)
+    assert calls.grpc_call(over_grpc, calls.DAPR + "GetMetadata", *right_first) == ("OK",)
 
 
 @pytest.mark.oracle
@@ -114,18 +120,18 @@ def test_http_answers_as_daprd(call: tuple[str, str, str | None], given: str, si
         if not (given == TOKEN and method.startswith(calls.REFLECTION))
     ],
 )
-def test_grpc_answers_as_daprd(method: str, given: str, sidecar: Sidecar, daprd: Daprd) -> None:
+def test_grpc_answers_as_daprd(method: str, given: str, over_grpc: Sidecar, daprd: Daprd) -> None:
     """With the token and without, code, message and details are daprd's."""
     metadata = [("dapr-api-token", given)] if given else []
 
-    assert calls.grpc_call(sidecar, method, *metadata) == calls.grpc_call(daprd, method, *metadata)
+    assert calls.grpc_call(over_grpc, method, *metadata) == calls.grpc_call(daprd, method, *metadata)
 
 
 @pytest.mark.parametrize("level", ["debug", "info"])
-def test_tokens_are_never_logged(level: str, tmp_path: Path) -> None:
+def test_tokens_are_never_logged(level: str, tmp_path: Path, grpc_server: str) -> None:
     """Neither the one that is wanted nor those that are tried, at any level, with the API log on."""
     flags = ["--log-level", level, "--enable-api-logging"]
-    with ours(tmp_path, token=TOKEN, flags=flags) as server:
+    with ours(tmp_path, token=TOKEN, flags=flags, grpc_server=grpc_server) as server:
         calls.http(server, calls.HTTP[0], {"dapr_api_token": "tried-token"})
         calls.http(server, calls.HTTP[0], RIGHT)
         calls.grpc_call(server, calls.DAPR + "GetState", ("dapr-api-token", "tried-token"))

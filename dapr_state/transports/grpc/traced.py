@@ -28,8 +28,8 @@ def traced(method: str, behavior: Unary, tracer: Tracer) -> Unary:
 
     async def around(request: Any, context: Context) -> Any:
         span = _start(tracer, method, request, context)
-        await context.send_initial_metadata(((BINARY, tracing.to_binary(span.get_span_context())),))
         try:
+            await context.send_initial_metadata(((BINARY, tracing.to_binary(span.get_span_context())),))
             response = await behavior(request, context)
         except BaseException:
             tracing.finish(span, context.details() or "")
