@@ -47,7 +47,7 @@ class Http2Connection(asyncio.Protocol):
         self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding=None))
         self._transport: asyncio.Transport
         self._exchanges: dict[int, _Exchange] = {}
-        self._room = asyncio.Event()  # the application takes one more request
+        self._room = asyncio.Event()  # the application takes one more request; it first says how many
         self.is_open = False
 
     def __repr__(self) -> str:
@@ -95,6 +95,7 @@ class Http2Connection(asyncio.Protocol):
 
     async def _begin(self, headers: list[tuple[str, str]], *, ends: bool) -> int:
         """Open a stream as soon as the application lets us."""
+        await self._room.wait()
         while self.is_open:
             number = self._h2.get_next_available_stream_id()
             try:
