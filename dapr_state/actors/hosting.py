@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 from dapr_state import errors
@@ -40,7 +40,7 @@ class Host(Protocol):
         """They are not, until `host` is called again: their actors end without a word to the application."""
 
 
-class Hosting:
+class Hosting(ABC):
     """`begin` it once the application can be reached, `close` it when no actor needs the application any more.
 
     What is hosted is asked once; while the application is unwell nothing is, and afterwards the same again.
@@ -55,9 +55,9 @@ class Hosting:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'well' if self._is_well else 'not well'}: {', '.join(self.hosted().types)}>"
 
+    @abstractmethod
     def hosted(self) -> HostConfig:
         """What the application has said so far that it hosts."""
-        raise NotImplementedError
 
     async def begin(self, health: Callable[[Callable[[bool], Awaitable[None]]], HealthCheck] | None = None) -> None:
         """Return when it is known what is hosted; with a health check, at once. `health` is given whom to tell."""
@@ -70,8 +70,7 @@ class Hosting:
     async def close(self) -> None:
         if self._health:
             self._health.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._health
+            await asyncio.wait([self._health])
 
     async def _changed(self, *, is_well: bool) -> None:
         self._is_well = is_well
@@ -81,7 +80,7 @@ class Hosting:
         else:
             await self._host.unhost(tuple(self.hosted().types))
 
-    async def _ask(self) -> None:
+    async def _ask(self) -> None:  # noqa: B027 - an application that opens streams tells unasked
         """Find out what is hosted, if that is for us to ask and not known yet."""
 
 

@@ -115,7 +115,7 @@ class Http2Connection(asyncio.Protocol):
         if isinstance(event, RemoteSettingsChanged | WindowUpdated):
             for number, exchange in self._exchanges.items():
                 self._send(number, exchange)
-        elif isinstance(event, ConnectionTerminated):
+        elif isinstance(event, ConnectionTerminated):  # h2 reads nothing after it, not even what was promised
             self._break("http2: server sent GOAWAY and closed the connection")
         elif isinstance(event, DataReceived):
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)

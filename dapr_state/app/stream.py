@@ -144,6 +144,9 @@ class Stream:
         number = str(next(self._numbers))
         getattr(request, str(request.WhichOneof("response_type"))).id = number
         answer: asyncio.Future[FromApp] = asyncio.get_running_loop().create_future()
+        if self._is_over:  # and nobody has closed it yet
+            answer.set_exception(AppError("actor host is not connected"))
+            return answer
         self._asked[number] = answer
         answer.add_done_callback(lambda _: self._asked.pop(number, None))
         self._outgoing.put_nowait(request)

@@ -212,6 +212,14 @@ async def test_the_newest_stream_is_asked() -> None:
     assert await failure(shared.invoke(CALL)) == "actor host is not connected"
 
 
+async def test_a_stream_that_is_over_is_not_asked() -> None:
+    """The application has gone, and the stream is not closed yet: nobody waits for it."""
+    app = App(channel())
+    await app.leave()
+
+    assert await failure(app.channel.invoke(CALL)) == "actor host is not connected"
+
+
 async def test_no_more_requests_at_once_than_allowed() -> None:
     """The next is sent when one is answered."""
     app = App(channel(max_concurrency=1))
