@@ -261,6 +261,15 @@ def test_the_shutdown_call_is_not_put_off(tmp_path: Path) -> None:
     assert "Blocking" not in at_once.log()
 
 
+def test_the_shutdown_call_over_grpc_is_answered_first(tmp_path: Path, grpc_server: str) -> None:
+    """`Shutdown` answers its caller, and then the sidecar ends with status 0."""
+    with Sidecar(tmp_path, [MEMORY], grpc_server=grpc_server) as sidecar, sidecar.client() as client:
+        reply = client.call("Shutdown", b"")
+        code = sidecar.wait()
+
+    assert (reply.code, code) == ("OK", 0)
+
+
 def test_the_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     """Whoever asks twice does not wait: status 1, and the log says why."""
     with blocked(tmp_path) as sidecar:

@@ -128,9 +128,9 @@ def test_the_shutdown_call_ends_the_sidecar(tmp_path: Path) -> None:
     assert (asked.code, clean, pressed.code, hard) == (204, 0, 204, 1)
 
 
-def test_metadata_is_the_same_over_both_transports(tmp_path: Path) -> None:
+def test_metadata_is_the_same_over_both_transports(tmp_path: Path, grpc_server: str) -> None:
     """What is noted over one is read over the other, and both name the component and what it can do."""
-    with Sidecar(tmp_path, MEMORY) as server, server.client() as client:
+    with Sidecar(tmp_path, MEMORY, grpc_server=grpc_server) as server, server.client() as client:
         ask(server.http_port, "PUT", "/v1.0/metadata/a%2Fb", "noted")
         over_grpc = client.metadata().response
         over_http = ask(server.http_port, "GET", "/v1.0/metadata").json

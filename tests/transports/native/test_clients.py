@@ -36,7 +36,7 @@ FAMILIES = {
         ("npm install --no-package-lock --no-audit --no-fund --silent",),
         ("node", "probe.mjs"),
     ),
-    "go": Family(("go",), "golang-go", ("go mod tidy", "go build -o probe ."), ("./probe",)),
+    "go": Family(("go",), "golang-go, 1.24 or newer", ("go mod tidy", "go build -o probe ."), ("./probe",)),
     "java": Family(
         ("java", "mvn"),
         "default-jdk-headless maven",
@@ -85,7 +85,10 @@ def _built(name: str, family: Family) -> Path:
     def build(folder: Path) -> None:
         shutil.copytree(source, folder)
         for command in family.build:
-            subprocess.run(command.split(), cwd=folder, check=True, capture_output=True, timeout=8 * MINUTES)
+            done = subprocess.run(
+                command.split(), cwd=folder, capture_output=True, text=True, check=False, timeout=8 * MINUTES
+            )
+            assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
 
     return cache.cached(f"client-{name}-{version}", build)
 
