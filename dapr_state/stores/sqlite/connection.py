@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from dapr_state.stores.sqlite import failures
 
@@ -15,9 +14,10 @@ if TYPE_CHECKING:
     from dapr_state.clock import Clock
     from dapr_state.stores.sqlite.options import Database
 
-_STATEMENTS_KEPT: Final = 64  # prepared ones: a few kinds, each in some lengths that are powers of two
-_PRAGMA: Final = re.compile(r"(?P<name>[^(=]*)(?P<rest>.*)", re.DOTALL)
+_STATEMENTS_KEPT: Final = 96  # prepared ones: a few kinds, each in four lengths to a power of two
 _RETRY_SECONDS: Final = 0.005
+
+T = TypeVar("T")
 
 
 def connect(database: Database, clock: Clock, *, busy_timeout: float) -> sqlite3.Connection:
@@ -31,7 +31,8 @@ def connect(database: Database, clock: Clock, *, busy_timeout: float) -> sqlite3
         cached_statements=_STATEMENTS_KEPT,
     )
     try:
-        set_up = (*database.pragmas, f"journal_mode({database.journal_mode})")
+        # the second one: rows.py counts on the order of what it asks for
+        set_up = (*database.pragmas, "reverse_unordered_selects(OFF)", f"journal_mode({database.journal_mode})")
         for pragma in set_up:
             # changing the journal of a file that others have open does not wait for the busy timeout
             patiently(lambda pragma=pragma: _set(connection, pragma), clock, database.busy_timeout)  # type: ignore[misc]
@@ -45,7 +46,7 @@ def _set(connection: sqlite3.Connection, pragma: str) -> None:
     connection.execute(f"PRAGMA {pragma}").fetchall()
 
 
-def patiently(attempt: Callable[[], None], clock: Clock, seconds: float) -> None:
+def patiently(attempt: Callable[[], T], clock: Clock, seconds: float) -> T:
     """Try again for so long while another connection holds a lock that SQLite itself does not wait for."""
     deadline = clock.monotonic() + seconds
     while True:

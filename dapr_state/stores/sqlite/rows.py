@@ -1,8 +1,8 @@
 """What a row of the state table looks like, and the statements that read and write many of them at once.
 
 Each statement is one step of SQLite, whatever the number of rows it writes: a step lets go of the interpreter's
-lock and has to win it back, which beside a busy event loop takes longer than the step. Statements come in lengths
-that are powers of two, so that the few that exist stay prepared.
+lock and has to win it back, which beside a busy event loop takes longer than the step. Statements come in a few
+lengths, so that they stay prepared.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _IN_PLACE: Final = " ON CONFLICT (key) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in _COLUMNS.split(", ")[1:]
 )
 _ROWS_AT_ONCE: Final = 64  # longer statements were no faster
-_KEYS_AT_ONCE: Final = 4096  # SQLite takes 32,766 parameters
+_KEYS_AT_ONCE: Final = 1024  # SQLite takes 32,766 parameters; a prepared statement of this length takes some 200 kB
 
 Statement = tuple[str, list[Any]]
 Columns = tuple[str, str, int, str, str | None]
@@ -37,8 +37,12 @@ class Rows:
 
     def __init__(self, table: str) -> None:
         # The name was checked to be an identifier, and SQL takes no parameter for one.
-        columns = "key, CAST(value AS BLOB), is_binary, etag, CAST(strftime('%s', expiration_time) AS INTEGER)"
-        self._select = f"SELECT {columns} FROM {table} WHERE {_LIVE} AND key IN "  # noqa: S608
+        columns = "CAST(value AS BLOB), is_binary, etag, CAST(strftime('%s', expiration_time) AS INTEGER)"
+        self._select_one = f"SELECT {columns} FROM {table} WHERE {_LIVE} AND key = ?"  # noqa: S608
+        # The rows come as they are asked for, of missing ones with NULLs: a left join goes through its left side in
+        # order (see connection.py). Twice as fast as IN, which sorts the keys, and leaves finding them to Python.
+        self._select = f"SELECT {columns} FROM (VALUES "  # noqa: S608
+        self._join = f") LEFT JOIN {table} ON key = column1 AND {_LIVE}"
         self._select_etags = f"SELECT key, etag FROM {table} WHERE {_LIVE} AND key IN "  # noqa: S608
         self._delete = f"DELETE FROM {table} WHERE key IN "  # noqa: S608
         self._insert = f"INSERT INTO {table} ({_COLUMNS}) VALUES "  # noqa: S608
@@ -55,13 +59,13 @@ class Rows:
 
     def _read(self, connection: sqlite3.Connection, keys: Sequence[str]) -> list[Row | StoreError | None]:
         if len(keys) == 1:
-            found = connection.execute(self._select + "(?)", (keys[0],)).fetchall()
-            return [_decode(*found[0][1:])] if found else [None]
-        rows: dict[str, Row | StoreError] = {}
-        for some in _parts(list(dict.fromkeys(keys))):
-            for key, *columns in connection.execute(self._select + _places(some), _padded(some)).fetchall():
-                rows[key] = _decode(*columns)
-        return [rows.get(key) for key in keys]
+            return _decoded(connection.execute(self._select_one, (keys[0],)).fetchall()) or [None]
+        entries: list[Row | StoreError | None] = []
+        for some in _parts(keys):
+            wanted, padding = ", ".join(["(?)"] * _length(len(some))), [None] * (_length(len(some)) - len(some))
+            found = connection.execute(self._select + wanted + self._join, [*some, *padding]).fetchall()
+            entries += _decoded(found[: len(some)])
+        return entries
 
     def ping(self, connection: sqlite3.Connection) -> None:
         """Raise if the table cannot be read."""
@@ -108,21 +112,23 @@ def _inserts(start: str, rows: list[Columns], end: str = "") -> Iterator[Stateme
         at += length
 
 
-def _parts(keys: list[str]) -> Iterator[list[str]]:
+def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
     for at in range(0, len(keys), _KEYS_AT_ONCE):
         yield keys[at : at + _KEYS_AT_ONCE]
 
 
 def _places(keys: Sequence[str]) -> str:
-    return f"(?{', ?' * (_power_of_two(len(keys)) - 1)})"
+    return f"(?{', ?' * (_length(len(keys)) - 1)})"
 
 
 def _padded(keys: Sequence[str]) -> list[str]:
-    return [*keys, *[keys[-1]] * (_power_of_two(len(keys)) - len(keys))]
+    return [*keys, *[keys[-1]] * (_length(len(keys)) - len(keys))]
 
 
-def _power_of_two(least: int) -> int:
-    return 1 << (least - 1).bit_length()
+def _length(least: int) -> int:
+    """The next length that statements come in: four to each power of two."""
+    step = 1 << max(0, (least - 1).bit_length() - 3)
+    return -(-least // step) * step
 
 
 def _columns(upsert: Upsert, etag: str) -> Columns:
@@ -135,12 +141,24 @@ def _columns(upsert: Upsert, etag: str) -> Columns:
     return upsert.key, binascii.b2a_base64(upsert.value, newline=False).decode(), 1, etag, expiry
 
 
-def _decode(value: bytes, is_binary: int, etag: str, expires_at: int | None) -> Row | StoreError:
-    if not is_binary:
-        return Row(value, etag, expires_at)
-    if b"\n" in value:  # daprd's decoder passes over line ends
-        value = value.translate(None, b"\r\n")
+def _decoded(found: Iterable[tuple[bytes | None, int, str, int | None]]) -> list[Row | StoreError | None]:
+    entries: list[Row | StoreError | None] = []
+    for value, is_binary, etag, expires_at in found:
+        if value is None:
+            entries.append(None)
+        elif not is_binary:
+            entries.append(Row(value, etag, expires_at))
+        else:
+            try:
+                entries.append(Row(binascii.a2b_base64(value, strict_mode=True), etag, expires_at))
+            except binascii.Error:
+                entries.append(_decode_wrapped(value, etag, expires_at))
+    return entries
+
+
+def _decode_wrapped(value: bytes, etag: str, expires_at: int | None) -> Row | StoreError:
+    """As daprd's decoder does, pass over line ends."""
     try:
-        return Row(binascii.a2b_base64(value, strict_mode=True), etag, expires_at)
+        return Row(binascii.a2b_base64(value.translate(None, b"\r\n"), strict_mode=True), etag, expires_at)
     except binascii.Error as error:
         return StoreError(f"failed to decode binary data: {error}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.stores.sqlite import failures
-from dapr_state.stores.sqlite.connection import connect
+from dapr_state.stores.sqlite.connection import connect, patiently
 from dapr_state.stores.sqlite.writer import Writer
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Session:
         self._deadline = clock.monotonic() + options.timeout
         self.connection.set_progress_handler(self._is_late, _STEPS_BETWEEN_LOOKS)
         self.writer = Writer(self.connection, rows, options.database, clock)
+        self._patience = options.database.busy_timeout
         self.read_seconds = 0.0  # how long the last read took
 
     def close(self) -> None:
@@ -91,7 +93,8 @@ class Session:
         if not works:
             return []
         try:
-            entries = iter(self.read([key for work in works for key in work.keys]))
+            keys = [key for work in works for key in work.keys]
+            entries = iter(patiently(partial(self.read, keys), self._clock, self._patience))
         except sqlite3.Error as error:
             return [failures.store_error(error) for _ in works]
         return [[next(entries) for _ in work.keys] for work in works]

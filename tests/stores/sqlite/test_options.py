@@ -11,7 +11,7 @@ from dapr_state.resources.properties import Properties, PropertiesError
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Upsert
 from dapr_state.stores.sqlite.options import Database, Options, read
-from tests.stores.looking import put, value_of
+from tests.stores.looking import put, value_of, values_of
 from tests.stores.sqlite.conftest import store
 
 if TYPE_CHECKING:
@@ -126,6 +126,14 @@ async def test_a_pragma_is_said_on_every_connection(file: File) -> None:
         levels = [session.connection.execute("PRAGMA synchronous").fetchone() for session in opened._sessions]
 
     assert (sizes, levels) == ([(-777,)] * 3, [(1,)] * 3)
+
+
+async def test_no_pragma_turns_the_order_of_answers(file: File) -> None:
+    """SQLite can be told to reverse what has no order; answers have one."""
+    async with file.opened("?_pragma=reverse_unordered_selects(1)") as opened:
+        await put(opened, Upsert("a", b"1"), Upsert("b", b"2"), Upsert("c", b"3"))
+
+        assert await values_of(opened, "c", "a", "x", "b") == [b"3", b"1", None, b"2"]
 
 
 async def test_an_acknowledged_write_is_synchronous_by_default(file: File) -> None:
