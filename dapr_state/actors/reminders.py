@@ -62,11 +62,11 @@ class ReminderBackend(ABC):
         """That there is none is a success. A tick that is under way is let finish."""
 
     @abstractmethod
-    async def list(self, actor_type: str, actor_id: str = "") -> list[Reminder]:
+    async def list(self, actor_type: str, actor_id: str | None = None) -> list[Reminder]:
         """All of a type, or of one actor, by id and name."""
 
     @abstractmethod
-    async def delete_all(self, actor_type: str, actor_id: str = "") -> None:
+    async def delete_all(self, actor_type: str, actor_id: str | None = None) -> None:
         """All of exactly this type, or of one actor."""
 
 
@@ -135,12 +135,12 @@ class EmbeddedReminders(ReminderBackend):
     async def delete(self, actor: ActorId, name: str) -> None:
         await self._store.apply((Change((actor.type, actor.id, name), None),))
 
-    async def list(self, actor_type: str, actor_id: str = "") -> list[Reminder]:
+    async def list(self, actor_type: str, actor_id: str | None = None) -> list[Reminder]:
         await self._store.load()
-        found = (each for each in self._store.all() if each.type == actor_type and actor_id in {"", each.id})
+        found = (each for each in self._store.all() if each.type == actor_type and actor_id in {None, each.id})
         return sorted(found, key=lambda each: each.key)
 
-    async def delete_all(self, actor_type: str, actor_id: str = "") -> None:
+    async def delete_all(self, actor_type: str, actor_id: str | None = None) -> None:
         found = await self.list(actor_type, actor_id)
         if found:
             await self._store.apply([Change(each.key, None) for each in found])

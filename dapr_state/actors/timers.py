@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from dapr_state.actors import schedule
+from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.schedule import ScheduleError
 from dapr_state.app.model import ActorId, AppAnswer, Tick
 from dapr_state.clock import SYSTEM
@@ -103,10 +104,14 @@ class Timers:
         if timer and timer.alarm:
             timer.alarm.cancel()
 
-    async def close(self) -> None:
-        """Fire no more; fires under way are given up."""
+    def stop(self) -> None:
+        """Fire no more; fires under way are let finish."""
         for actor, name in list(self._timers):
             self.delete(actor, name)
+
+    async def close(self) -> None:
+        """Stop; fires that are still under way are given up."""
+        self.stop()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -129,6 +134,8 @@ class Timers:
         tick = timer.tick
         try:
             await self._host.deliver_timer(tick)
+        except ClosingError:
+            return
         except Exception as error:  # noqa: BLE001  whatever went wrong, the schedule goes on
             log.error("Error executing timer: %s||%s: %s", tick.actor, tick.name, error)  # noqa: TRY400  as daprd
             self._fired(tick.actor.type, False)

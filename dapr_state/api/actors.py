@@ -46,7 +46,7 @@ class Actors:
         self, actor: ActorId, method: str, body: bytes, headers: Headers, *, query: str = "", body_error: str = ""
     ) -> AppAnswer:
         """Call a method of the actor; of what the application answers only a status of 200 is an answer."""
-        runtime = await self._gate()
+        runtime = await self.gate()
         if not _PLAIN_NAME.fullmatch(actor.type):
             _check_name(actor.type, "invalid actorType: ")
         if not _PLAIN_NAME.fullmatch(actor.id):
@@ -69,7 +69,7 @@ class Actors:
     async def get_state(self, actor: ActorId, key: str) -> Row | None:
         """The value under `key`, or None; the actor need not be active."""
         check_type(actor.type)
-        await self._gate()
+        await self.gate()
         try:
             return await self._state.get(actor, key)
         except StoreError as error:
@@ -79,7 +79,7 @@ class Actors:
 
     async def check_active(self, actor: ActorId) -> None:
         """Raise unless the actor is active on this sidecar; said before the operations are looked at."""
-        runtime = await self._gate()
+        runtime = await self.gate()
         if not runtime.is_active(actor):
             raise errors.ACTOR_INSTANCE_MISSING()  # noqa: RSE102  a row is called to make its error
 
@@ -92,7 +92,7 @@ class Actors:
         except NoStoreError as error:
             raise errors.ACTOR_NO_STATE_STORE() from error  # noqa: RSE102  a row is called to make its error
 
-    async def _gate(self) -> ActorRuntime:
+    async def gate(self) -> ActorRuntime:
         """Wait until it is known what the application hosts."""
         runtime = self._runtime
         if runtime is None:

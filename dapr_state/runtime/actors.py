@@ -6,10 +6,13 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.actors.hosting import StreamHosting
+from dapr_state.actors.reminders import EmbeddedReminders
 from dapr_state.actors.runtime import ActorRuntime
 from dapr_state.actors.state import ActorState
+from dapr_state.actors.timers import Timers
 from dapr_state.api.actors import Actors
 from dapr_state.api.metadata import ActorFacts, RuntimeStatus
+from dapr_state.api.reminders import Schedules
 from dapr_state.runtime.hosting import health, hosting
 
 if TYPE_CHECKING:
@@ -34,6 +37,10 @@ class ActorHost:
         self._hosting = hosting(options, self.runtime)
         state = ActorState(options.app_id, lambda: components.actor_store)
         self.api = Actors(self.runtime, state) if self.is_on else Actors()
+        self._timers = Timers(self.runtime)
+        self._reminders = EmbeddedReminders(self.runtime, options.app_id, lambda: components.actor_store)
+        self.runtime.on_hosted.append(self._reminders.hosted)
+        self.schedules = Schedules(self.api, self._reminders, self._timers)
         if options.app_port and not components.actor_store:
             log.info("Actor state store not configured - the state of actors cannot be used, nor reminders")
 
@@ -53,13 +60,18 @@ class ActorHost:
         return ActorFacts(RuntimeStatus.RUNNING, self.runtime.counts(), is_host_ready=True, placement=CONNECTED)
 
     async def begin(self) -> None:
-        """Find out what the application hosts."""
+        """Find out what the application hosts; its reminders fire from then on."""
+        self._reminders.begin()
         if self._hosting:
             await self._hosting.begin(health(self._options))
 
     async def drain(self, grace: float | None) -> None:
+        self._timers.stop()
+        self._reminders.stop()
         await self.runtime.drain(grace)
 
     async def close(self) -> None:
+        await self._timers.close()
+        await self._reminders.close()
         if self._hosting:
             await self._hosting.close()

@@ -68,7 +68,10 @@ class Servers:
         stores = components.stores
         state = MeasuredState(options.app_id, stores, guard.metrics) if guard.metrics else State(options.app_id, stores)
         metadata = facts.metadata(options, components, actors, features)
-        await self._start_grpc(DaprServicer(state, metadata, lifecycle, actors.api, actors.subscribe))
+        servicer = DaprServicer(
+            state, metadata, lifecycle, actors.api, schedules=actors.schedules, subscribe=actors.subscribe
+        )
+        await self._start_grpc(servicer)
         await self._start_http(
             self._http_server(
                 api(
@@ -76,6 +79,7 @@ class Servers:
                     lifecycle,
                     metadata,
                     actors=actors.api,
+                    schedules=actors.schedules,
                     namespace=options.namespace,
                     allowed_origins=options.allowed_origins,
                     guard=guard,

@@ -65,7 +65,7 @@ class House:
     async def turn(self, seconds: float) -> None:
         await turn(self.clock, seconds)
 
-    async def names(self, kind: str = "cart", identity: str = "") -> list[str]:
+    async def names(self, kind: str = "cart", identity: str | None = None) -> list[str]:
         return [each.name for each in await self.reminders.list(kind, identity)]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dapr_state.api.actors import Actors
+from dapr_state.api.reminders import Schedules
 from dapr_state.transports.grpc.actors import ActorsServicer
 from dapr_state.transports.grpc.metadata import MetadataServicer
+from dapr_state.transports.grpc.reminders import SchedulesServicer
 from dapr_state.transports.grpc.state import StateServicer
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from dapr_state.transports.grpc.actors import Subscribe
 
 
-class DaprServicer(StateServicer, ActorsServicer, MetadataServicer):
+class DaprServicer(StateServicer, ActorsServicer, SchedulesServicer, MetadataServicer):
     """One base class for each building block; calls without one are answered as not implemented."""
 
     def __init__(
@@ -25,9 +27,12 @@ class DaprServicer(StateServicer, ActorsServicer, MetadataServicer):
         metadata: Metadata,
         lifecycle: Lifecycle,
         actors: Actors | None = None,
+        *,
+        schedules: Schedules | None = None,
         subscribe: Subscribe | None = None,
     ) -> None:
         """Without `actors` they are not configured; see ActorsServicer for `subscribe`."""
         StateServicer.__init__(self, state)
         ActorsServicer.__init__(self, actors or Actors(), subscribe)
+        SchedulesServicer.__init__(self, schedules or Schedules(Actors()))
         MetadataServicer.__init__(self, metadata, lifecycle)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dapr_state.api.actors import Actors
+from dapr_state.api.reminders import Schedules
 from dapr_state.transports.guard import Guard
 from dapr_state.transports.http import blocks, guarded, message, runtime, tracecontext
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.cors import Cors
 from dapr_state.transports.http.handler import HttpHandler
+from dapr_state.transports.http.reminders import ScheduleRoutes
 from dapr_state.transports.http.router import Router
 from dapr_state.transports.http.state import StateRoutes
 
@@ -31,6 +33,7 @@ def api(
     metadata: Metadata,
     *,
     actors: Actors | None = None,
+    schedules: Schedules | None = None,
     namespace: str = "",
     allowed_origins: str = "",
     guard: Guard | None = None,
@@ -45,6 +48,7 @@ def api(
     actor_routes = ActorRoutes(actors or Actors())
     routes = [
         *actor_routes.table(),
+        *ScheduleRoutes(schedules or Schedules(Actors())).table(),
         *runtime.health_routes(lifecycle),
         *runtime.shutdown_routes(lifecycle),
         *runtime.metadata_routes(metadata),

@@ -78,16 +78,6 @@ class _Absent(NamedTuple):
     row: errors.Row
 
 
-ACTORS = _Absent(
-    ANY,
-    (
-        "/v1.0/actors/{type}/{id}/reminders/{name}",
-        "/v1.0/actors/{type}/{id}/timers/{name}",
-    ),
-    PLACEMENT,
-)
-
-
 def _versions(pattern: str, *versions: str) -> tuple[str, ...]:
     return tuple(f"/{version}{pattern}" for version in versions)
 
@@ -118,13 +108,12 @@ _TABLE = (
 )
 
 
-def routes(app_id: str, namespace: str, *, actors: bool = False) -> list[Route]:
-    """All of them; with `actors`, the actors have routes of their own."""
+def routes(app_id: str, namespace: str) -> list[Route]:
     jobs = [
         _Absent(verb, _versions("/jobs/{name}", "v1.0", "v1.0-alpha1"), _job_failed(name, namespace))
         for verb, name in (("GET", "get"), ("DELETE", "delete"))
     ]
-    absent = [*_TABLE, *jobs, *(() if actors else (ACTORS,))]
+    absent = [*_TABLE, *jobs]
     return [
         *(_route(each.verbs, pattern, each.row, app_id) for each in absent for pattern in each.patterns),
         Route(WRITE, "/v1.0/bindings/{name}", _bind),

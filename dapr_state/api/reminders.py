@@ -1,0 +1,110 @@
+"""Reminders and timers of actors: what each call does, for gRPC and HTTP alike."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dapr_state import errors
+from dapr_state.actors.reminder import DROP, Policy, Reminder, Request
+from dapr_state.actors.reminders import ExistsError
+from dapr_state.actors.schedule import ScheduleError
+from dapr_state.actors.state import NoStoreError
+from dapr_state.api.actors import ActorId, Actors, check_name, check_type
+from dapr_state.app.model import Tick
+from dapr_state.stores.base import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dapr_state.actors.reminders import ReminderBackend
+    from dapr_state.actors.runtime import ActorRuntime
+    from dapr_state.actors.timers import Timers
+
+__all__ = ["DROP", "ActorId", "Policy", "Reminder", "Request", "Schedules", "Tick"]
+
+
+class Schedules:
+    """Where there are no actors there is neither of the two, and every call is refused before it asks for them."""
+
+    def __init__(self, actors: Actors, reminders: ReminderBackend | None = None, timers: Timers | None = None) -> None:
+        self._actors = actors
+        self._reminders = reminders
+        self._timers = timers
+
+    async def create_reminder(self, request: Request) -> None:
+        """Return when it is kept for good."""
+        check_name(request.name)
+        reminders = await self._of(request.actor.type)
+        with _told_by(errors.ACTOR_REMINDER_CREATE):
+            try:
+                await reminders.create(request)
+            except ExistsError as error:
+                raise errors.ACTOR_REMINDER_ALREADY_EXISTS(name=request.name) from error
+
+    async def get_reminder(self, actor: ActorId, name: str) -> Reminder:
+        """The reminder, as it is kept."""
+        check_type(actor.type)
+        reminders = await self._of(actor.type)
+        with _told_by(errors.ACTOR_REMINDER_GET):
+            found = await reminders.get(actor, name)
+        if found is None:
+            raise errors.ACTOR_REMINDER_NOT_FOUND(name=name)
+        return found
+
+    async def delete_reminder(self, actor: ActorId, name: str) -> None:
+        """That there is none is a success."""
+        reminders = await self._of(actor.type)
+        with _told_by(errors.ACTOR_REMINDER_DELETE):
+            await reminders.delete(actor, name)
+
+    async def list_reminders(self, kind: str, identity: str | None) -> list[Reminder]:
+        """All of a type, or of one actor."""
+        check_type(kind)
+        reminders = await self._of(kind)
+        with _told_by(errors.ACTOR_REMINDER_GET):
+            return await reminders.list(kind, identity)
+
+    async def delete_reminders(self, kind: str, identity: str | None) -> None:
+        """All of a type, or of one actor."""
+        check_type(kind)
+        reminders = await self._of(kind)
+        with _told_by(errors.ACTOR_REMINDER_DELETE):
+            await reminders.delete_all(kind, identity)
+
+    async def create_timer(self, tick: Tick, ttl: str) -> None:
+        """Start a timer as its tick says."""
+        check_name(tick.name)
+        timers = await self._running()
+        try:
+            timers.create(tick, ttl)
+        except ScheduleError as error:
+            raise errors.ACTOR_TIMER_CREATE(cause=error) from error
+
+    async def delete_timer(self, actor: ActorId, name: str) -> None:
+        """That there is none is a success."""
+        (await self._running()).delete(actor, name)
+
+    async def _running(self) -> Timers:
+        await self._actors.gate()
+        if self._timers is None:
+            raise errors.ACTOR_NO_PLACEMENT()  # noqa: RSE102  a row is called to make its error
+        return self._timers
+
+    async def _of(self, kind: str) -> ReminderBackend:
+        runtime: ActorRuntime = await self._actors.gate()
+        if self._reminders is None:
+            raise errors.ACTOR_NO_PLACEMENT()  # noqa: RSE102  a row is called to make its error
+        if not runtime.is_hosted(kind):
+            raise errors.ACTOR_REMINDER_NON_HOSTED()  # noqa: RSE102  a row is called to make its error
+        return self._reminders
+
+
+@contextmanager
+def _told_by(row: errors.Row) -> Iterator[None]:
+    try:
+        yield
+    except (ScheduleError, StoreError) as error:
+        raise row(cause=error) from error
+    except NoStoreError as error:
+        raise errors.ACTOR_NO_STATE_STORE() from error  # noqa: RSE102  a row is called to make its error

@@ -1,0 +1,109 @@
+"""Reminders and timers over HTTP: path and body in, one call into api/reminders, an answer out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from dapr_state import errors
+from dapr_state.api.actors import check_type
+from dapr_state.api.reminders import ActorId, Reminder, Request, Schedules, Tick
+from dapr_state.transports.http import schedule_bodies
+from dapr_state.transports.http.gojson import MalformedError
+from dapr_state.transports.http.message import JSON, Response, no_content
+from dapr_state.transports.http.router import WRITE, Route
+
+if TYPE_CHECKING:
+    from dapr_state.transports.http.bodies import Shape, T
+    from dapr_state.transports.http.router import Call
+
+_encode = msgspec.json.Encoder().encode
+
+
+class ScheduleRoutes:
+    def __init__(self, schedules: Schedules) -> None:
+        self._schedules = schedules
+
+    def table(self) -> list[Route]:
+        reminder = "/v1.0/actors/{type}/{id}/reminders/{name}"
+        timer = "/v1.0/actors/{type}/{id}/timers/{name}"
+        return [
+            Route(WRITE, reminder, self._create_reminder),
+            Route("GET", reminder, self._get_reminder),
+            Route("DELETE", reminder, self._delete_reminder),
+            Route(WRITE, timer, self._create_timer),
+            Route("DELETE", timer, self._delete_timer),
+        ]
+
+    async def _create_reminder(self, call: Call) -> Response:
+        actor = _actor(call)
+        body = await _read(call, schedule_bodies.REMINDER)
+        await self._schedules.create_reminder(
+            Request(
+                actor,
+                call.params["name"],
+                body.due_time,
+                body.period,
+                body.ttl,
+                body.data,
+                body.overwrite,
+                body.policy,
+            )
+        )
+        return no_content()
+
+    async def _get_reminder(self, call: Call) -> Response:
+        found = await self._schedules.get_reminder(_actor(call), call.params["name"])
+        return Response(200, (JSON,), _encode(_shown(found)) + b"\n")
+
+    async def _delete_reminder(self, call: Call) -> Response:
+        actor = _actor(call)
+        _check_body(call)
+        await self._schedules.delete_reminder(actor, call.params["name"])
+        return no_content()
+
+    async def _create_timer(self, call: Call) -> Response:
+        actor = _actor(call)
+        body = await _read(call, schedule_bodies.TIMER)
+        tick = Tick(actor, call.params["name"], body.data, body.due_time, body.period, body.callback)
+        await self._schedules.create_timer(tick, body.ttl)
+        return no_content()
+
+    async def _delete_timer(self, call: Call) -> Response:
+        actor = _actor(call)
+        _check_body(call)
+        await self._schedules.delete_timer(actor, call.params["name"])
+        return no_content()
+
+
+def _actor(call: Call) -> ActorId:
+    check_type(call.params["type"])
+    return ActorId(call.params["type"], call.params["id"])
+
+
+async def _read(call: Call, shape: Shape[T]) -> T:
+    try:
+        return await shape.read(call.request)
+    except MalformedError as error:
+        raise errors.MALFORMED_BODY(cause=error) from error
+
+
+def _check_body(call: Call) -> None:
+    try:
+        schedule_bodies.check_nothing_asked(call.request.body)
+    except MalformedError as error:
+        raise errors.MALFORMED_BODY(cause=error) from error
+
+
+def _shown(found: Reminder) -> dict[str, str | msgspec.Raw]:
+    """In the order of Go's marshalling; what there is not is left out."""
+    members: dict[str, str | msgspec.Raw] = {
+        "actorID": found.id,
+        "actorType": found.type,
+        "data": found.data,
+        "dueTime": found.due_time,
+        "period": found.shown_period,
+        "ttl": found.shown_ttl,
+    }
+    return {name: value for name, value in members.items() if (value if isinstance(value, str) else bytes(value))}
