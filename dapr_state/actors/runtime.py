@@ -82,7 +82,7 @@ class ActorRuntime:
 
     async def ready(self) -> None:
         """Return when it is known what the application hosts, however long that takes."""
-        if not self._ready.is_set() and not self._is_closing:
+        while not self._ready.is_set():  # it may be away again by the time that we wake
             await self._ready.wait()
 
     def host(self, hosted: HostConfig, channel: AppChannel) -> None:
@@ -127,6 +127,8 @@ class ActorRuntime:
         One who is cancelled before the turn begins leaves the queue; a turn that has begun is carried to its end.
         """
         while True:
+            if not self._ready.is_set():
+                await self.ready()
             if self._is_closing and _reentrancy_id(call) not in self._flying:
                 raise ClosingError  # only what a running turn calls is let in
             hosted = await self._here(call.actor)
@@ -135,7 +137,7 @@ class ActorRuntime:
                     return await self._reenter(hosted, call)
                 return await self._turn(hosted, call.actor, hosted.channel.invoke, call)
             except ClosedError:  # the actor has ended here while we waited: look again where it lives
-                await self.ready()
+                continue
 
     async def deliver_reminder(self, tick: Tick) -> AppAnswer:
         """Fire a reminder in the actor's turn. Raises AppError, NoHostError or ClosingError."""
@@ -152,8 +154,8 @@ class ActorRuntime:
             hosted = await self._here(tick.actor)
             try:
                 return await self._turn(hosted, tick.actor, way(hosted.channel), tick)
-            except ClosedError:
-                await self.ready()
+            except ClosedError:  # as above
+                continue
 
     async def _here(self, actor: ActorId) -> Hosted:
         await self._placement.owner(actor)  # so far, here
