@@ -14,6 +14,7 @@ from dapr_state.clock import SYSTEM
 from dapr_state.observability import process
 from dapr_state.runtime import facts
 from dapr_state.runtime.listening import ListeningError, Server, addresses, is_running, listen
+from dapr_state.transports.grpc.blocks import Absent
 from dapr_state.transports.grpc.dapr import DaprServicer
 from dapr_state.transports.grpc.native.server import NativeServer
 from dapr_state.transports.grpc.server import GrpcServer
@@ -109,7 +110,8 @@ class Servers:
             options.max_body_size,
             options.read_buffer_size * GRPC_HEADER_FACTOR,
             self._guard,
-            GRPC_SERVERS[options.grpc_server],
+            make=GRPC_SERVERS[options.grpc_server],
+            absent=Absent(options.app_id, options.namespace),
         )
         where = addresses(options, "gRPC", options.grpc_port)
         self._running.append(server)

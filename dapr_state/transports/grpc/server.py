@@ -38,14 +38,18 @@ class GrpcServer:
         max_message_size: int,
         max_header_size: int,
         guard: Guard | None = None,
+        *,
         make: Callable[..., grpc.aio.Server] = NativeServer,
+        absent: grpc.GenericRpcHandler | None = None,
     ) -> None:
-        """`make` is NativeServer, or grpc.aio.server where grpc's own is wanted."""
+        """`make` is NativeServer, or grpc.aio.server where grpc's own is wanted; `absent` takes what is not built."""
         services: Any = Services(guard or Guard(), _Unknown())  # generated code names grpc's own class
         self._server = make(handlers=(services,), options=_limits(max_message_size, max_header_size))
         self._health = health.aio.HealthServicer()
         dapr_pb2_grpc.add_DaprServicer_to_server(servicer, services)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
+        if absent:
+            services.add_generic_rpc_handlers((absent,))
         reflection.add(services, (DAPR, health.SERVICE_NAME), (dapr_pb2, health_pb2))
 
     def listen(self, address: str) -> int:
