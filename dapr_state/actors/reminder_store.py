@@ -2,7 +2,8 @@
 
 One change is applied at a time to what the store is known to hold. Each page is looked at before it is written, and
 written with the etag that was seen: if another sidecar of the same app id has changed it, everything is read again and
-the changes are applied to that. A change is acknowledged when it is written, never before.
+the changes are applied to that. A change is acknowledged when it is written, never before. What became of a tick can
+wait for the next registration to be written with: a commit to disk costs more than all the rest.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import msgspec
 from dapr_state.actors import reminder_pages
 from dapr_state.actors.reminder_pages import Change, Draft, Page, Pages
 from dapr_state.actors.state import NoStoreError
+from dapr_state.clock import SYSTEM
 from dapr_state.stores.base import EtagMismatch, StoreError
 from dapr_state.stores.model import Delete, Operation, Row, Upsert
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dapr_state.actors.reminder import Key, Reminder
+    from dapr_state.clock import Alarm, Clock
     from dapr_state.stores.base import StateStore
 
 log = logging.getLogger("dapr.runtime.actor.reminders")
@@ -32,6 +35,7 @@ DIRECTORY: Final = "pages"
 MAX_CHANGES: Final = 64  # in one transaction: they may touch twice as many pages, of 4 KiB
 MAX_TRIES: Final = 8
 PAGES_AT_ONCE: Final = 128
+PATIENCE: Final = 0.01  # seconds that a change may wait for others, if nobody waits for it
 
 Waiting = tuple[Change, "asyncio.Future[bool]"]
 
@@ -39,16 +43,25 @@ Waiting = tuple[Change, "asyncio.Future[bool]"]
 class ReminderStore:
     """`changed` is told each key whose reminder is another one now, in the order in which that was written."""
 
-    def __init__(self, app_id: str, store: Callable[[], StateStore | None], changed: Callable[[Key], None]) -> None:
+    def __init__(
+        self,
+        app_id: str,
+        store: Callable[[], StateStore | None],
+        changed: Callable[[Key], None],
+        clock: Clock = SYSTEM,
+    ) -> None:
         self._prefix = f"{app_id}||{SPACE}||"
         self._store = store
         self._changed = changed
+        self._clock = clock
         self._pages = Pages()
         self._count = 0  # of pages, as it is in the store
         self._seen: dict[str, int] = {}  # a hash of each row's value, as it is in the store
         self._is_loaded = False
         self._loading = asyncio.Lock()
         self._waiting: list[Waiting] = []
+        self._urgent = 0  # of those that wait, how many must be written now
+        self._alarm: Alarm | None = None  # for the others
         self._writer: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -69,10 +82,11 @@ class ReminderStore:
             if not self._is_loaded:
                 await self._read()
 
-    async def apply(self, changes: Iterable[Change]) -> list[bool]:
+    async def apply(self, changes: Iterable[Change], *, is_patient: bool = False) -> list[bool]:
         """Return for each change, once it is written, whether there was something to change.
 
-        Raises StoreError or NoStoreError. Changes of one call may be written apart.
+        Raises StoreError or NoStoreError. Changes of one call may be written apart. A patient call waits a little for
+        others to be written with.
         """
         loop = asyncio.get_running_loop()
         futures = []
@@ -80,19 +94,32 @@ class ReminderStore:
             future: asyncio.Future[bool] = loop.create_future()
             self._waiting.append((change, future))
             futures.append(future)
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write_all())
+        if not is_patient:
+            self._write_soon()
+        elif self._alarm is None:
+            self._alarm = self._clock.call_at(self._clock.monotonic() + PATIENCE, self._write_soon)
         await asyncio.wait(futures)
         return [future.result() for future in futures]
 
     async def close(self) -> None:
         """Return when everything is written that was asked for so far."""
+        self._write_soon()
         if self._writer:
             await self._writer
 
+    def _write_soon(self) -> None:
+        """Write all that waits, from the next turn of the event loop on."""
+        if self._alarm:
+            self._alarm.cancel()
+            self._alarm = None
+        self._urgent = len(self._waiting)
+        if self._urgent and (self._writer is None or self._writer.done()):
+            self._writer = asyncio.create_task(self._write_all())
+
     async def _write_all(self) -> None:
-        while self._waiting:
+        while self._urgent > 0:
             size = self._batch_size()
+            self._urgent -= size
             batch, self._waiting = self._waiting[:size], self._waiting[size:]
             try:
                 outcomes = await self._write([change for change, _ in batch])

@@ -17,7 +17,7 @@ import msgspec
 
 from dapr_state.actors import reminder
 from dapr_state.actors.reminder_pages import Change
-from dapr_state.actors.reminder_store import ReminderStore
+from dapr_state.actors.reminder_store import PATIENCE, ReminderStore
 from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.schedule import ScheduleError
 from dapr_state.actors.state import NoStoreError
@@ -93,7 +93,7 @@ class EmbeddedReminders(ReminderBackend):
         self._host = host
         self._clock = clock
         self._fired = fired
-        self._store = ReminderStore(app_id, store, self._changed)
+        self._store = ReminderStore(app_id, store, self._changed, clock)
         self._queue: list[tuple[float, Key, str]] = []  # entries whose reminder has changed since are passed over
         self._firing: set[Key] = set()
         self._parked: set[Key] = set()  # due, of types that are not hosted
@@ -272,13 +272,17 @@ class EmbeddedReminders(ReminderBackend):
 
     async def _keep(self, before: Reminder, after: Reminder | None) -> None:
         """Return when it is written; if the store fails, the reminder waits for it."""
-        if after is before:
-            return
+        current = self._store.get(before.key)
+        if after is before or current is None or current.registration != before.registration:
+            return  # not given, or deleted or registered anew meanwhile
+        change = Change(before.key, after, before.registration)
+        is_patient = after is None or after.wakes_at > self._clock.now() + PATIENCE
         while True:
             try:
-                await self._store.apply((Change(before.key, after, before.registration),))
+                await self._store.apply((change,), is_patient=is_patient)
             except (StoreError, NoStoreError) as error:
                 log.error("Reminder %s||%s||%s cannot be written: %s", *before.key, error)  # noqa: TRY400
+                is_patient = False
                 await self._clock.sleep_until(self._clock.monotonic() + STORE_WAIT)
             else:
                 return

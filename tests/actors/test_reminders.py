@@ -415,7 +415,7 @@ async def test_what_became_of_a_tick_waits_for_the_store() -> None:
     await house.turn(1)
 
     assert before == [1]
-    assert house.host.times() == [1, 4, 4, 4]
+    assert house.host.times() == [1, 4.5, 4.5, 4.5]
 
 
 async def test_without_a_store() -> None:
