@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 BLOCKED: Final = "security-provider"  # what daprd is not ready with while a shutdown is put off
 HOT_RELOAD: Final = "HotReload"
 CLOSING_TIME: Final = 2.0  # seconds for the components when the calls have used up the time for the stop
+# Seconds that the event loop may keep a store's thread from running. With Python's 5 ms, SQLite saves beside 30 000
+# gets a second took up to 105 ms and 217 were done a second; with this, 24 ms and 400, and the gets lost nothing.
+SWITCH_INTERVAL: Final = 0.0005
 ANSWER_TIME: Final = 0.1  # seconds for the answer to a forced shutdown to leave, as daprd
 
 log = logging.getLogger("dapr.runtime")
@@ -41,6 +45,7 @@ log = logging.getLogger("dapr.runtime")
 
 def run(options: Options) -> int:
     """Serve until a signal asks to stop; returns the exit status of the process."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
     return uvloop.run(_serve(options))
 
 
