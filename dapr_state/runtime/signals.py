@@ -8,6 +8,8 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
+from dapr_state.clock import SYSTEM
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from types import TracebackType
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("dapr.signals")
 
 FATAL: Final = 1
+ECHO: Final = 0.005  # seconds: coreutils' `timeout` sends its signal to the process and to its group, which is one wish
 
 _NAMES: Final = {signal.SIGTERM: "terminated", signal.SIGINT: "interrupt"}  # as daprd's log calls them
 
@@ -30,6 +33,7 @@ class StopSignals:
         self._asked = asyncio.Event()
         self._asked_by_api = asyncio.Event()
         self._is_stop = False
+        self._asked_at = 0.0
 
     def __repr__(self) -> str:
         asked = "restart" if self.is_restart else "stop" if self.is_asked else "none"
@@ -95,11 +99,14 @@ class StopSignals:
 
     def _receive(self, number: signal.Signals) -> None:
         name = _NAMES[number]
+        now = SYSTEM.monotonic()
+        if self._is_stop and now - self._asked_at < ECHO:
+            return
         if self._is_stop:
             log.critical("Received signal '%s' during shutdown; exiting immediately", name)
             exit_at_once()
         log.info("Received signal '%s'; beginning shutdown", name)
-        self._is_stop = True
+        self._is_stop, self._asked_at = True, now
         self._asked.set()
 
     def _receive_hangup(self) -> None:

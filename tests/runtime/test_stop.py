@@ -14,6 +14,7 @@ from tests.support.client import Client, item
 from tests.support.components import component
 from tests.support.http import Socket, ask, request
 from tests.support.processes import free_port
+from tests.support.rawapp import RawApp
 from tests.support.redis import RedisServer
 from tests.support.sidecar import GRPC_SERVERS, Sidecar
 from tests.support.waiting import until
@@ -282,6 +283,15 @@ def test_the_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     assert messages(sidecar)[-1] == "Received signal 'interrupt' during shutdown; exiting immediately"
 
 
+def test_a_signal_that_comes_twice_at_once_is_one(tmp_path: Path) -> None:
+    """`timeout` signals the process and its group: that is one wish to stop, and it ends cleanly."""
+    with Sidecar(tmp_path, [MEMORY], flags=["--dapr-block-shutdown-duration", "1s"]) as sidecar:
+        sidecar.signal(signal.SIGTERM)
+        sidecar.signal(signal.SIGTERM)
+
+        assert sidecar.wait() == 0
+
+
 def test_a_hangup_restarts_inside_the_process(tmp_path: Path, grpc_server: str) -> None:
     """SIGHUP reads all files again, changes that hot reload refuses included; the process stays the same."""
     with Sidecar(tmp_path, [lite(tmp_path)], grpc_server=grpc_server) as sidecar, sidecar.client() as client:
@@ -309,22 +319,22 @@ def test_a_stop_after_a_hangup_is_a_stop(tmp_path: Path) -> None:
 
 
 def test_the_application_is_waited_for(tmp_path: Path) -> None:
-    """Until the app accepts connections the sidecar serves it and says that it is not ready; then it is."""
-    app_port = free_port()
-    sidecar = Sidecar(tmp_path, [MEMORY], flags=["--app-port", str(app_port)]).launch()
+    """Until the app answers what it hosts the sidecar serves it and says that it is not ready; then it is."""
+    app = RawApp(tmp_path)
+    sidecar = Sidecar(tmp_path, [MEMORY], flags=["--app-port", str(app.port)]).launch()
     try:
         until(lambda: "waiting on port" in sidecar.log())
         waiting, outbound = health(sidecar), health(sidecar, "healthz/outbound")
         saved = ask(sidecar.http_port, "POST", "/v1.0/state/mem", SAVE % "k").code
-        with socket.create_server(("127.0.0.1", app_port)):
+        with app:
             sidecar.wait_ready()
-        ready = health(sidecar)
+            ready = health(sidecar)
     finally:
         sidecar.close()
 
     assert (waiting, outbound, saved) == ((500, "dapr is not ready: [runtime]"), (204, ""), 204)
     assert ready == (204, "")
-    assert f"application discovered on port {app_port}" in messages(sidecar)
+    assert f"application discovered on port {app.port}" in messages(sidecar)
 
 
 def test_a_stop_while_a_port_is_busy_is_obeyed(tmp_path: Path) -> None:
