@@ -136,6 +136,12 @@ class CounterFamily(Family[Counter]):
         return f"{self.name}{{{labels}}} {series.value}\n"
 
 
+class GaugeFamily(CounterFamily):
+    """Its values are set when the metrics are read."""
+
+    kind = "gauge"
+
+
 class HistogramFamily(Family[Histogram]):
     kind = "histogram"
 

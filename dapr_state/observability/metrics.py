@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.observability import process
-from dapr_state.observability.exposition import CounterFamily, CountOf, HistogramFamily
+from dapr_state.observability.exposition import CounterFamily, CountOf, GaugeFamily, HistogramFamily
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -100,6 +100,22 @@ class Metrics:
             "Components that could not be initialized.",
             ("component", "componentName", "reason"),
         )
+        actor = ("actor_type",)
+        self.actors_waiting = self._gauge("runtime_actor_pending_actor_calls", "Calls that wait for a turn.", actor)
+        self.actor_timers = self._gauge("runtime_actor_timers", "Timers.", actor)
+        self.actor_reminders = self._gauge("runtime_actor_reminders", "Reminders.", actor)
+        self.actor_timers_fired = self._counter(
+            "runtime_actor_timers_fired_total", "Timers that fired.", (*actor, "success")
+        )
+        self.actor_reminders_fired = self._counter(
+            "runtime_actor_reminders_fired_total", "Reminders that fired.", (*actor, "success")
+        )
+        self.actors_deactivated = self._counter(
+            "runtime_actor_deactivated_total", "Actors that were deactivated.", actor
+        )
+        self.actors_not_deactivated = self._counter(
+            "runtime_actor_deactivated_failed_total", "Actors whose application failed to deactivate them.", actor
+        )
         self.error_codes = self._counter("error_code_total", "Answers with an error code.", ("category", "error_code"))
         self._families.sort(key=lambda family: family.name)
         self._apply(rules)
@@ -124,6 +140,11 @@ class Metrics:
 
     def _counter(self, name: str, text: str, labels: Sequence[str]) -> CounterFamily:
         family = CounterFamily(f"dapr_{name}", text, labels, self._constant)
+        self._families.append(family)
+        return family
+
+    def _gauge(self, name: str, text: str, labels: Sequence[str]) -> GaugeFamily:
+        family = GaugeFamily(f"dapr_{name}", text, labels, self._constant)
         self._families.append(family)
         return family
 

@@ -16,6 +16,10 @@ from dapr_state.api.reminders import Schedules
 from dapr_state.runtime.hosting import health, hosting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dapr_state.observability.exposition import CounterFamily, GaugeFamily
+    from dapr_state.observability.metrics import Metrics
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
     from dapr_state.transports.grpc.actors import Subscribe
@@ -29,7 +33,7 @@ log = logging.getLogger("dapr.runtime")
 class ActorHost:
     """`begin` it once the application listens, `drain` it while the servers still answer, then `close` it."""
 
-    def __init__(self, options: Options, components: Components) -> None:
+    def __init__(self, options: Options, components: Components, metrics: Metrics | None = None) -> None:
         """Without an application and without a store for actors there are none."""
         self._options = options
         self.is_on = bool(options.app_port or components.actor_store)
@@ -37,8 +41,15 @@ class ActorHost:
         self._hosting = hosting(options, self.runtime)
         state = ActorState(options.app_id, lambda: components.actor_store)
         self.api = Actors(self.runtime, state) if self.is_on else Actors()
-        self._timers = Timers(self.runtime)
-        self._reminders = EmbeddedReminders(self.runtime, options.app_id, lambda: components.actor_store)
+        self._timers = Timers(self.runtime, fired=_fired(metrics.actor_timers_fired if metrics else None))
+        self._reminders = EmbeddedReminders(
+            self.runtime,
+            options.app_id,
+            lambda: components.actor_store,
+            fired=_fired(metrics.actor_reminders_fired if metrics else None),
+        )
+        if metrics:
+            self._count(metrics)
         self.runtime.on_hosted.append(self._reminders.hosted)
         self.schedules = Schedules(self.api, self._reminders, self._timers)
         if options.app_port and not components.actor_store:
@@ -46,6 +57,19 @@ class ActorHost:
 
     def __repr__(self) -> str:
         return f"<ActorHost {self.runtime!r}>"
+
+    def _count(self, metrics: Metrics) -> None:
+        def ended(kind: str, *, is_failed: bool) -> None:
+            family = metrics.actors_not_deactivated if is_failed else metrics.actors_deactivated
+            family.series(kind).value += 1
+
+        def settle() -> None:
+            _set(metrics.actors_waiting, self.runtime.waiting())
+            _set(metrics.actor_timers, self._timers.counts())
+            _set(metrics.actor_reminders, self._reminders.counts())
+
+        self.runtime.on_deactivated = ended
+        metrics.before_reading.append(settle)
 
     @property
     def subscribe(self) -> Subscribe | None:
@@ -75,3 +99,21 @@ class ActorHost:
         await self._reminders.close()
         if self._hosting:
             await self._hosting.close()
+
+
+def _fired(family: CounterFamily | None) -> Callable[[str, bool], None]:
+    """What counts a tick that was fired."""
+
+    def count(kind: str, is_taken: bool) -> None:
+        if family is not None:
+            family.series(kind, str(is_taken).lower()).value += 1
+
+    return count
+
+
+def _set(family: GaugeFamily, values: Mapping[str, int]) -> None:
+    """Types that have none any more are shown with 0."""
+    for (kind,), series in family.all():
+        series.value = values.get(kind, 0)
+    for kind, value in values.items():
+        family.series(kind).value = value

@@ -114,7 +114,7 @@ class Sidecar:
         )
         await self._open(self._components)
         application.announce(options)
-        self._actors = ActorHost(options, self._components)
+        self._actors = ActorHost(options, self._components, guard.metrics)
         if options.app_port:
             self._lifecycle.pending.add(PLACEMENT)
             self._actors.runtime.on_hosted.append(lambda _: self._lifecycle.pending.discard(PLACEMENT))
