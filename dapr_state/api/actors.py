@@ -128,7 +128,8 @@ def _check_name(name: str, what: str) -> None:
         cause = f"{what}name is a path traversal sequence: {quote(name)}"
     else:
         return
-    raise errors.ACTOR_BAD_NAME(cause=cause, http_cause=cause)
+    # daprd's own: over gRPC, only the names of reminders and timers are told with these words
+    raise errors.ACTOR_BAD_NAME(cause=cause if what else f"invalid request: {cause}", http_cause=cause)
 
 
 def _clean_method(method: str) -> str:

@@ -6,7 +6,6 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from dapr_state_proto.runtime.v1 import actors_pb2, dapr_pb2_grpc
-from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import BytesValue
 
@@ -112,7 +111,8 @@ def _policy(given: JobFailurePolicy) -> Policy:
 
 def _fields(found: Reminder) -> dict[str, Any]:
     data = bytes(found.data)
-    wrapped = AnyMessage(type_url=_BYTES_VALUE, value=BytesValue(value=data).SerializeToString()) if data else None
+    # a dict, for the Any of our messages is not the class of the protobuf package: generated/ has a pool of its own
+    wrapped = {"type_url": _BYTES_VALUE, "value": BytesValue(value=data).SerializeToString()} if data else None
     return {
         "actor_type": found.type,
         "actor_id": found.id,

@@ -1,0 +1,1 @@
+"""Actor applications on our sidecar and on daprd with its control plane."""

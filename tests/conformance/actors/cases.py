@@ -1,0 +1,9 @@
+"""What is asked of both sides about one actor, group by group."""
+
+from __future__ import annotations
+
+from tests.conformance.actors.cases_invoke import INVOKE, NOBODY
+from tests.conformance.actors.cases_schedules import REMINDERS, TIMERS
+from tests.conformance.actors.cases_state import STATE
+
+ALL = [*INVOKE, *STATE, *REMINDERS, *TIMERS, *NOBODY]

@@ -1,0 +1,39 @@
+"""The two sides that host the same application: our sidecar, and daprd with placement and scheduler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conformance.actors.side import ControlPlane
+from tests.support import cache
+from tests.support.control_plane import Placement, Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory, daprd_binary: Path) -> Iterator[ControlPlane]:
+    """One placement and one scheduler for all: each application has actor types of its own."""
+    folder = tmp_path_factory.mktemp("control-plane")
+    with (
+        Placement(daprd_binary.parent / "placement", folder) as placement,
+        Scheduler(daprd_binary.parent / "scheduler", folder) as scheduler,
+    ):
+        yield ControlPlane(daprd_binary, placement.address, scheduler.address)
+
+
+@pytest.fixture(scope="session")
+def hosting_python() -> Path:
+    """The interpreter that has the official SDK and what hosts actors over HTTP."""
+    return cache.hosting_python()
+
+
+@pytest.fixture(scope="module", params=["ours", pytest.param("daprd", marks=pytest.mark.oracle)])
+def plane(request: pytest.FixtureRequest) -> ControlPlane | None:
+    """None for our side, which needs none."""
+    found: ControlPlane | None = None if request.param == "ours" else request.getfixturevalue("control_plane")
+    return found
