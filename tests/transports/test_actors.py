@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import queue
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -262,7 +264,7 @@ def test_an_http_caller_who_goes_leaves_the_queue(sidecar: Sidecar, app: RawApp)
 def test_a_grpc_caller_who_goes_leaves_the_queue(sidecar: Sidecar, client: Client, app: RawApp) -> None:
     """As over HTTP; and one whose turn has begun does not cut it short."""
     app.obey({"match": "/method/slow", "hold": True})
-    stub = dapr_pb2_grpc.DaprStub(client.channel)
+    stub: Any = dapr_pb2_grpc.DaprStub(client.channel)  # type: ignore[arg-type]  # the stubs know grpc.aio only
     message = actors_pb2.InvokeActorRequest(actor_type="cart", actor_id="g", method="slow")
     running = stub.InvokeActor.future(message)
     app.holding()
@@ -524,3 +526,94 @@ def waits(sidecar: Sidecar) -> bool:
     return any(
         line.endswith(" 1") for line in text.splitlines() if line.startswith("dapr_runtime_actor_pending_actor_calls{")
     )
+
+
+# Applications that host actors on a stream
+
+
+class StreamApp:
+    """One stream to a sidecar: what the application says, and what it hears."""
+
+    def __init__(self, client: Client) -> None:
+        self._said: queue.Queue[Any] = queue.Queue()
+        stub: Any = dapr_pb2_grpc.DaprStub(client.channel)  # type: ignore[arg-type]  # the stubs know grpc.aio only
+        self.heard = stub.SubscribeActorEventsAlpha1(iter(self._said.get, None))
+
+    def say(self, **message: Any) -> None:
+        self._said.put(actors_pb2.SubscribeActorEventsRequestAlpha1(**message))
+
+    def end(self) -> None:
+        self._said.put(None)
+
+
+@pytest.fixture
+def streaming(tmp_path: Path) -> Iterator[Sidecar]:
+    """A sidecar whose application speaks gRPC: its port only has to be there."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        flags = ["--app-port", str(listener.getsockname()[1]), "--app-protocol", "grpc"]
+        with Sidecar(tmp_path, [store(tmp_path)], flags=flags) as sidecar:
+            yield sidecar
+
+
+def test_an_application_hosts_actors_on_a_stream(streaming: Sidecar) -> None:
+    """It is told that its types are registered, is asked, answers, and is told of the end of an actor at the stop."""
+    with streaming.client() as client, ThreadPoolExecutor() as pool:
+        app = StreamApp(client)
+        app.say(initial_request={"entities": ["cart"]})
+        first = next(app.heard)
+        call = pool.submit(put, streaming, "/cart/1/method/m", "body", X_Mine="2")
+        asked = next(app.heard).invoke_request
+        app.say(invoke_response={"id": asked.id, "data": b"hello", "metadata": {"content-type": "text/plain"}})
+        answer = call.result()
+        streaming.signal(signal.SIGTERM)
+        end = next(app.heard).deactivate_request
+        app.say(deactivate_response={"id": end.id})
+        code = streaming.wait()
+
+    assert first.WhichOneof("response_type") == "initial_response"
+    assert (asked.actor_type, asked.actor_id, asked.method, asked.data) == ("cart", "1", "m", b"body")
+    assert asked.metadata["X-Mine"] == "2"
+    assert (answer.code, answer.body, answer.header("Content-Type")) == (200, b"hello", "text/plain")
+    assert (end.actor_type, end.actor_id, code) == ("cart", "1", 0)
+
+
+def test_calls_wait_while_no_stream_is_open(streaming: Sidecar) -> None:
+    """After the end of a stream they wait for the next one, and the metadata say so."""
+    with streaming.client() as client, ThreadPoolExecutor() as pool:
+        first, second = StreamApp(client), StreamApp(client)
+        first.say(initial_request={"entities": ["cart"]})
+        next(first.heard)
+        first.end()
+        until(lambda: not client.metadata().response["actor_runtime"].get("host_ready"))
+        call = pool.submit(put, streaming, "/cart/1/method/m")
+        second.say(initial_request={"entities": ["cart"]})
+        next(second.heard)
+        asked = next(second.heard).invoke_request
+        second.say(invoke_response={"id": asked.id})
+        answer = call.result()
+        second.end()
+
+    assert answer.code == 200
+
+
+def test_a_stream_begins_with_its_first_message(streaming: Sidecar) -> None:
+    """Any other first message is refused."""
+    with streaming.client() as client:
+        app = StreamApp(client)
+        app.say(invoke_response={"id": "1"})
+        with pytest.raises(grpc.RpcError) as refused:
+            next(app.heard)
+
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.details() == "first message must be SubscribeActorEventsRequestInitialAlpha1"
+
+
+def test_an_application_that_speaks_http_has_no_stream(client: Client) -> None:
+    """It is told why."""
+    app = StreamApp(client)
+    app.say(initial_request={"entities": ["cart"]})
+    with pytest.raises(grpc.RpcError) as refused:
+        next(app.heard)
+
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert refused.value.details() == "actor callback streaming requires a gRPC app channel"
