@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # daprd's limit for gRPC headers is its limit for HTTP headers times this (state-api.md 7.3)
 GRPC_HEADER_FACTOR = 1024
+EARLY = 0.002  # seconds by which uvloop, which counts whole milliseconds, may end a grace before its time
 
 GRPC_SERVERS: dict[str, Callable[..., grpc.aio.Server]] = {"native": NativeServer, "grpcio": grpc.aio.server}
 
@@ -97,7 +98,7 @@ class Servers:
         began = SYSTEM.monotonic()
         await asyncio.gather(*(server.stop(grace) for server in self._running))
         self._running.clear()
-        return grace is None or SYSTEM.monotonic() - began < grace
+        return grace is None or SYSTEM.monotonic() - began < grace - EARLY
 
     async def stop_metrics(self) -> None:
         if self._metrics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import socket
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from dapr_state.runtime.options import Options
+from dapr_state.runtime.servers import Servers
+from dapr_state.transports.guard import Guard
 from tests.support.client import Client, item
 from tests.support.components import component
 from tests.support.http import Socket, ask, request
@@ -43,6 +47,23 @@ def health(sidecar: Sidecar, path: str = "healthz") -> tuple[int, str]:
 
 def lite(folder: Path) -> dict[str, object]:
     return component("lite", "state.sqlite", connectionString=str(folder / "state.db"))
+
+
+class Early:
+    """A server whose calls do not end: it gives them up when the event loop rings, which is a little early."""
+
+    async def stop(self, grace: float) -> None:
+        rings = asyncio.Event()
+        asyncio.get_running_loop().call_later(grace - 0.001, rings.set)
+        await rings.wait()
+
+
+async def test_a_grace_that_ends_a_little_early_has_ended() -> None:
+    """Calls that were given up are never taken for answered ones."""
+    servers = Servers(Options(), Guard())
+    servers._running.append(Early())  # type: ignore[arg-type]
+
+    assert not await servers.stop(0.01)
 
 
 def test_the_lines_of_a_life_come_in_the_order_of_daprd(tmp_path: Path) -> None:
