@@ -109,15 +109,19 @@ def test_a_silent_redis_fails_what_waits_for_it(tmp_path: Path, own_redis: Redis
 
 
 def _one_of_each(client: Client, name: str) -> dict[str, Reply]:
-    return {
-        "get": client.get("redis", "k"),
-        "save": client.save("redis", item(f"{name}-1", b"v")),
-        "saves": client.save("redis", item(f"{name}-2", b"v"), item(f"{name}-3", b"v")),
-        "delete": client.delete("redis", f"{name}-1"),
-        "bulk get": client.bulk_get("redis", "k", f"{name}-2"),
-        "bulk delete": client.bulk_delete("redis", item(f"{name}-2"), item(f"{name}-3")),
-        "transaction": client.transact("redis", ("upsert", item(f"{name}-4", b"v"))),
+    """All at once: each call waits for its own attempts to reach the server."""
+    calls = {
+        "get": lambda: client.get("redis", "k"),
+        "save": lambda: client.save("redis", item(f"{name}-1", b"v")),
+        "saves": lambda: client.save("redis", item(f"{name}-2", b"v"), item(f"{name}-3", b"v")),
+        "delete": lambda: client.delete("redis", f"{name}-1"),
+        "bulk get": lambda: client.bulk_get("redis", "k", f"{name}-2"),
+        "bulk delete": lambda: client.bulk_delete("redis", item(f"{name}-2"), item(f"{name}-3")),
+        "transaction": lambda: client.transact("redis", ("upsert", item(f"{name}-4", b"v"))),
     }
+    with ThreadPoolExecutor(len(calls)) as pool:
+        made = {kind: pool.submit(call) for kind, call in calls.items()}
+        return {kind: call.result() for kind, call in made.items()}
 
 
 def _items_failed(reply: Reply) -> bool:
