@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+from collections import deque
 from typing import TYPE_CHECKING, Self
 
 from tests.support.waiting import until
@@ -16,17 +17,23 @@ if TYPE_CHECKING:
 
 ROOT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 
+# The system draws from some ten thousand ports: two of the thousands that a run asks for are soon the same.
+_given: deque[int] = deque(maxlen=1000)
+
 
 class EndedAtStart(Exception):
     """The program ended before it was ready; the text is all that it wrote."""
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Give a port that nobody listens on at this moment, nor is about to: it was not given lately."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port not in _given:
+            _given.append(port)
+            return port
 
 
 class Process:

@@ -10,7 +10,7 @@ import uvloop
 
 from tests.support.client import FIRST_WRITE, Client, item
 from tests.support.components import component
-from tests.support.processes import EndedAtStart
+from tests.support.processes import EndedAtStart, free_port
 from tests.support.redis import RedisServer
 from tests.support.sidecar import Daprd
 from tests.support.waiting import until
@@ -23,6 +23,13 @@ def test_waiting_ends_with_the_reason_when_the_deadline_passes() -> None:
     """A condition that never comes true is named in the error."""
     with pytest.raises(TimeoutError, match="the moon is blue"):
         until(lambda: False, 0.05, what="the moon is blue")
+
+
+def test_ports_are_not_given_twice() -> None:
+    """Servers that start one after the other do not get each other's ports."""
+    ports = [free_port() for _ in range(1000)]
+
+    assert len(set(ports)) == len(ports)
 
 
 async def test_async_tests_run_on_uvloop() -> None:
