@@ -16,7 +16,7 @@ from dapr_state.transports.grpc import answers, guarded
 from dapr_state.transports.guard import Guard
 from dapr_state.transports.http import guarded as http_guarded
 from dapr_state.transports.http import labels, operations
-from dapr_state.transports.http.labels import Labels, shorten
+from dapr_state.transports.http.labels import MAX_PATHS, Labels, shorten
 from dapr_state.transports.http.message import Response
 from dapr_state.transports.http.router import Router
 
@@ -216,6 +216,15 @@ def test_keys_and_ids_are_cut_out_of_labels(path: str, label: str) -> None:
 def test_targets_have_the_label_of_what_they_mean(target: bytes, label: str) -> None:
     """Whichever way a path is written."""
     assert Labels().path(target) == label
+
+
+def test_actors_of_one_type_share_a_label() -> None:
+    """However many of them are called, other paths still get labels of their own."""
+    labels = Labels()
+    seen = {labels.path(b"/v1.0/actors/cart/%d/method/m?q=%d" % (number, number)) for number in range(2 * MAX_PATHS)}
+
+    assert seen == {"/v1.0/actors/cart/{id}/method"}
+    assert labels.path(b"/v1.0/healthz") == "/v1.0/healthz"
 
 
 @pytest.mark.parametrize(

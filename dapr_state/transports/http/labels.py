@@ -16,6 +16,8 @@ VERBS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONN
 
 # Nearly all requests: what comes behind the store's name does not change the label
 STATE: Final = re.compile(rb"/v1\.0/state/(?!\.)[^/?%+]+(?=[/?]|\Z)")
+# and those of actors: neither does an id
+_ACTOR_TARGET: Final = re.compile(rb"/v1\.0/actors/(?!\.)([^/?%+]+)/(?!\.)[^/?]+/(?!\.)([^/?%+]+)(?=[/?]|\Z)")
 _SUBJECTS: Final = frozenset({"state", "secrets"})  # /version/subject/name: the rest is cut off
 _ACTOR: Final = re.compile(r"(/[^/]+/actors/[^/]+)/[^/]+/([^/]+)")
 _WORKFLOW: Final = re.compile(r"(/[^/]+/workflows/[^/]+)/[^/]+(?=/(?!start$)|$)(/raiseEvent)?(/[^/]+)?")
@@ -38,8 +40,12 @@ class Labels:
             return self._matched(raw_target)
         if not self._with_path:
             return ""
-        found = STATE.match(raw_target)
-        key = found[0] if found else raw_target
+        if found := STATE.match(raw_target):
+            key = found[0]
+        elif found := _ACTOR_TARGET.match(raw_target):
+            key = b"/v1.0/actors/%b/{id}/%b" % found.groups()
+        else:
+            key = raw_target
         label = self._known.get(key)
         if label is None:
             if len(self._known) >= MAX_PATHS:
