@@ -95,6 +95,10 @@ async def test_many_requests_at_once(app: H2App) -> None:
     assert [answer.body for answer in answers] == bodies
 
 
+# what the system says of a process that died depends on how much of what was sent to it had arrived
+LOST = {"EOF", "connection reset by peer", "broken pipe"}
+
+
 @pytest.mark.parametrize(
     ("method", "text"),
     [
@@ -127,7 +131,8 @@ async def test_a_connection_that_is_lost_fails_what_is_under_way(tmp_path: Path)
             app.start()
             answer = await channel(client).invoke(ActorCall(CART, "add", b"x"))
 
-    assert {died, *others} == {"EOF"}
+    assert died in LOST
+    assert set(others) == {died}
     assert refused == f"dial tcp 127.0.0.1:{app.port}: connect: connection refused"
     assert answer.body == b"x"
 
