@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import pairwise
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import message_factory
@@ -22,6 +25,13 @@ if TYPE_CHECKING:
     from tests.support.rawapp import RawApp, Seen
 
 TYPE = "cart"
+CONFIG = {
+    "entities": [TYPE, "brief", "deep"],
+    "entitiesConfig": [
+        {"entities": ["brief"], "actorIdleTimeout": "100ms"},
+        {"entities": ["deep"], "reentrancy": {"enabled": True, "maxStackDepth": 2}},
+    ],
+}
 JSON = {"Content_Type": "application/json"}
 
 # what the two sides' HTTP clients and tracing add of their own accord
@@ -38,6 +48,7 @@ class Scene:
     client: Client
     app: RawApp
     actor: str
+    started: list[Future[str]] = field(default_factory=list)
 
     def fill(self, text: str) -> str:
         return text.replace("ID", self.actor)
@@ -98,6 +109,42 @@ def grpc(call: str, /, **fields: Any) -> Callable[[Scene], str]:
     return step
 
 
+def start(request: Callable[[Scene], str]) -> Callable[[Scene], str]:
+    """Make the request, and go on without its answer."""
+
+    def step(scene: Scene) -> str:
+        answer: Future[str] = Future()
+        scene.started.append(answer)
+        Thread(target=lambda: answer.set_result(request(scene))).start()
+        return ""
+
+    return step
+
+
+def holding(number: int) -> Callable[[Scene], str]:
+    """Wait until the application holds so many requests."""
+    return lambda scene: scene.app.holding(number) or ""
+
+
+def release() -> Callable[[Scene], str]:
+    return lambda scene: scene.app.release() or ""
+
+
+def answers() -> Callable[[Scene], str]:
+    """The answers to all that was started."""
+    return lambda scene: " | ".join(each.result(20) for each in scene.started)
+
+
+def overlaps() -> Callable[[Scene], str]:
+    """How many requests the application was sent while it was at another of this actor."""
+
+    def step(scene: Scene) -> str:
+        turns = sorted((each.began, each.ended or each.began) for each in asked(scene, ""))
+        return str(sum(began < ended for (_, ended), (began, _) in pairwise(turns)))
+
+    return step
+
+
 def rules(*given: Mapping[str, Any]) -> Callable[[Scene], str]:
     """From here on the application follows these rules for this actor's requests."""
 
@@ -109,7 +156,7 @@ def rules(*given: Mapping[str, Any]) -> Callable[[Scene], str]:
 
 
 def asked(scene: Scene, part: str) -> list[Seen]:
-    return [each for each in scene.app.seen(f"/{scene.actor}") if part in each.target]
+    return [each for each in scene.app.seen(f"/{scene.actor}") if part in f"{each.method} {each.target}"]
 
 
 def seen(part: str = "", times: int = 1) -> Callable[[Scene], str]:

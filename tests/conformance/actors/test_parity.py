@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conformance.actors.cases import ALL
-from tests.conformance.actors.scene import TYPE, Scene
+from tests.conformance.actors.scene import CONFIG, TYPE, Scene
 from tests.conformance.actors.side import ControlPlane, hosted, sidecar
 from tests.conformance.differences import read
 from tests.support.rawapp import RawApp
@@ -27,7 +27,7 @@ DIFFERENCES = read(Path(__file__).with_name("differences.txt").read_text())
 
 def _scenes(folder: Path, plane: ControlPlane | None) -> Iterator[Scene]:
     with (
-        RawApp(folder, {"entities": [TYPE]}) as app,
+        RawApp(folder, CONFIG) as app,
         sidecar(folder, plane, app.port) as server,
         server.client() as client,
     ):

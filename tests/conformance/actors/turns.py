@@ -123,6 +123,7 @@ class Load:
 
 def check(server: Sidecar, app: CountingApp, *loads: Load) -> None:
     """Nothing acknowledged is lost, nothing happened twice, and no actor had two turns at once."""
+    assert VIOLATION not in app.log_file.read_text()
     has = _Reader(server.http_port)
     acknowledged = {call for load in loads for call in load.acknowledged}
     attempted = {call for load in loads for call in load.attempted}
@@ -133,7 +134,6 @@ def check(server: Sidecar, app: CountingApp, *loads: Load) -> None:
         assert int(has((kind, actor, "count")) or 0) == own, f"{kind}/{actor} counted otherwise than its {own} calls"
     for reminder in {reminder for load in loads for reminder in load.reminders}:
         until(lambda wanted=reminder: has(wanted), what=f"{reminder} has fired")
-    assert VIOLATION not in app.log_file.read_text()
 
 
 class _Reader:
