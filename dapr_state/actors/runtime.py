@@ -16,7 +16,7 @@ from msgspec import structs
 from dapr_state.actors.carry import Carried
 from dapr_state.actors.directory import Directory, Hosted
 from dapr_state.actors.placement import Embedded, NoHostError, Placement
-from dapr_state.actors.turns import ClosedError
+from dapr_state.actors.turns import ClosedError, TooDeepError
 from dapr_state.app.model import AppError
 from dapr_state.clock import SYSTEM
 
@@ -176,7 +176,7 @@ class ActorRuntime:
         turns = activation.turns
         try:
             flight = turns.enter(reentrancy_id, hosted.config.max_depth)
-        except BaseException:
+        except TooDeepError:
             self._directory.give(hosted, activation)
             raise
         try:
@@ -236,19 +236,25 @@ class ActorRuntime:
         self._is_closing = True
         self._directory.close()
         self._ready.set()  # nobody waits for an application any more
-        busy = [activation for activation in self._directory if activation.turns.is_busy]
-        for activation in busy:
+        for activation in self._directory:
             activation.turns.close()
         try:
             async with asyncio.timeout(grace):
-                await asyncio.gather(*(_idle(activation) for activation in busy))
+                await self._ended()
+                # again: a turn may have called other actors meanwhile
+                while busy := [activation for activation in self._directory if activation.turns.is_busy]:
+                    await asyncio.gather(*map(_idle, busy))
                 for activation in tuple(self._directory):
                     self._expired(activation)
-                while self._endings:
-                    await asyncio.wait(self._endings)
+                await self._ended()
         except TimeoutError:
             for ending in self._endings:
                 ending.cancel()
+
+    async def _ended(self) -> None:
+        """Return when no deactivation is under way."""
+        while self._endings:
+            await asyncio.wait(self._endings)
 
 
 async def _idle(activation: Activation) -> None:

@@ -95,10 +95,10 @@ class ActorHost:
         await self.runtime.drain(grace)
 
     async def close(self) -> None:
+        if self._hosting:  # first: it ends the turns that timers and reminders would wait for
+            await self._hosting.close()
         await self._timers.close()
         await self._reminders.close()
-        if self._hosting:
-            await self._hosting.close()
 
 
 def _fired(family: CounterFamily | None) -> Callable[[str, bool], None]:

@@ -327,6 +327,21 @@ async def test_a_drain_lets_in_what_a_running_turn_calls() -> None:
     assert [answer.body for answer in answers] == [b"nested", b"nested"]
 
 
+async def test_a_drain_tells_each_actor_once() -> None:
+    """A deactivation that is under way when the drain begins is the only one of its actor."""
+    scene = Scene()
+    scene.app.holds_deactivations = True
+    await scene.call("m")
+    scene.clock.advance(10)
+    await steps()
+    drain = asyncio.create_task(scene.runtime.drain(None))
+    await steps()
+    scene.app.release()
+    await drain
+
+    assert scene.app.log[2:] == ["+1 wait-end", "-1 wait-end"]
+
+
 async def test_a_drain_ends_with_its_grace() -> None:
     """A turn that does not end holds the sidecar no longer than that."""
     scene = Scene()
