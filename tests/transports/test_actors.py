@@ -519,6 +519,22 @@ def test_a_stop_lets_turns_end_and_deactivates(tmp_path: Path) -> None:
     assert ends == {"/actors/cart/1", "/actors/cart/other"}
 
 
+def test_a_turn_that_does_not_end_ends_with_the_grace(tmp_path: Path) -> None:
+    """Its caller is told, a timer that hangs holds nothing up, and the process ends with status 1."""
+    with RawApp(tmp_path, CONFIG) as app:
+        app.obey({"match": "/method/", "hold": True})
+        flags = ["--app-port", str(app.port), "--dapr-graceful-shutdown-seconds", "1"]
+        with Sidecar(tmp_path, [store(tmp_path)], flags=flags) as sidecar:
+            put(sidecar, "/cart/2/timers/t", '{"dueTime": "0s"}')
+            with Socket(sidecar.http_port) as running:
+                running.send(request("PUT", f"{BASE}/cart/1/method/slow"))
+                app.holding(2)
+                sidecar.signal(signal.SIGTERM)
+                answer, code = running.answer(), sidecar.wait()
+
+    assert (answer.code, code) == (500, 1)
+
+
 def waits(sidecar: Sidecar) -> bool:
     """Whether a call waits for its turn, as the metrics tell."""
     port = int(sidecar.command[sidecar.command.index("--metrics-port") + 1])
