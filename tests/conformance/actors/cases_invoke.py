@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.conformance.actors.scene import grpc, http, invoke, rules, scenario, seen
+from tests.conformance.actors.scene import answers, grpc, http, invoke, rules, scenario, seen, start
 
 INVOKE = [
     scenario("every verb", *(http(verb, "method/m", b"x") for verb in ("GET", "POST", "PUT", "DELETE")), seen()),
@@ -225,8 +225,9 @@ INVOKE = [
 NOBODY = [
     scenario(
         "a type that nobody hosts",
-        http("POST", "/v1.0/actors/nobody/ID/method/m", b""),
+        start(http("POST", "/v1.0/actors/nobody/ID/method/m", b"")),  # daprd looks for five seconds
         grpc("InvokeActor", actor_type="nobody", method="m"),
+        answers(),
         http("GET", "/v1.0/actors/nobody/ID/state/k"),
         http("POST", "/v1.0/actors/nobody/ID/state", "[]"),
     ),
