@@ -92,7 +92,7 @@ def invoke(method: str = "m", body: str = "{}", **headers: str) -> Callable[[Sce
 
 
 def show_answer(answer: Answer) -> str:
-    """Status, headers and body in one line; JSON in the one order that both sides can have."""
+    """Status, headers and body in one line."""
     lines = sorted(line for line in answer.lines if line.partition(":")[0] not in OWN_ANSWERS)
     return " ".join((str(answer.code), *lines, answer.body.decode(errors="backslashreplace"))).rstrip()
 
