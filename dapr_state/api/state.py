@@ -8,16 +8,22 @@ import msgspec
 
 from dapr_state import errors
 from dapr_state.api import jsontext, keys
+from dapr_state.api.meter import Meter, meter
+from dapr_state.clock import SYSTEM
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, StateStore, StoreError
 from dapr_state.stores.model import Delete, Feature, Operation, Row, Upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from dapr_state.observability.metrics import Metrics
+
 UPSERT, DELETE = "upsert", "delete"
 
 _CONCURRENCY = {"": False, "last-write": False, "first-write": True}  # text → first write
 _CONSISTENCY = {"": False, "eventual": False, "strong": True}  # text → strong
+
+_now = SYSTEM.monotonic
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -46,20 +52,29 @@ Outcome = Row | StoreError | None
 class State:
     """Answers for all state components. `stores` may change while it serves (hot reload)."""
 
-    def __init__(self, app_id: str, stores: Mapping[str, BoundStore]) -> None:
+    def __init__(self, app_id: str, stores: Mapping[str, BoundStore], metrics: Metrics | None = None) -> None:
         self._app_id = app_id
         self._stores = stores
+        self._gets = meter("get", metrics)
+        self._bulk_gets = meter("bulk_get", metrics)
+        self._saves = meter("set", metrics)
+        self._deletes = meter("delete", metrics)
+        self._bulk_deletes = meter("bulk_delete", metrics)
+        self._transactions = meter("transaction", metrics)
 
     async def get(self, store: str, key: str) -> Row | None:
         """The value under `key`, or None if it is missing or expired."""
         bound = self._find(store)
         _check_key(bound, key)
+        began = _now()
         try:
             (found,) = await bound.store.get((bound.prefix + key,))
         except StoreError as error:
-            raise errors.STATE_GET(key=key, store=store, cause=error) from error
+            found = error
         if isinstance(found, StoreError):
+            self._gets.failed(store, began)
             raise errors.STATE_GET(key=key, store=store, cause=found) from found
+        self._gets.done(store, began)
         return found
 
     async def get_bulk(self, store: str, wanted: Sequence[str]) -> list[Outcome]:
@@ -69,10 +84,14 @@ class State:
             _check_key(bound, key)
         if not wanted:
             return []
+        began = _now()
         try:
-            return await bound.store.get([bound.prefix + key for key in wanted])
+            found = await bound.store.get([bound.prefix + key for key in wanted])
         except StoreError as error:
+            self._bulk_gets.failed(store, began)
             raise errors.STATE_BULK_GET(cause=error) from error
+        self._bulk_gets.done(store, began)
+        return found
 
     async def save(self, store: str, items: Sequence[Item]) -> None:
         """Write the items in their order. Those that fail are named in the error; the others are written."""
@@ -82,14 +101,14 @@ class State:
                 raise errors.STATE_KEY_EMPTY()  # noqa: RSE102  a row is called to make its error
             _check_key(bound, item.key)
             _check_json(item)
-        if failures := await _write(bound, items, _upsert_or_refusal):
+        if failures := await _write(bound, items, _upsert_or_refusal, self._saves):
             raise _failed(errors.STATE_SAVE, failures, of=len(items), store=store)
 
     async def delete(self, store: str, item: Item) -> None:
         """Remove one key; that it is missing is a success unless the caller gave an etag."""
         bound = self._find(store)
         _check_key(bound, item.key)
-        if failures := await _write(bound, (item,), _delete_or_refusal):
+        if failures := await _write(bound, (item,), _delete_or_refusal, self._deletes):
             raise _failed(errors.STATE_DELETE, failures, of=1, key=item.key)
 
     async def delete_bulk(self, store: str, items: Sequence[Item]) -> None:
@@ -97,7 +116,7 @@ class State:
         bound = self._find(store)
         for item in items:
             _check_key(bound, item.key)
-        if failures := await _write(bound, items, _delete_or_refusal):
+        if failures := await _write(bound, items, _delete_or_refusal, self._bulk_deletes):
             raise _failed(errors.STATE_BULK_DELETE, failures, of=len(items), store=store)
 
     def check_exists(self, store: str) -> None:
@@ -120,7 +139,9 @@ class State:
                 raise errors.STATE_OPERATION_UNKNOWN(operation=kind)
             whole = msgspec.structs.replace(item, metadata={**metadata, **item.metadata}) if metadata else item
             operations.append((_upsert_or_refusal if kind == UPSERT else _delete_or_refusal)(bound, whole))
-        if not operations:
+        began = _now()
+        if not operations:  # the one empty request that counts, as for daprd
+            self._transactions.done(store, began)
             return
         limit = bound.store.max_transaction_size
         if limit and len(operations) > limit:
@@ -130,7 +151,9 @@ class State:
         try:
             await bound.store.transact(_all_or_refuse(operations))
         except StoreError as error:
+            self._transactions.failed(store, began)
             raise _row_for(errors.STATE_TRANSACTION, error)(cause=error) from error
+        self._transactions.done(store, began)
 
     async def query(self, store: str) -> None:
         """No store can query yet: each answers as daprd's stores without the query API do."""
@@ -215,9 +238,12 @@ class _Failure(NamedTuple):
 
 
 async def _write(
-    bound: BoundStore, items: Sequence[Item], prepare: Callable[[BoundStore, Item], Prepared]
+    bound: BoundStore, items: Sequence[Item], prepare: Callable[[BoundStore, Item], Prepared], metered: Meter
 ) -> list[_Failure]:
     """Write what may be written; return all that failed, in request order."""
+    if not items:
+        return []
+    began = _now()
     prepared = [prepare(bound, item) for item in items]
     operations = [entry for entry in prepared if not isinstance(entry, StoreError)]
     outcomes: Sequence[StoreError | None] = ()
@@ -227,7 +253,9 @@ async def _write(
         except StoreError as error:
             outcomes = [error] * len(operations)
     if len(operations) == len(items) and not any(outcomes):
+        metered.done(bound.name, began)
         return []  # the usual way, without a look at each item
+    metered.failed(bound.name, began)
     remaining = iter(outcomes)
     settled = (entry if isinstance(entry, StoreError) else next(remaining) for entry in prepared)
     return [_Failure(item.key, error) for item, error in zip(items, settled, strict=True) if error is not None]

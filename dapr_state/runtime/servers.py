@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from dapr_state.api.measured import MeasuredState
 from dapr_state.api.state import State
 from dapr_state.clock import SYSTEM
 from dapr_state.observability import process
@@ -67,8 +66,7 @@ class Servers:
         self, components: Components, actors: ActorHost, lifecycle: Lifecycle, features: Sequence[str]
     ) -> None:
         options, guard = self._options, self._guard
-        stores = components.stores
-        state = MeasuredState(options.app_id, stores, guard.metrics) if guard.metrics else State(options.app_id, stores)
+        state = State(options.app_id, components.stores, guard.metrics)
         metadata = facts.metadata(options, components, actors, features)
         servicer = DaprServicer(
             state, metadata, lifecycle, actors.api, schedules=actors.schedules, subscribe=actors.subscribe

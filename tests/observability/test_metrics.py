@@ -66,6 +66,7 @@ def use(sidecar: Sidecar) -> None:
         client.transact("mem", ("upsert", item("q", b"1")))
         client.bulk_delete("mem", item("q"))
         client.bulk_get("mem")
+        client.transact("mem")
         client.call("GetState", b"\xff\xff")
     for method, target, body in HTTP:
         ask(sidecar.http_port, method, target, body)

@@ -1,0 +1,55 @@
+"""What the State API says of its calls: daprd's `component_state` metrics."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from dapr_state.clock import SYSTEM
+from dapr_state.observability.exposition import WHOLE
+
+if TYPE_CHECKING:
+    from dapr_state.observability.metrics import Metrics
+
+_now = SYSTEM.monotonic
+
+
+class Meter:
+    """Is told of each call of one operation that its store answered. This one, for where metrics are off, forgets."""
+
+    def done(self, store: str, began: float) -> None: ...
+
+    def failed(self, store: str, began: float) -> None: ...
+
+
+class CountingMeter(Meter):
+    def __init__(self, operation: str, metrics: Metrics) -> None:
+        self._operation = operation
+        self._metrics = metrics
+        self._usual: defaultdict[str, int] = defaultdict(int)  # successful, in less than a millisecond; by store
+        metrics.before_reading.append(self._settle)
+
+    def done(self, store: str, began: float) -> None:
+        if _now() - began < WHOLE:
+            self._usual[store] += 1
+        else:
+            self._count(store, "true", began)
+
+    def failed(self, store: str, began: float) -> None:
+        self._count(store, "false", began)
+
+    def _count(self, store: str, success: str, began: float) -> None:
+        labels = (store, self._metrics.namespace, self._operation, success)
+        self._metrics.state_count.series(*labels).value += 1
+        # as daprd: what takes less than a millisecond is counted, but has no latency
+        if milliseconds := int((_now() - began) * 1000):
+            self._metrics.state_latency.series(*labels).observe(milliseconds)
+
+    def _settle(self) -> None:
+        for store, count in self._usual.items():
+            self._metrics.state_count.series(store, self._metrics.namespace, self._operation, "true").value += count
+        self._usual.clear()
+
+
+def meter(operation: str, metrics: Metrics | None) -> Meter:
+    return CountingMeter(operation, metrics) if metrics else Meter()
