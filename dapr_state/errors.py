@@ -204,13 +204,6 @@ STATE_TRANSACTION = Row("ERR_STATE_TRANSACTION", 500, Grpc.INTERNAL, "error whil
 MALFORMED_REQUEST = Row("ERR_MALFORMED_REQUEST", 400, Grpc.INVALID_ARGUMENT, "{cause}")
 MALFORMED_BODY = Row("ERR_MALFORMED_REQUEST", 400, Grpc.INVALID_ARGUMENT, "failed deserializing HTTP body: {cause}")
 BODY_READ = Row("ERR_BODY_READ", 400, Grpc.INVALID_ARGUMENT, "failed to read request body: {cause}")
-NO_APP_ID = Row(
-    "ERR_DIRECT_INVOKE",
-    404,
-    Grpc.UNKNOWN,
-    "failed getting app id either from the URL path or the header dapr-app-id",
-)
-INVOKE_FAILED = Row("ERR_DIRECT_INVOKE", 500, Grpc.INTERNAL, "failed to invoke, id: {app_id}, err: {cause}")
 
 # Actors: actors.md 1.1. Over gRPC they have no details.
 
@@ -290,6 +283,83 @@ ACTOR_STREAM_FIRST_MESSAGE = Row(
     "first message must be SubscribeActorEventsRequestInitialAlpha1",
     bare=True,
 )
+
+# The building blocks that are not built here, as daprd answers where none is configured: runtime.md 5.5. What one
+# transport alone can say stands in its blocks.py. Workflows are actors to daprd: ACTOR_NO_PLACEMENT.
+
+NO_APP_ID = Row(
+    "ERR_DIRECT_INVOKE",
+    404,
+    Grpc.INTERNAL,
+    "failed to invoke, id: , err: app id is empty",
+    http_sentence="failed getting app id either from the URL path or the header dapr-app-id",
+    bare=True,
+)
+INVOKE_FAILED = Row("ERR_DIRECT_INVOKE", 500, Grpc.INTERNAL, "failed to invoke, id: {app_id}, err: {cause}", bare=True)
+PUBSUB_NOT_FOUND = Row(
+    "ERR_PUBSUB_NOT_FOUND",
+    404,
+    Grpc.INVALID_ARGUMENT,
+    "pubsub {name} is not found",
+    lambda _: (ErrorInfo("DAPR_PUBSUB_NOT_FOUND", metadata={}),),
+)
+BINDING_INVOKE = Row("ERR_INVOKE_OUTPUT_BINDING", 500, Grpc.INTERNAL, "error invoking output binding {name}: {cause}")
+SECRET_STORES_NOT_CONFIGURED = Row(
+    "ERR_SECRET_STORES_NOT_CONFIGURED", 500, Grpc.FAILED_PRECONDITION, "secret store is not configured", bare=True
+)
+CONFIGURATION_NOT_CONFIGURED = Row(
+    "ERR_CONFIGURATION_STORE_NOT_CONFIGURED", 500, Grpc.FAILED_PRECONDITION, "configuration stores not configured"
+)
+LOCK_NOT_CONFIGURED = Row(
+    "ERR_LOCK_STORE_NOT_CONFIGURED", 500, Grpc.FAILED_PRECONDITION, "lock store is not configured", bare=True
+)
+LOCK_EXPIRY = Row(
+    "ERR_MALFORMED_REQUEST",
+    400,
+    Grpc.INVALID_ARGUMENT,
+    "ExpiryInSeconds is not positive in lock store {name}",
+    bare=True,
+)
+SUBTLE_CRYPTO = Row(
+    "ERR_API_UNIMPLEMENTED", 501, Grpc.UNIMPLEMENTED, "this API is currently not implemented", bare=True
+)
+CONVERSATION_NOT_FOUND = Row(
+    "ERR_CONVERSATION_NOT_FOUND",
+    400,
+    Grpc.INVALID_ARGUMENT,
+    "failed finding conversation component {name}",
+    bare=True,
+)
+
+
+def _of_jobs(reason: str, sentence: str, http: int = 500, grpc: Grpc = Grpc.INTERNAL) -> Row:
+    code = f"DAPR_SCHEDULER_{reason}"
+    return Row(code, http, grpc, sentence, _info(code, "appID", "namespace"))
+
+
+JOB_SCHEDULE = _of_jobs("SCHEDULE_JOB", "failed to schedule job due to: scheduler clients are disabled")
+JOB_GET = _of_jobs("GET_JOB", "failed to get job due to: scheduler clients are disabled")
+JOB_DELETE = _of_jobs("DELETE_JOB", "failed to delete job due to: scheduler clients are disabled")
+JOB_LIST = _of_jobs("LIST_JOBS", "failed to list jobs due to: scheduler clients are disabled")
+JOB_EMPTY = _of_jobs("EMPTY", "Job is empty", 400, Grpc.INVALID_ARGUMENT)
+JOB_NAME_EMPTY = _of_jobs("JOB_NAME_EMPTY", "Name is empty", 400, Grpc.INVALID_ARGUMENT)
+JOB_SCHEDULE_EMPTY = _of_jobs("SCHEDULE_EMPTY", "Schedule is empty", 400, Grpc.INVALID_ARGUMENT)
+
+
+def not_invoked(app_id: str, own_app_id: str) -> DaprError:
+    """Why a call that daprd would pass on to an application goes nowhere: this sidecar passes nothing on."""
+    if not app_id:
+        return NO_APP_ID()
+    if app_id == own_app_id:
+        return INVOKE_FAILED(app_id=app_id, cause="cannot invoke local endpoint: app channel not initialized")
+    return INVOKE_FAILED(app_id=app_id, cause=f"couldn't find service: {app_id}")
+
+
+def not_bound(name: str, *, has_operation: bool) -> DaprError:
+    """Why an output binding is not invoked: daprd looks at the operation first."""
+    cause = f"couldn't find output binding {name}" if has_operation else "operation field is missing from request"
+    return BINDING_INVOKE(name=name, cause=cause)
+
 
 # The sidecar itself: runtime.md 5.1.
 

@@ -12,6 +12,7 @@ from dapr_state_proto.runtime.v1 import dapr_pb2
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from dapr_state import errors
 from dapr_state.errors import ErrorInfo, Grpc, ResourceInfo, Row
 from dapr_state.transports.grpc.answers import refuse
 
@@ -26,17 +27,6 @@ if TYPE_CHECKING:
 _PREFIX: Final = f"/{dapr_pb2.DESCRIPTOR.services_by_name['Dapr'].full_name}/"
 
 
-def _bare(code: Grpc, sentence: str) -> Row:
-    return Row("", 500, code, sentence, bare=True)
-
-
-_PUBSUB: Final = Row(
-    "ERR_PUBSUB_NOT_FOUND",
-    404,
-    Grpc.INVALID_ARGUMENT,
-    "pubsub {name} is not found",
-    lambda _: (ErrorInfo("DAPR_PUBSUB_NOT_FOUND"),),
-)
 _PUBSUB_EMPTY: Final = Row(
     "ERR_PUBSUB_EMPTY",
     404,
@@ -44,19 +34,14 @@ _PUBSUB_EMPTY: Final = Row(
     "pubsub name is empty",
     lambda _: (ResourceInfo("", "pubsub"), ErrorInfo("DAPR_PUBSUB_NAME_EMPTY")),
 )
-_SUBSCRIPTION: Final = _bare(Grpc.UNKNOWN, "initial request is required")
-_BINDING: Final = Row("ERR_INVOKE_OUTPUT_BINDING", 500, Grpc.INTERNAL, "error invoking output binding {name}: {cause}")
-_SECRETS: Final = _bare(Grpc.FAILED_PRECONDITION, "secret store is not configured")
-_CONFIGURATION: Final = Row(
-    "ERR_CONFIGURATION_STORE_NOT_CONFIGURED", 500, Grpc.FAILED_PRECONDITION, "configuration stores not configured"
+_SUBSCRIPTION: Final = Row("", 500, Grpc.UNKNOWN, "initial request is required", bare=True)
+_CRYPTO: Final = Row(
+    "",
+    400,
+    Grpc.INVALID_ARGUMENT,
+    "invalid request: first message does not contain the required options",
+    bare=True,
 )
-_LOCK: Final = _bare(Grpc.FAILED_PRECONDITION, "lock store is not configured")
-_LOCK_EXPIRY: Final = _bare(Grpc.INVALID_ARGUMENT, "ExpiryInSeconds is not positive in lock store {name}")
-_CRYPTO: Final = _bare(Grpc.INVALID_ARGUMENT, "invalid request: first message does not contain the required options")
-_SUBTLE: Final = _bare(Grpc.UNIMPLEMENTED, "this API is currently not implemented")
-_WORKFLOW: Final = _bare(Grpc.UNAVAILABLE, "placement service is not configured")
-_CONVERSATION: Final = _bare(Grpc.INVALID_ARGUMENT, "failed finding conversation component {name}")
-_INVOCATION: Final = _bare(Grpc.INTERNAL, "failed to invoke, id: {name}, err: {cause}")
 
 
 class Absent(grpc.GenericRpcHandler):
@@ -99,56 +84,49 @@ def _table(app_id: str, namespace: str) -> dict[str, Answer]:
     def always(row: Row) -> Answer:
         return lambda fields: row(name=_text(fields))
 
-    def job(reason: str, sentence: str, code: Grpc = Grpc.INTERNAL) -> DaprError:
-        info = ErrorInfo(f"DAPR_SCHEDULER_{reason}", {"appID": app_id, "namespace": namespace})
-        return Row(info.reason, 500, code, sentence, lambda _: (info,))()
+    def of_job(row: Row) -> DaprError:
+        return row(appID=app_id, namespace=namespace)
 
-    def disabled(what: str) -> DaprError:
-        return job(what.upper().replace(" ", "_"), f"failed to {what} due to: scheduler clients are disabled")
-
-    def named_job(verb: str) -> Answer:
-        empty = job("JOB_NAME_EMPTY", "Name is empty", Grpc.INVALID_ARGUMENT)
-        return lambda fields: disabled(f"{verb} job") if fields.get(1) else empty
+    def named_job(row: Row) -> Answer:
+        return lambda fields: of_job(row if fields.get(1) else errors.JOB_NAME_EMPTY)
 
     def schedule(fields: Fields) -> DaprError:
-        return disabled("schedule job") if 1 in fields else job("EMPTY", "Job is empty", Grpc.INVALID_ARGUMENT)
+        return of_job(errors.JOB_SCHEDULE if 1 in fields else errors.JOB_EMPTY)
 
     table: dict[str, Answer] = {
-        "InvokeService": lambda fields: _INVOCATION(name=_text(fields), cause=_why_not_invoked(_text(fields), app_id)),
-        "InvokeBinding": _bind,
+        "InvokeService": lambda fields: errors.not_invoked(_text(fields), app_id),
+        "InvokeBinding": lambda fields: errors.not_bound(_text(fields), has_operation=bool(fields.get(4))),
         "SubscribeTopicEventsAlpha1": always(_SUBSCRIPTION),
-        "TryLockAlpha1": lambda fields: (_LOCK if fields.get(4) else _LOCK_EXPIRY)(name=_text(fields)),
-        "UnlockAlpha1": always(_LOCK),
+        "TryLockAlpha1": _lock,
+        "UnlockAlpha1": always(errors.LOCK_NOT_CONFIGURED),
     }
     table |= dict.fromkeys(("PublishEvent", "BulkPublishEvent", "BulkPublishEventAlpha1"), _publish)
-    table |= dict.fromkeys(("GetSecret", "GetBulkSecret"), always(_SECRETS))
+    table |= dict.fromkeys(("GetSecret", "GetBulkSecret"), always(errors.SECRET_STORES_NOT_CONFIGURED))
     table |= dict.fromkeys(("EncryptAlpha1", "DecryptAlpha1"), always(_CRYPTO))
-    table |= dict.fromkeys(("ConverseAlpha1", "ConverseAlpha2"), always(_CONVERSATION))
+    table |= dict.fromkeys(("ConverseAlpha1", "ConverseAlpha2"), always(errors.CONVERSATION_NOT_FOUND))
     for version in ("", "Alpha1"):
         for call in ("GetConfiguration", "SubscribeConfiguration"):
-            table[call + version] = always(_CONFIGURATION)
+            table[call + version] = always(errors.CONFIGURATION_NOT_CONFIGURED)
         table[f"UnsubscribeConfiguration{version}"] = _unsubscribe
         table[f"ScheduleJob{version}"] = schedule
-        table[f"GetJob{version}"], table[f"DeleteJob{version}"] = named_job("get"), named_job("delete")
-        table[f"DeleteJobsByPrefix{version}"] = lambda _: disabled("delete job")
-        table[f"ListJobs{version}"] = lambda _: disabled("list jobs")
+        table[f"GetJob{version}"] = named_job(errors.JOB_GET)
+        table[f"DeleteJob{version}"] = named_job(errors.JOB_DELETE)
+        table[f"DeleteJobsByPrefix{version}"] = lambda _: of_job(errors.JOB_DELETE)
+        table[f"ListJobs{version}"] = lambda _: of_job(errors.JOB_LIST)
     for call in ("GetKey", "Encrypt", "Decrypt", "WrapKey", "UnwrapKey", "Sign", "Verify"):
-        table[f"Subtle{call}Alpha1"] = always(_SUBTLE)
+        table[f"Subtle{call}Alpha1"] = always(errors.SUBTLE_CRYPTO)
     for call in ("Start", "Get", "Purge", "Terminate", "Pause", "Resume", "RaiseEvent"):
-        table[f"{call}WorkflowAlpha1"] = table[f"{call}WorkflowBeta1"] = always(_WORKFLOW)
+        table[f"{call}WorkflowAlpha1"] = table[f"{call}WorkflowBeta1"] = always(errors.ACTOR_NO_PLACEMENT)
     return table
 
 
 def _publish(fields: Fields) -> DaprError:
     name = _text(fields)
-    return _PUBSUB(name=name) if name else _PUBSUB_EMPTY()
+    return errors.PUBSUB_NOT_FOUND(name=name) if name else _PUBSUB_EMPTY()
 
 
-def _bind(fields: Fields) -> DaprError:
-    name = _text(fields)
-    has_operation = bool(fields.get(4))
-    cause = f"couldn't find output binding {name}" if has_operation else "operation field is missing from request"
-    return _BINDING(name=name, cause=cause)
+def _lock(fields: Fields) -> DaprError:
+    return (errors.LOCK_NOT_CONFIGURED if fields.get(4) else errors.LOCK_EXPIRY)(name=_text(fields))
 
 
 def _unsubscribe(fields: Fields) -> bytes:
@@ -160,11 +138,3 @@ def _unsubscribe(fields: Fields) -> bytes:
 def _varint(number: int) -> bytes:
     low, rest = number & 127, number >> 7
     return bytes((low | 128,)) + _varint(rest) if rest else bytes((low,))
-
-
-def _why_not_invoked(target: str, app_id: str) -> str:
-    if not target:
-        return "app id is empty"
-    if target == app_id:
-        return "cannot invoke local endpoint: app channel not initialized"
-    return f"couldn't find service: {target}"

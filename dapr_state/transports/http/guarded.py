@@ -16,7 +16,7 @@ from dapr_state.security import tokens
 from dapr_state.transports.http import message, operations, problem, target
 from dapr_state.transports.http.labels import STATE, VERBS
 from dapr_state.transports.http.message import Response, line
-from dapr_state.transports.http.router import APP_ID, not_invoked
+from dapr_state.transports.http.router import APP_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,7 @@ def _limited(router: Router, access: HttpAccess, app_id: str) -> Handler:
         if len(parts) == 2 and access.hides(*parts):  # noqa: PLR2004  version and name
             if access.hides_invoke:
                 return message.text(404, "404 page not found")
-            raise not_invoked(request.headers.get(APP_ID, ""), app_id)
+            raise errors.not_invoked(request.headers.get(APP_ID, ""), app_id)
         try:
             return await router(request)
         except DaprError as error:

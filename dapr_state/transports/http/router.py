@@ -106,7 +106,7 @@ class Router:
                 return await self._actors.transact(decode(kind), decode(name), request)
         if response := await self.find(request):
             return response
-        raise not_invoked(request.headers.get(APP_ID, ""), self._app_id)
+        raise errors.not_invoked(request.headers.get(APP_ID, ""), self._app_id)
 
     async def find(self, request: Request) -> Response | None:
         """The route's answer, or None if there is no such route."""
@@ -155,12 +155,3 @@ class Router:
             case b"v1.0-alpha1", _, store, b"query" if writes:
                 answer = state.query(decode(store), request)
         return answer
-
-
-def not_invoked(app_id: str, own_app_id: str) -> errors.DaprError:
-    """Why a call that daprd would pass on to an application goes nowhere: this sidecar passes nothing on."""
-    if not app_id:
-        return errors.NO_APP_ID()
-    if app_id == own_app_id:
-        return errors.INVOKE_FAILED(app_id=app_id, cause="cannot invoke local endpoint: app channel not initialized")
-    return errors.INVOKE_FAILED(app_id=app_id, cause=f"couldn't find service: {app_id}")
