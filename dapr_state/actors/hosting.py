@@ -49,11 +49,13 @@ class Hosting(ABC):
     def __init__(self, host: Host, channel: AppChannel) -> None:
         self._host = host
         self._channel = channel
-        self._is_well = False
+        self.unwell = asyncio.Event()  # set while the application is not well, or not known yet
+        self.unwell.set()
         self._health: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {'well' if self._is_well else 'not well'}: {', '.join(self.hosted().types)}>"
+        state = "not well" if self.unwell.is_set() else "well"
+        return f"<{type(self).__name__} {state}: {', '.join(self.hosted().types)}>"
 
     @abstractmethod
     def hosted(self) -> HostConfig:
@@ -73,11 +75,12 @@ class Hosting(ABC):
             await asyncio.wait([self._health])
 
     async def _changed(self, *, is_well: bool) -> None:
-        self._is_well = is_well
         if is_well:
+            self.unwell.clear()
             await self._ask()
             self._host.host(self.hosted(), self._channel)
         else:
+            self.unwell.set()
             await self._host.unhost(tuple(self.hosted().types))
 
     async def _ask(self) -> None:  # noqa: B027 - an application that opens streams tells unasked
@@ -166,7 +169,7 @@ class StreamHosting(Hosting):
 
     def _opened(self, stream: Stream, said: HostConfig) -> None:
         self._said[stream] = said
-        if self._is_well and said.types:
+        if said.types and not self.unwell.is_set():
             self._host.host(said, self._channel)
         stream.begin()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -75,6 +76,11 @@ class ActorHost:
     def subscribe(self) -> Subscribe | None:
         """What takes the stream of an application that hosts actors on one."""
         return self._hosting.subscribe if isinstance(self._hosting, StreamHosting) else None
+
+    @property
+    def unwell(self) -> asyncio.Event:
+        """Set while the application is not well; never where there is none."""
+        return self._hosting.unwell if self._hosting else asyncio.Event()
 
     def facts(self) -> ActorFacts:
         if not self.is_on:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import uvloop
@@ -141,14 +140,19 @@ class Sidecar:
     async def _put_off(self) -> None:
         """Serve on for a while, so that the callers of this application can go elsewhere first."""
         duration = self._options.block_shutdown_duration
-        if duration is None or not self._lifecycle.is_outbound_ready or self._signals.is_asked_by_api:
+        if duration is None or not self._actors or not self._lifecycle.is_outbound_ready:
+            return
+        if self._signals.is_asked_by_api:
             return
         log.info("Blocking graceful shutdown for %s or until app reports unhealthy...", format_duration(duration))
         self._lifecycle.pending.add(BLOCKED)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(duration):
-                await self._signals.wait_for_api()
-        log.info("Block shutdown period expired, entering shutdown...")
+        asked = asyncio.create_task(self._signals.wait_for_api())
+        unwell = asyncio.create_task(self._actors.unwell.wait())
+        done, waiting = await asyncio.wait((asked, unwell), timeout=duration, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        why = "App reported unhealthy" if unwell in done else "Block shutdown period expired"
+        log.info("%s, entering shutdown...", why)
 
     async def _stop(self, grace: float | None) -> bool:
         """Drain actors and servers, then close the components; False if the time for it was not enough."""

@@ -275,6 +275,52 @@ def test_a_blocked_stop_serves_on_and_is_not_healthy(tmp_path: Path, grpc_server
     assert "Block shutdown period expired, entering shutdown..." in messages(sidecar)
 
 
+def watched(folder: Path, app: RawApp) -> Sidecar:
+    """With this application, whose first failed probe counts, and a stop that is put off for long."""
+    flags = ["--app-port", str(app.port), "--dapr-block-shutdown-duration", "60s", "--enable-app-health-check"]
+    flags += ["--app-health-probe-interval", "1", "--app-health-threshold", "1"]
+    return Sidecar(folder, [MEMORY], flags=flags)
+
+
+UNWELL = {"match": "healthz", "status": 503}
+
+
+def test_a_blocked_stop_goes_on_when_the_application_is_unwell(tmp_path: Path) -> None:
+    """An application that reports itself unwell during the block has seen to its callers: nothing is waited for."""
+    with RawApp(tmp_path) as app, watched(tmp_path, app) as sidecar:
+        until(lambda: "App entered healthy status" in sidecar.log())
+        sidecar.signal(signal.SIGTERM)
+        until(lambda: "Blocking graceful shutdown for 1m0s" in sidecar.log())
+        app.obey(UNWELL)
+        code = sidecar.wait()
+
+    assert code == 0
+    assert "App reported unhealthy, entering shutdown..." in messages(sidecar)
+
+
+def test_a_stop_is_not_blocked_for_an_application_that_is_unwell(tmp_path: Path) -> None:
+    """One that is unwell already when the signal comes, or was never well, has no callers to send elsewhere."""
+    with RawApp(tmp_path) as app:
+        app.obey(UNWELL)
+        with watched(tmp_path, app) as sidecar:
+            sidecar.signal(signal.SIGTERM)
+            code = sidecar.wait()
+
+    assert code == 0
+    assert "App reported unhealthy, entering shutdown..." in messages(sidecar)
+
+
+def test_a_stop_is_not_blocked_for_an_application_that_never_came(tmp_path: Path) -> None:
+    """While its port is waited for, nobody can have called it."""
+    flags = ["--app-port", str(free_port()), "--dapr-block-shutdown-duration", "60s"]
+    sidecar = Sidecar(tmp_path, [MEMORY], flags=flags).launch()
+    until(lambda: "waiting on port" in sidecar.log())
+    code = sidecar.stop()
+
+    assert code == 0
+    assert "App reported unhealthy, entering shutdown..." in messages(sidecar)
+
+
 def test_the_shutdown_call_is_not_put_off(tmp_path: Path) -> None:
     """POST /v1.0/shutdown skips the block, and ends one that has begun."""
     with blocked(tmp_path) as at_once, blocked(tmp_path) as begun:
