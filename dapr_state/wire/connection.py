@@ -6,7 +6,7 @@ Rules that a change must respect:
    frame may have (frames.py), and what a frame means on a stream that did not expect it (stream.py).
 3. Whatever the peer does, memory is bounded by `Limits`, and the only exceptions inside are `StreamFault` and
    `ConnectionFault`; none leaves `receive`.
-4. What most requests take - one HEADERS, one DATA, an answer that fits the windows - creates one stream and two events.
+4. What most requests take - one HEADERS, one DATA, an answer that fits the windows - creates one stream and one event.
 
 It is longer than most modules: the readers share one state, and are best read beside their tables. The sending half is
 in sending.py.
@@ -201,16 +201,19 @@ class Connection(Sender[M]):
             self._spend_idle_frame()
         if stream.request.content_length is not None:
             _count_content(stream, len(payload))
-        self._events.append(DataReceived(stream, payload, stream.ended))
+        events = self._events
+        if stream.ended and events and type(opening := events[-1]) is RequestReceived and opening.stream is stream:
+            opening.data, opening.ended = payload, True
+        else:
+            events.append(DataReceived(stream, payload, stream.ended))
 
     def _read_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        dependency = 0
         if flags & PADDED:
             payload = frames.without_padding(payload)
         if flags & PRIORITY:
             dependency = frames.dependency(payload)
             payload = payload[5:]
-        else:
-            dependency = 0
         if not flags & END_HEADERS:
             frames.check_shape(FrameType.HEADERS, stream_id, payload)
             self._block = _Block(flags, stream_id, dependency, payload)

@@ -15,28 +15,38 @@ from dapr_state.wire.stream import STRAYS, State
 from tests.wire.peer import HEADERS, Frame, Peer, data
 
 
-def test_a_request_is_two_events() -> None:
-    """HEADERS and DATA that end the stream are a request and its data."""
+def test_a_request_that_comes_whole_is_one_event() -> None:
+    """HEADERS and the one DATA that ends the stream, read together, are a request with its content."""
     peer = Peer()
     peer.send(peer.headers(1, *HEADERS) + data(1, b"hello", end=True))
-    opened, content = peer.events
+    (opened,) = peer.events
 
-    assert isinstance(opened, RequestReceived)
-    assert (opened.ended, opened.stream.request.path) == (False, b"/a/b")
-    assert content == DataReceived(opened.stream, b"hello", ended=True)
+    assert opened == RequestReceived(opened.stream, ended=True, data=b"hello")
+    assert opened.stream.request.path == b"/a/b"
+
+
+def test_a_request_whose_content_comes_later_is_open_until_then() -> None:
+    """Also where the content is cut into frames that are read together with the head."""
+    peer = Peer()
+    peer.send(peer.headers(1, *HEADERS) + data(1, b"hel") + data(1, b"lo", end=True))
+    opened, *pieces = peer.events
+
+    assert opened == RequestReceived(opened.stream, ended=False)
+    assert pieces == [DataReceived(opened.stream, b"hel", ended=False), DataReceived(opened.stream, b"lo", ended=True)]
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 9, 10, 100])
 def test_octets_may_come_in_pieces(size: int) -> None:
-    """However the octets are cut, the events are the same."""
+    """However the octets are cut, one request is opened, with the same content, and ended once."""
     peer = Peer(greet=False)
     octets = frames.PREFACE + frames.settings(()) + peer.headers(1, *HEADERS) + data(1, b"hello", end=True)
     events = []
     for start in range(0, len(octets), size):
         events += peer.send(octets[start : start + size])
 
-    assert [type(event) for event in events] == [RequestReceived, DataReceived]
-    assert events[1].data == b"hello"
+    assert isinstance(events[0], RequestReceived)
+    assert b"".join(event.data for event in events) == b"hello"
+    assert [event.ended for event in events].count(True) == 1
 
 
 def test_what_is_not_http2_is_told_so() -> None:

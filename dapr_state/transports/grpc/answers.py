@@ -34,8 +34,17 @@ def answers(call: C) -> C:
 
 async def refuse(error: DaprError, context: grpc.aio.ServicerContext[Any, Any]) -> None:
     """End the call with this error."""
+    await context.abort_with_status(_status(error))
+
+
+def status_of(error: BaseException) -> grpc.Status | None:
+    """The status that a call ends with which raised this; None if it is no error of the API."""
+    return _status(error) if isinstance(error, DaprError) else None
+
+
+def _status(error: DaprError) -> grpc.Status:
     log.debug("Call refused: %s", error)
-    await context.abort_with_status(status.of(error))
+    return status.of(error)
 
 
 def inner(call: Any) -> Any:

@@ -6,7 +6,6 @@ are off.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -14,16 +13,15 @@ import grpc
 from dapr_state import errors
 from dapr_state.clock import SYSTEM
 from dapr_state.errors import DaprError
-from dapr_state.observability.exposition import WHOLE
 from dapr_state.security import tokens
 from dapr_state.security.access import GRPC_PREFIX
-from dapr_state.transports.grpc import answers, status
+from dapr_state.transports.grpc import status
+from dapr_state.transports.grpc.metered import Meter, MeteredHandler, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from dapr_state.observability.apilog import ApiLog
-    from dapr_state.observability.metrics import Metrics
     from dapr_state.transports.guard import Guard
 
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -31,14 +29,6 @@ if TYPE_CHECKING:
     Unary = Callable[[Any, Context], Awaitable[Any]]
 
 HEALTH: Final = "/grpc.health.v1.Health/"
-UNREADABLE: Final = "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"
-
-# Go's names of the codes, which the metrics have as labels
-_GO_NAMES: Final = {
-    code: "OK" if code is grpc.StatusCode.OK else code.name.title().replace("_", "").replace("Cancelled", "Canceled")
-    for code in grpc.StatusCode
-}
-_BY_NUMBER: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class Services(grpc.GenericRpcHandler):
@@ -96,7 +86,7 @@ def wrap(method: str, handler: Handler, guard: Guard) -> Handler:
 
         behavior = traced(method, behavior, guard.tracer)
     if guard.metrics:
-        return _measured(method, handler, behavior, guard.metrics)
+        return MeteredHandler(handler, behavior, Meter(method, guard.metrics))
     if behavior is unary:
         return handler
     return grpc.unary_unary_rpc_method_handler(behavior, handler.request_deserializer, handler.response_serializer)
@@ -109,71 +99,12 @@ def _refusal(error: DaprError) -> Handler:
     return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-def _measured(method: str, handler: Handler, behavior: Unary, metrics: Metrics) -> Handler:
-    """Decoding and encoding are done here, where the sizes are known for nothing.
-
-    Nearly every call succeeds, in less than a millisecond, with small messages: it costs three additions to local
-    variables, which `settle` moves to the metrics when they are read.
-    """
-    deserialize: Any = handler.request_deserializer
-    serialize: Any = handler.response_serializer
-    received, sent = metrics.grpc_received_bytes.series(method), metrics.grpc_sent_bytes.series(method)
-    ok = metrics.grpc_latency.series(method, _GO_NAMES[grpc.StatusCode.OK])
-    behavior = answers.inner(behavior)
-    small, now = received.first_bound, SYSTEM.monotonic
-    usual = received_bytes = sent_bytes = 0
-
-    async def measured(data: bytes, context: Context) -> bytes:
-        nonlocal usual, received_bytes, sent_bytes
-        try:
-            request = deserialize(data)
-        except Exception:  # noqa: BLE001  what protobuf raises depends on its implementation
-            await context.abort(grpc.StatusCode.INTERNAL, UNREADABLE)
-        began = now()
-        try:
-            try:
-                response = await behavior(request, context)
-            except DaprError as error:
-                await answers.refuse(error, context)
-        except BaseException as error:
-            failed(error, context, len(data), now() - began)
-            raise
-        elapsed = now() - began
-        reply: bytes = serialize(response)
-        request_size, reply_size = len(data), len(reply)
-        if elapsed < WHOLE and request_size < small and reply_size < small:
-            usual += 1
-            received_bytes += request_size
-            sent_bytes += reply_size
-        else:
-            ok.observe(int(elapsed * 1000))
-            received.observe(request_size)
-            sent.observe(reply_size)
-        return reply
-
-    def failed(error: BaseException, context: Context, size: int, elapsed: float) -> None:
-        metrics.grpc_latency.series(method, _GO_NAMES[code_of(error, context)]).observe(int(elapsed * 1000))
-        received.observe(size)
-        sent.observe(0)
-
-    def settle() -> None:
-        nonlocal usual, received_bytes, sent_bytes
-        ok.observe_small(usual, 0)
-        received.observe_small(usual, received_bytes)
-        sent.observe_small(usual, sent_bytes)
-        usual = received_bytes = sent_bytes = 0
-
-    metrics.before_reading.append(settle)
-    # `bytes` gives bytes back as they are
-    return grpc.unary_unary_rpc_method_handler(measured, bytes, bytes)
-
-
 def _logged(method: str, behavior: Unary, log: ApiLog) -> Unary:
     now = SYSTEM.monotonic
 
     async def logged(request: Any, context: Context) -> Any:
         began = now()
-        code = grpc.StatusCode.OK
+        code = 0
         try:
             return await behavior(request, context)
         except BaseException as error:
@@ -181,7 +112,7 @@ def _logged(method: str, behavior: Unary, log: ApiLog) -> Unary:
             raise
         finally:
             agent = next((value for name, value in context.invocation_metadata() or () if name == "user-agent"), "")
-            log.grpc(method, code.value[0], now() - began, _text(agent))
+            log.grpc(method, code, now() - began, _text(agent))
 
     return logged
 
@@ -197,15 +128,6 @@ def _counting_errors(behavior: Unary, count: Callable[[str], None]) -> Unary:
             raise
 
     return counted
-
-
-def code_of(error: BaseException, context: Context) -> grpc.StatusCode:
-    """The status that a call ends with that raised this."""
-    code: Any = context.code()  # a number on one server, a name on the other; 0 and OK until it was aborted
-    code = getattr(code, "value", (code,))[0]
-    if code:
-        return _BY_NUMBER[code]
-    return grpc.StatusCode.CANCELLED if isinstance(error, asyncio.CancelledError) else grpc.StatusCode.UNKNOWN
 
 
 def _text(value: str | bytes) -> str:

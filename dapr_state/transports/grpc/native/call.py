@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import grpc
 from grpc.aio import EOF, AbortError, UsageError
 
+from dapr_state.clock import SYSTEM
 from dapr_state.transports.steps import Steps
 from dapr_state.wire import grpc as framing
 from dapr_state.wire import headers
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     Metadata = Iterable[tuple[str, str | bytes]]
 
 log = logging.getLogger("dapr.grpc")
+monotonic = SYSTEM.monotonic
 
 _UNMARSHALLING: Final = "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"
+_CANCELLED: Final = grpc.StatusCode.CANCELLED.value[0]
 _DEADLINE: Final = "context deadline exceeded"
 _COMPRESSIONS: Final = {
     grpc.Compression.NoCompression: None,
@@ -47,6 +50,7 @@ class Call(Steps):
     """Has all methods of grpc.aio.ServicerContext; see there what they promise."""
 
     __slots__ = (
+        "_began",
         "_callbacks",
         "_cancelled",
         "_code",
@@ -64,8 +68,9 @@ class Call(Steps):
         "_over",
         "_protocol",
         "_reader",
-        "_refused",
+        "_request",
         "_stream",
+        "_suspended",
         "_timer",
         "_trailing",
         "_trailing_fields",
@@ -82,8 +87,11 @@ class Call(Steps):
         self._method = meaning.method
         self._deadline = None if meaning.timeout is None else self._loop.time() + meaning.timeout
         self._timer: asyncio.TimerHandle | None = None
+        self._began = 0.0  # on the clock of metrics
+        self._suspended = False  # the coroutine had to wait for something
+        self._request = b""  # the one message of a unary request
         self._messages: framing.Messages | None = None
-        self._unread: deque[bytes] | None = None  # messages that came, and nobody took
+        self._unread: deque[bytes] | None = None  # messages of a stream that came, and nobody took
         self._complete = False  # all of a streaming request is in `_unread`; the stream may have ended before that
         self._reader: asyncio.Future[None] | None = None  # waits for one of them, or for the end
         self._drained: asyncio.Future[None] | None = None  # waits until the peer has taken what was written
@@ -97,7 +105,6 @@ class Call(Steps):
         self._encoding: framing.Encoding | None = None
         self._compress_next = True
         self._callbacks: list[Callable[[Any], Any]] | None = None
-        self._refused: framing.Refused | None = None
 
     def __repr__(self) -> str:
         state = "cancelled" if self._cancelled else "over" if self._over else "running" if self._running else "opening"
@@ -105,21 +112,20 @@ class Call(Steps):
 
     # Receiving: the protocol's side
 
-    def open(self, ended: bool) -> None:
-        """The headers have come."""
+    def open(self, data: bytes, ended: bool) -> None:
+        """The headers have come, and with them `data`, if that is all there is."""
         if self._method.request_streaming:
             self._unread = deque()
-            self._complete = ended
             self._protocol.start(self)
-        elif ended:
-            self._refuse(framing.INTERNAL, "EOF")
+        if ended:
+            self.receive(data, ended)
 
     def receive(self, data: bytes, ended: bool) -> None:
         """A piece of the request has come."""
         if ended and self._messages is None and self._unread is None:
             message = framing.only_message(data)
             if message is not None and len(message) <= self._protocol.max_receive:
-                self._unread = deque((message,))
+                self._request = message
                 self._protocol.start(self)
                 return
         try:
@@ -145,6 +151,7 @@ class Call(Steps):
         elif ended and not self._unread:
             raise framing.Refused(framing.INTERNAL, "EOF")
         elif ended:
+            self._request = self._unread.popleft()
             self._protocol.start(self)
         self._open_window()
 
@@ -164,6 +171,7 @@ class Call(Steps):
         """Begin the servicer's work."""
         if self._over:
             return
+        self._began = self._protocol.heard
         if self._deadline is not None and self._loop.time() >= self._deadline:
             self._expire()
             return
@@ -172,7 +180,7 @@ class Call(Steps):
             argument = self._requests()
         else:
             try:
-                argument = method.deserialize(self._unread.popleft())  # type: ignore[union-attr] # complete: it is set
+                argument = method.deserialize(self._request)
             except Exception:  # noqa: BLE001 - whatever a deserializer raises
                 self._refuse(framing.INTERNAL, _UNMARSHALLING)
                 return
@@ -188,6 +196,7 @@ class Call(Steps):
                 coroutine = _awaited(coroutine)
         self.run(coroutine)
         if self._running:
+            self._suspended = True
             self._protocol.suspended.add(self)
             self._arm()
 
@@ -210,20 +219,24 @@ class Call(Steps):
                 await self.write(message)
 
     def _returned(self, result: Any) -> None:
-        self._protocol.suspended.discard(self)
+        self._awoken()
         if self._over:
             return
-        if self._method.response_streaming or self._code:
+        method = self._method
+        if method.response_streaming or self._code:
             self._end()
             return
         try:
-            body = self._method.serialize(result)
-            if len(body) > self._protocol.max_send:
-                self._refuse_answer(len(body))
-                return
-            self._send_answer(body)
+            body = method.serialize(result)
         except Exception as error:  # noqa: BLE001 - whatever a serializer raises
             self._raised(error)
+            return
+        if len(body) > self._protocol.max_send:
+            self._refuse_answer(len(body))
+            return
+        self._send_answer(body)
+        if method.meter is not None:
+            method.meter.answered(len(self._request), len(body), monotonic() - self._began)
 
     def _send_answer(self, body: bytes) -> None:
         if self._headers_sent or self._trailing or self._encoding:
@@ -237,17 +250,29 @@ class Call(Steps):
         self._finish()
 
     def _raised(self, error: BaseException) -> None:
-        self._protocol.suspended.discard(self)
-        if self._over:
-            if not isinstance(error, (asyncio.CancelledError, AbortError, UsageError)):
-                log.debug("%s failed after its end", self._method.path, exc_info=error)
-            return
-        if isinstance(error, AbortError):
+        self._awoken()
+        if not self._over:
+            self._fail(error)
+        elif not isinstance(error, (asyncio.CancelledError, AbortError, UsageError)):
+            log.debug("%s failed after its end", self._method.path, exc_info=error)
+        if self._method.meter is not None:
+            self._method.meter.failed(self._code or _CANCELLED, len(self._request), monotonic() - self._began)
+
+    def _awoken(self) -> None:
+        if self._suspended:
+            self._protocol.suspended.discard(self)
+
+    def _fail(self, error: BaseException) -> None:
+        status = self._method.status_of(error)
+        if status is not None:
+            self._set_status(status.code, status.details, status.trailing_metadata)
+            self._end()
+        elif isinstance(error, AbortError):
             self._end()
         elif isinstance(error, framing.Refused):
             self._refuse(error.code, error.details)
         elif isinstance(error, asyncio.CancelledError):
-            self._refuse(grpc.StatusCode.CANCELLED.value[0], "the call was cancelled")
+            self._refuse(_CANCELLED, "the call was cancelled")
         else:
             log.error("%s failed", self._method.path, exc_info=error)
             self._refuse(framing.UNKNOWN, f"Unexpected {type(error)}: {error}")  # as grpc.aio says it
@@ -387,14 +412,17 @@ class Call(Steps):
         if code is grpc.StatusCode.OK:
             log.error("%s aborted with OK", self._method.path)
             code, details = grpc.StatusCode.UNKNOWN, ""
-        self.set_code(code)
-        self.set_details(details)
-        if trailing_metadata:
-            self.set_trailing_metadata(trailing_metadata)
+        self._set_status(code, details, trailing_metadata)
         raise AbortError
 
     async def abort_with_status(self, status: grpc.Status) -> NoReturn:
         await self.abort(status.code, status.details, status.trailing_metadata)
+
+    def _set_status(self, code: grpc.StatusCode, details: str, trailing_metadata: Metadata) -> None:
+        self.set_code(code)
+        self.set_details(details)
+        if trailing_metadata:
+            self.set_trailing_metadata(trailing_metadata)
 
     def set_code(self, code: grpc.StatusCode | int) -> None:
         self._code = code if isinstance(code, int) else code.value[0]

@@ -6,24 +6,42 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
+from dapr_state.transports.grpc.metered import MeteredHandler
 from dapr_state.wire import grpc as framing
 from dapr_state.wire import headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from dapr_state.transports.grpc.metered import Meter
     from dapr_state.wire.headers import Request
 
     Handler = grpc.RpcMethodHandler[Any, Any]
 
 
 class Method:
-    """One method of a service: its behaviour, and what turns its messages into bytes and back."""
+    """One method of a service: its behaviour, and what turns its messages into bytes and back.
 
-    __slots__ = ("behavior", "deserialize", "path", "request_streaming", "response_streaming", "serialize")
+    `meter` is told of each call, if there is one; `status_of` gives the status that an exception means, or None.
+    """
+
+    __slots__ = (
+        "behavior",
+        "deserialize",
+        "meter",
+        "path",
+        "request_streaming",
+        "response_streaming",
+        "serialize",
+        "status_of",
+    )
 
     def __init__(self, path: str, handler: Handler) -> None:
         self.path = path
+        self.meter: Meter | None = None
+        self.status_of: Callable[[BaseException], grpc.Status | None] = _no_status
+        if isinstance(handler, MeteredHandler):
+            self.meter, self.status_of, handler = handler.meter, handler.status_of, handler.plain
         self.request_streaming = bool(handler.request_streaming)
         self.response_streaming = bool(handler.response_streaming)
         self.deserialize: Callable[[bytes], Any] = handler.request_deserializer or _as_it_is
@@ -42,6 +60,10 @@ def _behavior(handler: Handler) -> Any:
         (True, True): handler.stream_stream,
     }
     return behaviors[bool(handler.request_streaming), bool(handler.response_streaming)]
+
+
+def _no_status(_: BaseException) -> None:
+    return None
 
 
 def _as_it_is(message: bytes) -> bytes:

@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import quote
 
+from dapr_state.clock import SYSTEM
 from dapr_state.transports.grpc.native.call import Call
 from dapr_state.wire.connection import Connection
 from dapr_state.wire.events import ConnectionFailed, DataReceived, Drained, Event, RequestReceived, StreamReset
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from dapr_state.wire.stream import Stream
 
 log = logging.getLogger("dapr.grpc")
+monotonic = SYSTEM.monotonic
 
 _INSECURE: Final = {"security_level": [b"TSI_SECURITY_NONE"], "transport_security_type": [b"insecure"]}
 _KEEPALIVE_PING: Final = b"\0keepali"
@@ -50,8 +52,8 @@ class Protocol(asyncio.Protocol):
         self._flush_scheduled = False
         self._paused = False
         self._closing = False
-        now = self.loop.time()
-        self._last_heard = now  # octets came
+        now = monotonic()
+        self.heard = now  # octets came
         self._last_call = now  # a stream was open
         self._last_moved = now  # no output was stuck, or some of it left
         self._stuck_at = 0
@@ -73,8 +75,7 @@ class Protocol(asyncio.Protocol):
         self.flush()
 
     def data_received(self, data: bytes) -> None:
-        now = self.loop.time()
-        self._last_heard = now
+        self.heard = now = monotonic()
         self._flush_scheduled = True  # at the end, once
         self._handle(self.connection.receive(data, now))
         self.flush()
@@ -114,7 +115,7 @@ class Protocol(asyncio.Protocol):
             self.connection.reset(stream, ErrorCode.REFUSED_STREAM)
         elif meaning.refusal is None:
             call = stream.call = Call(self, stream)
-            call.open(event.ended)
+            call.open(event.data, event.ended)
         elif event.ended or not meaning.refusal.body:
             self._refuse(stream, meaning.refusal)
         # else: whoever does not speak gRPC gets the answer once the request is complete
@@ -205,7 +206,7 @@ class Protocol(asyncio.Protocol):
         if not backlog or backlog < self._stuck_at:
             self._last_moved = now
         self._stuck_at = backlog
-        if self._ping_sent is not None and self._last_heard >= self._ping_sent:
+        if self._ping_sent is not None and self.heard >= self._ping_sent:
             self._ping_sent = None
         if self._ping_sent is not None and now - self._ping_sent > settings.keepalive_timeout:
             self._transport.abort()
@@ -217,7 +218,7 @@ class Protocol(asyncio.Protocol):
         elif now - self._last_call > settings.max_idle and not connection.refusing:
             connection.refuse_streams()
             self.flush()
-        elif now - self._last_heard > settings.keepalive_time and self._ping_sent is None:
+        elif now - self.heard > settings.keepalive_time and self._ping_sent is None:
             self._ping_sent = now
             connection.ping(_KEEPALIVE_PING)
             self.flush()

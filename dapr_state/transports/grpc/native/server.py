@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import grpc
 
+from dapr_state.clock import SYSTEM
 from dapr_state.transports.grpc.native.methods import Methods
 from dapr_state.transports.grpc.native.protocol import Protocol
 from dapr_state.transports.grpc.native.settings import Settings, read
@@ -163,7 +164,7 @@ class NativeServer(grpc.aio.Server):
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         self._looking = loop.call_later(_LOOK, self._look)
-        now = loop.time()
+        now = SYSTEM.monotonic()
         for protocol in list(self.protocols):
             protocol.look(now)
 
