@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SEPARATOR = "||"
+SEPARATOR = "||"  # all that a caller's key must not hold
 STRATEGY = "keyPrefix"  # the component's metadata name
 
 
@@ -34,8 +34,3 @@ def prefix(component: str, metadata: Mapping[str, str], app_id: str, namespace: 
     }
     chosen = named.get(strategy, strategy)
     return "" if chosen is None else chosen + SEPARATOR
-
-
-def is_legal(key: str) -> bool:
-    """Whether a caller may use this key; only the separator is refused."""
-    return SEPARATOR not in key

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from dapr_state import errors
-from dapr_state.api import jsontext, keys
+from dapr_state.api import jsontext
+from dapr_state.api.keys import SEPARATOR
 from dapr_state.api.meter import Meter, meter
 from dapr_state.clock import SYSTEM
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, StateStore, StoreError
 from dapr_state.stores.model import Delete, Feature, Operation, Row, Upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from dapr_state.observability.metrics import Metrics
 
@@ -26,24 +29,28 @@ _CONSISTENCY = {"": False, "eventual": False, "strong": True}  # text → strong
 _now = SYSTEM.monotonic
 
 
-class Item(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One entry of a request, as the caller gave it."""
 
     key: str
     value: bytes = b""
     etag: str = ""  # "" = none
-    metadata: Mapping[str, str] = {}
+    metadata: Mapping[str, str] = MappingProxyType({})
     concurrency: str = ""
     consistency: str = ""
     is_json: bool = False  # the value came as JSON text (over HTTP)
 
 
-class BoundStore(msgspec.Struct, frozen=True):
+class BoundStore:
     """A store under the name and key prefix of its component."""
 
-    name: str
-    prefix: str
-    store: StateStore
+    __slots__ = ("default_ttl", "name", "prefix", "store")
+
+    def __init__(self, name: str, prefix: str, store: StateStore) -> None:
+        self.name = name
+        self.prefix = prefix
+        self.store = store
+        self.default_ttl = store.ttl_rule.default
 
 
 Outcome = Row | StoreError | None
@@ -65,7 +72,8 @@ class State:
     async def get(self, store: str, key: str) -> Row | None:
         """The value under `key`, or None if it is missing or expired."""
         bound = self._find(store)
-        _check_key(bound, key)
+        if SEPARATOR in key:
+            raise _illegal(bound, key)
         began = _now()
         try:
             (found,) = await bound.store.get((bound.prefix + key,))
@@ -80,8 +88,8 @@ class State:
     async def get_bulk(self, store: str, wanted: Sequence[str]) -> list[Outcome]:
         """One outcome for each key of `wanted`, in its order; a row that cannot be read is its StoreError."""
         bound = self._find(store)
-        for key in wanted:
-            _check_key(bound, key)
+        if SEPARATOR in "\n".join(wanted):  # a look at all of them at once
+            _check_keys(bound, wanted)
         if not wanted:
             return []
         began = _now()
@@ -99,24 +107,25 @@ class State:
         for item in items:
             if not item.key:
                 raise errors.STATE_KEY_EMPTY()  # noqa: RSE102  a row is called to make its error
-            _check_key(bound, item.key)
-            _check_json(item)
-        if failures := await _write(bound, items, _upsert_or_refusal, self._saves):
+            if SEPARATOR in item.key:
+                raise _illegal(bound, item.key)
+            if item.metadata:
+                _check_json(item)
+        if failures := await _write(bound, items, _upsert, self._saves):
             raise _failed(errors.STATE_SAVE, failures, of=len(items), store=store)
 
     async def delete(self, store: str, item: Item) -> None:
         """Remove one key; that it is missing is a success unless the caller gave an etag."""
         bound = self._find(store)
-        _check_key(bound, item.key)
-        if failures := await _write(bound, (item,), _delete_or_refusal, self._deletes):
+        _check_keys(bound, (item.key,))
+        if failures := await _write(bound, (item,), _delete, self._deletes):
             raise _failed(errors.STATE_DELETE, failures, of=1, key=item.key)
 
     async def delete_bulk(self, store: str, items: Sequence[Item]) -> None:
         """Remove the keys in their order, as `save` writes them."""
         bound = self._find(store)
-        for item in items:
-            _check_key(bound, item.key)
-        if failures := await _write(bound, items, _delete_or_refusal, self._bulk_deletes):
+        _check_keys(bound, [item.key for item in items])
+        if failures := await _write(bound, items, _delete, self._bulk_deletes):
             raise _failed(errors.STATE_BULK_DELETE, failures, of=len(items), store=store)
 
     def check_exists(self, store: str) -> None:
@@ -132,24 +141,25 @@ class State:
     ) -> None:
         """Apply every step, (upsert | delete, item), in order, or none. `metadata` is for steps without their own."""
         bound = _transactional(self._find(store))
-        operations = []
+        prepared = []
         for kind, item in steps:
-            _check_key(bound, item.key)
-            if kind not in {UPSERT, DELETE}:
+            if SEPARATOR in item.key:
+                raise _illegal(bound, item.key)
+            if kind not in _PREPARE:
                 raise errors.STATE_OPERATION_UNKNOWN(operation=kind)
             whole = msgspec.structs.replace(item, metadata={**metadata, **item.metadata}) if metadata else item
-            operations.append((_upsert_or_refusal if kind == UPSERT else _delete_or_refusal)(bound, whole))
+            prepared.append((_PREPARE[kind], whole))
         began = _now()
-        if not operations:  # the one empty request that counts, as for daprd
+        if not prepared:  # the one empty request that counts, as for daprd
             self._transactions.done(store, began)
             return
         limit = bound.store.max_transaction_size
-        if limit and len(operations) > limit:
+        if limit and len(prepared) > limit:
             raise errors.STATE_TOO_MANY_OPERATIONS(
-                store=store, currentOpsTransaction=len(operations), maxOpsPerTransaction=limit
+                store=store, currentOpsTransaction=len(prepared), maxOpsPerTransaction=limit
             )
         try:
-            await bound.store.transact(_all_or_refuse(operations))
+            await bound.store.transact([prepare(bound, item) for prepare, item in prepared])
         except StoreError as error:
             self._transactions.failed(store, began)
             raise _row_for(errors.STATE_TRANSACTION, error)(cause=error) from error
@@ -168,9 +178,14 @@ class State:
         raise missing(store=name, app_id=self._app_id)
 
 
-def _check_key(bound: BoundStore, key: str) -> None:
-    if not keys.is_legal(key):
-        raise errors.ILLEGAL_KEY(key=key, field=key, store=bound.name)
+def _check_keys(bound: BoundStore, wanted: Iterable[str]) -> None:
+    for key in wanted:
+        if SEPARATOR in key:
+            raise _illegal(bound, key)
+
+
+def _illegal(bound: BoundStore, key: str) -> errors.DaprError:
+    return errors.ILLEGAL_KEY(key=key, field=key, store=bound.name)
 
 
 def _check_json(item: Item) -> None:
@@ -185,51 +200,37 @@ def _transactional(bound: BoundStore) -> BoundStore:
     return bound
 
 
-# What a caller got wrong in one item (an unknown option, a bad TTL) fails that item as the store would fail it,
-# and leaves its siblings alone: so it is kept in the item's place, and looked at again where the outcomes are.
+def _upsert(bound: BoundStore, item: Item) -> Upsert:
+    """The write that an item asks for; StoreError says what it got wrong, which fails it as the store would."""
+    if item.metadata or item.concurrency or item.consistency:
+        return _upsert_with_options(bound, item)
+    return Upsert(bound.prefix + item.key, item.value, item.etag, False, False, bound.default_ttl, item.is_json)
 
-Prepared = Operation | StoreError
 
-
-def _upsert_or_refusal(bound: BoundStore, item: Item) -> Prepared:
-    if refused := _refused_option(item):
-        return refused
+def _upsert_with_options(bound: BoundStore, item: Item) -> Upsert:
+    first_write, strong = _options(item)
     try:
         ttl = bound.store.ttl_rule.read(item.metadata)
     except ValueError as error:
-        return StoreError(str(error))
-    return Upsert(
-        bound.prefix + item.key,
-        item.value,
-        item.etag,
-        _CONCURRENCY[item.concurrency],
-        _CONSISTENCY[item.consistency],
-        ttl,
-        item.is_json or jsontext.is_declared(item.metadata),
-    )
+        raise StoreError(str(error)) from error
+    is_json = item.is_json or jsontext.is_declared(item.metadata)
+    return Upsert(bound.prefix + item.key, item.value, item.etag, first_write, strong, ttl, is_json)
 
 
-def _delete_or_refusal(bound: BoundStore, item: Item) -> Prepared:
-    return _refused_option(item) or Delete(
-        bound.prefix + item.key, item.etag, _CONCURRENCY[item.concurrency], _CONSISTENCY[item.consistency]
-    )
+def _delete(bound: BoundStore, item: Item) -> Delete:
+    return Delete(bound.prefix + item.key, item.etag, *_options(item))
 
 
-def _refused_option(item: Item) -> StoreError | None:
+def _options(item: Item) -> tuple[bool, bool]:
     if item.concurrency not in _CONCURRENCY:
-        return StoreError(f"unrecognized concurrency model '{item.concurrency}'")
+        raise StoreError(f"unrecognized concurrency model '{item.concurrency}'")
     if item.consistency not in _CONSISTENCY:
-        return StoreError(f"unrecognized consistency model '{item.consistency}'")
-    return None
+        raise StoreError(f"unrecognized consistency model '{item.consistency}'")
+    return _CONCURRENCY[item.concurrency], _CONSISTENCY[item.consistency]
 
 
-def _all_or_refuse(prepared: Sequence[Prepared]) -> list[Operation]:
-    operations = []
-    for entry in prepared:
-        if isinstance(entry, StoreError):
-            raise entry
-        operations.append(entry)
-    return operations
+_Prepare = Callable[[BoundStore, Item], Operation]
+_PREPARE: Final[Mapping[str, _Prepare]] = {UPSERT: _upsert, DELETE: _delete}
 
 
 class _Failure(NamedTuple):
@@ -237,27 +238,30 @@ class _Failure(NamedTuple):
     error: StoreError
 
 
-async def _write(
-    bound: BoundStore, items: Sequence[Item], prepare: Callable[[BoundStore, Item], Prepared], metered: Meter
-) -> list[_Failure]:
+async def _write(bound: BoundStore, items: Sequence[Item], prepare: _Prepare, metered: Meter) -> list[_Failure]:
     """Write what may be written; return all that failed, in request order."""
     if not items:
         return []
     began = _now()
-    prepared = [prepare(bound, item) for item in items]
-    operations = [entry for entry in prepared if not isinstance(entry, StoreError)]
+    operations: list[Operation] = []
+    refused: dict[int, StoreError] = {}  # by place in the request: their siblings are written all the same
+    for item in items:
+        try:
+            operations.append(prepare(bound, item))
+        except StoreError as error:
+            refused[len(operations) + len(refused)] = error
     outcomes: Sequence[StoreError | None] = ()
     if operations:
         try:
             outcomes = await bound.store.write(operations)
         except StoreError as error:
             outcomes = [error] * len(operations)
-    if len(operations) == len(items) and not any(outcomes):
+    if not refused and not any(outcomes):
         metered.done(bound.name, began)
         return []  # the usual way, without a look at each item
     metered.failed(bound.name, began)
     remaining = iter(outcomes)
-    settled = (entry if isinstance(entry, StoreError) else next(remaining) for entry in prepared)
+    settled = (refused.get(place) or next(remaining) for place in range(len(items)))
     return [_Failure(item.key, error) for item, error in zip(items, settled, strict=True) if error is not None]
 
 

@@ -9,7 +9,7 @@ from dapr_state.clock import SYSTEM, Clock
 from dapr_state.resources import values
 from dapr_state.stores.base import StateStore, StoreError, conflict
 from dapr_state.stores.etags import new_etags
-from dapr_state.stores.model import Feature, Operation, Row, Upsert
+from dapr_state.stores.model import Delete, Feature, Operation, Row
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class MemoryStore(StateStore):
 
     async def get(self, keys: Sequence[str]) -> list[Row | StoreError | None]:
         self._check_open()
+        if self._mortal.isdisjoint(keys):
+            return list(map(self._rows.get, keys))
         return [self._live(key) for key in keys]
 
     async def write(self, operations: Sequence[Operation]) -> list[StoreError | None]:
@@ -68,7 +70,7 @@ class MemoryStore(StateStore):
 
     async def transact(self, operations: Sequence[Operation]) -> None:
         self._check_open()
-        before = {operation.key: self._live(operation.key) for operation in operations}
+        before = {operation.key: self._rows.get(operation.key) for operation in operations}
         for operation in operations:
             if refused := self._write_one(operation):
                 for key, row in before.items():
@@ -80,14 +82,18 @@ class MemoryStore(StateStore):
             raise StoreError("the store is closed")
 
     def _write_one(self, operation: Operation) -> StoreError | None:
-        row = self._live(operation.key)
-        if refused := conflict(operation, row.etag if row else None):
-            return refused
-        if isinstance(operation, Upsert):
-            expires_at = None if operation.ttl is None else self._clock.now() + operation.ttl
-            self._put(operation.key, Row(operation.value, next(self._etags), expires_at))
+        key = operation.key
+        if operation.etag or operation.first_write:
+            row = self._live(key)
+            if refused := conflict(operation, row.etag if row else None):
+                return refused
+        if isinstance(operation, Delete):
+            self._put(key, None)
+        elif operation.ttl is None:
+            self._rows[key] = Row(operation.value, next(self._etags))
+            self._mortal.discard(key)
         else:
-            self._put(operation.key, None)
+            self._put(key, Row(operation.value, next(self._etags), self._clock.now() + operation.ttl))
         return None
 
     def _put(self, key: str, row: Row | None) -> None:

@@ -18,10 +18,11 @@ class Feature(StrEnum):
     KEYS_LIKE = "KEYS_LIKE"
 
 
-# msgspec.Struct costs a third of a slotted dataclass to make, and a bulk request makes a hundred.
+# msgspec.Struct costs a third of a slotted dataclass to make, and a bulk request makes a hundred. What holds no
+# containers can be in no cycle: the collector need not know of it.
 
 
-class Upsert(msgspec.Struct, frozen=True):
+class Upsert(msgspec.Struct, frozen=True, gc=False):
     """Write `value` under `key`, whole: a TTL that the key had is gone unless `ttl` gives a new one."""
 
     key: str
@@ -33,7 +34,7 @@ class Upsert(msgspec.Struct, frozen=True):
     is_json: bool = False  # the value is JSON text (stores that keep text and bytes apart ask)
 
 
-class Delete(msgspec.Struct, frozen=True):
+class Delete(msgspec.Struct, frozen=True, gc=False):
     """Remove `key`. A missing key is a success, unless an etag is given."""
 
     key: str
@@ -45,7 +46,7 @@ class Delete(msgspec.Struct, frozen=True):
 Operation = Upsert | Delete
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A value as it is stored. An empty value is a value; a missing key has no row."""
 
     value: bytes

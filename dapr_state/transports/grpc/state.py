@@ -38,6 +38,8 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
         row = await self._state.get(request.store_name, request.key)
         if row is None:
             return state_pb2.GetStateResponse()
+        if row.expires_at is None:
+            return state_pb2.GetStateResponse(data=row.value, etag=row.etag)
         return state_pb2.GetStateResponse(data=row.value, etag=row.etag, metadata=expiry.metadata(row))
 
     @answers
@@ -47,7 +49,7 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
 
     @answers
     async def SaveState(self, request: state_pb2.SaveStateRequest, _: Context) -> Empty:
-        await self._state.save(request.store_name, [_item(item) for item in request.states])
+        await self._state.save(request.store_name, list(map(_saved, request.states)))
         return Empty()
 
     @answers
@@ -62,7 +64,7 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
 
     @answers
     async def ExecuteStateTransaction(self, request: state_pb2.ExecuteStateTransactionRequest, _: Context) -> Empty:
-        steps = ((operation.operationType, _item(operation.request)) for operation in request.operations)
+        steps = ((operation.operationType, _saved(operation.request)) for operation in request.operations)
         await self._state.transact(request.storeName, steps, dict(request.metadata))
         return Empty()
 
@@ -72,11 +74,18 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
         return state_pb2.QueryStateResponse()
 
 
-def _item(message: common_pb2.StateItem | state_pb2.DeleteStateRequest) -> Item:
+def _saved(message: common_pb2.StateItem) -> Item:
+    # each field that is not there costs 0.1 us to read
+    if message.HasField("options") or message.HasField("etag") or message.metadata:
+        return _item(message, message.value)
+    return Item(message.key, message.value)
+
+
+def _item(message: common_pb2.StateItem | state_pb2.DeleteStateRequest, value: bytes = b"") -> Item:
     options = message.options
     return Item(
         message.key,
-        getattr(message, "value", b""),
+        value,
         message.etag.value,
         message.metadata or _NO_METADATA,  # a plain dict is asked several times faster
         _CONCURRENCY.get(options.concurrency, ""),
