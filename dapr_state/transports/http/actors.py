@@ -56,7 +56,7 @@ class ActorRoutes:
         row = await self._actors.get_state(ActorId(kind, name), key)
         if row is None or not row.value:
             return no_content()
-        response = Response(200, (JSON,), row.value)
+        response = Response(200, [JSON], row.value)
         for metadatum, value in expiry.metadata(row).items():
             # Go writes header names in its own letters: Metadata.ttlexpiretime
             response.lines.append(line(f"metadata.{metadatum}".capitalize(), value))

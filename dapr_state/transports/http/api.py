@@ -67,7 +67,7 @@ def api(
         from dapr_state.transports.http.traced import traced  # noqa: PLC0415  needs the extra `tracing`
 
         handler = traced(handler, guard.tracer)
-    return guarded.measured(handler, guard)
+    return handler
 
 
 def public(lifecycle: Lifecycle, metadata: Metadata) -> HttpHandler:
@@ -75,8 +75,8 @@ def public(lifecycle: Lifecycle, metadata: Metadata) -> HttpHandler:
     router = Router(None, [*runtime.health_routes(lifecycle), *runtime.metadata_routes(metadata)])
 
     async def route(request: Request) -> Response:
-        if response := await router.find(request):
-            return response
+        if answer := router.find(request):
+            return await answer
         if verbs := router.verbs(request):
             return message.Response(405, [message.line("Allow", verb) for verb in verbs])
         return message.text(404, "404 page not found")

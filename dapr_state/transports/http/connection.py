@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, cast
 
+from dapr_state.clock import SYSTEM
 from dapr_state.transports.http import problem
 from dapr_state.transports.http.message import Response, render
 from dapr_state.transports.steps import Steps
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from dapr_state.transports.http.server import Shared
 
     Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+    Count = Callable[[Request, Response, float], None]  # the seconds are those that the answer took
 
 log = logging.getLogger("dapr.runtime.http")
 
@@ -28,6 +30,8 @@ LINGER_SECONDS = (
 # What a client may send ahead while it is being answered; beyond, it has to wait. Four times the usual socket read.
 MAX_AHEAD = 64 * 1024 * 4
 
+_now = SYSTEM.monotonic
+
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REFUSAL = "HTTP/1.1 {}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n{}"
 _CLOSE = b"Connection: close\r\n"
@@ -37,15 +41,17 @@ _KEEP_ALIVE = b"Connection: keep-alive\r\n"  # said only to HTTP/1.0, where it i
 class _Answering(Steps):
     """The request under way: most are answered in the first step of their handler, without a task."""
 
-    __slots__ = ("_connection", "request")
+    __slots__ = ("_connection", "began", "request")
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(asyncio.get_running_loop())
         self._connection = connection
         self.request: Request | None = None
+        self.began = 0.0
 
     def begin(self, request: Request, handler: Handler) -> None:
         self.request = request
+        self.began = _now()
         self.run(handler(request))
 
     def _returned(self, result: Response) -> None:
@@ -149,21 +155,30 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, request: Request) -> None:
         if (request.expect or request.target == b"*") and (own := _own_answer(request)):
-            self._send(request, own)
+            self._send(request, own, _now())
         else:
             self._answering.begin(request, self._shared.handler)
 
     def answer(self, response: Response) -> None:
         """Send the answer to the request under way, and go on."""
         request, self._answering.request = self._answering.request, None
-        if self._is_over or request is None:  # the client has gone
+        if request is None:
             return
-        self._send(request, response)
+        now = _now()
+        if self._shared.count:
+            self._shared.count(request, response, now - self._answering.began)
+        if self._is_over:  # the client has gone
+            return
+        self._send(request, response, now)
         if not self._is_serving:
             self._serve()
 
-    def _send(self, request: Request, response: Response) -> None:
+    def _send(self, request: Request, response: Response, now: float) -> None:
+        date = self._shared.date.at(now)
         keep = request.keep_alive and not self._is_ending
+        if keep and not request.is_http10 and request.method != "HEAD":
+            self._transport.write(render(response, date))
+            return
         connection = b""
         if not keep:
             connection = b"" if request.is_http10 and not request.keep_alive else _CLOSE
@@ -172,7 +187,7 @@ class Connection(asyncio.Protocol):
         self._write(
             render(
                 response,
-                self._shared.date(),
+                date,
                 connection=connection,
                 is_http10=request.is_http10,
                 head=request.method == "HEAD",
@@ -188,15 +203,17 @@ class Connection(asyncio.Protocol):
         if self._is_paused:
             self._is_paused = False
             self._transport.resume_reading()
+        if self._reader.is_between_requests:
+            if self._is_ending:
+                self._close()
+            return
         if self._reader.expects_continue():
             self._write(_CONTINUE)
         if self._reader.is_in_head:
             if not self._timer:
                 self._start_timer()
-        elif self._timer and not self._reader.is_between_requests:
+        elif self._timer:
             self._stop_timer()
-        elif self._is_ending and self._reader.is_between_requests:
-            self._close()
 
     # Its end
 

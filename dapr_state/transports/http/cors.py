@@ -29,7 +29,7 @@ class Cors:
         asked = request.headers.get("access-control-request-method")
         if request.method != "OPTIONS" or not asked:
             return None
-        response = Response(200, (_VARY_PREFLIGHT,))
+        response = Response(200, [_VARY_PREFLIGHT])
         origin = request.headers.get("origin", "")
         if not self._allows(origin) or asked.upper() not in METHODS:
             return response

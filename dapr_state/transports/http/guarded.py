@@ -1,4 +1,4 @@
-"""What every HTTP request passes: the token, and around its route the API lists, error counts, API log and metrics.
+"""What every HTTP request passes: the token, and around its route the API lists, error counts and API log.
 
 Each is put there at start, and only where it is on.
 """
@@ -11,10 +11,9 @@ from urllib.parse import unquote_to_bytes
 from dapr_state import errors
 from dapr_state.clock import SYSTEM
 from dapr_state.errors import DaprError
-from dapr_state.observability.exposition import MAX_SERIES, WHOLE
 from dapr_state.security import tokens
 from dapr_state.transports.http import message, operations, problem, target
-from dapr_state.transports.http.labels import STATE, VERBS
+from dapr_state.transports.http.labels import VERBS
 from dapr_state.transports.http.message import Response, line
 from dapr_state.transports.http.router import APP_ID
 
@@ -22,17 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dapr_state.observability.apilog import ApiLog
-    from dapr_state.observability.exposition import Histogram
-    from dapr_state.observability.metrics import Metrics
     from dapr_state.security.access import HttpAccess
     from dapr_state.transports.guard import Guard
     from dapr_state.transports.http.connection import Handler
     from dapr_state.transports.http.handler import Check
-    from dapr_state.transports.http.labels import Labels
     from dapr_state.transports.http.router import Router
     from dapr_state.wire.http1 import Request
 
-AFTER_STATE: Final = len(b"/v1.0/state/")
 HEALTH: Final = frozenset({"/v1.0/healthz", "/v1.0/healthz/outbound"})
 _OPEN: Final = frozenset(path.strip("/").encode() for path in HEALTH)  # probes have no token
 _NOT_INVOKED: Final = frozenset({id(errors.NO_APP_ID), id(errors.INVOKE_FAILED)})
@@ -66,11 +61,6 @@ def route(router: Router, guard: Guard, app_id: str) -> Handler:
     return around
 
 
-def measured(handler: Handler, guard: Guard) -> Handler:
-    """The handler with its requests counted, refused ones included."""
-    return _measured(handler, guard.metrics, guard.http_labels) if guard.metrics else handler
-
-
 def _limited(router: Router, access: HttpAccess, app_id: str) -> Handler:
     async def limited(request: Request) -> Response:
         path, _ = target.split(request.target)
@@ -88,7 +78,7 @@ def _limited(router: Router, access: HttpAccess, app_id: str) -> Handler:
         if not allowed:
             return message.text(404, "404 page not found")
         # to a verb that it has never heard of, daprd does not say which it would take
-        return Response(405, [line("Allow", verb) for verb in allowed] if request.method in VERBS else ())
+        return Response(405, [line("Allow", verb) for verb in allowed] if request.method in VERBS else [])
 
     return limited
 
@@ -127,62 +117,3 @@ def _logged(handler: Handler, log: ApiLog) -> Handler:
 def _decoded(path: bytes) -> str:
     # a key may hold any bytes, and a line of the log none but text
     return unquote_to_bytes(path).decode("utf-8", "backslashreplace")
-
-
-def _measured(handler: Handler, metrics: Metrics, labels: Labels) -> Handler:
-    """Sizes of the usual, small bodies are kept in local variables until `settle` moves them to the metrics.
-
-    `known` is by verb, the path up to and with the store's name, and status: what stands behind the next slash is cut
-    off without a look, and if something else than a store's path was cut, nothing is found.
-    """
-    known: dict[tuple[str, bytes, int], Histogram] = {}
-    received, sent = metrics.http_request_bytes.series(), metrics.http_response_bytes.series()
-    small, now = received.first_bound, SYSTEM.monotonic
-    usual = received_bytes = sent_bytes = 0
-
-    async def measured(request: Request) -> Response:
-        nonlocal usual, received_bytes, sent_bytes
-        began = now()
-        try:
-            response = await handler(request)
-        except BaseException:
-            series(request.method, request.target, 500).observe(int((now() - began) * 1000))
-            received.observe(len(request.body))
-            sent.observe(0)
-            raise
-        elapsed = now() - began
-        where = request.target
-        end = where.find(b"/", AFTER_STATE)
-        latency = known.get((request.method, where[:end], response.status)) if end > 0 else None
-        if latency is None:
-            latency = series(request.method, where, response.status)
-        if elapsed < WHOLE:
-            latency.counts[0] += 1
-        else:
-            latency.observe(int(elapsed * 1000))
-        request_size, reply_size = len(request.body), len(response.body)
-        if request_size < small and reply_size < small:
-            usual += 1
-            received_bytes += request_size
-            sent_bytes += reply_size
-        else:
-            received.observe(request_size)
-            sent.observe(reply_size)
-        return response
-
-    def series(method: str, path: bytes, status: int) -> Histogram:
-        found = metrics.http_latency.series(labels.verb(method), labels.path(path), str(status))
-        store = STATE.match(path) if labels.is_by_store else None
-        # a caller can make up verbs and stores; the slash must be the first behind the store's name
-        if store and path[store.end() :].startswith(b"/") and len(known) < MAX_SERIES:
-            known[method, store[0], status] = found
-        return found
-
-    def settle() -> None:
-        nonlocal usual, received_bytes, sent_bytes
-        received.observe_small(usual, received_bytes)
-        sent.observe_small(usual, sent_bytes)
-        usual = received_bytes = sent_bytes = 0
-
-    metrics.before_reading.append(settle)
-    return measured

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from dapr_state.clock import SYSTEM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from dapr_state.clock import Clock
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -21,15 +22,12 @@ TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
 NO_SNIFF = b"X-Content-Type-Options: nosniff\r\n"
 
 
-class Response:
+class Response(msgspec.Struct, eq=False):
     """`lines` are header lines, each with its line end, in any order: they are sent sorted, as Go does."""
 
-    __slots__ = ("body", "lines", "status")
-
-    def __init__(self, status: int, lines: Iterable[bytes] = (), body: bytes = b"") -> None:
-        self.status = status
-        self.lines = list(lines)
-        self.body = body
+    status: int
+    lines: list[bytes] = []  # each response has a list of its own
+    body: bytes = b""
 
     def __repr__(self) -> str:
         return f"<Response {self.status}, {len(self.body)} bytes>"
@@ -47,7 +45,7 @@ def no_content() -> Response:
 
 def text(status: int, sentence: str) -> Response:
     """Plain text, as Go's `http.Error` answers."""
-    return Response(status, (TEXT, NO_SNIFF), f"{sentence}\n".encode())
+    return Response(status, [TEXT, NO_SNIFF], f"{sentence}\n".encode())
 
 
 class DateLine:
@@ -55,14 +53,15 @@ class DateLine:
 
     def __init__(self, clock: Clock = SYSTEM) -> None:
         self._clock = clock
-        self._second = 0
         self._line = b""
+        self._until = -math.inf
 
-    def __call__(self) -> bytes:
-        second = int(self._clock.now())
-        if second != self._second:
-            self._second = second
-            self._line = _date(second)
+    def at(self, now: float) -> bytes:
+        """The line at the clock's monotonic `now`, which whoever writes an answer has read already."""
+        if now >= self._until:
+            second, fraction = divmod(self._clock.now(), 1)
+            self._until = now + 1 - fraction
+            self._line = _date(int(second))
         return self._line
 
 
@@ -77,11 +76,14 @@ def _date(second: int) -> bytes:
     return f"Date: {day} {at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} GMT\r\n".encode()
 
 
-def render(response: Response, date: bytes, *, connection: bytes = b"", is_http10: bool = False, head: bool) -> bytes:
+def render(
+    response: Response, date: bytes, *, connection: bytes = b"", is_http10: bool = False, head: bool = False
+) -> bytes:
     """The bytes of an answer; `connection` is its Connection header line, if it needs one; `head`: without the body."""
+    body, lines = response.body, response.lines
     status = _STATUS_LINES[response.status]
     if is_http10:
         status = b"HTTP/1.0" + status[8:]
-    length = b"" if response.status in _WITHOUT_LENGTH else b"Content-Length: %d\r\n" % len(response.body)
-    body = b"" if head else response.body
-    return b"".join((status, *sorted(response.lines), date, length, connection, b"\r\n", body))
+    lines.sort()
+    length = b"" if response.status in _WITHOUT_LENGTH else b"Content-Length: %d\r\n" % len(body)
+    return b"".join((status, *lines, date, length, connection, b"\r\n", b"" if head else body))

@@ -24,12 +24,12 @@ def of(error: DaprError) -> Response:
     body: dict[str, Any] = {"errorCode": error.row.code, "message": error.http_message}
     if error.details:
         body["details"] = [_shown(detail) for detail in error.details]
-    return Response(error.row.http, (JSON,), encode(body))
+    return Response(error.row.http, [JSON], encode(body))
 
 
 def interrupted() -> Response:
     """The sidecar stops, or fails at something that is no store's fault: the caller cannot know what was done."""
-    return Response(500, (JSON,), encode({"errorCode": "ERR_INTERNAL", "message": "the request was interrupted"}))
+    return Response(500, [JSON], encode({"errorCode": "ERR_INTERNAL", "message": "the request was interrupted"}))
 
 
 def encode(value: object) -> bytes:

@@ -55,7 +55,7 @@ class ScheduleRoutes:
 
     async def _get_reminder(self, call: Call) -> Response:
         found = await self._schedules.get_reminder(_actor(call), call.params["name"])
-        return Response(200, (JSON,), _encode(_shown(found)) + b"\n")
+        return Response(200, [JSON], _encode(_shown(found)) + b"\n")
 
     async def _delete_reminder(self, call: Call) -> Response:
         actor = _actor(call)

@@ -1,6 +1,6 @@
 """Which answer belongs to which path and verb.
 
-The state routes are matched by hand (a hot get costs one regular expression), and those of actors where nothing needs
+The state routes are matched by hand (a hot get costs one look into a dict), and those of actors where nothing needs
 cleaning; all others by the table, under their first two segments. Wrong verbs and unknown paths are one and the same
 to daprd: it takes them for service invocation.
 """
@@ -14,21 +14,25 @@ from dapr_state import errors
 from dapr_state.transports.http import target
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from typing import Any
 
     from dapr_state.transports.http.actors import ActorRoutes
     from dapr_state.transports.http.message import Response
     from dapr_state.transports.http.state import StateRoutes
     from dapr_state.wire.http1 import Request
 
-    Answer = Callable[["Call"], Awaitable[Response]]
+    Answering = Coroutine[Any, Any, Response]
+    Answer = Callable[["Call"], Answering]
 
 ANY = "GET HEAD POST PUT PATCH DELETE OPTIONS"
 WRITE = "POST PUT"
 APP_ID = "dapr-app-id"  # the header that makes any path a service invocation
 
 # Nothing here needs cleaning or decoding
-_PLAIN_KEY = re.compile(rb"/v1\.0/state/((?!\.\.?/)[^/%+?]+)/((?!\.\.?$)[^/%+?]+)")
+_PLAIN_STORE = re.compile(rb"/v1\.0/state/((?!\.\.?/)[^/%+?]+)/")
+_UNCLEAN = frozenset({b"", b".", b".."})  # segments that are not what they seem
+MAX_STORES = 256  # a caller can make up names
 _PLAIN_ACTOR = re.compile(
     rb"/v1\.0/actors/((?!\.\.?/)[^/%+?]+)/((?!\.\.?/)[^/%+?]+)"
     rb"/(?:method/((?!\.\.?$)[^/%+?]+)|state/((?!\.\.?$)[^/%+?]+)|state)"
@@ -81,6 +85,7 @@ class Router:
     ) -> None:
         """Without `state` there are no State routes, as on the public port; `actors` have theirs in `routes` too."""
         self._state = state
+        self._stores: dict[bytes, str] = {}  # by what comes before a key in a plain path
         self._actors = actors
         self._app_id = app_id
         self._rows: dict[tuple[bytes, bytes], list[_Row]] = {}
@@ -90,34 +95,30 @@ class Router:
             row = _Row(frozenset(verbs.split()), (*segments, "{*}") if is_open else segments, is_open, answer)
             self._rows.setdefault((segments[0].encode(), segments[1].encode()), []).append(row)
 
-    async def __call__(self, request: Request) -> Response:
-        """Answer as daprd, also where there is no such route."""
-        if self._state and request.method == "GET" and (found := _PLAIN_KEY.fullmatch(request.target)):
-            store, key = found.groups()
-            return await self._state.get(target.decode(store), target.decode(key))
-        if self._actors and (plain := _PLAIN_ACTOR.fullmatch(request.target)):
-            kind, name, method, key = plain.groups()
-            decode = target.decode
-            if method and request.method in _CALLS:
-                return await self._actors.invoke(decode(kind), decode(name), decode(method), request)
-            if key and request.method == "GET":
-                return await self._actors.get_state(decode(kind), decode(name), decode(key))
-            if not (method or key) and request.method in _WRITES:
-                return await self._actors.transact(decode(kind), decode(name), request)
-        if response := await self.find(request):
-            return response
+    def __call__(self, request: Request) -> Answering:
+        """Answer as daprd, also where there is no such route. Nothing is awaited here: the route's own answer is."""
+        if request.is_plain:
+            path = request.target
+            end = path.rfind(b"/") + 1
+            if self._state and request.method == "GET" and (store := self._store(path[:end])):
+                if (key := path[end:]) not in _UNCLEAN:
+                    return self._state.get(store, key.decode("utf-8", "surrogateescape"))
+            elif self._actors and (answer := self._of_actors(self._actors, request)):
+                return answer
+        if answer := self.find(request):
+            return answer
         raise errors.not_invoked(request.headers.get(APP_ID, ""), self._app_id)
 
-    async def find(self, request: Request) -> Response | None:
+    def find(self, request: Request) -> Answering | None:
         """The route's answer, or None if there is no such route."""
         path, raw_query = target.split(request.target)
         parts = target.segments(path)
         query = target.parameters(raw_query)
         if self._state and parts[1:2] == [b"state"] and (answer := self._of_state(self._state, request, parts, query)):
-            return await answer
+            return answer
         for row in self._rows.get((parts[0], parts[1]), ()) if len(parts) > 1 else ():
             if request.method in row.verbs and (params := row.match(parts)) is not None:
-                return await row.answer(Call(request, params, query))
+                return row.answer(Call(request, params, query))
         return None
 
     def verbs(self, request: Request) -> list[str]:
@@ -134,13 +135,36 @@ class Router:
                 found |= {"POST", "PUT"}
         return sorted(found)
 
+    def _store(self, path: bytes) -> str | None:
+        """The store that the path before a key names."""
+        store = self._stores.get(path)
+        if store is None and (found := _PLAIN_STORE.fullmatch(path)):
+            if len(self._stores) >= MAX_STORES:
+                self._stores.clear()
+            store = self._stores[path] = target.decode(found[1])
+        return store
+
+    @staticmethod
+    def _of_actors(actors: ActorRoutes, request: Request) -> Answering | None:
+        if not (plain := _PLAIN_ACTOR.fullmatch(request.target)):
+            return None
+        kind, name, method, key = plain.groups()
+        decode = target.decode
+        if method and request.method in _CALLS:
+            return actors.invoke(decode(kind), decode(name), decode(method), request)
+        if key and request.method == "GET":
+            return actors.get_state(decode(kind), decode(name), decode(key))
+        if not (method or key) and request.method in _WRITES:
+            return actors.transact(decode(kind), decode(name), request)
+        return None
+
     @staticmethod
     def _of_state(
         state: StateRoutes, request: Request, parts: list[bytes], query: Mapping[str, str]
-    ) -> Awaitable[Response] | None:
+    ) -> Answering | None:
         decode = target.decode
         verb, writes = request.method, request.method in {"POST", "PUT"}
-        answer: Awaitable[Response] | None = None
+        answer: Answering | None = None
         match parts:
             case b"v1.0", _, store, key if verb == "GET":
                 answer = state.get(decode(store), decode(key))

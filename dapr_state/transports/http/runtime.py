@@ -41,7 +41,7 @@ def shutdown_routes(lifecycle: Lifecycle) -> list[Route]:
 
 def metadata_routes(metadata: Metadata) -> list[Route]:
     async def get(_: Call) -> Response:
-        return Response(200, (JSON,), problem.encode(shown(metadata)) + b"\n")
+        return Response(200, [JSON], problem.encode(shown(metadata)) + b"\n")
 
     async def put(call: Call) -> Response:
         if call.request.body_error:

@@ -28,6 +28,6 @@ def scrape(lines: Callable[[], Iterator[str]]) -> Handler:
             if SYSTEM.monotonic() - began > SLICE:
                 await asyncio.sleep(0)
                 began = SYSTEM.monotonic()
-        return Response(200, (_CONTENT_TYPE,), b"".join(written))
+        return Response(200, [_CONTENT_TYPE], b"".join(written))
 
     return answer

@@ -13,7 +13,7 @@ from dapr_state.transports.http.connection import Connection
 from dapr_state.transports.http.message import DateLine
 
 if TYPE_CHECKING:
-    from dapr_state.transports.http.connection import Handler
+    from dapr_state.transports.http.connection import Count, Handler
     from dapr_state.wire.http1 import Fields
 
 HEAD_SLACK = 4096  # Go allows so much more than it is told
@@ -27,8 +27,9 @@ _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # a mach
 class Shared:
     """What the connections of one server have in common."""
 
-    def __init__(self, handler: Handler, max_head: int, max_body: int) -> None:
+    def __init__(self, handler: Handler, max_head: int, max_body: int, count: Count | None = None) -> None:
         self.handler = handler
+        self.count = count
         self.max_head = max_head
         self.max_body = max_body
         self.known: dict[bytes, Fields] = {}
@@ -46,10 +47,12 @@ class HttpServer:
     """An HTTP/1.1 server for one handler; it answers from `start` to `stop`.
 
     `max_body` 0 and below mean no limit; `read_buffer` is daprd's limit of a request's head, to which 4 KiB are added.
+    `count` is told of every answer of the handler.
     """
 
-    def __init__(self, handler: Handler, *, max_body: int, read_buffer: int) -> None:
-        self._shared = Shared(handler, (read_buffer if read_buffer > 0 else DEFAULT_HEAD) + HEAD_SLACK, max_body)
+    def __init__(self, handler: Handler, *, max_body: int, read_buffer: int, count: Count | None = None) -> None:
+        max_head = (read_buffer if read_buffer > 0 else DEFAULT_HEAD) + HEAD_SLACK
+        self._shared = Shared(handler, max_head, max_body, count)
         self._sockets: list[socket.socket] = []
         self._paths: list[Path] = []
         self._servers: list[asyncio.Server] = []

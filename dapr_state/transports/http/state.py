@@ -37,13 +37,13 @@ class StateRoutes:
         row = await self._state.get(store, key)
         if row is None:
             return no_content()
-        response = Response(200, (JSON,), row.value)
+        lines = [JSON]
         if row.etag:
-            response.lines.append(b"Etag: %b\r\n" % row.etag.encode())
-        for name, value in expiry.metadata(row).items():
+            lines.append(b"Etag: %b\r\n" % row.etag.encode())
+        if row.expires_at is not None:
             # Go writes header names in its own letters: Metadata.ttlexpiretime
-            response.lines.append(line(f"metadata.{name}".capitalize(), value))
-        return response
+            lines += [line(f"metadata.{name}".capitalize(), value) for name, value in expiry.metadata(row).items()]
+        return Response(200, lines, row.value)
 
     async def save(self, store: str, request: Request, query: Mapping[str, str]) -> Response:
         self._state.check_exists(store)  # before the body is looked at
@@ -72,7 +72,7 @@ class StateRoutes:
         except MalformedError as error:
             raise errors.MALFORMED_BODY(cause=error) from error
         outcomes = await self._state.get_bulk(store, keys)
-        return Response(200, (JSON,), _encode(list(map(_bulk_item, keys, outcomes))) + b"\n")
+        return Response(200, [JSON], _encode(list(map(_bulk_item, keys, outcomes))) + b"\n")
 
     async def transact(self, store: str, request: Request, query: Mapping[str, str]) -> Response:
         self._state.check_transactional(store)

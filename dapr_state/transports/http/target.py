@@ -28,6 +28,8 @@ def split(target: bytes) -> tuple[bytes, bytes]:
 
 def segments(path: bytes) -> list[bytes]:
     """The parts between the slashes; empty parts and `.` are dropped, `..` takes back the part before it."""
+    if b"/." not in path and b"//" not in path and path[:1] == b"/" != path[-1:]:
+        return path[1:].split(b"/")  # nothing to clean
     found: list[bytes] = []
     for part in path.split(b"/"):
         if part == b"..":

@@ -1,12 +1,13 @@
 """What daprd says about tracing while no exporter is set: it echoes the caller's context, or a void one.
 
-state-api.md 7.6. `check` and `note` are for the handler; a tracer that is on brings its own two instead.
+state-api.md 7.6. `check` and `note` are for the handler; a tracer that is on brings its own two instead. What they say
+follows from the headers, but for the path of health: so it is found once for all requests with the same headers.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dapr_state.resources.quoting import quote
 from dapr_state.transports.http import message
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dapr_state.transports.http.message import Response
-    from dapr_state.wire.http1 import Request
+    from dapr_state.wire.http1 import Fields, Request
 
 VOID = line("Traceparent", f"00-{'0' * 32}-{'0' * 16}-00")
 
@@ -31,28 +32,44 @@ _PROPERTY = re.compile(rf"[ \t]*(?:{_TOKEN.pattern}[ \t]*(?:=[ \t]*{_VALUE.patte
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}")
 
 
+class _Echo(NamedTuple):
+    """What is made of a caller's headers: why they are refused, or else the lines that every answer brings back."""
+
+    problem: str
+    lines: tuple[bytes, ...]
+
+
 def check(request: Request) -> Response | None:
     """Refuse baggage that is none."""
-    baggage = request.headers.get("baggage")
-    if not baggage or is_untraced(request):
-        return None
-    if problem := _problem(baggage):
-        return message.text(400, f"invalid baggage header: {problem}")
+    echo = request.fields.meaning or _learn(request.fields)
+    if echo.problem and not is_untraced(request):
+        return message.text(400, f"invalid baggage header: {echo.problem}")
     return None
 
 
 def note(request: Request, response: Response) -> None:
-    headers = request.headers
-    if is_untraced(request) or ((baggage := headers.get("baggage")) and _problem(baggage)):
-        return
+    if not is_untraced(request):
+        echo = request.fields.meaning or _learn(request.fields)
+        response.lines += echo.lines
+
+
+def _learn(fields: Fields) -> _Echo:
+    fields.meaning = echo = _read(fields.values)
+    return echo
+
+
+def _read(headers: Mapping[str, str]) -> _Echo:
+    baggage = headers.get("baggage")
+    if baggage and (problem := _problem(baggage)):
+        return _Echo(problem, ())
+    lines = [VOID]
     if caller := parent(headers):
-        response.lines.append(line("Traceparent", caller))
+        lines = [line("Traceparent", caller)]
         if state := headers.get("tracestate"):
-            response.lines.append(line("Tracestate", state))
-    else:
-        response.lines.append(VOID)
+            lines.append(line("Tracestate", state))
     if baggage:
-        response.lines.append(line("Baggage", baggage))
+        lines.append(line("Baggage", baggage))
+    return _Echo("", tuple(lines))
 
 
 def parent(headers: Mapping[str, str]) -> str:

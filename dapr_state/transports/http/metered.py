@@ -1,0 +1,73 @@
+"""What HTTP requests are counted by: daprd's `http_server` metrics (runtime.md 8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dapr_state.observability.exposition import MAX_SERIES, WHOLE
+from dapr_state.transports.http.labels import STATE
+
+if TYPE_CHECKING:
+    from dapr_state.observability.exposition import Histogram
+    from dapr_state.observability.metrics import Metrics
+    from dapr_state.transports.guard import Guard
+    from dapr_state.transports.http.connection import Count
+    from dapr_state.transports.http.labels import Labels
+    from dapr_state.transports.http.message import Response
+    from dapr_state.wire.http1 import Request
+
+AFTER_STATE: Final = len(b"/v1.0/state/")
+
+
+def counter(guard: Guard) -> Count | None:
+    """Counts every answer, refusals and failures included; the server calls it where the answer is sent."""
+    return _counter(guard.metrics, guard.http_labels) if guard.metrics else None
+
+
+def _counter(metrics: Metrics, labels: Labels) -> Count:
+    """Sizes of the usual, small bodies are kept in local variables until `settle` moves them to the metrics.
+
+    `known` is by verb, the path up to and with the store's name, and status: what stands behind the next slash is cut
+    off without a look, and if something else than a store's path was cut, nothing is found.
+    """
+    known: dict[tuple[str, bytes, int], Histogram] = {}
+    received, sent = metrics.http_request_bytes.series(), metrics.http_response_bytes.series()
+    small = received.first_bound
+    usual = received_bytes = sent_bytes = 0
+
+    def count(request: Request, response: Response, seconds: float) -> None:
+        nonlocal usual, received_bytes, sent_bytes
+        path = request.target
+        if (end := path.find(b"/", AFTER_STATE)) > 0:
+            path = path[:end]
+        latency = known.get((request.method, path, response.status)) or series(request, response.status)
+        if seconds < WHOLE:
+            latency.counts[0] += 1
+        else:
+            latency.observe(int(seconds * 1000))
+        request_size, reply_size = len(request.body), len(response.body)
+        if request_size < small and reply_size < small:
+            usual += 1
+            received_bytes += request_size
+            sent_bytes += reply_size
+        else:
+            received.observe(request_size)
+            sent.observe(reply_size)
+
+    def series(request: Request, status: int) -> Histogram:
+        method, path = request.method, request.target
+        found = metrics.http_latency.series(labels.verb(method), labels.path(path), str(status))
+        store = STATE.match(path) if labels.is_by_store else None
+        # a caller can make up verbs and stores; the slash, if any, must be the first behind the store's name
+        if store and path[store.end() :][:1] in {b"", b"/"} and len(known) < MAX_SERIES:
+            known[method, store[0], status] = found
+        return found
+
+    def settle() -> None:
+        nonlocal usual, received_bytes, sent_bytes
+        received.observe_small(usual, received_bytes)
+        sent.observe_small(usual, sent_bytes)
+        usual = received_bytes = sent_bytes = 0
+
+    metrics.before_reading.append(settle)
+    return count
