@@ -7,6 +7,9 @@ from typing import Final
 from dapr_state.resources.properties import Properties
 
 DEFAULT_INIT_TIMEOUT: Final = 5.0
+# The reasons that a failure is counted for, as daprd's metrics name them: what was not made was not opened either
+INIT: Final = ("init",)
+CREATION: Final = ("creation", *INIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,18 @@ class Component:
         """Say, as daprd does, that the component cannot be started."""
         return init_failure(self.display, reason)
 
+    def creation_failure(self, reason: object) -> str:
+        """The same, where it is not even made."""
+        return self.init_failure(creation_failure(self.display, reason))
+
 
 def display(name: str, kind: str, version: str) -> str:
     return f"{name} ({kind}/{version})" if version else f"{name} ({kind})"
+
+
+def creation_failure(shown: str, reason: object) -> str:
+    """Say, as daprd does, that the component is not even made: its type is unknown, or its keys are of no use."""
+    return f"[CREATE_COMPONENT_FAILURE]: initialization error occurred for {shown}: {reason}"
 
 
 def init_failure(shown: str, reason: object) -> str:

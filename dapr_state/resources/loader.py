@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.resources import documents, manifest, secrets
-from dapr_state.resources.component import Component, Source, init_failure
+from dapr_state.resources.component import CREATION, INIT, Component, Source, creation_failure, init_failure
 from dapr_state.resources.properties import PropertiesError
 from dapr_state.resources.resolve import resolve
 
@@ -41,13 +41,27 @@ processor_log = logging.getLogger("dapr.runtime.processor")
 class LoadError(Exception):
     """The sidecar cannot start with these components; the text is daprd's."""
 
+    def __init__(self, text: str, reasons: Sequence[str] = ()) -> None:
+        """`reasons` are what a component's failure is counted for."""
+        super().__init__(text)
+        self.reasons = reasons
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSecrets:
+    """A secret store and the component that it was opened for."""
+
+    component: Component
+    store: SecretStore
+
 
 @dataclass(slots=True)
 class Resources:
     """The state stores to open, in this order, and the secret stores, which are open already."""
 
     components: list[Component] = field(default_factory=list)
-    secret_stores: dict[str, SecretStore] = field(default_factory=dict)
+    secret_stores: dict[str, OpenSecrets] = field(default_factory=dict)
+    failed: list[tuple[Manifest, Sequence[str]]] = field(default_factory=list)  # and why; `ignoreErrors`
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +195,8 @@ class _Start:
             if not each.ignore_errors:
                 raise
             processor_log.error("Ignoring error processing component: %s", error)
+            if error.reasons:  # daprd counts nothing for a type of no building block at all
+                self._resources.failed.append((each, error.reasons))
 
     def _take(self, each: Manifest) -> None:
         if is_elsewhere(each):
@@ -188,8 +204,9 @@ class _Start:
             return
         if not each.type.startswith((STATE, secrets.CATEGORY)):
             raise LoadError(start_failure(each, f"incorrect type {each.type} ({each.source})"))
+        opened = self._resources.secret_stores.get(each.secret_store)
         try:
-            component = resolve(each, self._surroundings, self._resources.secret_stores.get(each.secret_store))
+            component = resolve(each, self._surroundings, opened.store if opened else None)
         except PropertiesError as error:
             raise _init_failure(each, f"{error} ({each.source})") from None
         if each.type.startswith(STATE):
@@ -201,15 +218,14 @@ class _Start:
         try:
             store = secrets.create(component, self._surroundings.environ)
         except secrets.UnknownSecretStoreError as error:
-            reason = f"[CREATE_COMPONENT_FAILURE]: initialization error occurred for {each.display}: {error}"
-            raise _init_failure(each, reason) from None
+            raise _init_failure(each, creation_failure(each.display, error), CREATION) from None
         except (secrets.SecretStoreError, PropertiesError) as error:
             raise _init_failure(each, error) from None
-        self._resources.secret_stores[each.name] = store
+        self._resources.secret_stores[each.name] = OpenSecrets(component, store)
         processor_log.info("Component loaded: %s", each.display)
         for waiting in self._waiting.pop(each.name, []):
             self._one(waiting)
 
 
-def _init_failure(each: Manifest, reason: object) -> LoadError:
-    return LoadError(start_failure(each, init_failure(each.display, reason)))
+def _init_failure(each: Manifest, reason: object, reasons: Sequence[str] = INIT) -> LoadError:
+    return LoadError(start_failure(each, init_failure(each.display, reason)), reasons)

@@ -31,6 +31,8 @@ class UnknownSecretStoreError(SecretStoreError):
 class SecretStore(ABC):
     """Secrets by name; each is one or several keys with their texts."""
 
+    capabilities: tuple[str, ...] = ()  # as daprd's metadata names them
+
     @abstractmethod
     def get(self, name: str) -> Mapping[str, str]:
         """Raise SecretStoreError when there is no such secret."""
@@ -40,8 +42,10 @@ class SecretStore(ABC):
 
 
 class FileSecrets(SecretStore):
-    def __init__(self, secrets: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, secrets: Mapping[str, Mapping[str, str]], *, multi_valued: bool = False) -> None:
         self._secrets = secrets
+        if multi_valued:
+            self.capabilities = ("MULTIPLE_KEY_VALUES_PER_SECRET",)
 
     def get(self, name: str) -> Mapping[str, str]:
         if name not in self._secrets:
@@ -97,11 +101,12 @@ def _open_file(component: Component, _environ: Mapping[str, str]) -> SecretStore
         raise SecretStoreError("missing local secrets file in metadata")
     try:
         text = Path(path).read_text(encoding="utf-8")
-        return FileSecrets(parse_secrets(text, separator=separator, multi_valued=multi_valued))
+        secrets = parse_secrets(text, separator=separator, multi_valued=multi_valued)
     except OSError as error:
         raise SecretStoreError(f"open {path}: {str(error.strerror).lower()}") from None
     except ValueError as error:
         raise SecretStoreError(f"{path} is no JSON file of secrets: {error}") from None
+    return FileSecrets(secrets, multi_valued=multi_valued)
 
 
 def _open_environment(component: Component, environ: Mapping[str, str]) -> SecretStore:

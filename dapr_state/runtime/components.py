@@ -1,14 +1,15 @@
-"""The state components of one sidecar: opened one after another, closed in reverse."""
+"""The components of one sidecar: state stores are opened one after another, and closed in reverse."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from dapr_state.api import keys
 from dapr_state.api.state import BoundStore
+from dapr_state.resources.component import CREATION, INIT
 from dapr_state.resources.loader import start_failure
 from dapr_state.resources.properties import PropertiesError
 from dapr_state.resources.values import is_truthy
@@ -17,9 +18,13 @@ from dapr_state.stores.base import StateStore, StoreError
 from dapr_state.stores.model import Feature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from dapr_state.resources.component import Component
+    from dapr_state.resources.loader import OpenSecrets, Resources
+    from dapr_state.resources.manifest import Manifest
+
+    Count = Callable[[Component | Manifest, Sequence[str]], None]  # the reasons that it failed for; none: it is loaded
 
 ACTOR_STORE = "actorStateStore"  # the component's metadata name
 NEEDED = (Feature.ETAG, Feature.TRANSACTIONAL)
@@ -29,12 +34,13 @@ runtime_log = logging.getLogger("dapr.runtime")
 reload_log = logging.getLogger("dapr.runtime.hotreload.reconciler")
 
 
-class Count(Protocol):
-    def __call__(self, component: Component, *, is_loaded: bool) -> None: ...
-
-
 class ComponentError(Exception):
     """A component cannot be used, and does not say `ignoreErrors`: the sidecar does not start."""
+
+    def __init__(self, text: str, reasons: Sequence[str] = INIT) -> None:
+        """`reasons` are what the failure is counted for."""
+        super().__init__(text)
+        self.reasons = reasons
 
 
 def _all(_: Component) -> bool:
@@ -53,6 +59,7 @@ class Components:
         self._allows = allows
         self._count = count
         self.stores: dict[str, BoundStore] = {}
+        self.secret_stores: dict[str, OpenSecrets] = {}
         self._components: dict[str, Component] = {}
         self._actor_store = ""  # its name
 
@@ -68,6 +75,20 @@ class Components:
         """The store that actors keep their state in, without encryption: they have none in daprd either."""
         bound = self.stores.get(self._actor_store)
         return bound.store.plain if bound else None
+
+    def note(self, resources: Resources) -> None:
+        """Take note of the secret stores, which are open already, and of what could not even be resolved."""
+        for manifest, reasons in resources.failed:
+            self._tell(manifest, reasons)
+        for name, opened in resources.secret_stores.items():
+            before = self.secret_stores.get(name)
+            if before is None or before.component != opened.component:
+                self._tell(opened.component, ())
+        self.secret_stores |= resources.secret_stores
+
+    def keep_secret_stores(self, names: Collection[str]) -> None:
+        """Forget those of other names."""
+        self.secret_stores = {name: opened for name, opened in self.secret_stores.items() if name in names}
 
     async def open(self, components: Iterable[Component]) -> None:
         """Open all, in order. Raises ComponentError for the first that fails, unless it says `ignoreErrors`."""
@@ -93,10 +114,10 @@ class Components:
             self._check_actor_store(component)
             store = self._create(component)
             await _open_in_time(store, component)
-        except ComponentError:
-            self._tell(component, is_loaded=False)
+        except ComponentError as error:
+            self._tell(component, error.reasons)
             raise
-        self._tell(component, is_loaded=True)
+        self._tell(component, ())
         before, old = self._components.get(component.name), self.stores.get(component.name)
         self.stores[component.name] = BoundStore(component.name, prefix, store)
         self._components[component.name] = component
@@ -136,17 +157,18 @@ class Components:
             log.info("Using '%s' as actor state store", component.name)
         self._actor_store = component.name
 
-    def _tell(self, component: Component, *, is_loaded: bool) -> None:
+    def _tell(self, component: Component | Manifest, reasons: Sequence[str]) -> None:
         if self._count:
-            self._count(component, is_loaded=is_loaded)
+            self._count(component, reasons)
 
     def _create(self, component: Component) -> StateStore:
         try:
             return encryption.create(component)
         except registry.UnknownStoreError as error:
-            reason = f"[CREATE_COMPONENT_FAILURE]: initialization error occurred for {component.display}: {error}"
-            hint = f"; known types: {', '.join(registry.known_types())}"
-            raise ComponentError(component.init_failure(reason + hint)) from error
+            text = f"{error}; known types: {', '.join(registry.known_types())}"
+            raise ComponentError(component.creation_failure(text), CREATION) from error
+        except encryption.UnusableKeyError as error:
+            raise ComponentError(component.creation_failure(error), CREATION) from error
         except (PropertiesError, StoreError) as error:
             raise ComponentError(component.init_failure(error)) from error
 

@@ -16,8 +16,11 @@ from dapr_state.transports.http import labels
 from dapr_state.transports.http.labels import Labels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dapr_state.resources.component import Component
     from dapr_state.resources.configuration import Configuration
+    from dapr_state.resources.manifest import Manifest
     from dapr_state.runtime.options import Options
 
 log = logging.getLogger("dapr.runtime")
@@ -89,11 +92,11 @@ def allows(configuration: Configuration, component: Component) -> bool:
     return False
 
 
-def count_component(guard: Guard, component: Component, *, is_loaded: bool) -> None:
-    """Note in the metrics what became of a component."""
+def count_component(guard: Guard, component: Component | Manifest, reasons: Sequence[str]) -> None:
+    """Note in the metrics what became of a component: the reasons that it failed for; none: it is loaded."""
     if guard.metrics is None:
         return
-    if is_loaded:
+    if not reasons:
         guard.metrics.component_loaded(component.type)
-    else:
-        guard.metrics.component_failed(component.type, component.name, "init")
+    for reason in reasons:  # once each; daprd counts `init` twice for most failures
+        guard.metrics.component_failed(component.type, component.name, reason)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.resources import loader, secrets
-from dapr_state.resources.loader import LoadError
+from dapr_state.resources.loader import LoadError, Resources
 from dapr_state.runtime.components import ComponentError
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ class ResourceFolders:
         # at start there is nothing older to keep: a file that is wrong in part counts with the rest of it
         self._good = {file.path: file for file in files}
         wanted = loader.taken(files, self._surroundings)
-        await self._components.open(loader.start(wanted, self._surroundings).components)
+        resources = loader.start(wanted, self._surroundings)
+        self._components.note(resources)
+        await self._components.open(resources.components)
         self._running = {each.name: each for each in wanted if each.name in self._components.stores}
 
     async def watch(self) -> None:
@@ -88,11 +90,13 @@ class ResourceFolders:
         try:
             wanted = await asyncio.to_thread(self._wanted)
             changed, gone = self._differences(wanted)
-            opening = await asyncio.to_thread(self._resolve, wanted, changed)
+            resources = await asyncio.to_thread(self._resolve, wanted, changed)
         except LoadError as error:
             log.error("Components are not reloaded, all stay as they are: %s", error)  # noqa: TRY400  no traceback needed
             return
-        for component in opening:
+        self._components.note(resources)
+        self._components.keep_secret_stores(wanted)
+        for component in resources.components:
             await self._put(component, changed[component.name])
         for each in gone:
             log.info("Closing removed Component: %s", each.display)
@@ -128,14 +132,14 @@ class ResourceFolders:
         ]
         return changed, gone
 
-    def _resolve(self, wanted: Mapping[str, Manifest], changed: Mapping[str, Manifest]) -> Sequence[Component]:
+    def _resolve(self, wanted: Mapping[str, Manifest], changed: Mapping[str, Manifest]) -> Resources:
         if not changed:
-            return ()
+            return Resources()
         # secrets are read anew, so that a component may refer to one that was added with it
         needed = [each for each in wanted.values() if _is_secret_store(each)]
         if not any(each.secret_store for each in changed.values()):
             needed = []
-        return loader.start([*needed, *changed.values()], self._surroundings).components
+        return loader.start([*needed, *changed.values()], self._surroundings)
 
     async def _put(self, component: Component, manifest: Manifest) -> None:
         log.info("Adding Component for processing: %s", component.display)

@@ -109,7 +109,7 @@ class Sidecar:
             options.app_id,
             options.namespace,
             allows=lambda component: guarding.allows(settings, component),
-            count=lambda component, *, is_loaded: guarding.count_component(guard, component, is_loaded=is_loaded),
+            count=lambda component, reasons: guarding.count_component(guard, component, reasons),
         )
         await self._open(self._components)
         application.announce(options)

@@ -20,6 +20,10 @@ _SIZES: Final = (16, 24, 32)  # AES-128, AES-192, AES-256
 log = logging.getLogger("dapr.runtime.processor.state")
 
 
+class UnusableKeyError(PropertiesError):
+    """A key that is asked for and cannot be used."""
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """`name` is the secret's name, which is written beside every value; "" for a key that came from no secret."""
@@ -51,7 +55,7 @@ def create(component: Component) -> StateStore:
 def keys(component: Component) -> tuple[Key, ...]:
     """The key that new values are written with, then the older one; none where daprd would not encrypt.
 
-    Raises PropertiesError for a key that is asked for and cannot be used.
+    Raises UnusableKeyError.
     """
     if not component.secret_store:
         return ()
@@ -68,7 +72,7 @@ def _key(component: Component, name: str) -> Key | None:
     if text:
         return Key(secret_name, _decode(name, text))
     if secret_name:
-        raise PropertiesError(f"could not get encryption key from secret {secret_name}")
+        raise UnusableKeyError(f"could not get encryption key from secret {secret_name}")
     return None
 
 
@@ -81,9 +85,9 @@ def _decode(name: str, text: str) -> bytes:
     try:
         secret = bytes.fromhex(text)
     except ValueError:  # whose text would quote the key
-        raise PropertiesError(f"{name}: the key is not written in hexadecimal digits") from None
+        raise UnusableKeyError(f"{name}: the key is not written in hexadecimal digits") from None
     if len(secret) not in _SIZES:
-        raise PropertiesError(f"{name}: the key has {len(secret)} bytes; AES keys have 16, 24 or 32")
+        raise UnusableKeyError(f"{name}: the key has {len(secret)} bytes; AES keys have 16, 24 or 32")
     return secret
 
 
