@@ -137,7 +137,13 @@ class Servers:
 
     def _http_server(self, handler: Handler, count: Count | None = None) -> HttpServer:
         options = self._options
-        return HttpServer(handler, max_body=options.max_body_size, read_buffer=options.read_buffer_size, count=count)
+        return HttpServer(
+            handler,
+            max_body=options.max_body_size,
+            read_buffer=options.read_buffer_size,
+            count=count,
+            names_peers=self._guard.tracer is not None,
+        )
 
 
 async def _start_at_once(server: Server, address: str, refusal: str = "") -> None:

@@ -96,6 +96,7 @@ class Request(msgspec.Struct, eq=False):
     body: bytes = b""
     body_error: str = ""  # why `body` is only the beginning of what was announced
     needs_client: bool = False
+    peer: Any = None  # the client's address, where whoever serves the connection says it
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target.decode(errors='replace')}, {len(self.body)} bytes>"

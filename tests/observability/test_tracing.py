@@ -19,7 +19,7 @@ from dapr_state_proto.runtime.v1 import dapr_pb2_grpc, state_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from tests.support.configured import TOKEN, ours
-from tests.support.http import ask
+from tests.support.http import Socket, ask, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +106,9 @@ def otel(port: int, protocol: str = "grpc", rate: str = "1") -> str:
 def test_http_request_is_a_span_under_its_callers(tmp_path: Path) -> None:
     """A span over OTLP has daprd's name and attributes, and its parent is the span that the request names."""
     with Collector() as collector, ours(tmp_path, otel(collector.port)) as sidecar:
-        answer = ask(sidecar.http_port, "GET", GET, **{"traceparent": SAMPLED, "dapr-note": "n"})
+        with Socket(sidecar.http_port) as connection:
+            host, port = connection.raw.getsockname()
+            answer = connection.send(request("GET", GET, **{"traceparent": SAMPLED, "dapr-note": "n"})).answer()
         sidecar.stop()  # exports what waits
 
         service, scope, span = collector.received.get(timeout=TIMEOUT)
@@ -119,12 +121,25 @@ def test_http_request_is_a_span_under_its_callers(tmp_path: Path) -> None:
             "dapr.status_code": "204",
             "http.request.method": "GET",
             "url.full": GET,
+            "server.address": host,  # the client's: so daprd has it
+            "server.port": str(port),
             "db.system": "state",
             "db.connection_string": "state",
             "db.name": "mem",
             "db.statement": f"GET {GET}",
             "dapr-note": "n",
         }
+
+
+def test_a_client_of_a_socket_file_has_no_address(tmp_path: Path) -> None:
+    """Its span says `@`, as Go calls such a client, and no port."""
+    flags = ["--unix-domain-socket", str(tmp_path)]
+    with Collector() as collector, ours(tmp_path, otel(collector.port), flags=flags) as sidecar:
+        ask(str(tmp_path / "dapr-app-http.socket"), "GET", GET)
+        sidecar.stop()
+
+        found = attributes(collector.received.get(timeout=TIMEOUT)[2])
+        assert (found.get("server.address"), found.get("server.port")) == ("@", None)
 
 
 def answer_headers(port: int, path: str, message: bytes, **metadata: str) -> dict[str, str]:

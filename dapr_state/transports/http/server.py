@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dapr_state.transports.http.connection import Connection
+from dapr_state.transports.http.connection import Connection, NamingConnection
 from dapr_state.transports.http.message import DateLine
 
 if TYPE_CHECKING:
@@ -47,12 +47,21 @@ class HttpServer:
     """An HTTP/1.1 server for one handler; it answers from `start` to `stop`.
 
     `max_body` 0 and below mean no limit; `read_buffer` is daprd's limit of a request's head, to which 4 KiB are added.
-    `count` is told of every answer of the handler.
+    `count` is told of every answer of the handler; with `names_peers` each request says its client's address.
     """
 
-    def __init__(self, handler: Handler, *, max_body: int, read_buffer: int, count: Count | None = None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        max_body: int,
+        read_buffer: int,
+        count: Count | None = None,
+        names_peers: bool = False,
+    ) -> None:
         max_head = (read_buffer if read_buffer > 0 else DEFAULT_HEAD) + HEAD_SLACK
         self._shared = Shared(handler, max_head, max_body, count)
+        self._connection = NamingConnection if names_peers else Connection
         self._sockets: list[socket.socket] = []
         self._paths: list[Path] = []
         self._servers: list[asyncio.Server] = []
@@ -101,7 +110,8 @@ class HttpServer:
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
         for each in self._sockets:
-            self._servers.append(await loop.create_server(lambda: Connection(self._shared), sock=each, backlog=BACKLOG))
+            server = await loop.create_server(lambda: self._connection(self._shared), sock=each, backlog=BACKLOG)
+            self._servers.append(server)
 
     async def stop(self, grace: float | None) -> None:
         """Refuse new connections, answer what is under way within `grace` seconds (None: however long it takes).

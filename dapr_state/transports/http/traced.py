@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.observability import tracing
 from dapr_state.security import tokens
@@ -52,11 +52,20 @@ def _start(tracer: Tracer, request: Request) -> Span:
         "dapr.protocol": "http",
         "http.request.method": request.method,
         "url.full": request.target.decode("utf-8", "replace"),
+        **_client(request.peer),
         **about,
         # the token is a header of Dapr's as well, and nobody else's business
         **{key: value for key, value in headers.items() if key.startswith("dapr-") and key != tokens.HEADER},
     }
     return tracer.start(name or f"/{'/'.join(parts)}", context, attributes)
+
+
+def _client(peer: Any) -> dict[str, str]:
+    """Where the request came from, by the names of a server that daprd gives it; `@` is Go's for a socket file's."""
+    match peer:
+        case str(host), int(port), *_:
+            return {"server.address": host, "server.port": str(port)}
+    return {"server.address": "@"}
 
 
 def _subject(method: str, parts: list[str]) -> tuple[str, dict[str, str]]:
