@@ -208,18 +208,21 @@ class Connection(Sender[M]):
             events.append(DataReceived(stream, payload, stream.ended))
 
     def _read_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if flags | END_STREAM == END_HEADERS | END_STREAM:  # whole, without padding or priority: as clients send them
+            self._read_block(flags, stream_id, 0, payload)
+            return
         dependency = 0
         if flags & PADDED:
             payload = frames.without_padding(payload)
         if flags & PRIORITY:
             dependency = frames.dependency(payload)
             payload = payload[5:]
-        if not flags & END_HEADERS:
-            frames.check_shape(FrameType.HEADERS, stream_id, payload)
-            self._block = _Block(flags, stream_id, dependency, payload)
-            self._readers = self._INSIDE_BLOCK
+        if flags & END_HEADERS:
+            self._read_block(flags, stream_id, dependency, payload)
             return
-        self._read_block(flags, stream_id, dependency, payload)
+        frames.check_shape(FrameType.HEADERS, stream_id, payload)
+        self._block = _Block(flags, stream_id, dependency, payload)
+        self._readers = self._INSIDE_BLOCK
 
     def _read_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
         block = self._block

@@ -89,7 +89,8 @@ def compressed_message(body: bytes, encoding: Encoding) -> bytes:
 
 def only_message(data: bytes) -> bytes | None:
     """The message, if the data is exactly one that is not compressed: so are nearly all unary requests."""
-    if data[:1] == b"\0" and len(data) >= PREFIX_SIZE and _LENGTH.unpack_from(data, 1)[0] == len(data) - PREFIX_SIZE:
+    length = len(data) - PREFIX_SIZE
+    if length >= 0 and data[:PREFIX_SIZE] == PREFIX.pack(0, length):
         return data[PREFIX_SIZE:]
     return None
 

@@ -152,6 +152,8 @@ class RequestReader:
 
     def next_request(self) -> Request | None:
         """The next request, or None when it has not arrived in full. Raises RefusedError."""
+        if self._at == len(self._buffer):
+            return None
         request = self._request or self._read_head()
         if request is None:
             return None
@@ -172,8 +174,6 @@ class RequestReader:
 
     def _read_head(self) -> Request | None:
         buffer, at = self._buffer, self._at
-        if at == len(buffer):
-            return None
         if self._skip or buffer.startswith(b"\r\n", at):
             at = self._at = self._pass_over(buffer, at)
             if at == len(buffer):

@@ -66,11 +66,11 @@ class Call(Steps):
         "_messages",
         "_method",
         "_over",
+        "_plain",
         "_protocol",
         "_reader",
         "_request",
         "_stream",
-        "_suspended",
         "_timer",
         "_trailing",
         "_trailing_fields",
@@ -79,22 +79,21 @@ class Call(Steps):
 
     def __init__(self, protocol: Protocol, stream: Stream[Meaning]) -> None:
         super().__init__(protocol.loop)
-        meaning = stream.request.meaning
         self._protocol = protocol
         self._connection = protocol.connection
         self._stream = stream
-        self._meaning = meaning
+        self._meaning = meaning = stream.request.meaning
         self._method = meaning.method
+        self._began = protocol.heard  # on the clock of metrics
         self._deadline = None if meaning.timeout is None else self._loop.time() + meaning.timeout
         self._timer: asyncio.TimerHandle | None = None
-        self._began = 0.0  # on the clock of metrics
-        self._suspended = False  # the coroutine had to wait for something
         self._request = b""  # the one message of a unary request
         self._messages: framing.Messages | None = None
         self._unread: deque[bytes] | None = None  # messages of a stream that came, and nobody took
         self._complete = False  # all of a streaming request is in `_unread`; the stream may have ended before that
         self._reader: asyncio.Future[None] | None = None  # waits for one of them, or for the end
         self._drained: asyncio.Future[None] | None = None  # waits until the peer has taken what was written
+        self._plain = True  # the servicer has said nothing of the answer yet: it is to be one message, with OK
         self._headers_sent = False
         self._over = False
         self._cancelled = False
@@ -171,7 +170,6 @@ class Call(Steps):
         """Begin the servicer's work."""
         if self._over:
             return
-        self._began = self._protocol.heard
         if self._deadline is not None and self._loop.time() >= self._deadline:
             self._expire()
             return
@@ -196,8 +194,6 @@ class Call(Steps):
                 coroutine = _awaited(coroutine)
         self.run(coroutine)
         if self._running:
-            self._suspended = True
-            self._protocol.suspended.add(self)
             self._arm()
 
     def _requests(self) -> AsyncIterator[Any]:
@@ -219,8 +215,8 @@ class Call(Steps):
                 await self.write(message)
 
     def _returned(self, result: Any) -> None:
-        self._awoken()
         if self._over:
+            self._protocol.unwinding.discard(self)
             return
         method = self._method
         if method.response_streaming or self._code:
@@ -239,28 +235,25 @@ class Call(Steps):
             method.meter.answered(len(self._request), len(body), monotonic() - self._began)
 
     def _send_answer(self, body: bytes) -> None:
-        if self._headers_sent or self._trailing or self._encoding:
-            if not self._headers_sent:
-                self._send_headers(())
-            self._connection.send_data(self._stream, self._framed(body))
-            self._end()
+        if self._plain:
+            message = framing.PREFIX.pack(0, len(body)) + body
+            self._connection.send_answer(self._stream, self._meaning.headers, message, framing.TRAILERS_OK)
+            self._finish()
             return
-        message = framing.PREFIX.pack(0, len(body)) + body
-        self._connection.send_answer(self._stream, self._meaning.headers, message, framing.TRAILERS_OK)
-        self._finish()
+        if not self._headers_sent:
+            self._send_headers(())
+        self._connection.send_data(self._stream, self._framed(body))
+        self._end()
 
     def _raised(self, error: BaseException) -> None:
-        self._awoken()
         if not self._over:
             self._fail(error)
-        elif not isinstance(error, (asyncio.CancelledError, AbortError, UsageError)):
-            log.debug("%s failed after its end", self._method.path, exc_info=error)
+        else:
+            self._protocol.unwinding.discard(self)
+            if not isinstance(error, (asyncio.CancelledError, AbortError, UsageError)):
+                log.debug("%s failed after its end", self._method.path, exc_info=error)
         if self._method.meter is not None:
             self._method.meter.failed(self._code or _CANCELLED, len(self._request), monotonic() - self._began)
-
-    def _awoken(self) -> None:
-        if self._suspended:
-            self._protocol.suspended.discard(self)
 
     def _fail(self, error: BaseException) -> None:
         status = self._method.status_of(error)
@@ -335,6 +328,8 @@ class Call(Steps):
     def _finish(self) -> None:
         self._over = True
         self._stream.call = None  # a circle less for the collector: a tenth of a small call
+        if self._running:
+            self._protocol.unwinding.add(self)
         if self._timer is not None:
             self._timer.cancel()
         if self._drained is not None or self._reader is not None:
@@ -395,6 +390,7 @@ class Call(Steps):
 
     def _send_headers(self, metadata: Sequence[headers.Field]) -> None:
         self._headers_sent = True
+        self._plain = False
         meaning = self._meaning
         plain = not metadata and not self._encoding
         block = meaning.headers if plain else framing.answer_headers(meaning.content_type, self._encoding, metadata)
@@ -425,12 +421,15 @@ class Call(Steps):
             self.set_trailing_metadata(trailing_metadata)
 
     def set_code(self, code: grpc.StatusCode | int) -> None:
+        self._plain = False
         self._code = code if isinstance(code, int) else code.value[0]
 
     def set_details(self, details: str) -> None:
+        self._plain = False
         self._details = details or ""
 
     def set_trailing_metadata(self, trailing_metadata: Metadata) -> None:
+        self._plain = False
         given = tuple(trailing_metadata or ())
         self._trailing_fields = framing.write_metadata(given)  # here it can still tell the servicer what is wrong
         self._trailing = given
@@ -447,6 +446,7 @@ class Call(Steps):
     def set_compression(self, compression: grpc.Compression) -> None:
         if self._headers_sent:
             raise UsageError("Compression must be set before the initial metadata is sent")
+        self._plain = False
         encoding = _COMPRESSIONS[compression]
         accepted = encoding is not None and encoding.name in self._meaning.accepts
         self._encoding = encoding if accepted else None

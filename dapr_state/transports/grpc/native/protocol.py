@@ -42,8 +42,9 @@ class Protocol(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self.max_receive = settings.max_receive
         self.max_send = settings.max_send
+        self._backlog_limit = settings.limits.backlog
         self.connection: Connection[Meaning] = Connection(server.methods.interpret, settings.limits)
-        self.suspended: set[Call] = set()  # calls whose coroutine waits for something
+        self.unwinding: set[Call] = set()  # calls that are over, but whose coroutine has not ended yet
         self.peer = ""
         self.auth_context: Mapping[str, list[bytes]] = _INSECURE
         self.identity_key: str | None = None
@@ -103,14 +104,16 @@ class Protocol(asyncio.Protocol):
     # Events → calls
 
     def _handle(self, events: list[Event]) -> None:
-        handlers = self._HANDLERS
         for event in events:
-            handlers[type(event)](self, event)
+            if type(event) is RequestReceived:
+                self._on_request(event)
+            else:
+                self._HANDLERS[type(event)](self, event)
 
     def _on_request(self, event: RequestReceived) -> None:
         stream = event.stream
         meaning = stream.request.meaning
-        if self.suspended and self._too_many_calls():
+        if self.unwinding and self._too_many_calls():
             # streams that are gone may have left calls that still end: they count (CVE-2025-8671)
             self.connection.reset(stream, ErrorCode.REFUSED_STREAM)
         elif meaning.refusal is None:
@@ -157,12 +160,11 @@ class Protocol(asyncio.Protocol):
             self.connection.send_trailers(stream, refusal.block)
 
     def _too_many_calls(self) -> bool:
-        unwinding = sum(1 for call in self.suspended if call.done())
-        return len(self.connection.streams) + unwinding > self._settings.limits.max_concurrent_streams
+        return len(self.connection.streams) + len(self.unwinding) > self._settings.limits.max_concurrent_streams
 
     def start(self, call: Call) -> None:
         """Begin a call's work now, or once the peer has taken what waits for it."""
-        if self._held or self.connection.backlog > self._settings.limits.backlog:
+        if self.connection.backlog > self._backlog_limit or self._held:
             self._held.append(call)
         else:
             call.start()
@@ -182,7 +184,7 @@ class Protocol(asyncio.Protocol):
             return
         self._flush_scheduled = True
         while not self._paused:
-            while self._held and connection.backlog <= self._settings.limits.backlog:
+            while self._held and connection.backlog <= self._backlog_limit:
                 self._held.popleft().start()
             output = connection.take_output()
             if not output:
@@ -260,7 +262,6 @@ class Protocol(asyncio.Protocol):
         self.auth_context, self.identity_key = _identity(ssl.getpeercert() or {})
 
     _HANDLERS: ClassVar[Mapping[type, Any]] = {
-        RequestReceived: _on_request,
         DataReceived: _on_data,
         StreamReset: _on_reset,
         Drained: _on_drained,
