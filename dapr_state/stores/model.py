@@ -46,7 +46,7 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
 Operation = Upsert | Delete
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
+class Row(msgspec.Struct, frozen=True, gc=False, array_like=True):  # a tuple converts into one
     """A value as it is stored. An empty value is a value; a missing key has no row."""
 
     value: bytes

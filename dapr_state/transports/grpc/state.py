@@ -10,6 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 from dapr_state.api import expiry
 from dapr_state.api.state import Item, State
 from dapr_state.stores.base import StoreError
+from dapr_state.stores.model import Row
 from dapr_state.transports.grpc.answers import answers
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from dapr_state_proto.common.v1 import common_pb2
     from grpc.aio import ServicerContext
 
-    from dapr_state.stores.model import Row
+    from dapr_state.api.state import Outcome
 
     Context = ServicerContext[Any, Any]
 
@@ -44,8 +45,16 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
 
     @answers
     async def GetBulkState(self, request: state_pb2.GetBulkStateRequest, _: Context) -> state_pb2.GetBulkStateResponse:
-        outcomes = await self._state.get_bulk(request.store_name, request.keys)
-        return state_pb2.GetBulkStateResponse(items=list(map(_bulk_item, request.keys, outcomes)))
+        keys = list(request.keys)  # to go through the message's own list takes longer each time
+        outcomes = await self._state.get_bulk(request.store_name, keys)
+        # as dicts the items become messages in a sixth of the time that messages take
+        items = [
+            {"key": key, "data": outcome.value, "etag": outcome.etag}
+            if isinstance(outcome, Row) and outcome.expires_at is None
+            else _rare_item(key, outcome)
+            for key, outcome in zip(keys, outcomes, strict=True)
+        ]
+        return state_pb2.GetBulkStateResponse(items=items)
 
     @answers
     async def SaveState(self, request: state_pb2.SaveStateRequest, _: Context) -> Empty:
@@ -93,12 +102,9 @@ def _item(message: common_pb2.StateItem | state_pb2.DeleteStateRequest, value: b
     )
 
 
-def _bulk_item(key: str, outcome: Row | StoreError | None) -> dict[str, Any]:
-    """The fields of a BulkStateItem: as dicts they become a message in a sixth of the time that messages take."""
+def _rare_item(key: str, outcome: Outcome) -> dict[str, Any]:
     if outcome is None:
         return {"key": key}
     if isinstance(outcome, StoreError):
         return {"key": key, "error": str(outcome)}
-    if outcome.expires_at is None:
-        return {"key": key, "data": outcome.value, "etag": outcome.etag}
     return {"key": key, "data": outcome.value, "etag": outcome.etag, "metadata": expiry.metadata(outcome)}

@@ -130,21 +130,23 @@ async def test_rows_of_other_writers_that_count_as_expired(file: File, expiry: o
 async def test_values_of_other_writers_are_read(file: File) -> None:
     """Blobs, etags of any form, base64 with line ends."""
     rows = [("blob", b"\xff\x00", 0), ("wrapped", "AAEC\r\nAwQ=\n", 1), ("blob64", b"AAEC", 1), ("number", 12, 0)]
+    rows.append(("padded", "AAEC====", 1))
     async with file.opened() as opened:
         for row in rows:
             file.sql("INSERT INTO state (key, value, is_binary, etag) VALUES (?, ?, ?, 'not a uuid')", row)
         await put(opened, Upsert("blob", b"w", etag="not a uuid"))
 
-        assert await values_of(opened, "blob", "wrapped", "blob64", "number") == [
+        assert await values_of(opened, "blob", "wrapped", "blob64", "number", "padded") == [
             b"w",
             b"\x00\x01\x02\x03\x04",
             b"\x00\x01\x02",
             b"12",
+            b"\x00\x01\x02",
         ]
 
 
-@pytest.mark.parametrize("value", ["AAEC*", "AAE", "=", "\u00e9"])
-async def test_a_row_that_cannot_be_decoded_is_its_own_error(file: File, value: str) -> None:
+@pytest.mark.parametrize("value", ["AAEC*", "AAE", "=", "\u00e9", b"\xff"])
+async def test_a_row_that_cannot_be_decoded_is_its_own_error(file: File, value: str | bytes) -> None:
     """The others are read."""
     async with file.opened() as opened:
         await put(opened, Upsert("sound", b"v"))
