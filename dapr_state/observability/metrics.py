@@ -33,7 +33,7 @@ _CATEGORIES: Final = (
     ("ERR_SECRET", "secret"),
     ("ERR_PERMISSION_DENIED", "secret"),
     ("ERR_DIRECT_INVOKE", "service-invocation"),
-    ("ERR_INVOKE_OUTPUT_BINDING", "bindings"),
+    ("ERR_INVOKE_OUTPUT_BINDING", "binding"),
     ("ERR_HEALTH", "health"),
     ("ERR_OUTBOUND_HEALTH", "health"),
     ("ERR_CONFIGURATION", "configuration"),

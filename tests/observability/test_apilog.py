@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 
 from tests.observability.test_metrics import HTTP
@@ -28,6 +29,32 @@ CALLED = re.compile(r"(?:HTTP|gRPC) API Called")
 CHANGING = re.compile(r'(time|instance|ver|duration|app_id)=("[^"]*"|\S*) ?')
 
 
+DAPR = "/dapr.proto.runtime.v1.Dapr/"
+# Streams, calls of building blocks that are not there, and what nobody serves
+OTHERS = (
+    DAPR + "SubscribeTopicEventsAlpha1",
+    DAPR + "SubscribeActorEventsAlpha1",
+    DAPR + "SubscribeConfiguration",
+    DAPR + "EncryptAlpha1",
+    DAPR + "GetConfiguration",
+    DAPR + "PublishEvent",
+    DAPR + "NeverHeardOf",
+    "/dapr.proto.runtime.v1.Other/Call",
+    "/dapr.proto.internals.v1.ServiceInvocation/CallLocal",
+    "/dapr.proto.common.v1.Other/Call",
+    "/foo.Bar/Call",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+)
+
+
+def call_others(sidecar: Sidecar) -> None:
+    with grpc.insecure_channel(sidecar.address) as channel:
+        for method in OTHERS:
+            with suppress(grpc.RpcError):
+                list(channel.stream_stream(method)(iter([b""]), timeout=20))
+
+
 def use(sidecar: Sidecar) -> list[str]:
     """Make calls, and return their lines."""
     with sidecar.client() as client:
@@ -35,6 +62,7 @@ def use(sidecar: Sidecar) -> list[str]:
         client.save("mem", item("k", b"x", etag="7"))
         client.get("nope", "k")
         client.metadata()
+    call_others(sidecar)
     for method, target, body in HTTP:
         ask(sidecar.http_port, method, target, body, User_Agent="a client (of a kind)")
     ask(sidecar.http_port, "GET", "/v1.0/state/mem/without%20agent")

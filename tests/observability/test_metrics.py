@@ -46,6 +46,12 @@ HTTP = (
     ("GET", "/v1.0/workflows/c/i", None),
     ("POST", "/v1.0/workflows/c/i/pause", ""),
     ("POST", "/v1.0/workflows/c/i/raiseEvent/e", ""),
+    ("POST", "/v1.0/bindings/b", '{"operation":"get"}'),
+    ("POST", "/v1.0-alpha1/unlock/l", "{}"),
+    ("PUT", "/v1.0-alpha1/crypto/c/encrypt", "x"),
+    ("POST", "/v1.0-alpha1/conversation/c/converse", "{}"),
+    ("GET", "/v1.0/configuration/c", None),
+    ("GET", "/v1.0-alpha1/jobs/j", None),
     ("GET", "/nope", None),
     ("GET", "/items/5", None),
 )

@@ -562,11 +562,12 @@ class StreamApp:
         self._said.put(None)
 
 
-@pytest.fixture
-def streaming(tmp_path: Path) -> Iterator[Sidecar]:
+@pytest.fixture(params=["true", "false"], ids=["logged", "not logged"])
+def streaming(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sidecar]:
     """A sidecar whose application speaks gRPC: its port only has to be there."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         flags = ["--app-port", str(listener.getsockname()[1]), "--app-protocol", "grpc"]
+        flags += [f"--enable-api-logging={request.param}"]
         with Sidecar(tmp_path, [store(tmp_path)], flags=flags) as sidecar:
             yield sidecar
 

@@ -9,6 +9,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from tests.support.components import component
+from tests.support.configured import ours, samples, the_real
 from tests.support.sidecar import Daprd, Sidecar
 
 if TYPE_CHECKING:
@@ -47,7 +48,12 @@ CALLS += [
     ("InvokeBinding", b'\n\2nm"\3get'),
     ("TryLockAlpha1", b"\n\2nm \x0a"),
     ("NeverHeardOf", b""),
+    ("PublishEvent", b"\xff"),
+    ("/dapr.proto.runtime.v1.Other/Call", b""),
+    ("/dapr.proto.internals.v1.ServiceInvocation/CallLocal", b""),
+    ("/dapr.proto.common.v1.Other/Call", b""),
 ]
+COUNTED = ("dapr_error_code_total", "dapr_grpc_io_server_completed_rpcs")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,7 @@ def both(daprd_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def answer(channel: grpc.Channel, method: str, message: bytes) -> Any:
     """The bytes of the answer, or the error's code, text and reasons."""
-    call = channel.stream_stream(f"/dapr.proto.runtime.v1.Dapr/{method}")
+    call = channel.stream_stream(method if method.startswith("/") else f"/dapr.proto.runtime.v1.Dapr/{method}")
     try:
         return next(call(iter([message]), timeout=20))
     except grpc.RpcError as error:
@@ -93,6 +99,26 @@ def test_the_answer_is_that_of_daprd_without_a_component(
     ours, theirs = both
 
     assert answer(ours, method, message) == answer(theirs, method, message)
+
+
+@pytest.mark.oracle
+def test_the_calls_are_counted_as_by_daprd(tmp_path: Path, grpc_server: str, daprd_binary: Path) -> None:
+    """Whoever watches the metrics sees a client that asks in vain, and for what."""
+    (tmp_path / "theirs").mkdir()
+    text = "spec: {metric: {recordErrorCodes: true}}"
+    with (
+        ours(tmp_path, text, grpc_server=grpc_server) as sidecar,
+        the_real(daprd_binary, tmp_path / "theirs", text) as daprd,
+    ):
+        for each in (sidecar, daprd):
+            with grpc.insecure_channel(each.address) as channel:
+                for method, message in CALLS:
+                    answer(channel, method, message)
+        mine, theirs = [{name: samples(each, name) for name in COUNTED} for each in (sidecar, daprd)]
+
+    # daprd counts an error there although it answers the call
+    theirs["dapr_error_code_total"].pop(("configuration", "ERR_CONFIGURATION_UNSUBSCRIBE"))
+    assert mine == theirs
 
 
 @pytest.mark.oracle

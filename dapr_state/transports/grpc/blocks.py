@@ -5,6 +5,7 @@ runtime.md 5.5. Their messages are not defined here: of a request only the few f
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -13,14 +14,13 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from dapr_state import errors
-from dapr_state.errors import ErrorInfo, Grpc, ResourceInfo, Row
-from dapr_state.transports.grpc.answers import refuse
+from dapr_state.errors import DaprError, ErrorInfo, Grpc, ResourceInfo, Row
+from dapr_state.transports.grpc.answers import answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from dapr_state.errors import DaprError
-
+    Context = grpc.aio.ServicerContext[Any, Any]
     Fields = Mapping[int, Any]  # by number; the last one counts
     Answer = Callable[[Fields], bytes | DaprError]
 
@@ -44,6 +44,19 @@ _CRYPTO: Final = Row(
 )
 
 
+# None of these gets beyond its first message; all others are unary
+_STREAMS: Final = frozenset(
+    _PREFIX + method
+    for method in (
+        "SubscribeTopicEventsAlpha1",
+        "SubscribeConfiguration",
+        "SubscribeConfigurationAlpha1",
+        "EncryptAlpha1",
+        "DecryptAlpha1",
+    )
+)
+
+
 class Absent(grpc.GenericRpcHandler):
     """Takes the methods of these building blocks."""
 
@@ -52,21 +65,28 @@ class Absent(grpc.GenericRpcHandler):
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         answer = self._answers.get(details.method)
-        return answer and grpc.stream_stream_rpc_method_handler(_answering(answer))
+        if answer is None:
+            return None
+        behaviors: Any = _Behaviors(answer)
+        if details.method in _STREAMS:
+            return grpc.stream_stream_rpc_method_handler(behaviors.stream, _fields)
+        return grpc.unary_unary_rpc_method_handler(behaviors.unary, _fields, bytes)
 
 
-def _answering(answer: Answer) -> Any:
-    """Whatever the method's kind: one message comes, and one message or an error goes."""
+@dataclass(frozen=True)
+class _Behaviors:
+    answer: Answer
 
-    async def behavior(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        message: Any = await context.read()
-        found = answer(_fields(b"" if message is grpc.aio.EOF else message))
-        if isinstance(found, bytes):
-            await context.write(found)
-        else:
-            await refuse(found, context)
+    @answers
+    async def unary(self, fields: Fields, _: Context) -> bytes:
+        found = self.answer(fields)
+        if isinstance(found, DaprError):
+            raise found
+        return found
 
-    return behavior
+    async def stream(self, _: Any, context: Context) -> None:
+        first: Any = await context.read()
+        await self.unary({} if first is grpc.aio.EOF else first, context)
 
 
 def _fields(message: bytes) -> dict[int, Any]:

@@ -6,6 +6,7 @@ are off.
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
     Handler = grpc.RpcMethodHandler[Any, Any]
     Context = grpc.aio.ServicerContext[Any, Any]
-    Unary = Callable[[Any, Context], Awaitable[Any]]
+    Behavior = Callable[[Any, Context], Awaitable[Any]]
 
+OWN_SERVICES: Final = (GRPC_PREFIX, "/dapr.proto.internals.")
 HEALTH: Final = "/grpc.health.v1.Health/"
 
 
@@ -73,9 +75,11 @@ def wrap(method: str, handler: Handler, guard: Guard) -> Handler:
     """The handler with all that is on, or itself."""
     if guard.grpc_access.hides(method):
         return _refusal(errors.hidden())
-    unary: Unary | None = handler.unary_unary  # type: ignore[assignment]  # ours are for grpc.aio
-    if not method.startswith(GRPC_PREFIX) or unary is None:
+    if not method.startswith(OWN_SERVICES):
         return handler
+    unary: Behavior | None = handler.unary_unary  # type: ignore[assignment]  # ours are for grpc.aio
+    if unary is None:  # daprd logs streams, but counts and traces unary calls only
+        return _logged_stream(method, handler, guard.api_log) if guard.api_log else handler
     behavior = unary
     if guard.count_errors:
         behavior = _counting_errors(behavior, guard.count_errors)
@@ -99,7 +103,23 @@ def _refusal(error: DaprError) -> Handler:
     return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-def _logged(method: str, behavior: Unary, log: ApiLog) -> Unary:
+def _logged_stream(method: str, handler: Handler, log: ApiLog) -> Handler:
+    behavior: Any = handler.stream_stream
+
+    async def answer(requests: Any, context: Context) -> None:
+        answers = behavior(requests, context)
+        if not hasattr(answers, "__aiter__"):
+            await answers
+            return
+        async with aclosing(answers):
+            async for answer in answers:
+                await context.write(answer)
+
+    logged: Any = _logged(method, answer, log)
+    return grpc.stream_stream_rpc_method_handler(logged, handler.request_deserializer, handler.response_serializer)
+
+
+def _logged(method: str, behavior: Behavior, log: ApiLog) -> Behavior:
     now = SYSTEM.monotonic
 
     async def logged(request: Any, context: Context) -> Any:
@@ -117,7 +137,7 @@ def _logged(method: str, behavior: Unary, log: ApiLog) -> Unary:
     return logged
 
 
-def _counting_errors(behavior: Unary, count: Callable[[str], None]) -> Unary:
+def _counting_errors(behavior: Behavior, count: Callable[[str], None]) -> Behavior:
     async def counted(request: Any, context: Context) -> Any:
         try:
             return await behavior(request, context)

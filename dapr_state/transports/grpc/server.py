@@ -9,7 +9,7 @@ from dapr_state_proto.runtime.v1 import dapr_pb2, dapr_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from dapr_state.transports.grpc import reflection
-from dapr_state.transports.grpc.guarded import Services
+from dapr_state.transports.grpc.guarded import OWN_SERVICES, Services
 from dapr_state.transports.grpc.native.server import NativeServer
 from dapr_state.transports.guard import Guard
 
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 DAPR = dapr_pb2.DESCRIPTOR.services_by_name["Dapr"].full_name
 
 # What daprd answers to a service or method that it does not serve: it takes the call for one to be proxied, and
-# its tracing, which looks first, leaves its own prefixes alone
+# its tracing, which looks first, leaves its own services alone
 UNKNOWN_SERVICE = "cannot proxy request: missing dapr-callee-app-id or dapr-app-id metadata"
 UNKNOWN_METHOD = "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found"
-OWN_PREFIX = "/dapr.proto."
 
 FOREVER = 7 * 24 * 3600.0  # seconds: what grpc.aio takes None for is no grace at all
 
@@ -90,7 +89,7 @@ class _Unknown(grpc.GenericRpcHandler):
     """Answers every method that nobody else took."""
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
-        text = UNKNOWN_METHOD if details.method.startswith(OWN_PREFIX) else UNKNOWN_SERVICE
+        text = UNKNOWN_METHOD if details.method.startswith(OWN_SERVICES) else UNKNOWN_SERVICE
 
         async def refuse(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             await context.abort(grpc.StatusCode.UNKNOWN, text)
