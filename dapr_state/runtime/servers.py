@@ -17,7 +17,6 @@ from dapr_state.transports.grpc.blocks import Absent
 from dapr_state.transports.grpc.dapr import DaprServicer
 from dapr_state.transports.grpc.native.server import NativeServer
 from dapr_state.transports.grpc.server import GrpcServer
-from dapr_state.transports.http import metered
 from dapr_state.transports.http.api import api, public
 from dapr_state.transports.http.scrape import scrape
 from dapr_state.transports.http.server import HttpServer
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
     from dapr_state.transports.guard import Guard
-    from dapr_state.transports.http.connection import Count, Handler
+    from dapr_state.transports.http.handler import Service
 
 # daprd's limit for gRPC headers is its limit for HTTP headers times this (state-api.md 7.3)
 GRPC_HEADER_FACTOR = 1024
@@ -84,8 +83,7 @@ class Servers:
                     namespace=options.namespace,
                     allowed_origins=options.allowed_origins,
                     guard=guard,
-                ),
-                metered.counter(guard),
+                )
             )
         )
         if options.public_port is not None:
@@ -135,15 +133,8 @@ class Servers:
         self._running.append(server)
         await _start_at_once(server, f"{self._options.public_listen_address}:{port}")
 
-    def _http_server(self, handler: Handler, count: Count | None = None) -> HttpServer:
-        options = self._options
-        return HttpServer(
-            handler,
-            max_body=options.max_body_size,
-            read_buffer=options.read_buffer_size,
-            count=count,
-            names_peers=self._guard.tracer is not None,
-        )
+    def _http_server(self, service: Service) -> HttpServer:
+        return HttpServer(service, max_body=self._options.max_body_size, read_buffer=self._options.read_buffer_size)
 
 
 async def _start_at_once(server: Server, address: str, refusal: str = "") -> None:

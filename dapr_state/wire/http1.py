@@ -82,8 +82,8 @@ class Fields:
 class Request(msgspec.Struct, eq=False):
     """One request, whole. Several may share their `fields`, so these are only read.
 
-    `is_plain`: the target is a path that needs no decoding, without a query. `needs_client` means nothing here: whoever
-    answers sets it where the answer is worth nothing once the client has gone.
+    `is_plain`: the target is a path that needs no decoding, without a query. `began`, `needs_client` and `peer` mean
+    nothing here: they are for whoever answers to set.
     """
 
     method: str
@@ -95,7 +95,8 @@ class Request(msgspec.Struct, eq=False):
     is_http10: bool = False
     body: bytes = b""
     body_error: str = ""  # why `body` is only the beginning of what was announced
-    needs_client: bool = False
+    began: float = 0.0  # when its answer was begun, by the clock that never goes back
+    needs_client: bool = False  # the answer is worth nothing once the client has gone
     peer: Any = None  # the client's address, where whoever serves the connection says it
 
     def __repr__(self) -> str:
@@ -174,17 +175,16 @@ class RequestReader:
 
     def _read_head(self) -> Request | None:
         buffer, at = self._buffer, self._at
-        if self._skip or buffer.startswith(b"\r\n", at):
-            at = self._at = self._pass_over(buffer, at)
-            if at == len(buffer):
-                return None
+        plain = None if self._skip else _PLAIN_LINE.match(buffer, at)
+        if plain is None and (at := self._pass_over(buffer, at)) == len(buffer):
+            return None
         end = buffer.find(b"\r\n\r\n", at)
         if end < 0:
             self._refuse_hopeless(buffer[at:])
             return None
         if end + 4 - at > self._max_head:
             raise RefusedError(HEAD_TOO_LARGE)
-        if plain := _PLAIN_LINE.match(buffer, at):
+        if plain:
             verb, target = plain.groups()
             fields_at, is_http10 = plain.end(), False
             method = _VERBS[verb]
@@ -221,6 +221,7 @@ class RequestReader:
         at += skipped
         while buffer.startswith(b"\r\n", at):
             at += 2
+        self._at = at
         return at
 
     def _refuse_hopeless(self, head: bytes) -> None:

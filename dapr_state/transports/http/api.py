@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from dapr_state.api.actors import Actors
 from dapr_state.api.reminders import Schedules
 from dapr_state.transports.guard import Guard
-from dapr_state.transports.http import blocks, guarded, message, runtime, tracecontext
+from dapr_state.transports.http import blocks, guarded, message, metered, runtime, tracecontext
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.cors import Cors
-from dapr_state.transports.http.handler import HttpHandler
+from dapr_state.transports.http.handler import Service, checked
 from dapr_state.transports.http.reminders import ScheduleRoutes
 from dapr_state.transports.http.router import Router
 from dapr_state.transports.http.state import StateRoutes
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from dapr_state.api.lifecycle import Lifecycle
     from dapr_state.api.metadata import Metadata
     from dapr_state.api.state import State
-    from dapr_state.transports.http.connection import Handler
     from dapr_state.transports.http.handler import Check, Note
     from dapr_state.transports.http.message import Response
     from dapr_state.wire.http1 import Request
@@ -39,7 +38,7 @@ def api(
     guard: Guard | None = None,
     before: Sequence[Check] = (),
     after: Sequence[Note] = (),
-) -> Handler:
+) -> Service:
     """The whole API; without `actors` they are not configured.
 
     `before` and `after` come after tracing and CORS, as in daprd, and before the guard's checks.
@@ -62,15 +61,15 @@ def api(
         checks.append(cors.check)
         notes.insert(0, cors.note)
     route = guarded.route(Router(StateRoutes(state), routes, metadata.app_id, actor_routes), guard, metadata.app_id)
-    handler: Handler = HttpHandler(route, [*checks, *before, *guarded.checks(guard)], notes)
+    handler = checked(route, (*checks, *before, *guarded.checks(guard)))
     if guard.tracer:
         from dapr_state.transports.http.traced import traced  # noqa: PLC0415  needs the extra `tracing`
 
         handler = traced(handler, guard.tracer)
-    return handler
+    return Service(handler, (*metered.notes(guard), *notes), names_peers=guard.tracer is not None)
 
 
-def public(lifecycle: Lifecycle, metadata: Metadata) -> HttpHandler:
+def public(lifecycle: Lifecycle, metadata: Metadata) -> Service:
     """Health and metadata, for whoever may see the public port; no token is asked for."""
     router = Router(None, [*runtime.health_routes(lifecycle), *runtime.metadata_routes(metadata)])
 
@@ -81,4 +80,4 @@ def public(lifecycle: Lifecycle, metadata: Metadata) -> HttpHandler:
             return message.Response(405, [message.line("Allow", verb) for verb in verbs])
         return message.text(404, "404 page not found")
 
-    return HttpHandler(route, [tracecontext.check], [tracecontext.note])
+    return Service(checked(route, (tracecontext.check,)), (tracecontext.note,))

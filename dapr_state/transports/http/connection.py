@@ -7,19 +7,14 @@ import logging
 from typing import TYPE_CHECKING, cast
 
 from dapr_state.clock import SYSTEM
+from dapr_state.errors import DaprError
 from dapr_state.transports.http import problem
 from dapr_state.transports.http.message import Response, render
 from dapr_state.transports.steps import Steps
 from dapr_state.wire.http1 import RefusedError, Request, RequestReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
-
     from dapr_state.transports.http.server import Shared
-
-    Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-    Count = Callable[[Request, Response, float], None]  # the seconds are those that the answer took
 
 log = logging.getLogger("dapr.runtime.http")
 
@@ -39,34 +34,26 @@ _KEEP_ALIVE = b"Connection: keep-alive\r\n"  # said only to HTTP/1.0, where it i
 
 
 class _Answering(Steps):
-    """The request under way: most are answered in the first step of their handler, without a task."""
+    """The handler at work: most requests are answered in its first step, without a task."""
 
-    __slots__ = ("_connection", "began", "request")
+    __slots__ = ("_connection",)
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(asyncio.get_running_loop())
         self._connection = connection
-        self.request: Request | None = None
-        self.began = 0.0
-
-    def begin(self, request: Request, handler: Handler) -> None:
-        self.request = request
-        self.began = _now()
-        self.run(handler(request))
 
     def _returned(self, result: Response) -> None:
         self._connection.answer(result)
 
     def _raised(self, error: BaseException) -> None:
-        if not isinstance(error, asyncio.CancelledError):  # a defect of ours; the connection's other requests go on
-            log.error("Request failed: %r", self.request, exc_info=error)
-        self._connection.answer(problem.interrupted())
+        self._connection.fail(error)
 
 
 class Connection(asyncio.Protocol):
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._answering = _Answering(self)
+        self.request: Request | None = None  # the one that is being answered
         self._reader = RequestReader(shared.max_head, shared.max_body, shared.known)
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle | None = None
@@ -77,7 +64,7 @@ class Connection(asyncio.Protocol):
         self._is_serving = False  # further up in the stack
 
     def __repr__(self) -> str:
-        return f"<Connection {'busy' if self._answering.request else 'idle'}, {self._reader.waiting} bytes waiting>"
+        return f"<Connection {'busy' if self.request else 'idle'}, {self._reader.waiting} bytes waiting>"
 
     # What happens to the connection
 
@@ -90,7 +77,7 @@ class Connection(asyncio.Protocol):
         if self._is_over:
             return
         self._reader.feed(data)
-        if self._answering.request is None and not self._is_full:
+        if self.request is None and not self._is_full:
             self._serve()
         elif self._reader.waiting > MAX_AHEAD:
             self._is_paused = True
@@ -99,14 +86,14 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._is_ending = True
         self._give_up_in_vain()
-        return self._answering.request is not None  # a client that half-closes still wants its answer
+        return self.request is not None  # a client that half-closes still wants its answer
 
     def pause_writing(self) -> None:
         self._is_full = True
 
     def resume_writing(self) -> None:
         self._is_full = False
-        if self._answering.request is None and not self._is_over:
+        if self.request is None and not self._is_over:
             self._serve()
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -117,7 +104,7 @@ class Connection(asyncio.Protocol):
 
     def _give_up_in_vain(self) -> None:
         """The client has gone: there are answers that only make sense while somebody waits."""
-        if (request := self._answering.request) and request.needs_client:
+        if (request := self.request) and request.needs_client:
             self._answering.cancel()
 
     # What the server asks of it
@@ -125,7 +112,7 @@ class Connection(asyncio.Protocol):
     def finish(self) -> None:
         """Answer the request that is under way or has begun to arrive, then close."""
         self._is_ending = True
-        if self._answering.request is None and self._reader.is_between_requests:
+        if self.request is None and self._reader.is_between_requests:
             self._close()
 
     def abort(self) -> None:
@@ -139,42 +126,54 @@ class Connection(asyncio.Protocol):
         """Answer what has arrived, until an answer has to wait or there is nothing left."""
         self._is_serving = True
         try:
-            while self._answering.request is None and not (self._is_over or self._is_full):
-                request = self._reader.next_request()
-                if request is None:
-                    self._await_more()
-                    break
+            while request := self._reader.next_request():
                 if self._timer:
                     self._stop_timer()
                 self._begin(request)
+                if self.request or self._is_full or self._is_over:
+                    return
+            self._await_more()
         except RefusedError as refusal:
-            self._write(_REFUSAL.format(refusal.status, refusal.text).encode())
+            self._transport.write(_REFUSAL.format(refusal.status, refusal.text).encode())
             self._linger()
         finally:
             self._is_serving = False
 
     def _begin(self, request: Request) -> None:
         if (request.expect or request.target == b"*") and (own := _own_answer(request)):
-            self._send(request, own, _now())
+            self._send(request, own)
         else:
-            self._answering.begin(request, self._shared.handler)
+            self.request = request
+            request.began = _now()
+            try:
+                answering = self._shared.handler(request)
+            except Exception as error:  # noqa: BLE001 - as if the first step had raised it
+                self.fail(error)
+            else:
+                self._answering.run(answering)
 
     def answer(self, response: Response) -> None:
         """Send the answer to the request under way, and go on."""
-        request, self._answering.request = self._answering.request, None
+        request, self.request = self.request, None
         if request is None:
             return
-        now = _now()
-        if self._shared.count:
-            self._shared.count(request, response, now - self._answering.began)
+        try:
+            for note in self._shared.notes:
+                note(request, response)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client waits
+            response = _failure(request, error)
         if self._is_over:  # the client has gone
             return
-        self._send(request, response, now)
-        if not self._is_serving:
+        self._send(request, response)
+        if not (self._is_serving or self._is_full or self._is_over):
             self._serve()
 
-    def _send(self, request: Request, response: Response, now: float) -> None:
-        date = self._shared.date.at(now)
+    def fail(self, error: BaseException) -> None:
+        """Answer the request under way with what went wrong."""
+        self.answer(_failure(self.request, error))
+
+    def _send(self, request: Request, response: Response) -> None:
+        date = self._shared.date.at(_now())
         keep = request.keep_alive and not self._is_ending
         if keep and not request.is_http10 and request.method != "HEAD":
             self._transport.write(render(response, date))
@@ -184,20 +183,10 @@ class Connection(asyncio.Protocol):
             connection = b"" if request.is_http10 and not request.keep_alive else _CLOSE
         elif request.is_http10:
             connection = _KEEP_ALIVE
-        self._write(
-            render(
-                response,
-                date,
-                connection=connection,
-                is_http10=request.is_http10,
-                head=request.method == "HEAD",
-            )
-        )
+        head = request.method == "HEAD"
+        self._transport.write(render(response, date, connection=connection, is_http10=request.is_http10, head=head))
         if not keep:
             self._linger() if request.body_error else self._close()
-
-    def _write(self, data: bytes) -> None:
-        self._transport.write(data)
 
     def _await_more(self) -> None:
         if self._is_paused:
@@ -208,7 +197,7 @@ class Connection(asyncio.Protocol):
                 self._close()
             return
         if self._reader.expects_continue():
-            self._write(_CONTINUE)
+            self._transport.write(_CONTINUE)
         if self._reader.is_in_head:
             if not self._timer:
                 self._start_timer()
@@ -245,6 +234,14 @@ class NamingConnection(Connection):
     def _begin(self, request: Request) -> None:
         request.peer = self._transport.get_extra_info("peername")
         super()._begin(request)
+
+
+def _failure(request: Request | None, error: BaseException) -> Response:
+    if isinstance(error, DaprError):
+        return problem.of(error)
+    if not isinstance(error, asyncio.CancelledError):  # a defect of ours; the connection's other requests go on
+        log.error("Request failed: %r", request, exc_info=error)
+    return problem.interrupted()
 
 
 def _own_answer(request: Request) -> Response | None:

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from dapr_state.observability.apilog import ApiLog
     from dapr_state.security.access import HttpAccess
     from dapr_state.transports.guard import Guard
-    from dapr_state.transports.http.connection import Handler
-    from dapr_state.transports.http.handler import Check
+    from dapr_state.transports.http.handler import Check, Handler
     from dapr_state.transports.http.router import Router
     from dapr_state.wire.http1 import Request
 

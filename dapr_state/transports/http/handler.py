@@ -1,4 +1,4 @@
-"""The way of every request: checks that may answer it, then its route, then what is noted on the answer.
+"""The way of every request: checks that may answer it, then its route; its answer passes the notes and is sent.
 
 Checks and notes are plain functions, chosen once at start: the API token, allow lists, logs, metrics and tracing are
 such functions. With none of them a request pays for two empty loops.
@@ -6,39 +6,41 @@ such functions. With none of them a request pays for two empty loops.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from dapr_state.errors import DaprError
-from dapr_state.transports.http import problem
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
-    from dapr_state.transports.http.connection import Handler
     from dapr_state.transports.http.message import Response
     from dapr_state.wire.http1 import Request
 
+    Handler = Callable[[Request], Coroutine[Any, Any, Response]]
     Check = Callable[[Request], Response | None]
     Note = Callable[[Request, Response], None]
 
 
-class HttpHandler:
-    """`before` are asked in order, and the first that has an answer gives it; every answer passes all of `after`."""
+class Service(NamedTuple):
+    """What a server is given: `handler` may raise DaprError; every answer passes all of `notes`, in order.
 
-    def __init__(self, route: Handler, before: Sequence[Check] = (), after: Sequence[Note] = ()) -> None:
-        self._route = route
-        self._before = tuple(before)
-        self._after = tuple(after)
+    With `names_peers` each request says its client's address.
+    """
 
-    async def __call__(self, request: Request) -> Response:
-        for check in self._before:
+    handler: Handler
+    notes: Sequence[Note] = ()
+    names_peers: bool = False
+
+
+def checked(route: Handler, checks: Sequence[Check]) -> Handler:
+    """The route behind checks: they are asked in order, and the first that has an answer gives it."""
+
+    def handler(request: Request) -> Coroutine[Any, Any, Response]:
+        for check in checks:
             if response := check(request):
-                break
-        else:
-            try:
-                response = await self._route(request)
-            except DaprError as error:
-                response = problem.of(error)
-        for note in self._after:
-            note(request, response)
-        return response
+                return _at_once(response)
+        return route(request)
+
+    return handler
+
+
+async def _at_once(response: Response) -> Response:
+    return response

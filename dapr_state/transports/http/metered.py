@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from dapr_state.clock import SYSTEM
 from dapr_state.observability.exposition import MAX_SERIES, WHOLE
 from dapr_state.transports.http.labels import STATE
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from dapr_state.observability.exposition import Histogram
     from dapr_state.observability.metrics import Metrics
     from dapr_state.transports.guard import Guard
-    from dapr_state.transports.http.connection import Count
+    from dapr_state.transports.http.handler import Note
     from dapr_state.transports.http.labels import Labels
     from dapr_state.transports.http.message import Response
     from dapr_state.wire.http1 import Request
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 AFTER_STATE: Final = len(b"/v1.0/state/")
 
 
-def counter(guard: Guard) -> Count | None:
-    """Counts every answer, refusals and failures included; the server calls it where the answer is sent."""
-    return _counter(guard.metrics, guard.http_labels) if guard.metrics else None
+def notes(guard: Guard) -> list[Note]:
+    """What counts the answers, refusals and failures included."""
+    return [_counter(guard.metrics, guard.http_labels)] if guard.metrics else []
 
 
-def _counter(metrics: Metrics, labels: Labels) -> Count:
+def _counter(metrics: Metrics, labels: Labels) -> Note:
     """Sizes of the usual, small bodies are kept in local variables until `settle` moves them to the metrics.
 
     `known` is by verb, the path up to and with the store's name, and status: what stands behind the next slash is cut
@@ -32,11 +33,12 @@ def _counter(metrics: Metrics, labels: Labels) -> Count:
     """
     known: dict[tuple[str, bytes, int], Histogram] = {}
     received, sent = metrics.http_request_bytes.series(), metrics.http_response_bytes.series()
-    small = received.first_bound
+    small, now = received.first_bound, SYSTEM.monotonic
     usual = received_bytes = sent_bytes = 0
 
-    def count(request: Request, response: Response, seconds: float) -> None:
+    def count(request: Request, response: Response) -> None:
         nonlocal usual, received_bytes, sent_bytes
+        seconds = now() - request.began
         path = request.target
         if (end := path.find(b"/", AFTER_STATE)) > 0:
             path = path[:end]

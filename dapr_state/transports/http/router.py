@@ -100,7 +100,8 @@ class Router:
         if request.is_plain:
             path = request.target
             end = path.rfind(b"/") + 1
-            if self._state and request.method == "GET" and (store := self._store(path[:end])):
+            before = path[:end]
+            if self._state and request.method == "GET" and (store := self._stores.get(before) or self._learn(before)):
                 if (key := path[end:]) not in _UNCLEAN:
                     return self._state.get(store, key.decode("utf-8", "surrogateescape"))
             elif self._actors and (answer := self._of_actors(self._actors, request)):
@@ -135,13 +136,13 @@ class Router:
                 found |= {"POST", "PUT"}
         return sorted(found)
 
-    def _store(self, path: bytes) -> str | None:
+    def _learn(self, before: bytes) -> str | None:
         """The store that the path before a key names."""
-        store = self._stores.get(path)
-        if store is None and (found := _PLAIN_STORE.fullmatch(path)):
-            if len(self._stores) >= MAX_STORES:
-                self._stores.clear()
-            store = self._stores[path] = target.decode(found[1])
+        if not (found := _PLAIN_STORE.fullmatch(before)):
+            return None
+        if len(self._stores) >= MAX_STORES:
+            self._stores.clear()
+        store = self._stores[before] = target.decode(found[1])
         return store
 
     @staticmethod

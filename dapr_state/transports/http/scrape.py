@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.clock import SYSTEM
+from dapr_state.transports.http.handler import Service
 from dapr_state.transports.http.message import Response, line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dapr_state.transports.http.connection import Handler
     from dapr_state.wire.http1 import Request
 
 # Writing is done in steps; after so long, requests that wait are served before it goes on.
@@ -19,7 +19,7 @@ SLICE: Final = 0.0005  # seconds: half of what the finest latency bucket can tel
 _CONTENT_TYPE: Final = line("Content-Type", "text/plain; version=0.0.4; charset=utf-8; escaping=underscores")
 
 
-def scrape(lines: Callable[[], Iterator[str]]) -> Handler:
+def scrape(lines: Callable[[], Iterator[str]]) -> Service:
     async def answer(_: Request) -> Response:
         written = []
         began = SYSTEM.monotonic()
@@ -30,4 +30,4 @@ def scrape(lines: Callable[[], Iterator[str]]) -> Handler:
                 began = SYSTEM.monotonic()
         return Response(200, [_CONTENT_TYPE], b"".join(written))
 
-    return answer
+    return Service(answer)

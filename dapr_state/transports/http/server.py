@@ -13,7 +13,7 @@ from dapr_state.transports.http.connection import Connection, NamingConnection
 from dapr_state.transports.http.message import DateLine
 
 if TYPE_CHECKING:
-    from dapr_state.transports.http.connection import Count, Handler
+    from dapr_state.transports.http.handler import Service
     from dapr_state.wire.http1 import Fields
 
 HEAD_SLACK = 4096  # Go allows so much more than it is told
@@ -27,9 +27,9 @@ _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # a mach
 class Shared:
     """What the connections of one server have in common."""
 
-    def __init__(self, handler: Handler, max_head: int, max_body: int, count: Count | None = None) -> None:
-        self.handler = handler
-        self.count = count
+    def __init__(self, service: Service, max_head: int, max_body: int) -> None:
+        self.handler = service.handler
+        self.notes = service.notes
         self.max_head = max_head
         self.max_body = max_body
         self.known: dict[bytes, Fields] = {}
@@ -44,24 +44,14 @@ class Shared:
 
 
 class HttpServer:
-    """An HTTP/1.1 server for one handler; it answers from `start` to `stop`.
+    """An HTTP/1.1 server for one service; it answers from `start` to `stop`.
 
     `max_body` 0 and below mean no limit; `read_buffer` is daprd's limit of a request's head, to which 4 KiB are added.
-    `count` is told of every answer of the handler; with `names_peers` each request says its client's address.
     """
 
-    def __init__(
-        self,
-        handler: Handler,
-        *,
-        max_body: int,
-        read_buffer: int,
-        count: Count | None = None,
-        names_peers: bool = False,
-    ) -> None:
-        max_head = (read_buffer if read_buffer > 0 else DEFAULT_HEAD) + HEAD_SLACK
-        self._shared = Shared(handler, max_head, max_body, count)
-        self._connection = NamingConnection if names_peers else Connection
+    def __init__(self, service: Service, *, max_body: int, read_buffer: int) -> None:
+        self._shared = Shared(service, (read_buffer if read_buffer > 0 else DEFAULT_HEAD) + HEAD_SLACK, max_body)
+        self._connection = NamingConnection if service.names_peers else Connection
         self._sockets: list[socket.socket] = []
         self._paths: list[Path] = []
         self._servers: list[asyncio.Server] = []

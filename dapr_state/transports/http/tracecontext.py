@@ -48,9 +48,10 @@ def check(request: Request) -> Response | None:
 
 
 def note(request: Request, response: Response) -> None:
-    if not is_untraced(request):
-        echo = request.fields.meaning or _learn(request.fields)
-        response.lines += echo.lines
+    if _HEALTH in request.target and is_untraced(request):
+        return
+    echo = request.fields.meaning or _learn(request.fields)
+    response.lines.extend(echo.lines)
 
 
 def _learn(fields: Fields) -> _Echo:

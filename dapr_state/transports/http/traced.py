@@ -5,16 +5,17 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from dapr_state.errors import DaprError
 from dapr_state.observability import tracing
 from dapr_state.security import tokens
-from dapr_state.transports.http import target, tracecontext
+from dapr_state.transports.http import problem, target, tracecontext
 from dapr_state.transports.http.message import line
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from dapr_state.observability.tracing import Tracer
-    from dapr_state.transports.http.connection import Handler
+    from dapr_state.transports.http.handler import Handler
     from dapr_state.transports.http.message import Response
     from dapr_state.wire.http1 import Request
 
@@ -30,6 +31,8 @@ def traced(handler: Handler, tracer: Tracer) -> Handler:
         span = _start(tracer, request)
         try:
             response = await handler(request)
+        except DaprError as error:
+            response = problem.of(error)
         except BaseException as error:
             tracing.finish(span, type(error).__name__)
             raise

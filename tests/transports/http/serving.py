@@ -6,18 +6,21 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from dapr_state.transports.http.handler import Service
 from dapr_state.transports.http.server import HttpServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from dapr_state.transports.http.handler import Note
 
 
 @asynccontextmanager
 async def serving(
-    handler: Any, *, max_body: int = 1 << 20, read_buffer: int = 4096
+    handler: Any, *, notes: Sequence[Note] = (), max_body: int = 1 << 20, read_buffer: int = 4096
 ) -> AsyncIterator[tuple[HttpServer, int]]:
     """The server and its port."""
-    server = HttpServer(handler, max_body=max_body, read_buffer=read_buffer)
+    server = HttpServer(Service(handler, notes), max_body=max_body, read_buffer=read_buffer)
     port = server.listen("127.0.0.1:0")
     await server.start()
     try:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dapr_state import errors
+from dapr_state.transports.http.handler import Service
 from dapr_state.transports.http.message import Response
 from dapr_state.transports.http.server import HttpServer
 from tests.support.components import component
@@ -18,6 +20,7 @@ from tests.support.waiting import until
 from tests.transports.http.serving import blocking, serving
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from pathlib import Path
 
     from dapr_state.wire.http1 import Request
@@ -108,11 +111,36 @@ async def test_a_defect_is_an_answer_and_the_connection_goes_on(caplog: pytest.L
     assert caplog.text.count("RuntimeError: a defect") == 2
 
 
+async def test_a_defect_before_or_after_the_answer_is_one_as_well() -> None:
+    """What finds the route or notes something on the answer is no coroutine: its exceptions go the same way."""
+
+    async def answer() -> Response:
+        return Response(204)
+
+    def handler(request: Request) -> Coroutine[Any, Any, Response]:
+        if request.target == b"/refused":
+            raise errors.NO_APP_ID()  # noqa: RSE102  a row is called to make its error
+        if request.target == b"/before":
+            raise RuntimeError("a defect")
+        return answer()
+
+    def note(request: Request, _: Response) -> None:
+        if request.target == b"/after":
+            raise RuntimeError("a defect")
+
+    async with serving(handler, notes=[note]) as (_, port):
+        with Socket(port) as client:
+            client.send(b"".join(request("GET", path) for path in ("/refused", "/before", "/after", "/good")))
+            answers = [await blocking(client.answer) for _ in range(4)]
+
+    assert [answer.code for answer in answers] == [errors.NO_APP_ID.http, 500, 500, 204]
+
+
 def test_a_busy_port_is_an_error() -> None:
     """Two servers do not share a port."""
-    first = HttpServer(Gate(), max_body=0, read_buffer=0)
+    first = HttpServer(Service(Gate()), max_body=0, read_buffer=0)
     port = first.listen("127.0.0.1:0")
-    second = HttpServer(Gate(), max_body=0, read_buffer=0)
+    second = HttpServer(Service(Gate()), max_body=0, read_buffer=0)
 
     with pytest.raises(OSError, match="in use"):
         second.listen(f"127.0.0.1:{port}")
@@ -124,7 +152,7 @@ async def test_a_socket_file_is_served_and_removed(tmp_path: Path) -> None:
     gate = Gate()
     gate.release.set()
     path = tmp_path / "dapr.socket"
-    server = HttpServer(gate, max_body=0, read_buffer=0)
+    server = HttpServer(Service(gate), max_body=0, read_buffer=0)
     server.listen(f"unix:{path}")
     await server.start()
     with pytest.raises(OSError, match="in use"):
@@ -142,7 +170,7 @@ async def test_all_interfaces_are_one_port() -> None:
     """An empty host listens on IPv4 and IPv6 alike."""
     gate = Gate()
     gate.release.set()
-    server = HttpServer(gate, max_body=0, read_buffer=0)
+    server = HttpServer(Service(gate), max_body=0, read_buffer=0)
     port = server.listen(":0")
     await server.start()
 
