@@ -13,42 +13,46 @@
 local together = ARGV[1] == 'all'
 local pcall, may = redis.pcall, redis.acl_check_cmd
 
--- The short way, for plain sets and deletes of different keys, which most calls are: first look, then write, with as few
--- commands as can be. The rules below come to the same in twice the time. What is not quite so plain (another option,
--- a version that is no number, another type, a user without all rights) is left to them with nothing written.
-local counts = {}
-local plain = not together or not may
-  or may('HSET', KEYS[1], 'data', '') and may('PERSIST', KEYS[1]) and may('DEL', KEYS[1])
-for i, key in ipairs(KEYS) do
+-- The short way, for plain sets and deletes, which most calls are: as few commands as can be. The rules below come to the
+-- same in twice the time. What is not quite so plain (another option, a version that is no number, another type, a user
+-- without all rights) is left to them with nothing written; so is what the server refuses, which it will say again there.
+local function count_of(i) -- the version that a plain operation finds, as a number; nil: it is none for the short way
   local how = ARGV[2 * i]
-  if not plain or counts[key] then
-    plain = false
-    break
-  elseif how == 's:' then
-    local version = pcall('HGET', key, 'version')
-    local count = version == false and 0 or type(version) == 'string' and tonumber(version)
-    plain = count and (not version or tostring(count) == version and count % 1 == 0 and math.abs(count) < 1e14)
-    counts[key] = count
-  else
-    plain = how == 'd:'
-    counts[key] = 0
+  if how ~= 's:' then
+    return how == 'd:' and 0 or nil
   end
+  local version = pcall('HGET', KEYS[i], 'version')
+  local count = version == false and 0 or type(version) == 'string' and tonumber(version)
+  local exact = count and (not version or tostring(count) == version and count % 1 == 0 and math.abs(count) < 1e14)
+  return exact and count or nil
+end
+
+local function done(i, count) -- carry out a plain operation; false if the server will not
+  if ARGV[2 * i] == 'd:' then
+    return type(pcall('DEL', KEYS[i])) ~= 'table'
+  end
+  return type(pcall('HSET', KEYS[i], 'data', ARGV[2 * i + 1], 'version', count + 1)) ~= 'table'
+    -- after HSET, for a full server refuses the first write of a script, and only if that asks for memory
+    and type(pcall('PERSIST', KEYS[i])) ~= 'table'
 end
 
 local first = 1 -- of those that are not done yet
-while plain and KEYS[first] do
-  local key, reply = KEYS[first], nil
-  if ARGV[2 * first] == 'd:' then
-    reply = pcall('DEL', key)
-  else
-    reply = pcall('HSET', key, 'data', ARGV[2 * first + 1], 'version', counts[key] + 1)
-    -- after HSET, for a full server refuses the first write of a script, and only if that asks for memory
-    reply = type(reply) == 'table' and reply or pcall('PERSIST', key)
+if not together then
+  local count = count_of(first)
+  while count and done(first, count) do
+    first = first + 1
+    count = KEYS[first] and count_of(first)
   end
-  if type(reply) == 'table' then
-    break -- the server will not, and will say so again below
+else -- all are looked at before the first is written, so that none is left half way
+  local counts, seen, plain = {}, {}, not may
+    or may('HSET', KEYS[1], 'data', '') and may('PERSIST', KEYS[1]) and may('DEL', KEYS[1])
+  for i, key in ipairs(KEYS) do
+    counts[i] = plain and not seen[key] and count_of(i)
+    plain, seen[key] = counts[i], true
   end
-  first = first + 1
+  while plain and KEYS[first] and done(first, counts[first]) do
+    first = first + 1
+  end
 end
 if not KEYS[first] then
   return {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import hiredis
 
@@ -36,6 +36,16 @@ class ConnectionLost(StoreError):
 
 class Silence(ConnectionLost):
     """The server did not answer in time, and the connection was given up."""
+
+
+class Waiter(Protocol):
+    """Who waits for replies: a future, or as much of one as a connection needs."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, replies: list[Any], /) -> None: ...
+
+    def set_exception(self, error: StoreError, /) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -64,7 +74,8 @@ class Connection(asyncio.Protocol):
         self._unsent = 0  # bytes in `_out` while paused
 
         self._reader = hiredis.Reader(protocolError=hiredis.ProtocolError, replyError=ReplyError)
-        self._pending: deque[tuple[asyncio.Future[list[Any]], int]] = deque()  # who waits, for how many replies
+        self._pending: deque[tuple[Waiter, int]] = deque()  # who waits, for how many replies
+        self._all_answered: asyncio.Future[None] | None = None  # what a closing connection waits for
         self._replies: list[Any] = []  # of the first in `_pending`, as far as they are here
         self._heard = 0  # how often data came
         self._watch: asyncio.TimerHandle | None = None
@@ -74,30 +85,43 @@ class Connection(asyncio.Protocol):
         state = "lost" if self.lost else "paused" if self._paused else "open"
         return f"<Connection {self._address} {state}, {len(self._pending)} waiting>"
 
-    def send(self, commands: bytes, replies: int) -> asyncio.Future[list[Any]]:
+    def ask(self, commands: bytes, replies: int) -> asyncio.Future[list[Any]]:
         """Send packed commands that get so many replies; a reply that is an error is an item like any other.
 
         Raises StoreError, with nothing sent, when the connection is lost or too many wait already.
         """
+        future: asyncio.Future[list[Any]] = self._loop.create_future()
+        self.send(commands, replies, future)
+        return future
+
+    def send(self, commands: bytes, replies: int, waiter: Waiter) -> None:
+        """As `ask`; the replies, or why there are none, go to `waiter`."""
         if self.lost:
             raise ConnectionLost(str(self.lost))
         if len(self._pending) >= self._max_waiting or (self._paused and self._unsent > MAX_UNSENT):
             raise StoreError(f"too many requests wait for redis at {self._address}: {len(self._pending)}")
-        future: asyncio.Future[list[Any]] = self._loop.create_future()
-        self._pending.append((future, replies))
+        self._pending.append((waiter, replies))
         self._out.append(commands)
         if self._paused:
             self._unsent += len(commands)
         elif not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
-        return future
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what was sent in this tick."""
+        self._flushing = False
+        if self._paused or not self._out:
+            self._unsent = sum(map(len, self._out))
+            return
+        out, self._out = self._out, []
+        self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     async def close(self, patience: float | None) -> None:
         """Let those who wait have their replies, for so long; then end. Commands sent from now on are refused."""
-        waiting = [future for future, _ in self._pending]
-        if waiting:
-            await asyncio.wait(waiting, timeout=patience)
+        if self._pending:
+            self._all_answered = self._loop.create_future()
+            await asyncio.wait([self._all_answered], timeout=patience)
         self.abort(ConnectionLost(f"the connection to redis at {self._address} was closed"))
 
     def abort(self, reason: ConnectionLost) -> None:
@@ -113,10 +137,11 @@ class Connection(asyncio.Protocol):
         if self._on_lost:
             self._on_lost(self)
         self._out.clear()
-        for future, _ in self._pending:
-            if not future.done():
-                future.set_exception(type(reason)(str(reason)))
-        self._pending.clear()
+        pending, self._pending = self._pending, deque()
+        for waiter, _ in pending:
+            if not waiter.done():
+                waiter.set_exception(type(reason)(str(reason)))
+        self._tell_all_answered()
 
     # what asyncio calls
 
@@ -135,9 +160,9 @@ class Connection(asyncio.Protocol):
                 replies.append(reply)
                 if len(replies) < pending[0][1]:
                     continue
-                future = pending.popleft()[0]
-                if not future.done():  # its caller may have given up; the replies were his all the same
-                    future.set_result(replies)
+                waiter = pending.popleft()[0]
+                if not waiter.done():  # its caller may have given up; the replies were his all the same
+                    waiter.set_result(replies)
                 replies = []
         except hiredis.ProtocolError as error:
             self._leave(str(error))
@@ -145,6 +170,12 @@ class Connection(asyncio.Protocol):
             # an error tells why the server speaks up by itself; anything else may be a value, and is not shown
             self._leave(f"a reply without a command {replies[-1] if isinstance(replies[-1], ReplyError) else ''}")
         self._replies = replies
+        if not pending:
+            self._tell_all_answered()
+
+    def _tell_all_answered(self) -> None:
+        if self._all_answered is not None and not self._all_answered.done():
+            self._all_answered.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         cause = str(exc) if exc else "closed by the server"
@@ -162,15 +193,7 @@ class Connection(asyncio.Protocol):
         self._unsent = 0
         if self._stall:
             self._stall.cancel()
-        self._flush()
-
-    def _flush(self) -> None:
-        self._flushing = False
-        if self._paused or not self._out:
-            self._unsent = sum(map(len, self._out))
-            return
-        out, self._out = self._out, []
-        self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+        self.flush()
 
     def _leave(self, broken: str) -> None:
         self.abort(ConnectionLost(f"redis at {self._address} broke the protocol: {broken}".rstrip()))

@@ -80,7 +80,7 @@ async def _greet(options: Options, connection: Connection) -> Server:
     choice = [("SELECT", options.database)] if options.database > 0 else []
     questions = [("PING",), ("INFO", "replication"), ("PEXPIRETIME", "dapr-state")]
     commands = [*login, *choice, *questions]
-    replies = await connection.send(b"".join(map(hiredis.pack_command, commands)), len(commands))
+    replies = await connection.ask(b"".join(map(hiredis.pack_command, commands)), len(commands))
 
     for command, reply in zip(commands, replies, strict=True):
         if command in (*login, *choice, ("PING",)) and isinstance(reply, ReplyError) and not _needless(reply):

@@ -23,10 +23,6 @@ _WITH_TTL: Final = _READ + b"*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n"  # before Redis 
 _TIME: Final = b"*1\r\n$4\r\nTIME\r\n"
 _NO_KEY: Final = -2  # of PEXPIRETIME and PTTL
 
-# A row that two plain commands do not explain: another type, a field that is missing, a key that came in between.
-UNCLEAR: Final = StoreError("not a row")
-Found = Row | StoreError | None
-
 
 def encoded(keys: Sequence[str]) -> list[bytes]:
     """Keys as Redis has them; what an HTTP path carried that is not UTF-8 comes back as the bytes that it was."""
@@ -58,20 +54,32 @@ def with_expiry(replies: list[Any]) -> list[Any]:
     return replies
 
 
-def row(fields: Any, expiry: Any) -> Found:
-    """The row that the two replies of one key say, or UNCLEAR."""
-    if type(fields) is list and type(expiry) is int:
-        value, version = fields
-        if value is not None and version is not None:
-            return Row(value, version.decode("utf-8", "replace"), expiry / 1000 if expiry >= 0 else None)
-        if value is version and expiry == _NO_KEY:  # both None
-            return None
-    elif type(fields) is list:
-        return StoreError(str(expiry))
-    return UNCLEAR
+def rows(replies: list[Any]) -> tuple[list[Row | StoreError | None], list[int]]:
+    """The rows that the replies to `pack` say, and the places of those that two plain commands do not explain.
+
+    Such a row is of another type, lacks a field, or came in between.
+    """
+    found: list[Row | StoreError | None] = []
+    unclear: list[int] = []
+    pairs = iter(replies)
+    for fields, expiry in zip(pairs, pairs, strict=True):
+        if type(fields) is list and type(expiry) is int:
+            value, version = fields
+            if value is not None and version is not None:
+                found.append(Row(value, str(version, "utf-8", "replace"), expiry / 1000 if expiry >= 0 else None))
+                continue
+            if value is version and expiry == _NO_KEY:  # both None
+                found.append(None)
+                continue
+        elif type(fields) is list:
+            found.append(StoreError(str(expiry)))
+            continue
+        unclear.append(len(found))
+        found.append(None)
+    return found, unclear
 
 
-def looked_at(reply: Any) -> Found:
+def looked_at(reply: Any) -> Row | StoreError | None:
     """The row that look.lua found."""
     if isinstance(reply, StoreError):
         return reply

@@ -35,7 +35,7 @@ class ReplicatedLink:
         """Wait until the replicas have what this connection wrote. How many of them did is not asked, as in daprd."""
         if self._asked is None:
             words: tuple[Any, ...] = ("WAIT", replicas, round(_SECONDS * 1000))
-            self._asked = connection.send(hiredis.pack_command(words), 1)
+            self._asked = connection.ask(hiredis.pack_command(words), 1)
             asyncio.get_running_loop().call_soon(self._end_tick)
         (reply,) = await asyncio.shield(self._asked)  # others may be waiting for the same
         if isinstance(reply, ReplyError):

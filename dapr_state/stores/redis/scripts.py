@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,15 +18,18 @@ class Script:
     source: bytes
     sha: bytes
 
-    def remembered(self, keys: list[bytes], *arguments: Any) -> bytes:
+    def remembered(self, keys: Sequence[bytes], arguments: Sequence[bytes] = ()) -> bytes:
         """The call for a server that has run the script before; another answers NOSCRIPT, and does nothing."""
-        packed: bytes = hiredis.pack_command((b"EVALSHA", self.sha, b"%d" % len(keys), *keys, *arguments))
-        return packed
+        return _packed(b"EVALSHA", self.sha, b"%d" % len(keys), *keys, *arguments)
 
-    def whole(self, keys: list[bytes], *arguments: Any) -> bytes:
+    def whole(self, keys: Sequence[bytes], arguments: Sequence[bytes] = ()) -> bytes:
         """The call that brings the script along; the server remembers it from then on."""
-        packed: bytes = hiredis.pack_command((b"EVAL", self.source, b"%d" % len(keys), *keys, *arguments))
-        return packed
+        return _packed(b"EVAL", self.source, b"%d" % len(keys), *keys, *arguments)
+
+
+def _packed(*words: Any) -> bytes:
+    packed: bytes = hiredis.pack_command(words)
+    return packed
 
 
 def _load(name: str) -> Script:

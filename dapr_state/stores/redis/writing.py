@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dapr_state.resources import values
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, StoreError
 from dapr_state.stores.model import Operation, Upsert
+from dapr_state.stores.redis.scripts import APPLY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,15 +19,17 @@ _SET: Final = b"s:"
 _INVALID: Final = b"i:"
 
 
-def arguments(operations: Sequence[Operation]) -> list[bytes]:
-    """What to do, and with which value, for one operation after the other."""
-    made: list[bytes] = []
+def call(mode: bytes, operations: Sequence[Operation], *, whole: bool = False) -> bytes:
+    """The packed call of the script; `whole` brings the script along, for a server that does not know it yet."""
+    keys: list[bytes] = []
+    arguments: list[bytes] = [mode]
     for operation in operations:
+        keys.append(operation.key.encode(errors="surrogateescape"))
         if isinstance(operation, Upsert):
-            made += (_set(operation), operation.value)
+            arguments += (_set(operation), operation.value)
         else:
-            made += (b"d:" + _canonical(operation.etag), b"")
-    return made
+            arguments += (b"d:" + _canonical(operation.etag), b"")
+    return APPLY.whole(keys, arguments) if whole else APPLY.remembered(keys, arguments)
 
 
 def refusal(operation: Operation, kind: bytes, detail: bytes) -> StoreError:
@@ -45,7 +48,7 @@ def refusal(operation: Operation, kind: bytes, detail: bytes) -> StoreError:
 
 
 def outcomes(operations: Sequence[Operation], refusals: list[Any]) -> list[StoreError | None]:
-    """One entry for each operation, from the script's triples."""
+    """One entry for each operation, from the script's triples: none at all is the usual answer."""
     made: list[StoreError | None] = [None] * len(operations)
     for number, kind, detail in zip(*[iter(refusals)] * 3, strict=True):
         made[number - 1] = refusal(operations[number - 1], kind, detail)

@@ -25,7 +25,7 @@ def lost_connections() -> tuple[list[Connection], dict[str, Any]]:
 async def test_the_commands_of_a_tick_leave_in_one_write() -> None:
     """Three requests, one piece; each has its own replies."""
     async with connected() as (connection, peer):
-        waiting = [connection.send(b"<a>", 1), connection.send(b"<b>", 2), connection.send(b"<c>", 1)]
+        waiting = [connection.ask(b"<a>", 1), connection.ask(b"<b>", 2), connection.ask(b"<c>", 1)]
         await peer.read()
         peer.answer(b":1\r\n:2\r\n*2\r\n:3\r\n$-1\r\n$1\r\nx\r\n")
 
@@ -36,7 +36,7 @@ async def test_the_commands_of_a_tick_leave_in_one_write() -> None:
 async def test_replies_may_come_in_any_pieces() -> None:
     """Byte by byte is as good as all at once."""
     async with connected() as (connection, peer):
-        waiting = [connection.send(b"<a>", 2), connection.send(b"<b>", 1)]
+        waiting = [connection.ask(b"<a>", 2), connection.ask(b"<b>", 1)]
         for byte in b"$3\r\nabc\r\n*1\r\n+OK\r\n-ERR no\r\n":
             peer.answer(bytes([byte]))
             await asyncio.sleep(0)
@@ -50,12 +50,12 @@ async def test_replies_may_come_in_any_pieces() -> None:
 async def test_a_cancelled_caller_does_not_shift_the_replies_of_others() -> None:
     """Cancelled before the write, or while the replies are half there: theirs are thrown away, the others' are not."""
     async with connected() as (connection, peer):
-        early = connection.send(b"<1>", 1)
-        kept = connection.send(b"<2>", 1)
+        early = connection.ask(b"<1>", 1)
+        kept = connection.ask(b"<2>", 1)
         early.cancel()
         await peer.read()
-        late = connection.send(b"<3>", 2)
-        last = connection.send(b"<4>", 1)
+        late = connection.ask(b"<3>", 2)
+        last = connection.ask(b"<4>", 1)
         await peer.read()
         peer.answer(b":1\r\n:2\r\n:31\r\n")
         results = [await kept]
@@ -72,7 +72,7 @@ async def test_callers_that_give_up_at_random_shift_nothing() -> None:
     async with connected() as (connection, peer):
         waiting = []
         for number in range(2000):
-            waiting.append(connection.send(b"<%d>" % number, 1))
+            waiting.append(connection.ask(b"<%d>" % number, 1))
             if dice.random() < 0.05:
                 await asyncio.sleep(0)
             if dice.random() < 0.33:
@@ -89,13 +89,13 @@ async def test_a_server_that_hangs_up_fails_all_that_wait() -> None:
     """Each gets an error of its own, and later commands are refused."""
     lost, listener = lost_connections()
     async with connected(**listener) as (connection, peer):
-        waiting = [connection.send(b"<a>", 1), connection.send(b"<b>", 1)]
+        waiting = [connection.ask(b"<a>", 1), connection.ask(b"<b>", 1)]
         await peer.read()
         peer.answer(b":1\r\n")
         peer.hang_up()
         first, second = await asyncio.gather(*waiting, return_exceptions=True)
         with pytest.raises(ConnectionLost, match="lost"):
-            connection.send(b"<c>", 1)
+            connection.ask(b"<c>", 1)
 
     assert first == [1]
     assert isinstance(second, ConnectionLost)
@@ -106,7 +106,7 @@ async def test_a_server_that_hangs_up_fails_all_that_wait() -> None:
 async def test_a_peer_that_breaks_the_protocol_is_left(nonsense: bytes) -> None:
     """No Redis at all, or one reply too many: who knows whose replies these are."""
     async with connected() as (connection, peer):
-        waiting = connection.send(b"<a>", 1)
+        waiting = connection.ask(b"<a>", 1)
         await peer.read()
         peer.answer(nonsense)
         await asyncio.wait([waiting])
@@ -118,7 +118,7 @@ async def test_a_peer_that_breaks_the_protocol_is_left(nonsense: bytes) -> None:
 async def test_silence_fails_all_that_wait_and_a_late_reply_finds_nobody() -> None:
     """After the read timeout the connection is given up, with the address in the reason."""
     async with connected(read_timeout=0.1) as (connection, peer):
-        waiting = [connection.send(b"<a>", 1), connection.send(b"<b>", 1)]
+        waiting = [connection.ask(b"<a>", 1), connection.ask(b"<b>", 1)]
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         peer.answer(b":1\r\n:2\r\n")
         await peer.ended()
@@ -131,7 +131,7 @@ async def test_silence_fails_all_that_wait_and_a_late_reply_finds_nobody() -> No
 async def test_a_server_that_is_slow_but_answers_is_waited_for() -> None:
     """Ten replies at half the read timeout each are no silence, and neither is a connection that nobody uses."""
     async with connected(read_timeout=0.2) as (connection, peer):
-        waiting = [connection.send(b"<%d>" % number, 1) for number in range(10)]
+        waiting = [connection.ask(b"<%d>" % number, 1) for number in range(10)]
         loop = asyncio.get_running_loop()
         for number in range(10):
             loop.call_later(0.1 * number, peer.answer, b":%d\r\n" % number)
@@ -144,7 +144,7 @@ async def test_a_server_that_is_slow_but_answers_is_waited_for() -> None:
 async def test_a_server_that_does_not_read_is_given_up() -> None:
     """What cannot be written within the write timeout fails."""
     async with connected(write_timeout=0.1) as (connection, _):
-        waiting = connection.send(b"x" * 32 * 1024 * 1024, 1)
+        waiting = connection.ask(b"x" * 32 * 1024 * 1024, 1)
 
         with pytest.raises(Silence, match=r"write timeout after 0\.1s"):
             await waiting
@@ -153,13 +153,13 @@ async def test_a_server_that_does_not_read_is_given_up() -> None:
 async def test_too_many_who_wait_are_refused_and_the_others_are_served() -> None:
     """The bound is an error that names the server, and nothing of the refused command is sent."""
     async with connected(max_waiting=3) as (connection, peer):
-        waiting = [connection.send(b"<%d>" % number, 1) for number in range(3)]
+        waiting = [connection.ask(b"<%d>" % number, 1) for number in range(3)]
         with pytest.raises(StoreError, match=r"too many requests wait for redis at 127.0.0.1:\d+: 3"):
-            connection.send(b"<x>", 1)
+            connection.ask(b"<x>", 1)
         await peer.read()
         peer.answer(b":0\r\n:1\r\n:2\r\n")
         outcomes = await asyncio.gather(*waiting)
-        after = connection.send(b"<3>", 1)
+        after = connection.ask(b"<3>", 1)
         await peer.read()
         peer.answer(b":3\r\n")
 
@@ -171,13 +171,13 @@ async def test_bytes_for_a_server_that_does_not_read_are_bounded(monkeypatch: py
     """They wait here up to the limit; when the server reads on, all that was accepted arrives."""
     monkeypatch.setattr(module, "MAX_UNSENT", 1024)
     async with connected() as (connection, peer):
-        accepted = [connection.send(b"x" * 16 * 1024 * 1024, 1)]
+        accepted = [connection.ask(b"x" * 16 * 1024 * 1024, 1)]
         await asyncio.sleep(0)  # the write is tried at the end of the tick
         await asyncio.sleep(0)
         assert repr(connection).endswith("paused, 1 waiting>")
-        accepted += [connection.send(b"y" * 1000, 1), connection.send(b"y" * 1000, 1)]
+        accepted += [connection.ask(b"y" * 1000, 1), connection.ask(b"y" * 1000, 1)]
         with pytest.raises(StoreError, match="too many requests wait for redis"):
-            connection.send(b"y" * 1000, 1)
+            connection.ask(b"y" * 1000, 1)
         total = 16 * 1024 * 1024 + 2 * 1000
         while sum(map(len, peer.received)) < total:
             await peer.read()
@@ -189,7 +189,7 @@ async def test_bytes_for_a_server_that_does_not_read_are_bounded(monkeypatch: py
 async def test_closing_waits_for_those_who_wait() -> None:
     """The replies that come in time are delivered; then nobody is served."""
     async with connected() as (connection, peer):
-        waiting = connection.send(b"<a>", 1)
+        waiting = connection.ask(b"<a>", 1)
         await peer.read()
         closing = asyncio.create_task(connection.close(5))
         await asyncio.sleep(0)
@@ -198,13 +198,13 @@ async def test_closing_waits_for_those_who_wait() -> None:
 
         assert await waiting == [1]
         with pytest.raises(ConnectionLost, match="closed"):
-            connection.send(b"<b>", 1)
+            connection.ask(b"<b>", 1)
 
 
 async def test_closing_answers_those_whose_replies_do_not_come() -> None:
     """Patience ends, and the caller is told."""
     async with connected() as (connection, peer):
-        waiting = connection.send(b"<a>", 1)
+        waiting = connection.ask(b"<a>", 1)
         await peer.read()
         await connection.close(0.05)
 
