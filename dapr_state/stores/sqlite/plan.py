@@ -9,24 +9,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from dapr_state.stores.base import EtagMismatch, conflict
-from dapr_state.stores.model import Delete
+from dapr_state.stores.model import Delete, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from dapr_state.stores.model import Operation
 
+class Change(msgspec.Struct, gc=False):
+    """The last operation on a key, and the version that it makes."""
 
-class Change:
-    """The last operation on a key, and whether the row keeps its place (rowid), as an update with an etag does."""
+    operation: Operation
+    etag: str = ""  # made when somebody asks: most changes of a hot key are overtaken unseen
 
-    __slots__ = ("etag", "in_place", "operation")
-
-    def __init__(self, operation: Operation, *, in_place: bool) -> None:
-        self.operation = operation
-        self.in_place = in_place
-        self.etag = ""  # the new version, made when somebody asks: most changes of a hot key are overtaken unseen
+    @property
+    def in_place(self) -> bool:
+        """Whether the row keeps its place (rowid). An etag that passed is that of the stored row."""
+        return bool(self.operation.etag)
 
 
 class Plan:
@@ -42,14 +43,15 @@ class Plan:
         pending: dict[str, Change] = {}
         for operation in operations:
             key = operation.key
-            before = pending.pop(key, None) or self._changes.get(key)
-            if is_guarded(operation) and (refused := conflict(operation, self._etag(key, before))):
-                return refused
-            # an etag that passed is the stored row's: that of a change in this plan nobody can know
-            pending[key] = Change(operation, in_place=bool(operation.etag))
-        for key, change in pending.items():
+            before = pending.pop(key, None)
+            if operation.etag or operation.first_write:  # else it does not matter what there is
+                etag = self._etag(key, before or self._changes.get(key))
+                if refused := conflict(operation, etag):
+                    return refused
+            pending[key] = Change(operation)
+        for key in pending:
             self._changes.pop(key, None)
-            self._changes[key] = change
+        self._changes.update(pending)
         return None
 
     def changes(self) -> list[Change]:
@@ -67,8 +69,3 @@ class Plan:
         if not change.etag:
             change.etag = next(self._etags)
         return change.etag
-
-
-def is_guarded(operation: Operation) -> bool:
-    """Whether it matters what the table holds."""
-    return bool(operation.etag) or operation.first_write

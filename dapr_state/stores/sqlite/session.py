@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dapr_state.stores.sqlite import failures
 from dapr_state.stores.sqlite.connection import connect, patiently
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from dapr_state.stores.model import Operation, Row
     from dapr_state.stores.sqlite.options import Options
     from dapr_state.stores.sqlite.rows import Rows
+
+T = TypeVar("T")
 
 _STEPS_BETWEEN_LOOKS: Final = 1_000_000  # of SQLite's machine: about 20 ms
 
@@ -86,18 +89,18 @@ class Session:
     def _write(self, works: Sequence[Write]) -> list[list[StoreError | None]]:
         if not works:
             return []
-        outcomes = iter(self.writer.write([unit for work in works for unit in work.units]))
-        return [[next(outcomes) for _ in work.units] for work in works]
+        outcomes = self.writer.write([unit for work in works for unit in work.units])
+        return _shared_out(outcomes, [len(work.units) for work in works])
 
     def _read(self, works: Sequence[Read]) -> list[list[Row | StoreError | None] | StoreError]:
         if not works:
             return []
         try:
             keys = [key for work in works for key in work.keys]
-            entries = iter(patiently(partial(self.read, keys), self._clock, self._patience))
+            entries = patiently(partial(self.read, keys), self._clock, self._patience)
         except sqlite3.Error as error:
             return [failures.store_error(error) for _ in works]
-        return [[next(entries) for _ in work.keys] for work in works]
+        return list(_shared_out(entries, [len(work.keys) for work in works]))
 
     def _call(self, work: Call) -> Any:
         try:
@@ -107,3 +110,9 @@ class Session:
 
     def _is_late(self) -> bool:
         return self._clock.monotonic() > self._deadline
+
+
+def _shared_out(entries: list[T], lengths: Sequence[int]) -> list[list[T]]:
+    """Consecutive parts of these lengths."""
+    ends = list(accumulate(lengths))
+    return [entries[end - length : end] for end, length in zip(ends, lengths, strict=True)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dapr_state.stores.etags import new_etags
 from dapr_state.stores.sqlite import failures
 from dapr_state.stores.sqlite.connection import patiently
-from dapr_state.stores.sqlite.plan import Plan, is_guarded
+from dapr_state.stores.sqlite.plan import Plan
 from dapr_state.stores.sqlite.rows import refusal
 
 if TYPE_CHECKING:
@@ -48,16 +48,16 @@ class Writer:
         return [outcome for unit in units for outcome in self.write((unit,))]
 
     def _commit(self, units: Sequence[Sequence[Operation]]) -> list[StoreError | None]:
-        asked = [operation.key for unit in units for operation in unit if is_guarded(operation)]
+        asked = [operation.key for unit in units for operation in unit if operation.etag or operation.first_write]
         guarded = {key for key in asked if not refusal(key)}
         if not guarded:
             plan = Plan({}, self._etags)
-            outcomes = [_refusal(unit) or plan.add(unit) for unit in units]
+            outcomes = _add(plan, units)
             self._run(self._rows.statements(plan.changes()))
             return outcomes
         with self._transaction():
             plan = Plan(self._rows.etags(self._connection, guarded), self._etags)
-            outcomes = [_refusal(unit) or plan.add(unit) for unit in units]
+            outcomes = _add(plan, units)
             self._execute(self._rows.statements(plan.changes()))
         return outcomes
 
@@ -84,6 +84,12 @@ class Writer:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         self.commits += 1
+
+
+def _add(plan: Plan, units: Sequence[Sequence[Operation]]) -> list[StoreError | None]:
+    if "".join([operation.key for unit in units for operation in unit]).isascii():  # a look at all of them at once
+        return [plan.add(unit) for unit in units]
+    return [_refusal(unit) or plan.add(unit) for unit in units]
 
 
 def _refusal(unit: Sequence[Operation]) -> StoreError | None:
