@@ -43,20 +43,13 @@ class ComponentError(Exception):
         self.reasons = reasons
 
 
-def _all(_: Component) -> bool:
-    return True
-
-
 class Components:
     """`stores` is what the API serves from: by component name, in the order of opening."""
 
-    def __init__(
-        self, app_id: str, namespace: str, *, allows: Callable[[Component], bool] = _all, count: Count | None = None
-    ) -> None:
-        """`allows` is asked before a component is opened, `count` is told what became of it."""
+    def __init__(self, app_id: str, namespace: str, *, count: Count | None = None) -> None:
+        """`count` is told what became of each component."""
         self._app_id = app_id
         self._namespace = namespace
-        self._allows = allows
         self._count = count
         self.stores: dict[str, BoundStore] = {}
         self.secret_stores: dict[str, OpenSecrets] = {}
@@ -96,19 +89,18 @@ class Components:
             try:
                 await self.replace(component)
             except ComponentError as error:
+                failure = start_failure(component, str(error))
+                log.error("Failed to init component %s: %s", component.display, error)  # noqa: TRY400  the reason says it all
                 if not component.ignore_errors:
-                    log.error("Failed to init component %s: %s", component.display, error)  # noqa: TRY400
-                    log.warning("Error processing component, daprd will exit gracefully: %s", error)
-                    raise ComponentError(start_failure(component, str(error))) from error
-                log.error("Ignoring error processing component: %s", error)  # noqa: TRY400  the reason says it all
+                    log.warning("Error processing component, daprd will exit gracefully: %s", failure)
+                    raise ComponentError(failure) from error
+                log.error("Ignoring error processing component: %s", failure)  # noqa: TRY400  as above
 
-    async def replace(self, component: Component) -> bool:
+    async def replace(self, component: Component) -> None:
         """Open the component and serve from it; the one that had its name ends its calls under way and is closed.
 
-        Raises ComponentError, and leaves all as it was; returns False, and does so, where it is not allowed.
+        Raises ComponentError, and leaves all as it was.
         """
-        if not self._allows(component):
-            return False
         try:
             prefix = self._prefix(component)
             self._check_actor_store(component)
@@ -127,7 +119,6 @@ class Components:
             reload_log.info("Closing existing Component to reload: %s", before.display)
             # no call can come upon it any more: a call looks for its store and enters it without a pause
             await _close(old, before)
-        return True
 
     async def remove(self, name: str) -> None:
         """Serve this component no longer."""

@@ -78,18 +78,19 @@ def _api_log(options: Options, configuration: Configuration) -> ApiLog | None:
     return ApiLog(obfuscate=spec.obfuscate_urls, omit_health=spec.omit_health_checks)
 
 
-def allows(configuration: Configuration, component: Component) -> bool:
+def allows(configuration: Configuration, component: Component | Manifest) -> bool:
     """Whether `spec.components.deny` lets a component start."""
     denied = configuration.denied_components
-    if component.type not in denied and f"{component.type}/{component.version}" not in denied:
+    if not denied:
         return True
-    log.warning(
-        "component '%s' cannot be loaded because components of type '%s/%s' are not allowed",
-        component.name,
-        component.type,
-        component.version,
-    )
-    return False
+    if component.type in denied or f"{component.type}/{component.version}" in denied:
+        log.warning(
+            "component '%s' cannot be loaded because components of type '%s' are not allowed",
+            component.name,
+            component.display,
+        )
+        return False
+    return bool(component.version)  # as daprd: where something is denied, what has no version is left out, and unsaid
 
 
 def count_component(guard: Guard, component: Component | Manifest, reasons: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from dapr_state.resources.loader import LoadError, Resources
 from dapr_state.runtime.components import ComponentError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dapr_state.resources.component import Component
     from dapr_state.resources.loader import File
@@ -39,9 +39,17 @@ watch_log = logging.getLogger("dapr.runtime.hotreload.loader.disk")
 class ResourceFolders:
     """`load` once, then let `watch` run until `stop`."""
 
-    def __init__(self, folders: Sequence[str], surroundings: Surroundings, components: Components) -> None:
+    def __init__(
+        self,
+        folders: Sequence[str],
+        surroundings: Surroundings,
+        components: Components,
+        allows: Callable[[Manifest], bool],
+    ) -> None:
+        """`allows` says of each component whether it may be loaded."""
         self._folders = folders
         self._surroundings = surroundings
+        self._allows = allows
         self._components = components
         self._changes = Changes(folders)  # looks before anything is read: no change can fall in between
         self._good: dict[str, File] = {}  # each file as it was last read without a problem
@@ -54,7 +62,7 @@ class ResourceFolders:
         files = loader.read(self._folders)
         # at start there is nothing older to keep: a file that is wrong in part counts with the rest of it
         self._good = {file.path: file for file in files}
-        wanted = loader.taken(files, self._surroundings)
+        wanted = self._taken(files)
         resources = loader.start(wanted, self._surroundings)
         self._components.note(resources)
         await self._components.open(resources.components)
@@ -111,9 +119,12 @@ class ResourceFolders:
             if file.problems:
                 log.error("%s is not reloaded: its components stay as they are until it is mended", file.path)
             files.append(good)
-        wanted = {each.name: each for each in loader.taken(files, self._surroundings)}
+        wanted = {each.name: each for each in self._taken(files)}
         self._good = {file.path: file for file in files}
         return wanted
+
+    def _taken(self, files: Sequence[File]) -> list[Manifest]:
+        return [each for each in loader.taken(files, self._surroundings) if self._allows(each)]
 
     def _differences(self, wanted: Mapping[str, Manifest]) -> tuple[dict[str, Manifest], list[Manifest]]:
         """What is new or changed, by name, and what is gone. Stores that actors use are left alone, as by daprd."""
@@ -145,13 +156,11 @@ class ResourceFolders:
         log.info("Adding Component for processing: %s", component.display)
         before = self._running.get(component.name)
         try:
-            is_served = await self._components.replace(component)
+            await self._components.replace(component)
         except ComponentError as error:
             log.error("Failed to init component %s: %s", component.display, error)  # noqa: TRY400  the reason says it all
             if before:
                 log.error("Component %s stays as it was", before.display)  # noqa: TRY400  as above
-            return
-        if not is_served:
             return
         self._running[component.name] = manifest
         log.info("Component updated: %s", component.display)

@@ -29,6 +29,8 @@ from dapr_state.runtime.signals import FATAL, StopSignals, exit_at_once
 if TYPE_CHECKING:
     from dapr_state.observability.tracing import Tracer
     from dapr_state.resources.component import Component
+    from dapr_state.resources.configuration import Configuration
+    from dapr_state.resources.manifest import Manifest
     from dapr_state.runtime.options import Options
 
 BLOCKED: Final = "security-provider"  # what daprd is not ready with while a shutdown is put off
@@ -108,10 +110,9 @@ class Sidecar:
         self._components = Components(
             options.app_id,
             options.namespace,
-            allows=lambda component: guarding.allows(settings, component),
             count=lambda component, reasons: guarding.count_component(guard, component, reasons),
         )
-        await self._open(self._components)
+        await self._open(self._components, settings)
         application.announce(options)
         self._actors = ActorHost(options, self._components, guard.metrics)
         if options.app_port:
@@ -126,15 +127,19 @@ class Sidecar:
         await self._actors.begin()
         log.info("dapr initialized. Status: Running. Init Elapsed %dms", (SYSTEM.monotonic() - self._began) * 1000)
 
-    async def _open(self, components: Components) -> None:
+    async def _open(self, components: Components, settings: Configuration) -> None:
         options = self._options
+
+        def allows(component: Component | Manifest) -> bool:
+            return guarding.allows(settings, component)
+
         log.info("Loading components…")
         if options.resources_paths:
             surroundings = Surroundings(options.app_id, options.environment)
-            self._folders = ResourceFolders(options.resources_paths, surroundings, components)
+            self._folders = ResourceFolders(options.resources_paths, surroundings, components, allows)
             await self._folders.load()
         else:
-            await components.open([_default_store(options)])
+            await components.open(filter(allows, [_default_store(options)]))
         log.info("All outstanding components processed")
 
     async def _put_off(self) -> None:

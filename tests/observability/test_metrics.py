@@ -229,7 +229,7 @@ def test_denied_components_are_not_started(tmp_path: Path) -> None:
         loaded = samples(sidecar, "dapr_runtime_component_init_total")
 
     assert loaded == {("state.in-memory",): 1}
-    assert "component 'lite' cannot be loaded because components of type 'state.sqlite/v1' are not allowed" in (
+    assert "component 'lite' cannot be loaded because components of type 'lite (state.sqlite/v1)' are not allowed" in (
         sidecar.log()
     )
 

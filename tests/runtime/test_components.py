@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.components import component
-from tests.support.configured import samples
+from tests.support.components import component, write_components
+from tests.support.configured import samples, write_configurations
 from tests.support.http import ask
 from tests.support.sidecar import Daprd, Sidecar
 from tests.support.waiting import until
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
 
 FAILED = "dapr_runtime_component_init_fail_total"
 COUNTED = ("dapr_runtime_component_init_total", "dapr_runtime_component_loaded")
+
+
+DENIED = re.compile(r"component '.*' cannot be loaded because .* are not allowed")
+TOLD = re.compile(
+    r'level=(\w+) msg="(Failed to init component bad [^ ]*: |Error processing component, daprd will exit gracefully: '
+    r"process component bad |Ignoring error processing component: process component bad |Fatal error from runtime: )"
+)
 
 
 def optional(made: Component, **more: Any) -> Component:
@@ -78,6 +87,53 @@ def test_components_are_listed_and_counted_as_by_daprd(tmp_path: Path, daprd_bin
     assert counted[0] == counted[1]
     # daprd's own name resolution may fail as well, and most of its failures count twice for `init`
     assert failed[0] == {series: 1 for series in failed[1] if series[0] != "nameResolution"}
+
+
+@pytest.mark.oracle
+def test_what_is_denied_is_not_loaded(tmp_path: Path, daprd_binary: Path) -> None:
+    """`spec.components.deny` holds for secret stores too; without a version nothing is loaded."""
+    flags = write_configurations(tmp_path, ["spec: {components: {deny: [secretstores.local.file/v1, state.sqlite]}}"])
+    bare = component("bare", "state.in-memory")
+    del bare["spec"]["version"]
+    lite = component("lite", "state.sqlite", connectionString=str(tmp_path / "x.db"))
+    components = [component("plain", "state.in-memory"), bare, lite, secrets(tmp_path, "flat"), encrypted("e", "good")]
+    with (
+        Sidecar(tmp_path, components, flags=flags) as ours,
+        Daprd(daprd_binary, tmp_path, components, flags=flags) as theirs,
+    ):
+        listed = [registered(each) for each in (ours, theirs)]
+        said = [DENIED.findall(each.log()) for each in (ours, theirs)]
+
+    assert [each["name"] for each in listed[0]] == ["plain"]
+    assert listed[0] == listed[1]
+    assert said[0] == said[1]
+
+
+def test_a_denied_component_is_not_loaded_later(tmp_path: Path) -> None:
+    """Hot reload asks the same list."""
+    flags = write_configurations(tmp_path, ["spec: {components: {deny: [state.sqlite]}}"])
+    with Sidecar(tmp_path, [component("plain", "state.in-memory")], flags=flags) as sidecar:
+        lite = component("lite", "state.sqlite", connectionString=str(tmp_path / "x.db"))
+        write_components(sidecar.resources, [lite, component("more", "state.in-memory")])
+        until(lambda: len(registered(sidecar)) == 2)
+
+        assert [each["name"] for each in registered(sidecar)] == ["more", "plain"]
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_failure_is_told_in_daprds_lines(*, ignored: bool, tmp_path: Path, daprd_binary: Path) -> None:
+    """Whoever searches the log for them finds as many, about the same component."""
+    bad = component("bad", "state.sqlite", connectionString="/nonexistent/folder/x.db")
+    bad["spec"]["ignoreErrors"] = ignored
+    said = []
+    for sidecar in (Sidecar(tmp_path, [bad]), Daprd(daprd_binary, tmp_path, [bad])):
+        with closing(sidecar.launch()):
+            until(lambda each=sidecar: each.is_ready() if ignored else each.exit_code is not None)  # type: ignore[misc]
+            said.append(TOLD.findall(sidecar.log()))
+
+    assert len(said[0]) == (2 if ignored else 3)
+    assert said[0] == said[1]
 
 
 def test_secret_stores_are_listed_over_both_transports(tmp_path: Path, grpc_server: str) -> None:
