@@ -25,6 +25,8 @@ SMALL = 16 * 1024
 T = TypeVar("T")
 
 _NULL = msgspec.Raw(gojson.NULL)
+_NO_METADATA: Mapping[str, str] = {}
+_IS_JSON = True
 
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True):
@@ -103,23 +105,17 @@ def _is_utf8(body: bytes) -> bool:
     return True
 
 
-def _metadata(given: Mapping[str, str | None] | None) -> Mapping[str, str]:
-    if not given:
-        return {}
+def _metadata(given: Mapping[str, str | None]) -> Mapping[str, str]:
     return {name: value or "" for name, value in given.items()}
 
 
 def _item(given: StateItem) -> Item:
-    options = given.options
-    return Item(
-        given.key or "",
-        bytes(given.value),
-        given.etag or "",
-        _metadata(given.metadata),
-        (options and options.concurrency) or "",
-        (options and options.consistency) or "",
-        is_json=True,
-    )
+    metadata = _metadata(given.metadata) if given.metadata else _NO_METADATA
+    concurrency = consistency = ""
+    if options := given.options:
+        concurrency, consistency = options.concurrency or "", options.consistency or ""
+    # by position: a bulk request makes a hundred of them
+    return Item(given.key or "", bytes(given.value), given.etag or "", metadata, concurrency, consistency, _IS_JSON)
 
 
 # The slow way: the same shapes by hand, with daprd's names of types in the errors
@@ -244,7 +240,7 @@ def _steps(given: Transaction) -> Steps:
     operations: list[tuple[str, Item | bytes]] = [
         (each.operation or "", _item(each.request) if each.request else gojson.NULL) for each in given.operations or ()
     ]
-    return Steps(operations, _metadata(given.metadata))
+    return Steps(operations, _metadata(given.metadata or {}))
 
 
 SAVE: Shape[list[Item]] = Shape(list[StateItem], lambda given: [_item(each) for each in given], _items_slowly)

@@ -32,6 +32,7 @@ APP_ID = "dapr-app-id"  # the header that makes any path a service invocation
 # Nothing here needs cleaning or decoding
 _PLAIN_STORE = re.compile(rb"/v1\.0/state/((?!\.\.?/)[^/%+?]+)/")
 _UNCLEAN = frozenset({b"", b".", b".."})  # segments that are not what they seem
+_NO_QUERY: Mapping[str, str] = {}
 MAX_STORES = 256  # a caller can make up names
 _PLAIN_ACTOR = re.compile(
     rb"/v1\.0/actors/((?!\.\.?/)[^/%+?]+)/((?!\.\.?/)[^/%+?]+)"
@@ -112,9 +113,11 @@ class Router:
 
     def find(self, request: Request) -> Answering | None:
         """The route's answer, or None if there is no such route."""
-        path, raw_query = target.split(request.target)
+        path, query = request.target, _NO_QUERY
+        if not request.is_plain:
+            path, raw_query = target.split(path)
+            query = target.parameters(raw_query)
         parts = target.segments(path)
-        query = target.parameters(raw_query)
         if self._state and parts[1:2] == [b"state"] and (answer := self._of_state(self._state, request, parts, query)):
             return answer
         for row in self._rows.get((parts[0], parts[1]), ()) if len(parts) > 1 else ():

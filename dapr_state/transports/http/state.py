@@ -125,27 +125,24 @@ NOT_JSON = "the value is neither JSON nor text"
 
 
 def _bulk_item(key: str, outcome: Row | StoreError | None) -> _BulkItem:
-    shown = _BulkItem(key if key.isascii() else msgspec.Raw(problem.encode(key)))
+    shown_key = key if key.isascii() else msgspec.Raw(problem.encode(key))
+    if outcome is None:
+        return _BulkItem(shown_key)
     if isinstance(outcome, StoreError):
-        shown.error = str(outcome)
-    elif outcome is not None:
-        _show_value(shown, outcome.value)
-        shown.metadata = expiry.metadata(outcome)
-        if not shown.error:
-            shown.etag = outcome.etag
-    return shown
+        return _BulkItem(shown_key, error=str(outcome))
+    metadata = expiry.metadata(outcome)
+    try:
+        return _BulkItem(shown_key, _shown_value(outcome.value), outcome.etag, metadata)
+    except UnicodeDecodeError:
+        return _BulkItem(shown_key, metadata=metadata, error=NOT_JSON)
 
 
-def _show_value(shown: _BulkItem, value: bytes) -> None:
+def _shown_value(value: bytes) -> msgspec.Raw | str | None:
     """JSON as it is, text as a JSON string; what is neither cannot be shown (daprd: the whole answer is empty)."""
     if not value:
-        return
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        shown.error = NOT_JSON
-        return
-    shown.data = msgspec.Raw(value) if jsontext.problem(value) is None else text
+        return None
+    text = value.decode()
+    return msgspec.Raw(value) if jsontext.problem(value) is None else text
 
 
 # daprd's two routes that say less than the others
