@@ -176,3 +176,24 @@ def test_the_first_of_several_values_counts() -> None:
 
     assert request is not None
     assert request.headers == {"host": "x", "if-match": "a b", "empty": ""}
+
+
+@pytest.mark.parametrize(
+    ("line", "is_plain"),
+    [
+        (b"GET /a/b-c_d:e HTTP/1.1", True),
+        (b"GET /\xc3\xa9 HTTP/1.1", True),
+        (b"GET /a%20b HTTP/1.1", False),
+        (b"GET /a+b HTTP/1.1", False),
+        (b"GET /a?b HTTP/1.1", False),
+        (b"GET http://x/a HTTP/1.1", False),
+    ],
+)
+def test_a_plain_target_is_a_path_as_it_stands(line: bytes, is_plain: bool) -> None:
+    """Nothing in it has another meaning, so that those who look for its route need not look for that."""
+    reading = reader()
+    reading.feed(line + b"\r\nHost: x\r\n\r\n")
+    request = reading.next_request()
+
+    assert request is not None
+    assert (request.is_plain, request.target) == (is_plain, line.split()[1])

@@ -1,0 +1,81 @@
+"""Which store and key a path names, without a server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dapr_state.errors import DaprError
+from dapr_state.transports.http.router import MAX_STORES, Router
+from dapr_state.wire.http1 import RequestReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Found = tuple[str, str]
+
+
+class Asked:
+    """State routes that say what they were asked."""
+
+    def get(self, store: str, key: str) -> Found:
+        return store, key
+
+
+@pytest.fixture
+def ask() -> Callable[[bytes], Found]:
+    routes: Any = Asked()
+    router: Any = Router(routes, [])
+    reader = RequestReader(1000, 0, {})
+
+    def ask(path: bytes) -> Found:
+        reader.feed(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        found: Found = router(reader.next_request())
+        return found
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        (b"/v1.0/state/mem/k", ("mem", "k")),
+        (b"/v1.0/state/mem/k?metadata.a=b", ("mem", "k")),
+        (b"/v1.0/state/mem/a%2Fb", ("mem", "a/b")),
+        (b"/v1.0/state/mem/a+b", ("mem", "a b")),
+        (b"/v1.0/state/mem/.k", ("mem", ".k")),
+        (b"/v1.0/state/mem/k/", ("mem", "k")),
+        (b"/v1.0/state/mem/x/../k", ("mem", "k")),
+        (b"/v1.0/state/mem/\xc3\xa9", ("mem", "é")),
+        (b"/v1.0/state//mem/k", ("mem", "k")),
+        (b"/v1.0/state/../state/mem/k", ("mem", "k")),
+        (b"http://host/v1.0/state/mem/k", ("mem", "k")),
+    ],
+)
+def test_a_path_means_the_same_however_it_is_written(path: bytes, found: Found, ask: Callable[[bytes], Found]) -> None:
+    """Also when the store is known from a request before it."""
+    assert [ask(path), ask(b"/v1.0/state/mem/other"), ask(path)] == [found, ("mem", "other"), found]
+
+
+@pytest.mark.parametrize(
+    "path", [b"/v1.0/state/mem", b"/v1.0/state/mem/", b"/v1.0/state/mem/.", b"/v1.0/state/mem/k/.."]
+)
+def test_a_path_without_a_key_is_no_get(path: bytes, ask: Callable[[bytes], Found]) -> None:
+    """Whether or not the store is known already."""
+    ask(b"/v1.0/state/mem/k")
+
+    with pytest.raises(DaprError):
+        ask(path)
+
+
+def test_made_up_stores_do_not_pile_up() -> None:
+    """The router remembers where stores are, but not every name that a caller can think of."""
+    routes: Any = Asked()
+    router: Any = Router(routes, [])
+    reader = RequestReader(1000, 0, {})
+    for number in range(2 * MAX_STORES):
+        reader.feed(b"GET /v1.0/state/s%d/k HTTP/1.1\r\nHost: x\r\n\r\n" % number)
+        router(reader.next_request())
+
+    assert 0 < len(router._stores) <= MAX_STORES
