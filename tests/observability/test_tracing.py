@@ -174,6 +174,19 @@ def test_grpc_call_is_a_span_that_the_answer_names(tmp_path: Path, grpc_server: 
         assert attributes(span)["db.name"] == "mem"
 
 
+@pytest.mark.parametrize("method", ["SubscribeActorEventsAlpha1", "SubscribeConfiguration", "NeverHeardOf"])
+def test_streams_and_unknown_methods_are_spans(tmp_path: Path, grpc_server: str, method: str) -> None:
+    """They are named like calls, say how they ended, and their answer names them as well."""
+    path = f"/dapr.proto.runtime.v1.Dapr/{method}"
+    with Collector() as collector, ours(tmp_path, otel(collector.port), grpc_server=grpc_server) as sidecar:
+        headers = answer_headers(sidecar.grpc_port, path, b"")
+        sidecar.stop()
+
+        _, _, span = collector.received.get(timeout=TIMEOUT)
+        assert (span.name, attributes(span)) == (path, {"dapr.api": path, "dapr.protocol": "grpc"})
+        assert span.span_id in base64.b64decode(headers["grpc-trace-bin"] + "==")
+
+
 def test_grpc_call_takes_binary_context(tmp_path: Path) -> None:
     """`grpc-trace-bin` names the parent; with grpcio it does not, for that server keeps this metadata to itself."""
     parent = b"\0\0" + bytes.fromhex(TRACE) + b"\1" + bytes.fromhex(PARENT) + b"\2\1"

@@ -78,22 +78,27 @@ def wrap(method: str, handler: Handler, guard: Guard) -> Handler:
     if not method.startswith(OWN_SERVICES):
         return handler
     unary: Behavior | None = handler.unary_unary  # type: ignore[assignment]  # ours are for grpc.aio
-    if unary is None:  # daprd logs streams, but counts and traces unary calls only
-        return _logged_stream(method, handler, guard.api_log) if guard.api_log else handler
+    if unary is None:
+        return _watched_stream(method, handler, guard)
     behavior = unary
     if guard.count_errors:
         behavior = _counting_errors(behavior, guard.count_errors)
+    behavior = _watched(method, behavior, guard)
+    if guard.metrics:
+        return MeteredHandler(handler, behavior, Meter(method, guard.metrics))
+    if behavior is unary:
+        return handler
+    return grpc.unary_unary_rpc_method_handler(behavior, handler.request_deserializer, handler.response_serializer)
+
+
+def _watched(method: str, behavior: Behavior, guard: Guard) -> Behavior:
     if guard.api_log:
         behavior = _logged(method, behavior, guard.api_log)
     if guard.tracer:
         from dapr_state.transports.grpc.traced import traced  # noqa: PLC0415  needs the extra `tracing`
 
         behavior = traced(method, behavior, guard.tracer)
-    if guard.metrics:
-        return MeteredHandler(handler, behavior, Meter(method, guard.metrics))
-    if behavior is unary:
-        return handler
-    return grpc.unary_unary_rpc_method_handler(behavior, handler.request_deserializer, handler.response_serializer)
+    return behavior
 
 
 def _refusal(error: DaprError) -> Handler:
@@ -103,7 +108,10 @@ def _refusal(error: DaprError) -> Handler:
     return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-def _logged_stream(method: str, handler: Handler, log: ApiLog) -> Handler:
+def _watched_stream(method: str, handler: Handler, guard: Guard) -> Handler:
+    """The handler with its log and its span; only unary calls are counted, as by daprd."""
+    if not (guard.api_log or guard.tracer):
+        return handler
     behavior: Any = handler.stream_stream
 
     async def answer(requests: Any, context: Context) -> None:
@@ -115,8 +123,8 @@ def _logged_stream(method: str, handler: Handler, log: ApiLog) -> Handler:
             async for answer in answers:
                 await context.write(answer)
 
-    logged: Any = _logged(method, answer, log)
-    return grpc.stream_stream_rpc_method_handler(logged, handler.request_deserializer, handler.response_serializer)
+    watched: Any = _watched(method, answer, guard)
+    return grpc.stream_stream_rpc_method_handler(watched, handler.request_deserializer, handler.response_serializer)
 
 
 def _logged(method: str, behavior: Behavior, log: ApiLog) -> Behavior:

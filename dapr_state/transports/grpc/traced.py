@@ -1,4 +1,4 @@
-"""A span around each unary gRPC call, under daprd's names (runtime.md 9); put there only where an exporter is set."""
+"""A span around each gRPC call, under daprd's names (runtime.md 9); put there only where an exporter is set."""
 
 from __future__ import annotations
 
