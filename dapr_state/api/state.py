@@ -145,10 +145,11 @@ class State:
         for kind, item in steps:
             if SEPARATOR in item.key:
                 raise _illegal(bound, item.key)
-            if kind not in _PREPARE:
+            prepare = _PREPARE.get(kind)
+            if prepare is None:
                 raise errors.STATE_OPERATION_UNKNOWN(operation=kind)
             whole = msgspec.structs.replace(item, metadata={**metadata, **item.metadata}) if metadata else item
-            prepared.append((_PREPARE[kind], whole))
+            prepared.append((prepare, whole))
         began = _now()
         if not prepared:  # the one empty request that counts, as for daprd
             self._transactions.done(store, began)

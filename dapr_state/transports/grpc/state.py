@@ -73,8 +73,8 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
 
     @answers
     async def ExecuteStateTransaction(self, request: state_pb2.ExecuteStateTransactionRequest, _: Context) -> Empty:
-        steps = ((operation.operationType, _saved(operation.request)) for operation in request.operations)
-        await self._state.transact(request.storeName, steps, dict(request.metadata))
+        steps = [(operation.operationType, _saved(operation.request)) for operation in request.operations]
+        await self._state.transact(request.storeName, steps, request.metadata or None)
         return Empty()
 
     @answers
