@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Row
+from dapr_state.stores.redis.scripts import LOOK
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 MISSING_FIELD: Final = "required hash field 'data' or 'version' was not found"
 
@@ -24,7 +25,7 @@ _TIME: Final = b"*1\r\n$4\r\nTIME\r\n"
 _NO_KEY: Final = -2  # of PEXPIRETIME and PTTL
 
 
-def encoded(keys: Sequence[str]) -> list[bytes]:
+def encoded(keys: Iterable[str]) -> list[bytes]:
     """Keys as Redis has them; what an HTTP path carried that is not UTF-8 comes back as the bytes that it was."""
     return [key.encode(errors="surrogateescape") for key in keys]
 
@@ -44,6 +45,11 @@ def _pack(form: bytes, keys: Sequence[str]) -> bytes:
         key = keys[0].encode(errors="surrogateescape")
         return form % (len(key), key, len(key), key)
     return b"".join([form % (len(key), key, len(key), key) for key in encoded(keys)])
+
+
+def pack_look(keys: Iterable[str]) -> bytes:
+    """A reply for each key, for looked_at."""
+    return b"".join([LOOK.whole([key]) for key in encoded(keys)])
 
 
 def with_expiry(replies: list[Any]) -> list[Any]:

@@ -8,16 +8,15 @@ import hiredis
 
 from dapr_state.stores.base import StateStore, StoreError
 from dapr_state.stores.model import Feature, Operation, Row
-from dapr_state.stores.redis import options, reading, tls, writing
+from dapr_state.stores.redis import options, tls, writing
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError, Silence
 from dapr_state.stores.redis.grouping import Grouping
 from dapr_state.stores.redis.link import Link
 from dapr_state.stores.redis.replicas import ReplicatedLink
-from dapr_state.stores.redis.scripts import LOOK
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Sequence
 
     from dapr_state.resources.component import Component
     from dapr_state.stores.redis.connection import Connection
@@ -67,65 +66,54 @@ class RedisStore(StateStore):
     async def get(self, keys: Sequence[str]) -> list[Row | StoreError | None]:
         if not keys:
             return []
-        connection = self._link.live or await self._link.connected()
+        grouping = self._grouping
+        if grouping is None or grouping.connection is not self._link.live:
+            grouping = await self._connected()
         try:
-            replies = await self._ask(connection, keys)
+            return await grouping.read(keys)
         except ConnectionLost as lost:
-            replies = await self._ask_again(keys, lost)
-        found, unclear = reading.rows(replies)
-        if unclear:
-            await self._look_at(keys, unclear, found)
-        return found
+            return await self._read_again(keys, lost)
 
     async def write(self, operations: Sequence[Operation]) -> list[StoreError | None]:
         if not operations:
             return []
-        connection = self._link.live or await self._link.connected()
+        grouping = self._grouping
+        if grouping is None or grouping.connection is not self._link.live:
+            grouping = await self._connected()
         if self._waits_for_replicas(operations):
             return writing.outcomes(operations, await self._replicate(writing.EACH, operations))
-        if self._grouping is None or self._grouping.connection is not connection:
-            self._grouping = Grouping(connection)
-        return await self._grouping.write(operations)
+        return await grouping.write(operations)
 
     async def transact(self, operations: Sequence[Operation]) -> None:
         if not operations:
             return
-        connection = self._link.live or await self._link.connected()
+        grouping = await self._connected()
         if self._waits_for_replicas(operations):
             refusals = await self._replicate(writing.ALL, operations)
         else:
-            if self._grouping:
-                self._grouping.close_group()  # writes are done in the order in which they came
-            refusals = await _run(connection, writing.ALL, operations)
+            grouping.close_writes()  # writes are done in the order in which they came
+            refusals = await _run(grouping.connection, writing.ALL, operations)
         if refusals:
             number, kind, detail = refusals
             raise writing.refusal(operations[number - 1], kind, detail)
 
-    def _ask(self, connection: Connection, keys: Sequence[str]) -> Awaitable[list[Any]]:
-        if self._link.server.tells_expiry:
-            return connection.ask(reading.pack(keys), 2 * len(keys))
-        return self._ask_old_server(connection, keys)
+    async def _connected(self) -> Grouping:
+        """What is sent on the connection that is live, or will be."""
+        connection = self._link.live or await self._link.connected()
+        if self._grouping is None or self._grouping.connection is not connection:
+            self._grouping = Grouping(connection, tells_expiry=self._link.server.tells_expiry)
+        return self._grouping
 
-    async def _ask_old_server(self, connection: Connection, keys: Sequence[str]) -> list[Any]:
-        replies = await connection.ask(reading.pack_for_old_server(keys), 2 * len(keys) + 1)
-        return reading.with_expiry(replies)
-
-    async def _ask_again(self, keys: Sequence[str], lost: ConnectionLost) -> list[Any]:
+    async def _read_again(self, keys: Sequence[str], lost: ConnectionLost) -> list[Row | StoreError | None]:
         """Repeat a read whose connection was lost, as often as the component allows; a write is never repeated."""
         for _ in range(self._options.retries):
             if isinstance(lost, Silence):  # the caller has waited long enough
                 break
             try:
-                return await self._ask(await self._link.connected(), keys)
+                return await (await self._connected()).read(keys)
             except ConnectionLost as again:
                 lost = again
         raise lost
-
-    async def _look_at(self, keys: Sequence[str], places: Sequence[int], found: list[Row | StoreError | None]) -> None:
-        connection = self._link.live or await self._link.connected()
-        calls = b"".join([LOOK.whole(reading.encoded([keys[place]])) for place in places])
-        for place, reply in zip(places, await connection.ask(calls, len(places)), strict=True):
-            found[place] = reading.looked_at(reply)
 
     def _waits_for_replicas(self, operations: Sequence[Operation]) -> bool:
         return self._link.server.replicas > 0 and any(operation.strong for operation in operations)
