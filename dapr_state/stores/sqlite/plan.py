@@ -54,6 +54,16 @@ class Plan:
         self._changes.update(pending)
         return None
 
+    def put(self, operations: Sequence[Operation]) -> None:
+        """Plan operations that nothing can refuse, in a third of the time."""
+        last: dict[str, Operation] = {}
+        for operation in operations:
+            last.pop(operation.key, None)
+            last[operation.key] = operation
+        for key, operation in last.items():
+            self._changes.pop(key, None)
+            self._changes[key] = Change(operation)
+
     def changes(self) -> list[Change]:
         """What is to be written: one change a key."""
         for change in self._changes.values():

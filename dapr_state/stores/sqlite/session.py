@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
 
 from dapr_state.stores.sqlite import failures
 from dapr_state.stores.sqlite.connection import connect, patiently
@@ -26,22 +27,19 @@ T = TypeVar("T")
 _STEPS_BETWEEN_LOOKS: Final = 1_000_000  # of SQLite's machine: about 20 ms
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(msgspec.Struct, frozen=True):
     """Answered with one entry per key."""
 
     keys: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """Answered with one outcome per unit; see Writer.write."""
 
     units: Sequence[Sequence[Operation]]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """Anything else; answered with what the function returns."""
 
     function: Callable[[sqlite3.Connection], Any]
@@ -68,7 +66,11 @@ class Session:
     def handle(self, works: Sequence[Read | Write | Call]) -> list[Any]:
         """All writes of the group are one commit, all reads one statement. An answer may be an exception."""
         self._deadline = self._clock.monotonic() + self._timeout
-        writes = iter(self._write([work for work in works if isinstance(work, Write)]))
+        to_write = [work for work in works if isinstance(work, Write)]
+        written = self._write(to_write)
+        if len(to_write) == len(works):
+            return written
+        writes = iter(written)
         reads = iter(self._read([work for work in works if isinstance(work, Read)]))
         answers: list[Any] = []
         for work in works:

@@ -16,7 +16,7 @@ from dapr_state.stores.sqlite.session import Call, Read, Session, Write
 from dapr_state.stores.sqlite.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from dapr_state.resources.component import Component
     from dapr_state.stores.model import Operation, Row
@@ -125,7 +125,7 @@ def _close(sessions: list[Session]) -> None:
         session.close()
 
 
-async def _ask(worker: Worker | None, work: Read | Write | Call, size: int = 1) -> Any:
+def _ask(worker: Worker | None, work: Read | Write | Call, size: int = 1) -> Awaitable[Any]:
     if worker is None:
         raise StoreError("the store is not open")
-    return await worker.ask(work, size)
+    return worker.ask(work, size)

@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from dapr_state.resources.values import format_duration
 from dapr_state.stores.base import StoreError
 
@@ -27,13 +29,10 @@ WAITING_AT_MOST: Final = 100_000  # operations: some 50 MB, and more than a seco
 GROUP_AT_MOST: Final = 8192  # operations in a group, give or take a tick: nobody waits for a commit without end
 
 
-class _Request:
-    __slots__ = ("answer", "size", "work")
-
-    def __init__(self, work: Any, size: int, answer: asyncio.Future[Any]) -> None:
-        self.work = work
-        self.size = size
-        self.answer = answer
+class _Request(msgspec.Struct):
+    work: Any
+    size: int
+    answer: asyncio.Future[Any]
 
 
 @dataclass(slots=True, eq=False)

@@ -52,12 +52,12 @@ class Writer:
         guarded = {key for key in asked if not refusal(key)}
         if not guarded:
             plan = Plan({}, self._etags)
-            outcomes = _add(plan, units)
+            outcomes = _add(plan, units, guarded=False)
             self._run(self._rows.statements(plan.changes()))
             return outcomes
         with self._transaction():
             plan = Plan(self._rows.etags(self._connection, guarded), self._etags)
-            outcomes = _add(plan, units)
+            outcomes = _add(plan, units, guarded=True)
             self._execute(self._rows.statements(plan.changes()))
         return outcomes
 
@@ -86,10 +86,14 @@ class Writer:
         self.commits += 1
 
 
-def _add(plan: Plan, units: Sequence[Sequence[Operation]]) -> list[StoreError | None]:
-    if "".join([operation.key for unit in units for operation in unit]).isascii():  # a look at all of them at once
+def _add(plan: Plan, units: Sequence[Sequence[Operation]], *, guarded: bool) -> list[StoreError | None]:
+    operations = [operation for unit in units for operation in unit]
+    if not "".join([operation.key for operation in operations]).isascii():  # a look at all of them at once
+        return [_refusal(unit) or plan.add(unit) for unit in units]
+    if guarded:
         return [plan.add(unit) for unit in units]
-    return [_refusal(unit) or plan.add(unit) for unit in units]
+    plan.put(operations)
+    return [None] * len(units)
 
 
 def _refusal(unit: Sequence[Operation]) -> StoreError | None:
