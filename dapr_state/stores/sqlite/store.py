@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dapr_state.clock import SYSTEM, Clock
 from dapr_state.stores.base import StateStore, StoreError
@@ -13,6 +13,7 @@ from dapr_state.stores.sqlite import failures, options, schema
 from dapr_state.stores.sqlite.cleanup import Cleanup
 from dapr_state.stores.sqlite.rows import Rows
 from dapr_state.stores.sqlite.session import Call, Read, Session, Write
+from dapr_state.stores.sqlite.spot import Spot
 from dapr_state.stores.sqlite.worker import Worker
 
 if TYPE_CHECKING:
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from dapr_state.resources.component import Component
     from dapr_state.stores.model import Operation, Row
     from dapr_state.stores.sqlite.options import Options
-
-# A point read of a page that the system has in memory takes 5 us, a way to a thread and back 30 to 100 us. So reads
-# are done on the event loop's own thread, unless they are many, a lock would have to be waited for (with a write-ahead
-# log readers do not wait for writers), or the last one took so long that the disk must have been asked.
-_KEYS_ON_THE_SPOT: Final = 256  # about 0.5 ms
-_SLOW_SECONDS: Final = 0.01
 
 
 class SqliteStore(StateStore):
@@ -39,7 +34,7 @@ class SqliteStore(StateStore):
         self._sessions: list[Session] = []
         self._writing: Worker | None = None
         self._reading: Worker | None = None
-        self._here: Session | None = None  # for reads on the spot, if the database allows them
+        self._spot: Spot | None = None  # if the database allows it
         self._cleanup: asyncio.Task[None] | None = None
 
     @classmethod
@@ -60,7 +55,7 @@ class SqliteStore(StateStore):
         self._writing = self._reading = self._worker(writer)
         if others:
             self._reading = self._worker(others[0])
-            self._here = others[1]
+            self._spot = Spot(others[1])
         if self._options.cleanup_interval:
             self._cleanup = asyncio.create_task(Cleanup(self._options, self._writing).run_for_ever())
 
@@ -86,7 +81,7 @@ class SqliteStore(StateStore):
     async def close(self) -> None:
         if self._cleanup:
             self._cleanup.cancel()
-        self._here = None
+        self._spot = None
         workers = {worker for worker in (self._writing, self._reading) if worker}
         await asyncio.gather(*(worker.stop() for worker in workers))
         sessions, self._sessions = self._sessions, []
@@ -97,17 +92,13 @@ class SqliteStore(StateStore):
         await _ask(self._reading, Call(self._rows.ping))
 
     async def get(self, keys: Sequence[str]) -> list[Row | StoreError | None]:
-        session = self._here
-        if session and session.read_seconds < _SLOW_SECONDS and len(keys) <= _KEYS_ON_THE_SPOT:
-            try:
-                return session.read(keys)
-            except sqlite3.Error as error:
-                if not failures.is_lock(error):
-                    raise failures.store_error(error) from error
-        found: list[Row | StoreError | None] = await _ask(self._reading, Read(keys), len(keys))
-        if session:
-            session.read_seconds = self._sessions[1].read_seconds if self._sessions else 0.0
-        return found
+        spot = self._spot
+        if spot and spot.takes(keys) and (found := await spot.read(keys)) is not None:
+            return found
+        read: list[Row | StoreError | None] = await _ask(self._reading, Read(keys), len(keys))
+        if spot and self._sessions:
+            spot.read_elsewhere(self._sessions[1].read_seconds)
+        return read
 
     async def write(self, operations: Sequence[Operation]) -> list[StoreError | None]:
         units = [(operation,) for operation in operations]

@@ -224,13 +224,43 @@ async def test_slow_reads_leave_the_event_loop_and_fast_ones_come_back(file: Fil
     """A read that the disk held up sends the next one to the thread."""
     async with file.opened() as opened:
         await put(opened, Upsert("k", b"v"))
-        here = opened._here
-        assert here is not None
-        here.read_seconds = 1.0
+        spot = opened._spot
+        assert spot is not None
+        spot.read_elsewhere(seconds=1.0)
+        left = spot.takes(["k"])
         seen = await value_of(opened, "k")
 
-        assert seen == b"v"
-        assert here.read_seconds < 1.0
+        assert (left, seen) == (False, b"v")
+        assert spot.takes(["k"])
+
+
+async def test_the_reads_of_a_tick_are_one_statement(file: File) -> None:
+    """However many callers there are, each has his own rows; more than 256 keys are more statements."""
+    async with file.opened() as opened:
+        await put(opened, *(Upsert(f"k{number}", b"%d" % number) for number in range(300)))
+        spot = opened._spot
+        assert spot is not None
+        statements: list[str] = []
+        spot._session.connection.set_trace_callback(statements.append)
+        rows = await asyncio.gather(*(opened.get([f"k{number}", "missing"]) for number in range(300)))
+
+    assert [row.value for row, _ in rows if isinstance(row, Row)] == [b"%d" % number for number in range(300)]
+    assert {missing for _, missing in rows} == {None}
+    assert len(statements) == 3
+
+
+async def test_a_reader_who_gives_up_keeps_no_other_from_his_rows(file: File) -> None:
+    """His place among them stays his."""
+    async with file.opened() as opened:
+        await put(opened, *(Upsert(f"k{number}", b"%d" % number) for number in range(3)))
+        reads = [asyncio.ensure_future(opened.get([f"k{number}"])) for number in range(3)]
+        await asyncio.sleep(0)
+        reads[1].cancel()
+        (first,), (last,) = await asyncio.gather(reads[0], reads[2])
+
+    assert isinstance(first, Row)
+    assert isinstance(last, Row)
+    assert (first.value, last.value) == (b"0", b"2")
 
 
 def _lock(file: File, mode: str = "IMMEDIATE") -> sqlite3.Connection:
