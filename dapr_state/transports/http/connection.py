@@ -141,6 +141,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, request: Request) -> None:
         if (request.expect or request.target == b"*") and (own := _own_answer(request)):
+            request.ended = _now()
             self._send(request, own)
         else:
             self.request = request
@@ -157,6 +158,7 @@ class Connection(asyncio.Protocol):
         request, self.request = self.request, None
         if request is None:
             return
+        request.ended = _now()
         try:
             for note in self._shared.notes:
                 note(request, response)
@@ -173,7 +175,7 @@ class Connection(asyncio.Protocol):
         self.answer(_failure(self.request, error))
 
     def _send(self, request: Request, response: Response) -> None:
-        date = self._shared.date.at(_now())
+        date = self._shared.date.at(request.ended)
         keep = request.keep_alive and not self._is_ending
         if keep and not request.is_http10 and request.method != "HEAD":
             self._transport.write(render(response, date))

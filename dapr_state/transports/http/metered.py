@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.clock import SYSTEM
 from dapr_state.observability.exposition import MAX_SERIES, WHOLE
 from dapr_state.transports.http.labels import STATE
 
@@ -33,12 +32,12 @@ def _counter(metrics: Metrics, labels: Labels) -> Note:
     """
     known: dict[tuple[str, bytes, int], Histogram] = {}
     received, sent = metrics.http_request_bytes.series(), metrics.http_response_bytes.series()
-    small, now = received.first_bound, SYSTEM.monotonic
+    small = received.first_bound
     usual = received_bytes = sent_bytes = 0
 
     def count(request: Request, response: Response) -> None:
         nonlocal usual, received_bytes, sent_bytes
-        seconds = now() - request.began
+        seconds = request.ended - request.began
         path = request.target
         if (end := path.find(b"/", AFTER_STATE)) > 0:
             path = path[:end]
