@@ -82,8 +82,8 @@ class Fields:
 class Request(msgspec.Struct, eq=False):
     """One request, whole. Several may share their `fields`, so these are only read.
 
-    `is_plain`: the target is a path that needs no decoding, without a query. `began`, `ended`, `needs_client` and
-    `peer` mean nothing here: they are for whoever answers to set.
+    `is_plain`: the target is a path that needs no decoding, without a query. What follows `body_error` means nothing
+    here, and is for whoever answers to set.
     """
 
     method: str
@@ -97,6 +97,7 @@ class Request(msgspec.Struct, eq=False):
     body_error: str = ""  # why `body` is only the beginning of what was announced
     began: float = 0.0  # when its answer was begun, by the clock that never goes back
     ended: float = 0.0  # when there was one
+    get_from: bytes = b""  # of a plain get of one key: the path before the key
     needs_client: bool = False  # the answer is worth nothing once the client has gone
     peer: Any = None  # the client's address, where whoever serves the connection says it
 

@@ -27,21 +27,23 @@ def notes(guard: Guard) -> list[Note]:
 def _counter(metrics: Metrics, labels: Labels) -> Note:
     """Sizes of the usual, small bodies are kept in local variables until `settle` moves them to the metrics.
 
-    `known` is by verb, the path up to and with the store's name, and status: what stands behind the next slash is cut
-    off without a look, and if something else than a store's path was cut, nothing is found.
+    `known` is by what is counted together: the verb and the path up to and with the store's name. The router has told
+    that of most gets; of others, what stands behind the next slash is cut off without a look, and if something else
+    than a store's path was cut, nothing is found.
     """
-    known: dict[tuple[str, bytes, int], Histogram] = {}
+    known: dict[tuple[str, bytes] | bytes, dict[int, Histogram]] = {}
     received, sent = metrics.http_request_bytes.series(), metrics.http_response_bytes.series()
     small = received.first_bound
     usual = received_bytes = sent_bytes = 0
 
     def count(request: Request, response: Response) -> None:
         nonlocal usual, received_bytes, sent_bytes
+        together = request.get_from or _cut(request)
+        try:
+            latency = known[together][response.status]
+        except KeyError:
+            latency = series(request, response.status)
         seconds = request.ended - request.began
-        path = request.target
-        if (end := path.find(b"/", AFTER_STATE)) > 0:
-            path = path[:end]
-        latency = known.get((request.method, path, response.status)) or series(request, response.status)
         if seconds < WHOLE:
             latency.counts[0] += 1
         else:
@@ -61,7 +63,7 @@ def _counter(metrics: Metrics, labels: Labels) -> Note:
         store = STATE.match(path) if labels.is_by_store else None
         # a caller can make up verbs and stores; the slash, if any, must be the first behind the store's name
         if store and path[store.end() :][:1] in {b"", b"/"} and len(known) < MAX_SERIES:
-            known[method, store[0], status] = found
+            known.setdefault(request.get_from or (method, store[0]), {})[status] = found
         return found
 
     def settle() -> None:
@@ -72,3 +74,9 @@ def _counter(metrics: Metrics, labels: Labels) -> Note:
 
     metrics.before_reading.append(settle)
     return count
+
+
+def _cut(request: Request) -> tuple[str, bytes]:
+    path = request.target
+    end = path.find(b"/", AFTER_STATE)
+    return request.method, path[:end] if end > 0 else path

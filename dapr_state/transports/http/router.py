@@ -104,6 +104,7 @@ class Router:
             before = path[:end]
             if self._state and request.method == "GET" and (store := self._stores.get(before) or self._learn(before)):
                 if (key := path[end:]) not in _UNCLEAN:
+                    request.get_from = before
                     return self._state.get(store, key.decode("utf-8", "surrogateescape"))
             elif self._actors and (answer := self._of_actors(self._actors, request)):
                 return answer
