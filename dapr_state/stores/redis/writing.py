@@ -26,7 +26,8 @@ def call(mode: bytes, operations: Sequence[Operation], *, whole: bool = False) -
     for operation in operations:
         keys.append(operation.key.encode(errors="surrogateescape"))
         if isinstance(operation, Upsert):
-            arguments += (_set(operation), operation.value)
+            plain = not operation.etag and operation.ttl is None and not operation.first_write
+            arguments += (_SET if plain else _set(operation), operation.value)
         else:
             arguments += (b"d:" + _canonical(operation.etag), b"")
     return APPLY.whole(keys, arguments) if whole else APPLY.remembered(keys, arguments)
@@ -56,8 +57,6 @@ def outcomes(operations: Sequence[Operation], refusals: list[Any]) -> list[Store
 
 
 def _set(operation: Upsert) -> bytes:
-    if not (operation.etag or operation.first_write or operation.ttl):
-        return _SET
     if operation.etag and _problem(operation.etag):
         return _INVALID
     verb = b"c" if operation.first_write and not operation.etag else b"s"
