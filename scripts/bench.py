@@ -3,6 +3,7 @@
     scripts/bench                                  all stores, five rounds; prints a table
     scripts/bench --stores redis --only get,save   some of it
     scripts/bench --soak 600                       this sidecar alone under load: its memory, ten times
+    scripts/bench --metrics                        this sidecar without metrics and with: CPU per request
 
 Ratios above 1 mean that this sidecar is ahead: requests per second ours/theirs, CPU per request theirs/ours. Rounds
 alternate, so what else the machine does hits both. Needs h2load and wrk (Debian: nghttp2-client, wrk) and redis-server.
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 STORES = ("redis", "sqlite", "memory")
 SERVICE = "/dapr.proto.runtime.v1.Dapr/"
 REQUESTS = 20_000  # of a round, for the cheapest operations
+LONG = 5  # times as many where differences are small: the kernel counts CPU in hundredths of a second
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -97,6 +99,8 @@ def main() -> None:
         bench = Bench(Path(folder), running, arguments)
         if arguments.soak:
             bench.soak(arguments.soak)
+        elif arguments.metrics:
+            bench.price_metrics()
         else:
             bench.compare()
 
@@ -109,6 +113,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--values", type=int, default=100, help="bytes a value")
     parser.add_argument("--daprd", type=Path, help="the daprd to compare with (default: the one that the tests use)")
     parser.add_argument("--soak", type=int, metavar="SECONDS", help="load this sidecar alone, and watch its memory")
+    parser.add_argument("--metrics", action="store_true", help="what metrics cost, instead of a comparison")
     return parser.parse_args()
 
 
@@ -153,6 +158,26 @@ class Bench:
                 done += self._run_for(side, store, name, share)
             print(f"{tenth * 10} %: {memory(side):.1f} MB after {done} requests", flush=True)
 
+    def price_metrics(self) -> None:
+        """CPU per request in us, and the median of what each round with metrics took more than its other half."""
+        sides = [
+            self._running.enter_context(
+                Sidecar(self._folder, self._components("ours"), flags=(f"--enable-metrics={flag}",))
+            )
+            for flag in ("false", "true")
+        ]
+        print("| store | operation | without | with | more |\n|---|---|--:|--:|--:|")
+        for store in self._arguments.stores:
+            self._seed(store, sides)
+            for name in self._arguments.only:
+                costs: list[list[float]] = [[], []]
+                for number in range(self._arguments.rounds):
+                    for index in (0, 1) if number % 2 else (1, 0):  # whoever comes first finds another machine
+                        costs[index].append(1e6 * self._cost(sides[index], store, name, LONG)[1])
+                without, with_them = map(statistics.median, costs)
+                more = statistics.median(b - a for a, b in zip(*costs, strict=True)) / without
+                print(f"| {store} | {name} | {without:.2f} | {with_them:.2f} | {more:.1%} |", flush=True)
+
     def _components(self, who: str) -> list[dict[str, object]]:
         kinds = {
             "redis": component("redis", "state.redis", redisHost=self._redis.address, redisPassword=""),
@@ -174,20 +199,25 @@ class Bench:
         costs: list[list[float]] = [[], []]
         for _ in range(self._arguments.rounds):
             for index, side in enumerate(sides):
-                before = cpu(side)
-                rate, requests = self._round(side, store, name)
+                rate, cost = self._cost(side, store, name)
                 rates[index].append(rate)
-                costs[index].append((cpu(side) - before) / requests)
+                costs[index].append(cost)
         ratio = statistics.median(ours / theirs for ours, theirs in zip(*rates, strict=True))
         relief = statistics.median(costs[1]) / max(statistics.median(costs[0]), 1e-9)
         ours, theirs = map(statistics.median, rates)
         print(f"| {store} | {name} | {ours:.0f} | {theirs:.0f} | {ratio:.2f} | {relief:.2f} |", flush=True)
 
-    def _round(self, side: Sidecar, store: str, name: str) -> tuple[float, int]:
+    def _cost(self, side: Sidecar, store: str, name: str, times: int = 1) -> tuple[float, float]:
+        """Requests per second of a round, and seconds of CPU per request."""
+        before = cpu(side)
+        rate, requests = self._round(side, store, name, times)
+        return rate, (cpu(side) - before) / requests
+
+    def _round(self, side: Sidecar, store: str, name: str, times: int) -> tuple[float, int]:
         if name == HTTP_GET:
             return wrk(side, store, 3)
         operation = OPERATIONS[name]
-        count = max(int(REQUESTS * operation.share), operation.clients * operation.streams)
+        count = max(int(times * REQUESTS * operation.share), operation.clients * operation.streams)
         return self._h2load(side, store, operation, ["-n", str(count)])
 
     def _run_for(self, side: Sidecar, store: str, name: str, seconds: float) -> int:

@@ -60,7 +60,7 @@ class Spot:
             return
         try:
             found = self._session.read(keys)
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get an answer
             for answer, _ in callers:
                 if not answer.done():
                     _settle_failed(answer, error)
@@ -72,8 +72,8 @@ class Spot:
             at += size
 
 
-def _settle_failed(answer: asyncio.Future[Found | None], error: sqlite3.Error) -> None:
-    if failures.is_lock(error):
+def _settle_failed(answer: asyncio.Future[Found | None], error: Exception) -> None:
+    if isinstance(error, sqlite3.Error) and failures.is_lock(error):
         answer.set_result(None)
     else:
         answer.set_exception(failures.store_error(error))
