@@ -215,12 +215,14 @@ class Call(Steps):
                 await self.write(message)
 
     def _returned(self, result: Any) -> None:
+        method = self._method
         if self._over:
             self._protocol.unwinding.discard(self)
+            self._count_failure()
             return
-        method = self._method
         if method.response_streaming or self._code:
             self._end()
+            self._count_failure()
             return
         try:
             body = method.serialize(result)
@@ -229,6 +231,7 @@ class Call(Steps):
             return
         if len(body) > self._protocol.max_send:
             self._refuse_answer(len(body))
+            self._count_failure()
             return
         self._send_answer(body)
         if method.meter is not None:
@@ -252,6 +255,9 @@ class Call(Steps):
             self._protocol.unwinding.discard(self)
             if not isinstance(error, (asyncio.CancelledError, AbortError, UsageError)):
                 log.debug("%s failed after its end", self._method.path, exc_info=error)
+        self._count_failure()
+
+    def _count_failure(self) -> None:
         if self._method.meter is not None:
             self._method.meter.failed(self._code or _CANCELLED, len(self._request), monotonic() - self._began)
 
