@@ -16,13 +16,12 @@ from dapr_state.clock import SYSTEM
 from dapr_state.transports.grpc.native.methods import Methods
 from dapr_state.transports.grpc.native.protocol import Protocol
 from dapr_state.transports.grpc.native.settings import Settings, read
+from dapr_state.transports.http2 import FAREWELL, LOOK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _BACKLOG: Final = 1024  # connections that wait to be accepted: a burst of clients; the kernel may allow fewer
-_LOOK: Final = 1.0  # seconds between two looks at the connections: below any time limit worth setting
-_FAREWELL: Final = 0.5  # seconds a peer has to hear that the server ends, before its new calls are refused
 
 
 class NativeServer(grpc.aio.Server):
@@ -91,7 +90,7 @@ class NativeServer(grpc.aio.Server):
             create: Any = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
             handshake = {"ssl_handshake_timeout": self._settings.handshake_timeout} if tls else {}
             self._listeners.append(await create(self._protocol, sock=bound, ssl=tls, backlog=_BACKLOG, **handshake))
-        self._looking = loop.call_later(_LOOK, self._look)
+        self._looking = loop.call_later(LOOK, self._look)
 
     async def stop(self, grace: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -120,13 +119,13 @@ class NativeServer(grpc.aio.Server):
             bound.close()
         for protocol in list(self.protocols):
             protocol.announce_shutdown()
-        await self._closed_within(_FAREWELL)
+        await self._closed_within(FAREWELL)
         for protocol in list(self.protocols):
             protocol.refuse_streams()
         await self._closed_within(None)
         for protocol in list(self.protocols):
             protocol.cancel_calls()
-        await self._closed_within(_FAREWELL, even_without_grace=True)
+        await self._closed_within(FAREWELL, even_without_grace=True)
         for protocol in list(self.protocols):
             protocol.abort()
         await asyncio.sleep(0)
@@ -163,7 +162,7 @@ class NativeServer(grpc.aio.Server):
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
-        self._looking = loop.call_later(_LOOK, self._look)
+        self._looking = loop.call_later(LOOK, self._look)
         now = SYSTEM.monotonic()
         for protocol in list(self.protocols):
             protocol.look(now)

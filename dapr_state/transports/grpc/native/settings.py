@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from dapr_state.wire.limits import Limits
+from dapr_state.transports.http2 import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -15,15 +15,9 @@ _MILLISECONDS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Bounds):
     max_receive: int = 4 * 1024 * 1024  # gRPC's own default
     max_send: int = UNLIMITED  # likewise
-    limits: Limits = field(default_factory=Limits)
-    keepalive_time: float = 7200.0  # gRPC's own default: two hours
-    keepalive_timeout: float = 20.0  # likewise
-    max_idle: float = float("inf")  # likewise
-    handshake_timeout: float = 20.0  # for TLS and the first frame; grpc-go allows 120 s
-    stall_timeout: float = 300.0  # output that nothing moves; no client that lives is so slow
     reuse_port: bool = False
 
 

@@ -1,0 +1,259 @@
+"""One HTTP/2 connection on asyncio: moves bytes, bounds what waits, and ends what hangs; a subclass gives the answers.
+
+All frames of one `data_received` are read before anything is answered, and all answers of one turn of the loop leave in
+one write. Memory is bounded on the way out as well: while the socket takes nothing more, nothing is read either; while
+answers wait for the peer's windows, its further requests are held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
+
+from dapr_state.clock import SYSTEM
+from dapr_state.wire.connection import Connection
+from dapr_state.wire.events import ConnectionFailed, DataReceived, Drained, Event, RequestReceived, StreamReset
+from dapr_state.wire.faults import ConnectionFault, ErrorCode
+from dapr_state.wire.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Protocol
+
+    from dapr_state.wire.headers import Request
+    from dapr_state.wire.stream import Stream
+
+    class Call(Protocol):
+        """The work that one request asks for, as the connection sees it."""
+
+        def start(self) -> None:
+            """Begin it."""
+
+        def drain(self) -> None:
+            """The peer has taken all that was written."""
+
+        def lose(self) -> None:
+            """The stream is gone: the peer has cancelled, or is lost."""
+
+        def shut_down(self) -> None:
+            """The server ends, and the grace with it."""
+
+
+log = logging.getLogger("dapr.http2")
+monotonic = SYSTEM.monotonic
+
+M = TypeVar("M")
+
+FAREWELL: Final = 0.5  # seconds a peer has to hear that the server ends, before its new requests are refused
+LOOK: Final = 1.0  # seconds between two looks at a connection: below any time limit worth setting
+_KEEPALIVE_PING: Final = b"\0keepali"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much one connection may ask for, and how long it may be silent."""
+
+    limits: Limits = field(default_factory=Limits)
+    keepalive_time: float = 7200.0  # gRPC's own default: two hours
+    keepalive_timeout: float = 20.0  # likewise
+    max_idle: float = float("inf")  # likewise
+    handshake_timeout: float = 20.0  # for TLS and the first frame; grpc-go allows 120 s
+    stall_timeout: float = 300.0  # output that nothing moves; no client that lives is so slow
+
+
+class Http2Protocol(asyncio.Protocol, Generic[M]):
+    """A stream's `call` is told what becomes of it; `M` is what a request's headers mean to the subclass."""
+
+    def __init__(self, interpret: Callable[[Request[M]], M], bounds: Bounds) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.connection: Connection[M] = Connection(interpret, bounds.limits)
+        self.unwinding: set[Any] = set()  # calls that are over, but whose coroutine has not ended yet
+        self.peer = ""
+        self._bounds = bounds
+        self._backlog_limit = bounds.limits.backlog
+        self._transport: asyncio.Transport
+        self._held: deque[Call] = deque()  # calls that may begin once the backlog is smaller
+        self._flush_scheduled = False
+        self._paused = False
+        self._closing = False
+        now = monotonic()
+        self.heard = now  # octets came
+        self._last_call = now  # a stream was open
+        self._last_moved = now  # no output was stuck, or some of it left
+        self._stuck_at = 0
+        self._ping_sent: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.peer} {self.connection!r}>"
+
+    # Transport → protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
+
+    def data_received(self, data: bytes) -> None:
+        self.heard = now = monotonic()
+        self._flush_scheduled = True  # at the end, once
+        self._handle(self.connection.receive(data, now))
+        self.flush()
+
+    def eof_received(self) -> bool:
+        return False  # a client that says no more hears no more: close
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._transport.resume_reading()
+        self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - every loss is the same to the calls
+        self._closing = True
+        self._held.clear()
+        for stream in list(self.connection.streams.values()):
+            self._lose(stream)
+
+    # Events → calls
+
+    def _on_request(self, event: RequestReceived) -> None:
+        raise NotImplementedError
+
+    def _on_data(self, event: DataReceived) -> None:
+        raise NotImplementedError
+
+    def _handle(self, events: list[Event]) -> None:
+        for event in events:
+            if type(event) is RequestReceived:
+                if self.unwinding and self._too_many_calls():
+                    # streams that are gone may have left calls that still end: they count (CVE-2025-8671)
+                    self.connection.reset(event.stream, ErrorCode.REFUSED_STREAM)
+                else:
+                    self._on_request(event)
+            else:
+                self._HANDLERS[type(event)](self, event)
+
+    def _on_any_data(self, event: DataReceived) -> None:
+        if not event.stream.gone:
+            self._on_data(event)
+
+    def _on_reset(self, event: StreamReset) -> None:
+        self._lose(event.stream)
+
+    def _on_drained(self, event: Drained) -> None:
+        if event.stream.call is not None:
+            event.stream.call.drain()
+
+    def _on_failure(self, event: ConnectionFailed) -> None:
+        log.info("%s: connection ended: %s", self.peer, event.fault)
+        self._closing = True
+
+    def _lose(self, stream: Stream[M]) -> None:
+        stream.gone = True
+        if stream.call is not None:
+            stream.call.lose()
+
+    def _too_many_calls(self) -> bool:
+        return len(self.connection.streams) + len(self.unwinding) > self._bounds.limits.max_concurrent_streams
+
+    def start(self, call: Call) -> None:
+        """Begin a call's work now, or once the peer has taken what waits for it."""
+        if self.connection.backlog > self._backlog_limit or self._held:
+            self._held.append(call)
+        else:
+            call.start()
+
+    # Output
+
+    def flush_soon(self) -> None:
+        """Write what is to be written once this turn of the loop is over."""
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self.loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what the socket takes, and begin the calls that waited for that."""
+        connection, transport = self.connection, self._transport
+        if transport.is_closing():
+            return
+        self._flush_scheduled = True
+        while not self._paused:
+            while self._held and connection.backlog <= self._backlog_limit:
+                self._held.popleft().start()
+            output = connection.take_output()
+            if not output:
+                break
+            transport.write(output)
+            events = connection.take_events()
+            if events:
+                self._handle(events)
+        self._flush_scheduled = False
+        if self._closing or (connection.refusing and not connection.streams and not connection.backlog):
+            transport.close()
+
+    # Time
+
+    def look(self, now: float) -> None:
+        """Called about every second: end what hangs, and ask those that are silent whether they live."""
+        bounds, connection = self._bounds, self.connection
+        if connection.streams:
+            self._last_call = now
+        backlog = connection.backlog + self._transport.get_write_buffer_size()
+        if not backlog or backlog < self._stuck_at:
+            self._last_moved = now
+        self._stuck_at = backlog
+        if self._ping_sent is not None and self.heard >= self._ping_sent:
+            self._ping_sent = None
+        if self._ping_sent is not None and now - self._ping_sent > bounds.keepalive_timeout:
+            self._transport.abort()
+        elif not connection.greeted and now - self._last_call > bounds.handshake_timeout:
+            self._end("no HTTP/2 was spoken")
+        elif now - self._last_moved > bounds.stall_timeout:
+            self._end("the peer takes nothing of what waits for it")
+            self._transport.abort()
+        elif now - self._last_call > bounds.max_idle and not connection.refusing:
+            connection.refuse_streams()
+            self.flush()
+        elif now - self.heard > bounds.keepalive_time and self._ping_sent is None:
+            self._ping_sent = now
+            connection.ping(_KEEPALIVE_PING)
+            self.flush()
+
+    def _end(self, reason: str) -> None:
+        self._handle(self.connection.fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, reason)))
+        self.flush()
+
+    # The server's end: called from its task, in which no call may take a step, so the flush comes later
+
+    def announce_shutdown(self) -> None:
+        self.connection.announce_shutdown()
+        self.flush_soon()
+
+    def refuse_streams(self) -> None:
+        if not self.connection.refusing:
+            self.connection.refuse_streams()
+        self.flush_soon()
+
+    def cancel_calls(self) -> None:
+        """End every call at once, with an answer that says why, and the connection with them."""
+        for stream in list(self.connection.streams.values()):
+            if stream.call is not None:
+                stream.call.shut_down()
+            else:
+                self.connection.reset(stream, ErrorCode.REFUSED_STREAM)
+        self._closing = True
+        self.flush_soon()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    _HANDLERS: ClassVar[Mapping[type, Any]] = {
+        DataReceived: _on_any_data,
+        StreamReset: _on_reset,
+        Drained: _on_drained,
+        ConnectionFailed: _on_failure,
+    }
