@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
+from urllib.parse import quote
 
 from dapr_state.clock import SYSTEM
 from dapr_state.wire.connection import Connection
@@ -93,6 +94,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
+        self.peer = _peer(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self.heard = now = monotonic()
@@ -248,12 +250,18 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         self._closing = True
         self.flush_soon()
 
-    def abort(self) -> None:
-        self._transport.abort()
-
     _HANDLERS: ClassVar[Mapping[type, Any]] = {
         DataReceived: _on_any_data,
         StreamReset: _on_reset,
         Drained: _on_drained,
         ConnectionFailed: _on_failure,
     }
+
+
+def _peer(transport: asyncio.Transport) -> str:
+    """The peer as gRPC writes it."""
+    name = transport.get_extra_info("peername")
+    if not isinstance(name, tuple):
+        return f"unix:{name or ''}"
+    host, port, *ipv6 = name
+    return f"ipv6:{quote(f'[{host}]')}:{port}" if ipv6 else f"ipv4:{host}:{port}"

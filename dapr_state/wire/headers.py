@@ -37,11 +37,12 @@ _BAD_VALUE: Final = re.compile(rb"[\0\r\n]|^[ \t]|[ \t]$")  # RFC 9113, section 
 class Request(Generic[M]):
     """The head of a request. `meaning`: what the layer above made of it, once for all requests with these headers."""
 
-    __slots__ = ("content_length", "fields", "meaning", "method", "path")
+    __slots__ = ("authority", "content_length", "fields", "meaning", "method", "path")
 
     def __init__(self, pseudo: dict[bytes, bytes], fields: Sequence[Field]) -> None:
         self.method = pseudo[b":method"]
         self.path = pseudo[b":path"]
+        self.authority = pseudo.get(b":authority", b"")
         self.fields = fields
         self.content_length = _content_length(fields)
         self.meaning: M
@@ -131,6 +132,7 @@ def _checked_request(fields: Sequence[Field]) -> Request[Any]:
             continue
         if regular or name in pseudo or name not in _PSEUDO:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"pseudo-header {name!r} unknown, twice, or late")
+        _check_value(name, value)
         pseudo[name] = value
     if not all(pseudo.get(name) for name in _REQUIRED):
         raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a request needs :method, :scheme and :path")
@@ -140,10 +142,14 @@ def _checked_request(fields: Sequence[Field]) -> Request[Any]:
 def _check_field(name: bytes, value: bytes) -> None:
     if not _NAME.fullmatch(name):
         raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"header name {name[:40]!r}")
-    if _BAD_VALUE.search(value):
-        raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"value of header {name[:40]!r}")
+    _check_value(name, value)
     if name in _CONNECTION_SPECIFIC or (name == b"te" and value != b"trailers"):
         raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"header {name!r} belongs to HTTP/1.1")
+
+
+def _check_value(name: bytes, value: bytes) -> None:
+    if _BAD_VALUE.search(value):
+        raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"value of header {name[:40]!r}")
 
 
 def sendable(name: bytes, value: bytes) -> bool:

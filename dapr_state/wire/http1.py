@@ -110,6 +110,16 @@ class Request(msgspec.Struct, eq=False):
         return self.fields.values
 
 
+def request_of(method: bytes, target: bytes, block: bytes) -> Request:
+    """A request whose head came in another version's form, without its body; no line end is inside what is given.
+
+    Raises RefusedError for what this version refuses as well.
+    """
+    verb, fields = _checked_verb(method, target), _parse_fields(block)
+    is_plain = _PLAIN_LINE.fullmatch(b"%b %b HTTP/1.1\r\n" % (method, target)) is not None
+    return Request(verb, target, fields, keep_alive=True, expect=fields.expect, is_plain=is_plain)
+
+
 class RequestReader:
     """`feed` it what arrives, ask `next_request` until it returns None."""
 
@@ -137,6 +147,11 @@ class RequestReader:
     def waiting(self) -> int:
         """How many bytes wait for `next_request`."""
         return len(self._buffer) - self._at
+
+    @property
+    def unread(self) -> bytes:
+        """What waits for `next_request`."""
+        return self._buffer[self._at :]
 
     def expects_continue(self) -> bool:
         """Whether the client waits for a word before it sends the body; true once for each request."""
@@ -248,12 +263,16 @@ def _parse_line(line: bytes) -> tuple[str, bytes, bool]:
     except ValueError:
         raise RefusedError(BAD_REQUEST) from None
     is_http10 = version != b"HTTP/1.1" and _is_http10(version)
+    return _checked_verb(method, target), target, is_http10
+
+
+def _checked_verb(method: bytes, target: bytes) -> str:
     verb = _VERBS.get(method) or _other_verb(method)
     if not (_AUTHORITY if verb == "CONNECT" else _TARGET).fullmatch(target):
         raise RefusedError(BAD_REQUEST)
     if b"%" in target and _BAD_PERCENT.search(target.partition(b"?")[0]):
         raise RefusedError(BAD_REQUEST)
-    return verb, target, is_http10
+    return verb
 
 
 _VERBS = {verb.encode(): verb for verb in ("GET", "POST", "PUT", "DELETE")}

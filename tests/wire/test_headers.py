@@ -73,6 +73,8 @@ MALFORMED = {
     "a space in a name": (*GET, ("x y", "z")),
     "an empty name": (*GET, ("", "z")),
     "a line break in a value": (*GET, ("x", "y\r\nz")),
+    "a line break in a path": (*GET[:2], (":path", "/\r\nz")),
+    "a line break in an authority": (*GET, (":authority", "y\r\nz")),
     "a zero in a value": (*GET, ("x", "y\0")),
     "spaces around a value": (*GET, ("x", " y")),
     "connection": (*GET, ("connection", "close")),

@@ -1,22 +1,20 @@
-"""One HTTP connection: requests are answered one after another, in the order in which they came."""
+"""One HTTP/1.1 connection: requests are answered one after another, in the order in which they came."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, cast
 
 from dapr_state.clock import SYSTEM
-from dapr_state.errors import DaprError
-from dapr_state.transports.http import problem
+from dapr_state.transports.http import own
+from dapr_state.transports.http.h2 import Http2Connection
 from dapr_state.transports.http.message import Response, render
 from dapr_state.transports.steps import Steps
+from dapr_state.wire.frames import PREFACE
 from dapr_state.wire.http1 import RefusedError, Request, RequestReader
 
 if TYPE_CHECKING:
     from dapr_state.transports.http.server import Shared
-
-log = logging.getLogger("dapr.runtime.http")
 
 HEAD_SECONDS = 10.0  # as daprd: a client that is slower to say what it wants is let go
 LINGER_SECONDS = (
@@ -27,6 +25,7 @@ MAX_AHEAD = 64 * 1024 * 4
 
 _now = SYSTEM.monotonic
 
+_HTTP2_HEAD = PREFACE[:18]  # the part of HTTP/2's preface that looks like a request's head: all of it may not be here
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REFUSAL = "HTTP/1.1 {}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n{}"
 _CLOSE = b"Connection: close\r\n"
@@ -57,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._reader = RequestReader(shared.max_head, shared.max_body, shared.known)
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle | None = None
+        self._is_new = True  # no head has been read yet
         self._is_full = False  # the client does not read what it was sent
         self._is_paused = False  # we do not read what the client sends
         self._is_ending = False  # the answer under way is the last one
@@ -134,15 +134,28 @@ class Connection(asyncio.Protocol):
                     return
             self._await_more()
         except RefusedError as refusal:
+            if self._is_new and self._reader.unread.startswith(_HTTP2_HEAD):
+                self._speak_http2()
+                return
             self._transport.write(_REFUSAL.format(refusal.status, refusal.text).encode())
             self._linger()
         finally:
             self._is_serving = False
 
+    def _speak_http2(self) -> None:
+        """The client knows that HTTP/2 is spoken here, and has begun with it (RFC 9113, 3.3)."""
+        successor = Http2Connection(self._shared)
+        self._transport.set_protocol(successor)
+        successor.connection_made(self._transport)
+        self.connection_lost(None)
+        if self._is_ending:
+            successor.finish()
+        successor.data_received(self._reader.unread)
+
     def _begin(self, request: Request) -> None:
-        if (request.expect or request.target == b"*") and (own := _own_answer(request)):
+        if (request.expect or request.target == b"*") and (response := own.answer(request)):
             request.ended = _now()
-            self._send(request, own)
+            self._send(request, response)
         else:
             self.request = request
             request.began = _now()
@@ -163,7 +176,7 @@ class Connection(asyncio.Protocol):
             for note in self._shared.notes:
                 note(request, response)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client waits
-            response = _failure(request, error)
+            response = own.failure(request, error)
         if self._is_over:  # the client has gone
             return
         self._send(request, response)
@@ -172,7 +185,7 @@ class Connection(asyncio.Protocol):
 
     def fail(self, error: BaseException) -> None:
         """Answer the request under way with what went wrong."""
-        self.answer(_failure(self.request, error))
+        self.answer(own.failure(self.request, error))
 
     def _send(self, request: Request, response: Response) -> None:
         date = self._shared.date.at(request.ended)
@@ -225,6 +238,7 @@ class Connection(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._close)
 
     def _stop_timer(self) -> None:
+        self._is_new = False
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -236,21 +250,3 @@ class NamingConnection(Connection):
     def _begin(self, request: Request) -> None:
         request.peer = self._transport.get_extra_info("peername")
         super()._begin(request)
-
-
-def _failure(request: Request | None, error: BaseException) -> Response:
-    if isinstance(error, DaprError):
-        return problem.of(error)
-    if not isinstance(error, asyncio.CancelledError):  # a defect of ours; the connection's other requests go on
-        log.error("Request failed: %r", request, exc_info=error)
-    return problem.interrupted()
-
-
-def _own_answer(request: Request) -> Response | None:
-    """What is not for the sidecar, but for any HTTP server to answer."""
-    if request.expect not in {"", "100-continue"}:
-        request.keep_alive = False  # its body may come or not
-        return Response(417)
-    if request.target == b"*" and request.method == "OPTIONS":
-        return Response(200)
-    return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dapr_state.clock import Clock
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_WITHOUT_LENGTH = frozenset({204, 304})
+WITHOUT_LENGTH = frozenset({204, 304})
 
 JSON = b"Content-Type: application/json\r\n"
 TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
@@ -85,5 +85,5 @@ def render(
     if is_http10:
         status = b"HTTP/1.0" + status[8:]
     lines.sort()
-    length = b"" if response.status in _WITHOUT_LENGTH else b"Content-Length: %d\r\n" % len(body)
+    length = b"" if response.status in WITHOUT_LENGTH else b"Content-Length: %d\r\n" % len(body)
     return b"".join((status, *lines, date, length, connection, b"\r\n", b"" if head else body))

@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dapr_state.transports.http.connection import Connection, NamingConnection
+from dapr_state.transports.http import h2
+from dapr_state.transports.http.connection import HEAD_SECONDS, Connection, NamingConnection
 from dapr_state.transports.http.message import DateLine
 
 if TYPE_CHECKING:
@@ -30,21 +31,23 @@ class Shared:
     def __init__(self, service: Service, max_head: int, max_body: int) -> None:
         self.handler = service.handler
         self.notes = service.notes
+        self.names_peers = service.names_peers
         self.max_head = max_head
         self.max_body = max_body
+        self.http2 = h2.bounds(max_head, HEAD_SECONDS)
         self.known: dict[bytes, Fields] = {}
         self.date = DateLine()
-        self.connections: set[Connection] = set()
+        self.connections: set[Connection | h2.Http2Connection] = set()
         self.all_gone = asyncio.Event()
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Connection | h2.Http2Connection) -> None:
         self.connections.discard(connection)
         if not self.connections:
             self.all_gone.set()
 
 
 class HttpServer:
-    """An HTTP/1.1 server for one service; it answers from `start` to `stop`.
+    """A server for one service, over HTTP/1.1, or HTTP/2 where a client begins with it; from `start` to `stop`.
 
     `max_body` 0 and below mean no limit; `read_buffer` is daprd's limit of a request's head, to which 4 KiB are added.
     """

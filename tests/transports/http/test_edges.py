@@ -110,7 +110,7 @@ DIFFERENT = {
     "http 2": Different(
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "HTTP/1.1 505 HTTP Version Not Supported: unsupported protocol version",
-        "only HTTP/1 is served here",
+        "HTTP/2 is served to those who begin with it",
     ),
     "expectation": Different(
         SAVE + b"Expect: foo\r\nContent-Length: 2\r\n\r\n[]",

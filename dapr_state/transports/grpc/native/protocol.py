@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from dapr_state.transports.grpc.native.call import Call
 from dapr_state.transports.http2 import Http2Protocol
@@ -35,7 +34,6 @@ class Protocol(Http2Protocol["Meaning"]):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.peer = _peer(self._transport)
         self._read_tls()
         self._server.protocols.add(self)
         if self._server.stopping:
@@ -77,6 +75,9 @@ class Protocol(Http2Protocol["Meaning"]):
         else:
             self.connection.send_trailers(stream, refusal.block)
 
+    def abort(self) -> None:
+        self._transport.abort()
+
     def _read_tls(self) -> None:
         ssl = self._transport.get_extra_info("ssl_object")
         if ssl is None:
@@ -84,15 +85,6 @@ class Protocol(Http2Protocol["Meaning"]):
         if ssl.selected_alpn_protocol() != "h2":
             self._closing = True  # gRPC is HTTP/2, and the peer has not asked for it
         self.auth_context, self.identity_key = _identity(ssl.getpeercert() or {})
-
-
-def _peer(transport: asyncio.Transport) -> str:
-    """The peer as gRPC writes it."""
-    name = transport.get_extra_info("peername")
-    if not isinstance(name, tuple):
-        return f"unix:{name or ''}"
-    host, port, *ipv6 = name
-    return f"ipv6:{quote(f'[{host}]')}:{port}" if ipv6 else f"ipv4:{host}:{port}"
 
 
 def _identity(certificate: Mapping[str, Any]) -> tuple[dict[str, list[bytes]], str | None]:
