@@ -52,6 +52,7 @@ class Options:
     allowed_origins: str = ""
     max_body_size: int = 4 << 20
     read_buffer_size: int = 4 << 10
+    http2: bool = True  # on the HTTP port
     api_token: str = field(default="", repr=False)
 
     app_port: int = 0  # 0: the application is not called
@@ -135,6 +136,7 @@ class Options:
             max_body_size=max_body_size,
             read_buffer_size=read_buffer_size,
             api_token=environ.get("DAPR_API_TOKEN", ""),
+            http2=not values.is_truthy(environ.get("DAPR_HTTP_DISABLE_H2C", "")),
             app_port=app_port,
             app_protocol=app_protocol,
             app_channel_address=flags["app-channel-address"],

@@ -134,7 +134,10 @@ class Servers:
         await _start_at_once(server, f"{self._options.public_listen_address}:{port}")
 
     def _http_server(self, service: Service) -> HttpServer:
-        return HttpServer(service, max_body=self._options.max_body_size, read_buffer=self._options.read_buffer_size)
+        options = self._options
+        return HttpServer(
+            service, max_body=options.max_body_size, read_buffer=options.read_buffer_size, http2=options.http2
+        )
 
 
 async def _start_at_once(server: Server, address: str, refusal: str = "") -> None:

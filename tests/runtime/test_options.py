@@ -83,6 +83,8 @@ def test_flags(argv: list[str], field: str, value: Any) -> None:
     [
         ({"DAPR_API_TOKEN": "t"}, "api_token", "t"),
         ({"APP_API_TOKEN": "t"}, "app_api_token", "t"),
+        ({"DAPR_HTTP_DISABLE_H2C": " True"}, "http2", False),
+        ({"DAPR_HTTP_DISABLE_H2C": "no"}, "http2", True),
         ({"NAMESPACE": "prod"}, "namespace", "prod"),
         ({"DAPR_SCHEDULER_HOST_ADDRESS_DNS_A": "a:1,b:1"}, "scheduler_addresses", ("a:1", "b:1")),
         ({"DAPR_HTTP_PORT": "1", "DAPR_GRPC_PORT": "2"}, "http_port", 3500),

@@ -15,6 +15,7 @@ from dapr_state.wire.http1 import RefusedError, Request, RequestReader
 
 if TYPE_CHECKING:
     from dapr_state.transports.http.server import Shared
+    from dapr_state.transports.http2 import Bounds
 
 HEAD_SECONDS = 10.0  # as daprd: a client that is slower to say what it wants is let go
 LINGER_SECONDS = (
@@ -134,17 +135,18 @@ class Connection(asyncio.Protocol):
                     return
             self._await_more()
         except RefusedError as refusal:
-            if self._is_new and self._reader.unread.startswith(_HTTP2_HEAD):
-                self._speak_http2()
+            bounds = self._shared.http2
+            if bounds and self._is_new and self._reader.unread.startswith(_HTTP2_HEAD):
+                self._speak_http2(bounds)
                 return
             self._transport.write(_REFUSAL.format(refusal.status, refusal.text).encode())
             self._linger()
         finally:
             self._is_serving = False
 
-    def _speak_http2(self) -> None:
+    def _speak_http2(self, bounds: Bounds) -> None:
         """The client knows that HTTP/2 is spoken here, and has begun with it (RFC 9113, 3.3)."""
-        successor = Http2Connection(self._shared)
+        successor = Http2Connection(self._shared, bounds)
         self._transport.set_protocol(successor)
         successor.connection_made(self._transport)
         self.connection_lost(None)

@@ -44,8 +44,8 @@ def bounds(max_head: int, head_seconds: float) -> Bounds:
 
 
 class Http2Connection(Http2Protocol["Meaning"]):
-    def __init__(self, shared: Shared) -> None:
-        super().__init__(self._interpret, shared.http2)
+    def __init__(self, shared: Shared, bounds: Bounds) -> None:
+        super().__init__(self._interpret, bounds)
         self.shared = shared
         self.max_body = shared.max_body if shared.max_body > 0 else NO_LIMIT
         self.client: object = None  # its address, where requests are to say it

@@ -28,13 +28,13 @@ _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # a mach
 class Shared:
     """What the connections of one server have in common."""
 
-    def __init__(self, service: Service, max_head: int, max_body: int) -> None:
+    def __init__(self, service: Service, max_head: int, max_body: int, *, http2: bool) -> None:
         self.handler = service.handler
         self.notes = service.notes
         self.names_peers = service.names_peers
         self.max_head = max_head
         self.max_body = max_body
-        self.http2 = h2.bounds(max_head, HEAD_SECONDS)
+        self.http2 = h2.bounds(max_head, HEAD_SECONDS) if http2 else None
         self.known: dict[bytes, Fields] = {}
         self.date = DateLine()
         self.connections: set[Connection | h2.Http2Connection] = set()
@@ -52,8 +52,9 @@ class HttpServer:
     `max_body` 0 and below mean no limit; `read_buffer` is daprd's limit of a request's head, to which 4 KiB are added.
     """
 
-    def __init__(self, service: Service, *, max_body: int, read_buffer: int) -> None:
-        self._shared = Shared(service, (read_buffer if read_buffer > 0 else DEFAULT_HEAD) + HEAD_SLACK, max_body)
+    def __init__(self, service: Service, *, max_body: int, read_buffer: int, http2: bool = True) -> None:
+        max_head = (read_buffer if read_buffer > 0 else DEFAULT_HEAD) + HEAD_SLACK
+        self._shared = Shared(service, max_head, max_body, http2=http2)
         self._connection = NamingConnection if service.names_peers else Connection
         self._sockets: list[socket.socket] = []
         self._paths: list[Path] = []

@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from typing import TYPE_CHECKING, Any
-from unittest.mock import Mock
 
 import pytest
 
 from dapr_state.transports.http import server as serving_module
-from dapr_state.transports.http.connection import Connection
 from dapr_state.transports.http.handler import Service
 from dapr_state.transports.http.message import JSON, Response, line
-from dapr_state.transports.http.server import HttpServer, Shared
+from dapr_state.transports.http.server import HttpServer
 from dapr_state.wire.faults import ErrorCode
 from dapr_state.wire.frames import MAX_WINDOW, PREFACE, FrameType, goaway, settings
 from tests.support import cache
 from tests.support.components import component
-from tests.support.http import Answer, Socket, ask
+from tests.support.http import Answer, Socket, ask, request
 from tests.support.http2 import Http2Client, head
 from tests.support.sidecar import Sidecar
 from tests.transports.http.cases import OTHERS, STATE, Case
@@ -79,6 +77,15 @@ def test_the_preface_may_come_in_pieces(sidecar: Sidecar) -> None:
     assert received[3] == FrameType.SETTINGS
 
 
+def test_it_can_be_switched_off(tmp_path: Path) -> None:
+    """As in daprd, by the environment: then the preface is a request of an unknown version."""
+    environment = {"DAPR_HTTP_DISABLE_H2C": "true"}
+    with Sidecar(tmp_path, environment=environment) as sidecar, Socket(sidecar.http_port) as client:
+        answer = client.send(PREFACE + settings(())).answer()
+
+    assert answer.code == 505
+
+
 @pytest.mark.parametrize(
     "sent", [PREFACE[:18] + b"XX\r\n\r\n", b"PRI * HTTP/2.0\r\nHost: x\r\n\r\n", b"PRI * HTTP/1.1\r\nHost: x\r\n\r\n"]
 )
@@ -135,8 +142,6 @@ ODD: dict[str, tuple[list[tuple[bytes, bytes]], int | str]] = {
     "two lengths": (head("GET", b"/", (b"content-length", b"1"), (b"content-length", b"2")), FORBIDDEN),
     "a length and no body": (head("GET", b"/", (b"content-length", b"1")), FORBIDDEN),
 }
-    [*    None,
-)
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -463,14 +468,15 @@ async def test_requests_that_take_too_long_are_told_so() -> None:
 
 async def test_a_connection_that_begins_as_the_server_ends_is_told_so() -> None:
     """The rest of a preface that was being sent at the stop is heard, and answered with the end."""
-    transport = Mock(asyncio.Transport, **{"is_closing.return_value": False, "get_write_buffer_size.return_value": 0})
-    connection = Connection(Shared(Service(Gate()), 8192, 0))
-    connection.connection_made(transport)
-    connection.data_received(PREFACE[:10])
-    connection.finish()
-    connection.data_received(PREFACE[10:] + settings(()))
-    (successor,), _ = transport.set_protocol.call_args
-    written = b"".join(each.args[0] for each in transport.write.call_args_list)
-    successor.connection_lost(None)
+    async with serving(told) as (server, port):
+        with Socket(port) as late, Socket(port) as other:
+            late.send(PREFACE[:10])
+            other.send(request("GET", "/"))
+            await blocking(other.answer)  # so the octets before it were read
+            stopping = asyncio.create_task(server.stop(10))
+            await blocking(other.is_closed)
+            late.send(PREFACE[10:] + settings(()))
+            rest = await blocking(late.raw.makefile("rb").read)
+            await stopping
 
-    assert goaway(MAX_WINDOW, ErrorCode.NO_ERROR) in written
+    assert goaway(MAX_WINDOW, ErrorCode.NO_ERROR) in rest
