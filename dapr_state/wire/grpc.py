@@ -26,6 +26,8 @@ RESOURCE_EXHAUSTED: Final = 8
 UNIMPLEMENTED: Final = 12
 INTERNAL: Final = 13
 
+UNREADABLE: Final = "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"  # with INTERNAL
+
 CONTENT_TYPE: Final = b"application/grpc"
 BINARY: Final = "-bin"
 

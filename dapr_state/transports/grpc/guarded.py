@@ -20,14 +20,13 @@ from dapr_state.transports.grpc import status
 from dapr_state.transports.grpc.metered import Meter, MeteredHandler, code_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from dapr_state.observability.apilog import ApiLog
+    from dapr_state.transports.grpc.metered import Behavior, Context
     from dapr_state.transports.guard import Guard
 
     Handler = grpc.RpcMethodHandler[Any, Any]
-    Context = grpc.aio.ServicerContext[Any, Any]
-    Behavior = Callable[[Any, Context], Awaitable[Any]]
 
 OWN_SERVICES: Final = (GRPC_PREFIX, "/dapr.proto.internals.")
 HEALTH: Final = "/grpc.health.v1.Health/"
@@ -114,16 +113,16 @@ def _watched_stream(method: str, handler: Handler, guard: Guard) -> Handler:
         return handler
     behavior: Any = handler.stream_stream
 
-    async def answer(requests: Any, context: Context) -> None:
+    async def answer_all(requests: Any, context: Context) -> None:
         answers = behavior(requests, context)
         if not hasattr(answers, "__aiter__"):
             await answers
             return
         async with aclosing(answers):
-            async for answer in answers:
-                await context.write(answer)
+            async for message in answers:
+                await context.write(message)
 
-    watched: Any = _watched(method, answer, guard)
+    watched: Any = _watched(method, answer_all, guard)
     return grpc.stream_stream_rpc_method_handler(watched, handler.request_deserializer, handler.response_serializer)
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 
 from dapr_state.clock import SYSTEM
-from dapr_state.errors import DaprError
 from dapr_state.observability.exposition import WHOLE
 from dapr_state.transports.grpc import answers
+from dapr_state.wire import grpc as framing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from dapr_state.observability.metrics import Metrics
 
     Context = grpc.aio.ServicerContext[Any, Any]
-    Unary = Callable[[Any, Context], Awaitable[Any]]
-
-UNREADABLE: Final = "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"
+    Behavior = Callable[[Any, Context], Awaitable[Any]]
 
 # Go's names of the codes, which the metrics have as labels
 _GO_NAMES: Final = {
@@ -97,11 +95,12 @@ class MeteredHandler(grpc.RpcMethodHandler):  # type: ignore[type-arg]  # it tak
     # decoding and encoding are done where the sizes are counted; `bytes` gives bytes back as they are
     request_deserializer = response_serializer = bytes
 
-    def __init__(self, handler: grpc.RpcMethodHandler[Any, Any], behavior: Unary, meter: Meter) -> None:
+    def __init__(self, handler: grpc.RpcMethodHandler[Any, Any], behavior: Behavior, meter: Meter) -> None:
         self._deserialize: Any = handler.request_deserializer
         self._serialize: Any = handler.response_serializer
-        self._behavior = answers.inner(behavior)
-        self.plain = grpc.unary_unary_rpc_method_handler(self._behavior, self._deserialize, self._serialize)
+        self._behavior = behavior
+        inner = answers.inner(behavior)
+        self.plain = grpc.unary_unary_rpc_method_handler(inner, self._deserialize, self._serialize)
         self.meter = meter
         self.status_of = answers.status_of
 
@@ -109,22 +108,16 @@ class MeteredHandler(grpc.RpcMethodHandler):  # type: ignore[type-arg]  # it tak
         try:
             request = self._deserialize(data)
         except Exception:  # noqa: BLE001  what protobuf raises depends on its implementation
-            await context.abort(grpc.StatusCode.INTERNAL, UNREADABLE)
+            await context.abort(grpc.StatusCode.INTERNAL, framing.UNREADABLE)
         began = SYSTEM.monotonic()
         try:
-            response = await self._answered(request, context)
+            response = await self._behavior(request, context)
         except BaseException as error:
             self.meter.failed(code_of(error, context), len(data), SYSTEM.monotonic() - began)
             raise
         reply: bytes = self._serialize(response)
         self.meter.answered(len(data), len(reply), SYSTEM.monotonic() - began)
         return reply
-
-    async def _answered(self, request: Any, context: Context) -> Any:
-        try:
-            return await self._behavior(request, context)
-        except DaprError as error:
-            await answers.refuse(error, context)
 
 
 def code_of(error: BaseException, context: Context) -> int:

@@ -12,6 +12,7 @@ import pytest
 
 from dapr_state.errors import STATE_STORE_NOT_FOUND
 from dapr_state.observability.metrics import Metrics
+from dapr_state.transports.grpc.answers import answers
 from dapr_state.transports.grpc.metered import Meter, MeteredHandler
 from dapr_state.transports.grpc.native.server import NativeServer
 
@@ -43,6 +44,7 @@ class Behaviors(grpc.GenericRpcHandler):
     async def abort(self, _: bytes, context: Any) -> None:
         await context.abort(grpc.StatusCode.NOT_FOUND, "no")
 
+    @answers
     async def fail(self, _: bytes, __: Any) -> None:
         raise STATE_STORE_NOT_FOUND(store="s", app_id="app")
 

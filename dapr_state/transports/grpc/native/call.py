@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("dapr.grpc")
 monotonic = SYSTEM.monotonic
 
-_UNMARSHALLING: Final = "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"
 _CANCELLED: Final = grpc.StatusCode.CANCELLED.value[0]
 _DEADLINE: Final = "context deadline exceeded"
 _COMPRESSIONS: Final = {
@@ -180,7 +179,7 @@ class Call(Steps):
             try:
                 argument = method.deserialize(self._request)
             except Exception:  # noqa: BLE001 - whatever a deserializer raises
-                self._refuse(framing.INTERNAL, _UNMARSHALLING)
+                self._refuse(framing.INTERNAL, framing.UNREADABLE)
                 return
         if method.response_streaming:
             coroutine = self._answer_all(argument)
@@ -365,7 +364,7 @@ class Call(Steps):
         try:
             return self._method.deserialize(message)
         except Exception as error:
-            raise framing.Refused(framing.INTERNAL, _UNMARSHALLING) from error
+            raise framing.Refused(framing.INTERNAL, framing.UNREADABLE) from error
 
     async def write(self, message: Any) -> None:
         if self._over:
