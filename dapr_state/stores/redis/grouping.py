@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from dapr_state.stores.base import StoreError
+from dapr_state.stores.callers import Callers
 from dapr_state.stores.redis import reading, writing
 from dapr_state.stores.redis.connection import MAX_WAITING, ReplyError
 
@@ -89,10 +90,8 @@ class Grouping:
             self._scheduled = True
             self._loop.call_soon(self.flush)
         self.waiting += 1
-        answer: asyncio.Future[list[R]] = self._loop.create_future()
-        group.callers.append((answer, len(wanted)))
         group.wanted += wanted
-        return answer
+        return group.callers.join(self._loop, len(wanted))
 
 
 class _Group(ABC, Generic[W, R]):
@@ -101,7 +100,7 @@ class _Group(ABC, Generic[W, R]):
     def __init__(self, grouping: Grouping) -> None:
         self._grouping = grouping
         self.wanted: list[W] = []
-        self.callers: list[tuple[asyncio.Future[list[R]], int]] = []  # who waits, for so many of what is wanted
+        self.callers: Callers[R] = Callers()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self.callers)} callers, {len(self.wanted)} wanted>"
@@ -124,17 +123,11 @@ class _Group(ABC, Generic[W, R]):
 
     def set_exception(self, error: StoreError) -> None:
         self._grouping.waiting -= len(self.callers)
-        for answer, _ in self.callers:
-            if not answer.done():
-                answer.set_exception(type(error)(str(error)))
+        self.callers.fail(error)
 
     def _settle(self, outcomes: list[R]) -> None:
         self._grouping.waiting -= len(self.callers)
-        at = 0
-        for answer, size in self.callers:
-            if not answer.done():  # the caller may have given up
-                answer.set_result(outcomes[at : at + size])
-            at += size
+        self.callers.settle(outcomes)
 
     def _send(self, commands: bytes, replies: int) -> None:
         try:
@@ -191,9 +184,8 @@ class _Writes(_Group["Operation", "StoreError | None"]):
     def _send_apart(self) -> None:
         """Each caller's on its own."""
         at = 0
-        for answer, size in self.callers:
+        for caller, size in self.callers.apart():
             alone = _Writes(self._grouping)
-            alone.callers = [(answer, size)]
-            alone.wanted = self.wanted[at : at + size]
+            alone.callers, alone.wanted = caller, self.wanted[at : at + size]
             alone.send()
             at += size

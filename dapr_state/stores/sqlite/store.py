@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dapr_state.clock import SYSTEM, Clock
@@ -13,7 +14,7 @@ from dapr_state.stores.sqlite import failures, options, schema
 from dapr_state.stores.sqlite.cleanup import Cleanup
 from dapr_state.stores.sqlite.rows import Rows
 from dapr_state.stores.sqlite.session import Call, Read, Session, Write
-from dapr_state.stores.sqlite.spot import Spot
+from dapr_state.stores.sqlite.spot import LockedError, Spot
 from dapr_state.stores.sqlite.worker import Worker
 
 if TYPE_CHECKING:
@@ -93,8 +94,9 @@ class SqliteStore(StateStore):
 
     async def get(self, keys: Sequence[str]) -> list[Row | StoreError | None]:
         spot = self._spot
-        if spot and spot.takes(keys) and (found := await spot.read(keys)) is not None:
-            return found
+        if spot and keys and spot.takes(keys):
+            with suppress(LockedError):
+                return await spot.read(keys)
         read: list[Row | StoreError | None] = await _ask(self._reading, Read(keys), len(keys))
         if spot and self._sessions:
             spot.read_elsewhere(self._sessions[1].read_seconds)
