@@ -44,6 +44,6 @@ class Callers(Generic[R]):
         alone = []
         for entry in self._waiting:
             callers: Callers[R] = Callers()
-            callers._waiting = [entry]  # noqa: SLF001 - of the same class
+            callers._waiting = [entry]
             alone.append((callers, entry[1]))
         return alone
