@@ -156,7 +156,8 @@ class Sender(Generic[M]):
         while ready and self._send_window > 0 and self._output_size < OUTPUT_AT_ONCE:
             stream = ready.popleft()
             stream.ready = False
-            if stream.gone or not stream.queue:
+            # SETTINGS may have closed its window since: below zero even (section 6.9.2); WINDOW_UPDATE opens it again
+            if stream.gone or not stream.queue or stream.send_window <= 0:
                 continue
             first = stream.queue.popleft()
             size = min(len(first), self._send_window, stream.send_window, MAX_FRAME_SIZE)
