@@ -49,6 +49,9 @@ monotonic = SYSTEM.monotonic
 M = TypeVar("M")
 
 FAREWELL: Final = 0.5  # seconds a peer has to hear that the server ends, before its new requests are refused
+# Seconds that a peer has to close after the last octet: what it still sends to a closed socket would reset the
+# connection before it has read the end. Go's http.Server waits as long.
+LINGER: Final = 0.5
 LOOK: Final = 1.0  # seconds between two looks at a connection: below any time limit worth setting
 _KEEPALIVE_PING: Final = b"\0keepali"
 
@@ -80,9 +83,12 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         self._flush_scheduled = False
         self._paused = False
         self._closing = False
+        self._lingering: asyncio.TimerHandle | None = None  # all is said: the peer is to close
         now = monotonic()
         self.heard = now  # octets came
         self._last_call = now  # a stream was open
+        self._opened = 0  # streams, at the last look
+        self._leaving: float | None = None  # since then the peer knows that nobody uses the connection
         self._last_moved = now  # no output was stuck, or some of it left
         self._stuck_at = 0
         self._ping_sent: float | None = None
@@ -97,6 +103,8 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         self.peer = _peer(self._transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering is not None:
+            return
         self.heard = now = monotonic()
         self._flush_scheduled = True  # at the end, once
         self._handle(self.connection.receive(data, now))
@@ -116,6 +124,8 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - every loss is the same to the calls
         self._closing = True
+        if self._lingering is not None:
+            self._lingering.cancel()
         self._held.clear()
         for stream in list(self.connection.streams.values()):
             self._lose(stream)
@@ -180,7 +190,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
     def flush(self) -> None:
         """Write what the socket takes, and begin the calls that waited for that."""
         connection, transport = self.connection, self._transport
-        if transport.is_closing():
+        if transport.is_closing() or self._lingering is not None:
             return
         self._flush_scheduled = True
         while not self._paused:
@@ -195,15 +205,23 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
                 self._handle(events)
         self._flush_scheduled = False
         if self._closing or (connection.refusing and not connection.streams and not connection.backlog):
-            transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Say that nothing more will come, and close when the peer does, or a moment later."""
+        if not self._transport.can_write_eof():  # TLS
+            self._transport.close()
+            return
+        self._lingering = self.loop.call_later(LINGER, self._transport.close)
+        self._transport.write_eof()
 
     # Time
 
     def look(self, now: float) -> None:
         """Called about every second: end what hangs, and ask those that are silent whether they live."""
         bounds, connection = self._bounds, self.connection
-        if connection.streams:
-            self._last_call = now
+        if connection.streams or connection.opened != self._opened:
+            self._last_call, self._opened = now, connection.opened
         backlog = connection.backlog + self._transport.get_write_buffer_size()
         if not backlog or backlog < self._stuck_at:
             self._last_moved = now
@@ -218,12 +236,20 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
             self._end("the peer takes nothing of what waits for it")
             self._transport.abort()
         elif now - self._last_call > bounds.max_idle and not connection.refusing:
-            connection.refuse_streams()
-            self.flush()
+            self._leave(now)
         elif now - self.heard > bounds.keepalive_time and self._ping_sent is None:
             self._ping_sent = now
             connection.ping(_KEEPALIVE_PING)
             self.flush()
+
+    def _leave(self, now: float) -> None:
+        """Close in two steps: what the peer sends until it hears of the first is answered (RFC 9113, section 6.8)."""
+        if self._leaving is None:
+            self._leaving = now
+            self.connection.announce_shutdown()
+        elif now - self._leaving > self._bounds.keepalive_timeout:
+            self.connection.refuse_streams()
+        self.flush()
 
     def _end(self, reason: str) -> None:
         self._handle(self.connection.fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, reason)))

@@ -112,7 +112,7 @@ class Connection(Sender[M]):
         self._now = 0.0
         self._block: _Block | None = None
         self._last_stream = 0
-        self._opened = 0  # streams, counted up
+        self.opened = 0  # streams, counted up
         self._skipped: deque[range] = deque(maxlen=REMEMBERED_GAPS)
         self._resets = Meter(limits.resets, limits.resets_per_second)
         self._idle_frames = Meter(limits.idle_frames, limits.idle_frames_per_second)
@@ -264,7 +264,7 @@ class Connection(Sender[M]):
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a stream that depends on itself")
         if self.refusing or len(self.streams) >= self.limits.max_concurrent_streams:
             raise StreamFault(ErrorCode.REFUSED_STREAM, "too many streams, or shutting down")
-        self._opened += 1
+        self.opened += 1
         stream = self.streams[stream_id] = Stream(stream_id, request, self._initial_send_window)
         if flags & END_STREAM:
             stream.ended = True
@@ -366,7 +366,7 @@ class Connection(Sender[M]):
         return State.ENDED
 
     def _spend_idle_frame(self) -> None:
-        if not self._idle_frames.spend(self._now, self.earned + self._opened * IDLE_FRAMES_PER_STREAM):
+        if not self._idle_frames.spend(self._now, self.earned + self.opened * IDLE_FRAMES_PER_STREAM):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that carry nothing")
 
     def _spend_reset(self) -> None:

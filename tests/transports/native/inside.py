@@ -1,0 +1,35 @@
+"""The native server in this process, for tests that tell it what time it is or look at its turns."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from dapr_state.transports.grpc.native import NativeServer
+from tests.transports.native.program import SERVICE, handlers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from dapr_state.transports.grpc.native.settings import Settings
+
+
+@asynccontextmanager
+async def serving(settings: Settings | None = None) -> AsyncIterator[tuple[NativeServer, int]]:
+    """The server and its port."""
+    server = NativeServer(settings=settings)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers()),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield server, port
+    finally:
+        await server.stop(0)
+
+
+async def blocking(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a client beside the server."""
+    return await asyncio.to_thread(function, *arguments)
