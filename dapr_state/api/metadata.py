@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dapr_state import DAPR_VERSION
 from dapr_state.stores.model import Feature
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
     from dapr_state.stores.base import StateStore
 
+# by component type, in daprd's words and order
+CAPABILITIES: Final = {
+    "state.in-memory": ("ETAG", "TRANSACTIONAL", "TTL", "DELETE_WITH_PREFIX", "KEYS_LIKE"),
+    "state.redis": ("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
+    "state.sqlite": ("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
+    "state.sqlite3": ("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
+}
 VERSION_KEY = "daprRuntimeVersion"  # among what is noted; nobody can overwrite it
 
 
@@ -94,8 +101,8 @@ class Metadata:
         self._noted[key] = value
 
 
-def capabilities(store: StateStore) -> tuple[str, ...]:
-    """What a store can do, under daprd's names; a store that actors can use says so."""
-    names = tuple(feature.value for feature in store.features)
+def capabilities(component_type: str, store: StateStore) -> tuple[str, ...]:
+    """What daprd says that a store of this type can do; one that actors can use says so."""
+    names = CAPABILITIES[component_type.lower()]
     fit_for_actors = {Feature.ETAG, Feature.TRANSACTIONAL} <= set(store.features)
     return (*names, "ACTOR") if fit_for_actors else names

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def metadata(options: Options, components: Components, actors: ActorHost, features: Sequence[str] = ()) -> Metadata:
     def facts() -> list[ComponentFacts]:
         secrets = [(opened.component, opened.store.capabilities) for opened in components.secret_stores.values()]
-        stores = [(each, capabilities(components.stores[each.name].store)) for each in components.loaded]
+        stores = [(each, capabilities(each.type, components.stores[each.name].store)) for each in components.loaded]
         return [ComponentFacts(each.name, each.type, each.version, can) for each, can in (*secrets, *stores)]
 
     return Metadata(options.app_id, facts, app=_app(options), features=features, actors=actors.facts)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from dapr_state.stores.model import Upsert
+import msgspec
+
+from dapr_state.stores.model import Feature, Row, Upsert
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dapr_state.resources.component import Component
-    from dapr_state.stores.model import Feature, Operation, Row
+    from dapr_state.stores.model import Operation
 
 
 class StoreError(Exception):
@@ -49,6 +51,32 @@ class EtagInvalid(StoreError):
         super().__init__(f"{self.PREFIX}: {cause}")
 
 
+class Unsupported(StoreError):
+    """The store lacks the feature that the call belongs to."""
+
+    def __init__(self, feature: Feature) -> None:
+        super().__init__(f"the store does not support {feature}")
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A key that a list has found, with what it holds, or why that cannot be read."""
+
+    key: str
+    row: Row | StoreError
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Some entries of a list; `after` asks for those that follow, and is "" when there are none."""
+
+    entries: list[Entry]
+    after: str = ""
+
+
+# a store has a method named list, which would hide the type's name from what stands in its class
+Found: TypeAlias = list[Row | StoreError | None]
+Outcomes: TypeAlias = list[StoreError | None]
+
+
 def conflict(operation: Operation, current: str | None) -> EtagMismatch | None:
     """Why `operation` may not happen on a row whose etag is `current` (None = there is no row), or None if it may."""
     if operation.etag:
@@ -72,7 +100,7 @@ class StateStore(ABC):
     Each call is one round trip to the store, whatever its number of keys.
     """
 
-    features: ClassVar[tuple[Feature, ...]]  # in the order in which daprd's metadata lists them
+    features: ClassVar[tuple[Feature, ...]]
     ttl_rule: TtlRule = TtlRule()
     max_transaction_size: int | None = None
 
@@ -99,14 +127,14 @@ class StateStore(ABC):
         """Ask the store whether it is there."""
 
     @abstractmethod
-    async def get(self, keys: Sequence[str]) -> list[Row | StoreError | None]:
+    async def get(self, keys: Sequence[str]) -> Found:
         """One entry per key, in the order of `keys`, duplicates included; None for a key that is missing or expired.
 
         A row that cannot be read gives its StoreError in its place and leaves the other entries as they are.
         """
 
     @abstractmethod
-    async def write(self, operations: Sequence[Operation]) -> list[StoreError | None]:
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
         """Apply independent operations in their order; one entry each: None when it is durable, else why it is not."""
 
     @abstractmethod
@@ -115,3 +143,13 @@ class StateStore(ABC):
 
         Each operation sees what those before it did, as in a SQL transaction.
         """
+
+    async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:  # noqa: ARG002
+        """The live rows whose keys begin with `prefix`: at most `limit` of them, and at most a page's worth of octets.
+
+        Go on with the page's `after`, which means something to this store and prefix alone; another one is refused.
+        A page may hold fewer entries than asked for, even none, while there are more: only `after` tells. A row that
+        does not change while its pages are read comes exactly once; one that does may come or not. Entries are
+        ordered by key (as code points) where the store can do so: memory and SQL stores can, Redis cannot.
+        """
+        raise Unsupported(Feature.LIST)

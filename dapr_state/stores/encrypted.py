@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from dapr_state.stores import encryption, registry
-from dapr_state.stores.base import StateStore, StoreError
+from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError
 from dapr_state.stores.model import Operation, Row, Upsert
 
 if TYPE_CHECKING:
@@ -64,10 +64,16 @@ class EncryptedStore(StateStore):
     async def ping(self) -> None:
         await self._inner.ping()
 
-    async def get(self, keys: Sequence[str]) -> list[Row | StoreError | None]:
+    async def get(self, keys: Sequence[str]) -> Found:
         return [self._decrypted(row) if isinstance(row, Row) else row for row in await self._inner.get(keys)]
 
-    async def write(self, operations: Sequence[Operation]) -> list[StoreError | None]:
+    async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
+        page = await self._inner.list(prefix, after=after, limit=limit)
+        entries = [(each.key, each.row) for each in page.entries]
+        read = [Entry(key, self._decrypted(row) if isinstance(row, Row) else row) for key, row in entries]
+        return Page(read, page.after)
+
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
         return await self._inner.write([self._encrypted(operation) for operation in operations])
 
     async def transact(self, operations: Sequence[Operation]) -> None:

@@ -8,14 +8,12 @@ import msgspec
 
 
 class Feature(StrEnum):
-    """What a store promises, under the names that daprd gives in its metadata as capabilities."""
+    """What a store can be asked for: a call that belongs to a feature is refused by the stores that lack it."""
 
     ETAG = "ETAG"
     TRANSACTIONAL = "TRANSACTIONAL"
     TTL = "TTL"
-    QUERY = "QUERY_API"
-    DELETE_WITH_PREFIX = "DELETE_WITH_PREFIX"
-    KEYS_LIKE = "KEYS_LIKE"
+    LIST = "LIST"
 
 
 # msgspec.Struct costs a third of a slotted dataclass to make, and a bulk request makes a hundred. What holds no

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dapr_state.api.metadata import CAPABILITIES
+from dapr_state.stores import registry
 from tests.support.components import component, write_components
 from tests.support.configured import samples, write_configurations
 from tests.support.http import ask
@@ -158,3 +160,8 @@ def test_a_secret_store_whose_file_is_gone_is_not_listed(tmp_path: Path) -> None
         until(lambda: [each["name"] for each in registered(sidecar)] == ["plain"])
 
     assert before == ["flat", "plain"]
+
+
+def test_metadata_knows_the_capabilities_of_every_store() -> None:
+    """A store that is built in has its line in the table of daprd's words."""
+    assert sorted(CAPABILITIES) == sorted(registry.known_types())

@@ -10,6 +10,8 @@ from dapr_state.clock import ManualClock
 from dapr_state.resources.component import Component
 from dapr_state.resources.properties import Properties
 from dapr_state.stores import registry
+from dapr_state.stores.encrypted import EncryptedStore
+from dapr_state.stores.encryption import Key
 from dapr_state.stores.memory import MemoryStore
 from tests.stores.declared import Kind, Place
 
@@ -37,6 +39,14 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 def memory() -> Place:
     clock = ManualClock()
     return Place(lambda: MemoryStore(clock), lambda: None, clock.advance)
+
+
+@pytest.fixture
+def encrypted() -> Place:
+    """What a wrapper forwards keeps the contract too."""
+    clock = ManualClock()
+    keys = [Key("k1", bytes(32))]
+    return Place(lambda: EncryptedStore(MemoryStore(clock), "store", keys), lambda: None, clock.advance)
 
 
 @pytest.fixture

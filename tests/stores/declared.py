@@ -26,6 +26,7 @@ class Ability(Enum):
     """What stores may differ in without breaking the contract."""
 
     DURABLE = auto()  # values outlive the store object
+    ORDERED = auto()  # lists are in the order of keys
     ANY_KEY = auto()  # keys may hold what is not valid UTF-8
 
 
@@ -39,20 +40,14 @@ class Declaration:
     foreign_etag: str  # of the form that the store makes, and never made
 
 
-E, T, L, D, K, Q = (
-    Feature.ETAG,
-    Feature.TRANSACTIONAL,
-    Feature.TTL,
-    Feature.DELETE_WITH_PREFIX,
-    Feature.KEYS_LIKE,
-    Feature.QUERY,
-)
+E, T, L, P = Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST
 DECLARED = (
-    Declaration("memory", (E, T, L, D, K), frozenset({Ability.ANY_KEY}), UUID),
-    Declaration("sqlite_file", (E, T, L, K), frozenset({Ability.DURABLE}), UUID),
-    Declaration("sqlite_no_wal", (E, T, L, K), frozenset({Ability.DURABLE}), UUID),
-    Declaration("sqlite_memory", (E, T, L, K), frozenset(), UUID),
-    Declaration("redis", (E, T, L, K), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
+    Declaration("memory", (E, T, L, P), frozenset({Ability.ANY_KEY, Ability.ORDERED}), UUID),
+    Declaration("encrypted", (E, T, L, P), frozenset({Ability.ANY_KEY, Ability.ORDERED}), UUID),
+    Declaration("sqlite_file", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ORDERED}), UUID),
+    Declaration("sqlite_no_wal", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ORDERED}), UUID),
+    Declaration("sqlite_memory", (E, T, L, P), frozenset({Ability.ORDERED}), UUID),
+    Declaration("redis", (E, T, L), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
 )
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import hiredis
 
-from dapr_state.stores.base import StateStore, StoreError
-from dapr_state.stores.model import Feature, Operation, Row
+from dapr_state.stores.base import Found, Outcomes, StateStore
+from dapr_state.stores.model import Feature, Operation
 from dapr_state.stores.redis import options, tls, writing
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError, Silence
 from dapr_state.stores.redis.grouping import Grouping
@@ -25,7 +25,7 @@ _PING: Final = hiredis.pack_command(("PING",))
 
 
 class RedisStore(StateStore):
-    features: ClassVar = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.KEYS_LIKE)
+    features: ClassVar = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL)
 
     def __init__(self, settings: options.Options) -> None:
         self._options = settings
@@ -63,7 +63,7 @@ class RedisStore(StateStore):
         if isinstance(reply, ReplyError):
             raise self._link.failure(reply)
 
-    async def get(self, keys: Sequence[str]) -> list[Row | StoreError | None]:
+    async def get(self, keys: Sequence[str]) -> Found:
         if not keys:
             return []
         grouping = self._grouping
@@ -74,7 +74,7 @@ class RedisStore(StateStore):
         except ConnectionLost as lost:
             return await self._read_again(keys, lost)
 
-    async def write(self, operations: Sequence[Operation]) -> list[StoreError | None]:
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
         if not operations:
             return []
         grouping = self._grouping
@@ -104,7 +104,7 @@ class RedisStore(StateStore):
             self._grouping = Grouping(connection, tells_expiry=self._link.server.tells_expiry)
         return self._grouping
 
-    async def _read_again(self, keys: Sequence[str], lost: ConnectionLost) -> list[Row | StoreError | None]:
+    async def _read_again(self, keys: Sequence[str], lost: ConnectionLost) -> Found:
         """Repeat a read whose connection was lost, as often as the component allows; a write is never repeated."""
         for _ in range(self._options.retries):
             if isinstance(lost, Silence):  # the caller has waited long enough

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import binascii
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from dapr_state.stores.base import StoreError
+from dapr_state.stores import paging
+from dapr_state.stores.base import Entry, Page, StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
 
 if TYPE_CHECKING:
@@ -53,6 +55,12 @@ class Rows:
         self._select_etags = f"SELECT key, etag FROM {table} WHERE {_LIVE} AND key IN "  # noqa: S608
         self._delete = f"DELETE FROM {table} WHERE key IN "  # noqa: S608
         self._insert = f"INSERT INTO {table} ({_COLUMNS}) VALUES "  # noqa: S608
+        # a range of the primary key's index, without its first key or with it
+        self._pages = [
+            f"SELECT CAST(key AS BLOB), {_UNDECODED} FROM {table} WHERE {_LIVE} "  # noqa: S608
+            f"AND key {least} CAST(? AS TEXT) AND key < ? ORDER BY key LIMIT ?"
+            for least in (">", ">=")
+        ]
         self._first = f"SELECT 1 FROM {table} LIMIT 1"  # noqa: S608
         self._replace = f"REPLACE INTO {table} ({_COLUMNS}) VALUES "  # noqa: S608
 
@@ -79,6 +87,24 @@ class Rows:
             sql = f"SELECT {columns} FROM (VALUES {', '.join(['(?)'] * length)}{self._join}"  # noqa: S608
             found += connection.execute(sql, [*some, *[None] * (length - len(some))]).fetchall()[: len(some)]
         return [None if row[0] is None else row for row in found]
+
+    def page(self, prefix: str, behind: bytes | None, size: int, connection: sqlite3.Connection) -> Page:
+        """The first live rows that begin with `prefix`, or those behind a key among them."""
+        if refused := refusal(prefix):
+            raise refused
+        least = prefix.encode() if behind is None else behind
+        end = paging.end_of(prefix) or b""  # an octet string stands behind every text
+        entries: list[Entry] = []
+        seen = octets = 0
+        last = b""
+        for key, *columns in connection.execute(self._pages[behind is None], (least, end, size + 1)):
+            octets += len(columns[0])
+            if seen == size or (seen and octets > paging.OCTETS_AT_MOST):
+                return Page(entries, paging.token(last))
+            seen, last = seen + 1, key
+            with suppress(UnicodeDecodeError):  # a key that is no text can be asked for by nobody
+                entries.append(Entry(key.decode(), _decoded(*columns)))
+        return Page(entries)
 
     def ping(self, connection: sqlite3.Connection) -> None:
         """Raise if the table cannot be read."""

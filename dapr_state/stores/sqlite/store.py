@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dapr_state.clock import SYSTEM, Clock
-from dapr_state.stores.base import StateStore, StoreError
+from dapr_state.stores import paging
+from dapr_state.stores.base import Found, Outcomes, Page, StateStore, StoreError
 from dapr_state.stores.model import Feature
 from dapr_state.stores.sqlite import failures, options, schema
 from dapr_state.stores.sqlite.cleanup import Cleanup
@@ -21,12 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from dapr_state.resources.component import Component
-    from dapr_state.stores.model import Operation, Row
+    from dapr_state.stores.model import Operation
     from dapr_state.stores.sqlite.options import Options
 
 
 class SqliteStore(StateStore):
-    features: ClassVar = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.KEYS_LIKE)
+    features: ClassVar = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
 
     def __init__(self, settings: Options, clock: Clock = SYSTEM) -> None:
         self._options = settings
@@ -92,19 +94,25 @@ class SqliteStore(StateStore):
     async def ping(self) -> None:
         await _ask(self._reading, Call(self._rows.ping))
 
-    async def get(self, keys: Sequence[str]) -> list[Row | StoreError | None]:
+    async def get(self, keys: Sequence[str]) -> Found:
         spot = self._spot
         if spot and keys and spot.takes(keys):
             with suppress(LockedError):
                 return await spot.read(keys)
-        read: list[Row | StoreError | None] = await _ask(self._reading, Read(keys), len(keys))
+        read: Found = await _ask(self._reading, Read(keys), len(keys))
         if spot and self._sessions:
             spot.read_elsewhere(self._sessions[1].read_seconds)
         return read
 
-    async def write(self, operations: Sequence[Operation]) -> list[StoreError | None]:
+    async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
+        size = paging.size(limit)
+        behind = paging.key_of(after, prefix) if after else None
+        page: Page = await _ask(self._reading, Call(partial(self._rows.page, prefix, behind, size)), size)
+        return page
+
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
         units = [(operation,) for operation in operations]
-        outcomes: list[StoreError | None] = await _ask(self._writing, Write(units), len(units))
+        outcomes: Outcomes = await _ask(self._writing, Write(units), len(units))
         return outcomes
 
     async def transact(self, operations: Sequence[Operation]) -> None:

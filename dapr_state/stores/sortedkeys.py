@@ -1,0 +1,68 @@
+"""A set of keys that can be read in their order, a page at a time.
+
+Keys stand in sorted parts of some hundreds: adding or removing one costs two bisections and moves a few kilobytes,
+whatever the number of keys, and nothing is ever sorted as a whole.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from itertools import islice
+from typing import Final
+
+_PART_AT_MOST: Final = 1024
+
+
+class SortedKeys:
+    def __init__(self) -> None:
+        self._parts: list[list[str]] = []  # none is empty
+        self._ends: list[str] = []  # the last key of each part
+
+    def __repr__(self) -> str:
+        return f"<SortedKeys in {len(self._parts)} parts>"
+
+    def add(self, key: str) -> None:
+        """A key that may be there already."""
+        if not self._parts:
+            self._parts.append([key])
+            self._ends.append(key)
+            return
+        at = min(bisect_left(self._ends, key), len(self._parts) - 1)
+        part = self._parts[at]
+        place = bisect_left(part, key)
+        if part[place : place + 1] == [key]:
+            return
+        part.insert(place, key)
+        if len(part) > _PART_AT_MOST:
+            half = len(part) // 2
+            self._parts[at : at + 1] = [part[:half], part[half:]]
+            self._ends.insert(at, part[half - 1])
+            at += 1
+        self._ends[at] = self._parts[at][-1]
+
+    def discard(self, key: str) -> None:
+        """A key that may not be there."""
+        at = bisect_left(self._ends, key)
+        if at == len(self._parts):
+            return
+        part = self._parts[at]
+        place = bisect_left(part, key)
+        if part[place] != key:
+            return
+        del part[place]
+        if part:
+            self._ends[at] = part[-1]
+        else:
+            del self._parts[at], self._ends[at]
+
+    def page(self, least: str, count: int, *, beyond: bool) -> list[str]:
+        """So many keys in order, from `least` on; `beyond` it, if that is asked."""
+        bisect = bisect_right if beyond else bisect_left
+        at = bisect(self._ends, least)
+        found: list[str] = []
+        for part in islice(self._parts, at, None):
+            start = 0 if found else bisect(part, least)
+            found += part[start : start + count - len(found)]
+            if len(found) >= count:
+                break
+        return found

@@ -1,0 +1,45 @@
+"""Lists of a file that others write to as well, and how SQLite finds them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dapr_state.stores.model import Upsert
+from tests.stores.looking import put
+
+if TYPE_CHECKING:
+    from tests.stores.sqlite.conftest import File
+
+FOREIGN = "INSERT INTO state (key, value, is_binary, etag) VALUES (CAST(? AS TEXT), 'v', 0, 'e')"
+
+
+async def test_keys_that_are_no_text_are_passed_over(file: File) -> None:
+    """A foreign program's: nobody could ask for them, and no page ends because of them."""
+    async with file.opened() as store:
+        await put(store, Upsert("a", b"v"), Upsert("z", b"v"))
+        for key in (b"b\xff", b"b\xff\xff", b"b"):
+            file.sql(FOREIGN, (key,))
+        file.sql("INSERT INTO state (key, value, is_binary, etag) VALUES (x'6161', 'v', 0, 'e')")
+        seen, after = [], ""
+        for _ in range(6):
+            page = await store.list("", after=after, limit=1)
+            seen += [entry.key for entry in page.entries]
+            if not (after := page.after):
+                break
+
+    assert seen == ["a", "b", "z"]
+    assert after == ""
+
+
+async def test_a_page_is_a_range_of_the_index(file: File) -> None:
+    """No scan of the table and no sort, in the first page and in those that follow."""
+    async with file.opened() as store:
+        await put(store, *(Upsert(f"k{number}", b"v") for number in range(5)))
+        statements: list[str] = []
+        assert store._reading is not None
+        store._sessions[1].connection.set_trace_callback(statements.append)
+        page = await store.list("k", limit=2)
+        await store.list("k", after=page.after, limit=2)
+        plans = [row[-1] for sql in statements for row in file.sql(f"EXPLAIN QUERY PLAN {sql}")]
+
+    assert plans == ["SEARCH state USING INDEX sqlite_autoindex_state_1 (key>? AND key<?)"] * 2
