@@ -138,7 +138,8 @@ class Connection(Sender[M]):
                 )
             )
         )
-        self._send(frames.window_update(0, self.limits.connection_window - DEFAULT_WINDOW))
+        if self.limits.connection_window > DEFAULT_WINDOW:
+            self._send(frames.window_update(0, self.limits.connection_window - DEFAULT_WINDOW))
 
     # Receiving
 

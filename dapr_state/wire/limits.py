@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dapr_state.wire.frames import DEFAULT_WINDOW, MAX_WINDOW
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -29,6 +31,11 @@ class Limits:
     # (CVE-2019-9511 to 9518). Clients measure the path with a PING per burst of data; answered calls earn more.
     idle_frames: int = 1_000
     idle_frames_per_second: int = 100
+
+    def __post_init__(self) -> None:
+        # HTTP/2 begins with this window, and has no means to make it smaller
+        if not DEFAULT_WINDOW <= self.connection_window <= MAX_WINDOW:
+            raise ValueError(f"connection_window: {self.connection_window} is not in [{DEFAULT_WINDOW}, {MAX_WINDOW}]")
 
 
 class Meter:

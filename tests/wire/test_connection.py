@@ -337,3 +337,19 @@ def updates(peer: Peer) -> dict[int, int]:
     """The windows that the server has opened: stream → octets."""
     opened = [frame for frame in peer.received() if frame.kind is FrameType.WINDOW_UPDATE]
     return {frame.stream_id: frames.word(frame.payload) for frame in opened}
+
+
+@pytest.mark.parametrize("window", [frames.DEFAULT_WINDOW, frames.DEFAULT_WINDOW + 1, frames.MAX_WINDOW])
+def test_the_connection_s_window_is_what_the_limits_say(window: int) -> None:
+    """A server that allows no more than HTTP/2 begins with says nothing; else it opens the difference."""
+    peer = Peer(Limits(connection_window=window), greet=False)
+    opened = [frames.word(frame.payload) for frame in peer.received() if frame.kind is FrameType.WINDOW_UPDATE]
+
+    assert opened == [window - frames.DEFAULT_WINDOW] * (window > frames.DEFAULT_WINDOW)
+
+
+@pytest.mark.parametrize("window", [0, frames.DEFAULT_WINDOW - 1, frames.MAX_WINDOW + 1])
+def test_a_connection_s_window_that_cannot_be_announced_is_refused(window: int) -> None:
+    """HTTP/2 cannot make the first window smaller, nor any larger than 2^31 - 1."""
+    with pytest.raises(ValueError, match="connection_window"):
+        Limits(connection_window=window)

@@ -192,9 +192,24 @@ async def flood(requests: AsyncIterator[bytes], context: Context) -> None:
     writing.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
+async def together(request: bytes, context: Context) -> None:
+    """Several tasks write at once, each more than a window."""
+    await asyncio.gather(*(context.write(b"%d" % number * 100_000) for number in range(int(request))))
+
+
 async def read(_: Any, context: Context) -> None:
     while (request := await context.read()) is not grpc.aio.EOF:
         await context.write(request)
+
+
+async def share(_: Any, context: Context) -> None:
+    """Two tasks read the same requests, and answer each."""
+
+    async def answer() -> None:
+        while (request := await context.read()) is not grpc.aio.EOF:
+            await context.write(request)
+
+    await asyncio.gather(answer(), answer())
 
 
 async def squeeze(request: bytes, context: Context) -> bytes:
@@ -206,9 +221,11 @@ def handlers() -> dict[str, Any]:
     unary = (echo, later, plain, sized, metadata, fail, abort, coded, hang, stubborn, release, report, running)
     unary += (unsendable, tasks, context_variable, squeeze)
     named = {each.__name__: grpc.unary_unary_rpc_method_handler(each) for each in unary}  # type: ignore[type-var]
-    named |= {each.__name__: grpc.unary_stream_rpc_method_handler(each) for each in (count, many, write, half)}
+    named |= {
+        each.__name__: grpc.unary_stream_rpc_method_handler(each) for each in (count, many, write, half, together)
+    }
     named |= {each.__name__: grpc.stream_unary_rpc_method_handler(each) for each in (total, early)}
-    named |= {each.__name__: grpc.stream_stream_rpc_method_handler(each) for each in (chat, read, flood)}  # type: ignore[type-var]
+    named |= {each.__name__: grpc.stream_stream_rpc_method_handler(each) for each in (chat, read, flood, share)}  # type: ignore[type-var]
     named["parsed"] = grpc.unary_unary_rpc_method_handler(echo, request_deserializer=lambda data: int(data).to_bytes(1))
     return named
 

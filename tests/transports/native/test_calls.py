@@ -219,6 +219,21 @@ def test_both_sides_may_stream(channel: grpc.Channel, method: str) -> None:
     assert list(answers) == sent
 
 
+@pytest.mark.parametrize("writers", [1, 2, 5])
+def test_several_tasks_of_a_servicer_may_write(channel: grpc.Channel, writers: int) -> None:
+    """Each of them waits until the client has taken its message, and none for ever."""
+    answers = list(channel.unary_stream(path("together"))(b"%d" % writers, timeout=TIMEOUT))
+
+    assert sorted(answers) == [b"%d" % number * 100_000 for number in range(writers)]
+
+
+def test_several_tasks_of_a_servicer_may_read(channel: grpc.Channel) -> None:
+    """Each message goes to one of them, and the end of the requests to all."""
+    sent = [b"%d" % number for number in range(20)]
+
+    assert sorted(channel.stream_stream(path("share"))(iter(sent), timeout=TIMEOUT)) == sorted(sent)
+
+
 async def test_a_thousand_calls_in_parallel(server: Server) -> None:
     """A thousand streams of one connection are all answered, with their own messages."""
     async with server.aio_channel() as channel:

@@ -58,7 +58,6 @@ class Call(Steps):
         "_connection",
         "_deadline",
         "_details",
-        "_drained",
         "_encoding",
         "_headers_sent",
         "_meaning",
@@ -67,13 +66,14 @@ class Call(Steps):
         "_over",
         "_plain",
         "_protocol",
-        "_reader",
+        "_readers",
         "_request",
         "_stream",
         "_timer",
         "_trailing",
         "_trailing_fields",
         "_unread",
+        "_writers",
     )
 
     def __init__(self, protocol: Protocol, stream: Stream[Meaning]) -> None:
@@ -90,8 +90,8 @@ class Call(Steps):
         self._messages: framing.Messages | None = None
         self._unread: deque[bytes] | None = None  # messages of a stream that came, and nobody took
         self._complete = False  # all of a streaming request is in `_unread`; the stream may have ended before that
-        self._reader: asyncio.Future[None] | None = None  # waits for one of them, or for the end
-        self._drained: asyncio.Future[None] | None = None  # waits until the peer has taken what was written
+        self._readers: list[asyncio.Future[None]] | None = None  # wait for one of them, or for the end
+        self._writers: list[asyncio.Future[None]] | None = None  # wait until the peer has taken what was written
         self._plain = True  # the servicer has said nothing of the answer yet: it is to be one message, with OK
         self._headers_sent = False
         self._over = False
@@ -143,7 +143,7 @@ class Call(Steps):
         self._unread += messages
         self._complete = ended
         if self._method.request_streaming:
-            self._wake_reader()
+            self._wake_readers()
         elif len(self._unread) > 1:
             raise framing.Refused(framing.INTERNAL, "the request has more than one message")
         elif ended and not self._unread:
@@ -159,9 +159,9 @@ class Call(Steps):
         unread = sum(map(len, self._unread)) if self._unread else 0
         self._connection.open_window(self._stream, self._messages.missing, unread)
 
-    def _wake_reader(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+    def _wake_readers(self) -> None:
+        readers, self._readers = self._readers, None
+        _wake(readers)
 
     # Running
 
@@ -327,8 +327,8 @@ class Call(Steps):
 
     def drain(self) -> None:
         """The peer has taken all that was written."""
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
+        writers, self._writers = self._writers, None
+        _wake(writers)
 
     def _finish(self) -> None:
         self._over = True
@@ -337,9 +337,9 @@ class Call(Steps):
             self._protocol.unwinding.add(self)
         if self._timer is not None:
             self._timer.cancel()
-        if self._drained is not None or self._reader is not None:
+        if self._writers is not None or self._readers is not None:
             self.drain()
-            self._wake_reader()
+            self._wake_readers()
         self._protocol.flush_soon()
         if self._callbacks:
             for callback in self._callbacks:
@@ -353,11 +353,12 @@ class Call(Steps):
                 raise asyncio.CancelledError
             if self._complete or self._unread is None:
                 return EOF
-            self._reader = self._loop.create_future()
-            try:
-                await self._reader
-            finally:
-                self._reader = None
+            # a servicer may read and write in several tasks: each waits by itself
+            if self._readers is None:
+                self._readers = []
+            reader = self._loop.create_future()
+            self._readers.append(reader)
+            await reader
         message = self._unread.popleft()
         self._open_window()
         self._protocol.flush_soon()
@@ -379,11 +380,11 @@ class Call(Steps):
         self._protocol.flush_soon()
         if sent:
             return
-        self._drained = self._loop.create_future()
-        try:
-            await self._drained
-        finally:
-            self._drained = None
+        if self._writers is None:
+            self._writers = []
+        writer = self._loop.create_future()
+        self._writers.append(writer)
+        await writer
 
     async def send_initial_metadata(self, initial_metadata: Metadata) -> None:
         if self._over:
@@ -512,6 +513,12 @@ class _Requests:
         if message is EOF:
             raise StopAsyncIteration
         return message
+
+
+def _wake(waiting: list[asyncio.Future[None]] | None) -> None:
+    for each in waiting or ():
+        if not each.done():  # it may have been cancelled
+            each.set_result(None)
 
 
 async def _awaited(result: Any) -> Any:
