@@ -1,5 +1,8 @@
 """Log lines in daprd's three forms: text, JSON, and coloured for a terminal.
 
+One record is one line (on a terminal the others are set in), whatever a client has written into it: control characters
+and octets that are not UTF-8 are escaped, and what is endless is cut.
+
 A logger's name is the scope of its lines ("dapr.runtime"). Further fields of one line are given as
 `extra={"fields": {"component": "statestore (state.redis/v1)"}}`.
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import socket
 import sys
@@ -15,6 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state import __version__
+from dapr_state.observability.output import OutputHandler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +48,10 @@ _COLOURS: Final = {
     logging.ERROR: _RED,
     logging.CRITICAL: _RED,
 }
+MAX_VALUE: Final = 16 * 1024  # characters of one value: a traceback is shorter, what a client sends may not be
+_SURROGATE: Final = re.compile(
+    "[\ud800-\udfff]"
+)  # mostly: what octets that are not UTF-8 became when they were decoded
 _BARE: Final = re.compile(r"[A-Za-z0-9\-._/@^+]*")
 
 
@@ -97,7 +106,9 @@ class JsonFormatter(DaprFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         first = {"time": _time(record), "level": _NAMES.get(record.levelno, "info"), "msg": self.message(record)}
-        return json.dumps(first | self.fields(record), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        first |= self.fields(record)
+        shown = {name: _utf8(value) if isinstance(value, str) else value for name, value in first.items()}
+        return json.dumps(shown, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 class TerminalFormatter(DaprFormatter):
@@ -108,11 +119,15 @@ class TerminalFormatter(DaprFormatter):
         level = _NAMES.get(record.levelno, "info")[:4].upper()
         seconds = int(record.relativeCreated / 1000)
         fields = "".join(f" \x1b[{colour}m{name}\x1b[0m={_value(value)}" for name, value in self.fields(record).items())
-        return f"\x1b[{colour}m{level}\x1b[0m[{seconds:04d}] {self.message(record):<44} {fields}"
+        text, *more = map(_escaped, _cut(self.message(record)).split("\n"))
+        # further lines are set in: none looks like another record
+        return "\n    ".join((f"\x1b[{colour}m{level}\x1b[0m[{seconds:04d}] {text:<44} {fields}", *more))
 
 
-def _stream_handler(stream: TextIO, app_id: str, *, as_json: bool) -> logging.Handler:
-    handler = logging.StreamHandler(stream)
+def _stream_handler(stream: TextIO | None, app_id: str, *, as_json: bool) -> logging.Handler:
+    if stream is None:  # the process was started without one
+        return logging.NullHandler()
+    handler = OutputHandler(stream.fileno())
     kind = JsonFormatter if as_json else TerminalFormatter if stream.isatty() else TextFormatter
     handler.setFormatter(kind(app_id))
     return handler
@@ -120,7 +135,7 @@ def _stream_handler(stream: TextIO, app_id: str, *, as_json: bool) -> logging.Ha
 
 def _file_handler(path: str, app_id: str, *, as_json: bool) -> logging.Handler:
     try:
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = OutputHandler(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644))
     except OSError as error:
         reason = str(error.strerror).lower()
         raise LogOptionsError(f'failed to open log file "{path}": open {path}: {reason}') from None
@@ -148,6 +163,26 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _value(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    # Go's quoting and JSON's differ in control characters only
-    return text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    text = _cut(value) if isinstance(value, str) else json.dumps(value)
+    if _BARE.fullmatch(text):
+        return text
+    return '"' + _escaped(text.replace("\\", r"\\").replace('"', r"\"")) + '"'
+
+
+def _escaped(text: str) -> str:
+    """What cannot be printed, as Go shows it in a quoted string: a line break is not one, nor does a code colour."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    octet = char.encode("utf-8", "surrogateescape") if "\udc80" <= char <= "\udcff" else b""
+    return f"\\x{octet.hex()}" if octet else char.encode("unicode_escape").decode()
+
+
+def _utf8(text: str) -> str:
+    return _SURROGATE.sub("\ufffd", _cut(text))
+
+
+def _cut(text: str) -> str:
+    beyond = len(text) - MAX_VALUE
+    return f"{text[:MAX_VALUE]}... and {beyond} more characters" if beyond > 0 else text

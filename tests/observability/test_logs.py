@@ -113,6 +113,45 @@ def test_a_traceback_stays_on_the_line() -> None:
     assert re.search(r'msg="failed\\nTraceback .*ValueError: invalid literal ', line)
 
 
+# What a client may write into a line: the end of one, a forged one, a colour, an octet that is not UTF-8
+FORGED = 'k\r\nlevel=fatal msg="forged"\x1b[31m\x85\u2028\udcff\\'
+
+
+def test_a_clients_text_forges_no_line_as_text() -> None:
+    """What cannot be printed is escaped as Go escapes it, in messages and in fields."""
+    line = logs.TextFormatter("app", "vm").format(_record(FORGED, agent=FORGED))
+
+    shown = r'"k\r\nlevel=fatal msg=\"forged\"\x1b[31m\x85\u2028\xff\\"'
+    assert f"msg={shown} agent={shown} " in line.replace("app_id=app ", "")
+    assert line.isprintable()
+
+
+def test_a_clients_text_forges_no_line_as_json() -> None:
+    """It is one line, and valid: what is no character is the one that stands for it, as Go writes it."""
+    line = logs.JsonFormatter("app", "vm").format(_record(FORGED, agent=FORGED))
+
+    assert json.loads(line)["agent"] == json.loads(line)["msg"] == FORGED.replace("\udcff", "\ufffd")
+    assert "\n" not in line
+    assert line.encode()
+
+
+def test_a_clients_text_forges_no_line_on_a_terminal() -> None:
+    """Further lines are set in, and no code of a terminal goes through."""
+    first, *more = logs.TerminalFormatter("app", "vm").format(_record(FORGED, agent=FORGED)).split("\n")
+
+    assert first.startswith("\x1b[36mINFO\x1b[0m[0012] k\\r  ")
+    assert more == [r'    level=fatal msg="forged"\x1b[31m\x85\u2028\xff' + "\\"]
+
+
+@pytest.mark.parametrize("kind", [logs.TextFormatter, logs.JsonFormatter, logs.TerminalFormatter])
+def test_endless_values_are_cut(kind: type[logs.DaprFormatter]) -> None:
+    """A client's text of megabytes is no line of megabytes, and the line says how much is missing."""
+    line = kind("app", "vm").format(_record("x" * 5_000_000, agent="y" * 5_000_000))
+
+    assert len(line) < 3 * logs.MAX_VALUE
+    assert line.count(f"... and {5_000_000 - logs.MAX_VALUE} more characters") == 2
+
+
 @pytest.fixture
 def _restored() -> Any:
     root, ours = logging.getLogger(), logging.getLogger(logs.ROOT)
@@ -127,7 +166,7 @@ def _restored() -> Any:
 
 
 @pytest.mark.usefixtures("_restored")
-def test_lines_go_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_go_to_stdout(capfd: pytest.CaptureFixture[str]) -> None:
     """Lines of our scopes from the level on, and warnings of libraries."""
     logs.configure(app_id="app", level="WARN", as_json=True)
 
@@ -136,12 +175,12 @@ def test_lines_go_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("grpc").info("quiet")
     logging.getLogger("grpc").warning("loud")
 
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [(line["scope"], line["msg"]) for line in lines] == [("dapr.runtime", "loud"), ("grpc", "loud")]
 
 
 @pytest.mark.usefixtures("_restored")
-def test_a_file_is_appended_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_is_appended_to(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """With a log file nothing is printed, and what stood in the file stays."""
     path = tmp_path / "log"
     path.write_text("before\n")
@@ -150,7 +189,7 @@ def test_a_file_is_appended_to(tmp_path: Path, capsys: pytest.CaptureFixture[str
     logging.getLogger("dapr.runtime").debug("detail")
 
     assert re.fullmatch(r"before\ntime=\S+ level=debug msg=detail .*\n", path.read_text())
-    assert capsys.readouterr().out == ""
+    assert capfd.readouterr().out == ""
 
 
 @pytest.mark.usefixtures("_restored")
@@ -166,11 +205,11 @@ def test_a_file_is_appended_to(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ({"file": "/"}, 'failed to open log file "/": open /: is a directory'),
     ],
 )
-def test_a_refusal_can_still_be_told(settings: dict[str, str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refusal_can_still_be_told(settings: dict[str, str], error: str, capfd: pytest.CaptureFixture[str]) -> None:
     """A wrong level or file is an error, and lines go to stdout."""
     with pytest.raises(logs.LogOptionsError) as raised:
         logs.configure(app_id="app", **settings)  # type: ignore[arg-type]
     logging.getLogger("dapr.runtime").critical("%s", raised.value)
 
     assert str(raised.value) == error
-    assert "level=fatal msg=" in capsys.readouterr().out
+    assert "level=fatal msg=" in capfd.readouterr().out
