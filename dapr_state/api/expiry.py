@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 KEY = "ttlExpireTime"
 
+_LAST: Final = 253_402_300_799  # the end of the year 9999: others may have stored a later expiry
 _NONE: Mapping[str, str] = {}
 
 
@@ -19,4 +20,4 @@ def metadata(row: Row) -> Mapping[str, str]:
     """The response metadata of a row: its expiry, if it has one."""
     if row.expires_at is None:
         return _NONE
-    return {KEY: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(row.expires_at))}
+    return {KEY: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(row.expires_at, _LAST)))}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dapr_state.resources import values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-KEY = "ttlInSeconds"
-LARGEST = 2**31 - 1  # what the SQL stores of daprd accept
+KEY: Final = "ttlInSeconds"
+LONGEST: Final = 250_000_000_000  # seconds, which end before the year 9999: longer ones could not be told in RFC 3339
+LARGEST: Final = 2**31 - 1  # what the SQL stores of daprd accept
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +35,9 @@ class TtlRule:
             raise ValueError(self.error.format(error)) from None
         if self.ranged and not -1 <= seconds <= LARGEST:
             raise ValueError(self.error.format("must be -1 or greater"))
-        return seconds if seconds > 0 else None
+        return lifetime(seconds)
+
+
+def lifetime(seconds: int) -> int | None:
+    """So many seconds, or None for a value that stays: daprd loses it, at once or some day, where it cannot count."""
+    return seconds if 0 < seconds <= LONGEST else None

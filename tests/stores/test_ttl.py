@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 
+import pytest
+
+from dapr_state.api import expiry
 from dapr_state.stores.base import EtagMismatch
 from dapr_state.stores.model import Delete, Feature, Row, Upsert
 from tests.stores.declared import Kind, having
@@ -122,3 +126,23 @@ async def test_a_refused_save_does_not_touch_the_ttl(kind: Kind) -> None:
 
         assert [type(outcome) for outcome in refused] == [EtagMismatch] * 2
         assert await row_of(store, "k") == before
+
+
+@having(Feature.TTL)
+@pytest.mark.parametrize("seconds", [2**31, 2**33 + 1, 10**11, 10**12, 9 * 10**15, 10**16, 2**63 - 1])
+async def test_whatever_ttl_is_accepted_the_value_stays_and_can_be_told(kind: Kind, seconds: int) -> None:
+    """SQL stores refuse what is above 2,147,483,647; elsewhere an end beyond the year 9999 is no end."""
+    async with kind.opened() as store:
+        asked = {"ttlInSeconds": str(seconds)}
+        if store.ttl_rule.ranged:
+            with pytest.raises(ValueError, match="must be -1 or greater"):
+                store.ttl_rule.read(asked)
+            return
+        ttl = store.ttl_rule.read(asked)
+        await put(store, Upsert("k", b"v", ttl=ttl), Upsert("beside", b"v"))
+        row = await row_of(store, "k")
+
+        assert row.value == b"v"
+        assert await value_of(store, "beside") == b"v"
+    told = expiry.metadata(row).get("ttlExpireTime", "never")
+    assert told == "never" if seconds > 10**11 else datetime.fromisoformat(told).year < 10_000

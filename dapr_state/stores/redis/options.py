@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from dapr_state.resources import values
 from dapr_state.resources.properties import Properties, PropertiesError, StrictFields
+from dapr_state.stores.ttl import lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +105,7 @@ def read(properties: Properties) -> Options:
         dial_timeout=_limit(dial, 5.0),
         read_timeout=_limit(reading, 3.0),
         write_timeout=_limit(writing, _limit(reading, 3.0)),
-        ttl=ttl if ttl and ttl > 0 else None,
+        ttl=None if ttl is None else lifetime(ttl),
     )
 
 

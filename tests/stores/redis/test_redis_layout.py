@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dapr_state.api import expiry
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
 from tests.stores.redis.conftest import opened
@@ -209,3 +210,22 @@ async def test_a_version_is_counted_exactly(redis_server: RedisServer, client: r
         again = client.hget("k", "version")
 
     assert (once, again) == (b"%d" % (int(version) + 1),) * 2
+
+
+async def test_an_expiry_beyond_the_year_9999_is_told_as_its_end(
+    redis_server: RedisServer, client: redis.Redis
+) -> None:
+    """Redis counts on for 292 million years; RFC 3339 has four digits."""
+    async with opened(redis_server.address, redisDB=DB) as store:
+        await store.write([Upsert("k", b"v")])
+        client.pexpireat("k", 2**63 - 1)
+        (row,) = await store.get(["k"])
+
+    assert isinstance(row, Row)
+    assert expiry.metadata(row) == {"ttlExpireTime": "9999-12-31T23:59:59Z"}
+
+
+async def test_a_default_ttl_without_an_end_is_none(redis_server: RedisServer) -> None:
+    """As that of a request."""
+    async with opened(redis_server.address, redisDB=DB, ttlInSeconds=str(2**62)) as store:
+        assert store.ttl_rule.read({}) is None

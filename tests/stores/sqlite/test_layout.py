@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dapr_state.api import expiry
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
 from tests.stores.looking import put, row_of, values_of
@@ -250,3 +251,19 @@ async def test_ttl_is_counted_by_the_database(file: File) -> None:
     assert file.sql("SELECT unixepoch(expiration_time) FROM state") == [(told,)]
     assert told is not None
     assert told > time.time()
+
+
+@pytest.mark.parametrize(
+    "stored", ["99999-01-01 00:00:00", "9999-12-31 23:59:59.9", "garbage", "zzz", 1e300, 2**62, b"\xff", "5373484"]
+)
+async def test_no_expiry_of_another_writer_breaks_a_read(file: File, stored: object) -> None:
+    """Whatever stands in the column, the others of the read come, and it can be told."""
+    async with file.opened() as opened:
+        await put(opened, Upsert("k", b"v"), Upsert("beside", b"v"))
+        file.sql("UPDATE state SET expiration_time = ? WHERE key = 'k'", (stored,))
+        odd, beside = await opened.get(["k", "beside"])
+        listed = await opened.list("", limit=10)
+
+    assert [expiry.metadata(row).keys() <= {"ttlExpireTime"} for row in (odd, beside) if isinstance(row, Row)]
+    assert isinstance(beside, Row)
+    assert "beside" in [entry.key for entry in listed.entries]
