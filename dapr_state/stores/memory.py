@@ -10,6 +10,7 @@ from dapr_state.resources import values
 from dapr_state.stores import paging
 from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError, conflict
 from dapr_state.stores.etags import new_etags
+from dapr_state.stores.expiries import Expiries
 from dapr_state.stores.model import Delete, Feature, Operation, Row
 from dapr_state.stores.sortedkeys import SortedKeys
 from dapr_state.stores.ttl import TtlRule
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from dapr_state.resources.component import Component
 
-_SORTED_AT_ONCE: Final = 1000  # keys: some 2 ms, then others have their turn
+_AT_ONCE: Final = 1000  # keys: some 2 ms, then others have their turn
 SWEEP_SECONDS = 1  # as daprd: an expired value that nobody asks for is freed after this long
 
 
@@ -31,9 +32,9 @@ class MemoryStore(StateStore):
         self._clock = clock
         self._etags = new_etags()
         self._rows: dict[str, Row] = {}
-        self._sorted: SortedKeys | None = None  # the rows' keys, from the first list on: they cost a new row 2 us
+        self._sorted: SortedKeys[str] | None = None  # the rows' keys, from the first list on: they cost a new row 2 us
         self._unsorted: list[str] = []  # those that are still to be sorted
-        self._mortal: set[str] = set()  # keys with an expiry: all that a sweep looks at
+        self._mortal = Expiries()
         self._sweeper: asyncio.Task[None] | None = None
         self._is_closed = False
 
@@ -51,17 +52,20 @@ class MemoryStore(StateStore):
         if self._sweeper:
             self._sweeper.cancel()
         self._is_closed = True
-        self._rows.clear()
         self._sorted = None
         self._unsorted = []
-        self._mortal.clear()
+        while self._rows:  # to free them takes a moment for each
+            for _ in range(min(_AT_ONCE, len(self._rows))):
+                key, _ = self._rows.popitem()
+                self._mortal.discard(key)
+            await asyncio.sleep(0)
 
     async def ping(self) -> None:
         self._check_open()
 
     async def get(self, keys: Sequence[str]) -> Found:
         self._check_open()
-        if self._mortal.isdisjoint(keys):
+        if self._mortal.has_none_of(keys):
             return list(map(self._rows.get, keys))
         return [self._live(key) for key in keys]
 
@@ -95,12 +99,12 @@ class MemoryStore(StateStore):
                 entries.append(Entry(key, row))
         return Page(entries, paging.token(paging.encoded(keys[-1])) if len(keys) == size else "")
 
-    async def _sorted_keys(self) -> SortedKeys:
+    async def _sorted_keys(self) -> SortedKeys[str]:
         if self._sorted is None:
             self._sorted, self._unsorted = SortedKeys(), [*self._rows]
         while self._unsorted:
-            some = self._unsorted[-_SORTED_AT_ONCE:]
-            del self._unsorted[-_SORTED_AT_ONCE:]
+            some = self._unsorted[-_AT_ONCE:]
+            del self._unsorted[-_AT_ONCE:]
             for key in some:
                 if key in self._rows:  # it may be gone, and it may have come again: then it is there already
                     self._sorted.add(key)
@@ -137,7 +141,7 @@ class MemoryStore(StateStore):
         elif self._rows.pop(key, None) is not None and self._sorted is not None:
             self._sorted.discard(key)
         if row is not None and row.expires_at is not None:
-            self._mortal.add(key)
+            self._mortal.put(key, row.expires_at)
         else:
             self._mortal.discard(key)
 
@@ -151,9 +155,11 @@ class MemoryStore(StateStore):
     async def _sweep_for_ever(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            self.sweep()
+            await self.sweep()
 
-    def sweep(self) -> None:
-        """Free what has expired."""
-        for key in list(self._mortal):
-            self._live(key)
+    async def sweep(self) -> None:
+        """Free what has expired, in slices: others have their turn in between."""
+        while due := self._mortal.take_due(self._clock.now(), _AT_ONCE):
+            for key in due:
+                self._put(key, None)
+            await asyncio.sleep(0)

@@ -8,20 +8,27 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from itertools import islice
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 _PART_AT_MOST: Final = 1024
 
 
-class SortedKeys:
+K = TypeVar("K", int, str)
+
+
+class SortedKeys(Generic[K]):
     def __init__(self) -> None:
-        self._parts: list[list[str]] = []  # none is empty
-        self._ends: list[str] = []  # the last key of each part
+        self._parts: list[list[K]] = []  # none is empty
+        self._ends: list[K] = []  # the last key of each part
 
     def __repr__(self) -> str:
         return f"<SortedKeys in {len(self._parts)} parts>"
 
-    def add(self, key: str) -> None:
+    @property
+    def first(self) -> K | None:
+        return self._parts[0][0] if self._parts else None
+
+    def add(self, key: K) -> None:
         """A key that may be there already."""
         if not self._parts:
             self._parts.append([key])
@@ -40,7 +47,7 @@ class SortedKeys:
             at += 1
         self._ends[at] = self._parts[at][-1]
 
-    def discard(self, key: str) -> None:
+    def discard(self, key: K) -> None:
         """A key that may not be there."""
         at = bisect_left(self._ends, key)
         if at == len(self._parts):
@@ -55,11 +62,11 @@ class SortedKeys:
         else:
             del self._parts[at], self._ends[at]
 
-    def page(self, least: str, count: int, *, beyond: bool) -> list[str]:
+    def page(self, least: K, count: int, *, beyond: bool) -> list[K]:
         """So many keys in order, from `least` on; `beyond` it, if that is asked."""
         bisect = bisect_right if beyond else bisect_left
         at = bisect(self._ends, least)
-        found: list[str] = []
+        found: list[K] = []
         for part in islice(self._parts, at, None):
             start = 0 if found else bisect(part, least)
             found += part[start : start + count - len(found)]

@@ -29,10 +29,12 @@ class Cleanup:
         self._interval = options.cleanup_interval
         # The names were checked to be identifiers, and SQL takes no parameter for one.
         metadata, table = options.metadata_table, options.table
+        # a time to come was written by a clock that has been put back since, and would hold the cleanup off until then
         age = "strftime('%s', CURRENT_TIMESTAMP) - strftime('%s', value)"
         self._claim_turn = (
             f"INSERT INTO {metadata} (key, value) VALUES ('last-cleanup', CURRENT_TIMESTAMP) "  # noqa: S608
-            f"ON CONFLICT (key) DO UPDATE SET value = CURRENT_TIMESTAMP WHERE ({age}) * 1000 > ?"
+            f"ON CONFLICT (key) DO UPDATE SET value = CURRENT_TIMESTAMP "
+            f"WHERE NOT coalesce(({age}) * 1000 BETWEEN 0 AND ?, FALSE)"
         )
         some = f"SELECT rowid FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT {_ROWS_AT_ONCE}"  # noqa: S608
         self._find_end = f"SELECT max(rowid) FROM ({some})"  # noqa: S608

@@ -6,14 +6,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from dapr_state.stores.model import Upsert
 from dapr_state.stores.sqlite import cleanup as module
 from dapr_state.stores.sqlite.cleanup import Cleanup
 from tests.stores.looking import put
 
 if TYPE_CHECKING:
-    import pytest
-
     from dapr_state.stores.sqlite import SqliteStore
     from tests.stores.sqlite.conftest import File
 
@@ -95,5 +95,16 @@ async def test_a_failed_run_is_logged_and_the_next_one_comes(file: File, caplog:
         while len(_keys(file)) > 3:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.02)
+
+        assert _keys(file) == ["k0", "k1", "k4"]
+
+
+@pytest.mark.parametrize("last", ["2999-01-01 00:00:00", "garbage", ""])
+async def test_a_last_cleanup_that_is_no_past_time_holds_nothing_off(file: File, last: str) -> None:
+    """A clock was put back, or somebody wrote something else."""
+    async with file.opened(cleanupInterval="1h") as store:
+        await _fill(file, store)
+        file.sql("INSERT INTO metadata (key, value) VALUES ('last-cleanup', ?)", (last,))
+        await _cleanup(store).run()
 
         assert _keys(file) == ["k0", "k1", "k4"]

@@ -1,0 +1,75 @@
+"""Which keys expire when, so that those that are due are found without a look at the others.
+
+Keys stand in buckets, one for each second in which some end. A key that is written again moves to another bucket: what
+was overwritten leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from dapr_state.stores.sortedkeys import SortedKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Expiries:
+    def __init__(self) -> None:
+        self._second_of: dict[str, int] = {}  # by key
+        self._buckets: dict[int, set[str]] = {}  # by second; none is empty
+        self._seconds: SortedKeys[int] = SortedKeys()  # of the buckets
+
+    def __repr__(self) -> str:
+        return f"<Expiries of {len(self)} keys in {len(self._buckets)} buckets>"
+
+    def __len__(self) -> int:
+        return len(self._second_of)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._second_of
+
+    def has_none_of(self, keys: Iterable[str]) -> bool:
+        return self._second_of.keys().isdisjoint(keys)
+
+    def put(self, key: str, expires_at: float) -> None:
+        """Note when the key expires, in place of what was noted before."""
+        second = math.ceil(expires_at)
+        if (before := self._second_of.get(key)) is not None:
+            if before == second:
+                return
+            self._leave(key, before)
+        self._second_of[key] = second
+        bucket = self._buckets.get(second)
+        if bucket is None:
+            self._buckets[second] = {key}
+            self._seconds.add(second)
+        else:
+            bucket.add(key)
+
+    def discard(self, key: str) -> None:
+        """A key that may not be there."""
+        if (second := self._second_of.pop(key, None)) is not None:
+            self._leave(key, second)
+
+    def take_due(self, now: float, count: int) -> list[str]:
+        """Forget some keys that have expired, at most so many of them."""
+        taken: list[str] = []
+        while len(taken) < count and (second := self._seconds.first) is not None and second <= now:
+            bucket = self._buckets[second]
+            for _ in range(min(count - len(taken), len(bucket))):
+                key = bucket.pop()
+                del self._second_of[key]
+                taken.append(key)
+            self._drop_if_empty(second)
+        return taken
+
+    def _leave(self, key: str, second: int) -> None:
+        self._buckets[second].remove(key)
+        self._drop_if_empty(second)
+
+    def _drop_if_empty(self, second: int) -> None:
+        if not self._buckets[second]:
+            del self._buckets[second]
+            self._seconds.discard(second)
