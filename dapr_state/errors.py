@@ -367,6 +367,14 @@ NOT_READY = Row("ERR_HEALTH_NOT_READY", 500, Grpc.UNAVAILABLE, "dapr is not read
 OUTBOUND_NOT_READY = Row("ERR_OUTBOUND_HEALTH_NOT_READY", 500, Grpc.UNAVAILABLE, "dapr outbound is not ready")
 OTHER_APP_ID = Row("ERR_HEALTH_APPID_NOT_MATCH", 500, Grpc.INVALID_ARGUMENT, "dapr app-id does not match")
 
+# Not of daprd: it holds whatever it is sent
+REQUEST_MEMORY = Row(
+    "ERR_REQUEST_MEMORY",
+    503,
+    Grpc.RESOURCE_EXHAUSTED,
+    "too many large requests wait for memory: try again, or start the sidecar with a larger --max-request-memory",
+)
+
 # Refused before any API is reached: runtime.md 10, state-api.md 7.4, 7.5. HTTP has its own plain texts for these.
 
 

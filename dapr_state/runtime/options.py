@@ -52,6 +52,7 @@ class Options:
     allowed_origins: str = ""
     max_body_size: int = 4 << 20
     read_buffer_size: int = 4 << 10
+    max_request_memory: int = 32 << 20  # 0 and below: no limit
     http2: bool = True  # on the HTTP port
     api_token: str = field(default="", repr=False)
 
@@ -90,6 +91,7 @@ class Options:
         """Check in daprd's order, so that of several mistakes the same one is named."""
         max_body_size = _size(flags, "max-body-size", "dapr-http-max-request-size", 20)
         read_buffer_size = _size(flags, "read-buffer-size", "dapr-http-read-buffer-size", 10)
+        max_request_memory = _quantity(flags, "max-request-memory")
         if flags["actors-disseminate-timeout"] <= 0:
             shown = values.format_duration(flags["actors-disseminate-timeout"])
             raise OptionsError(
@@ -135,6 +137,7 @@ class Options:
             allowed_origins=flags["allowed-origins"],
             max_body_size=max_body_size,
             read_buffer_size=read_buffer_size,
+            max_request_memory=max_request_memory,
             api_token=environ.get("DAPR_API_TOKEN", ""),
             http2=not values.is_truthy(environ.get("DAPR_HTTP_DISABLE_H2C", "")),
             app_port=app_port,
@@ -182,13 +185,17 @@ def _size(flags: Parsed, name: str, deprecated: str, shift: int) -> int:
     if deprecated in flags.given and name not in flags.given:
         size, scale = int(flags[deprecated]), shift
     else:
-        try:
-            size, scale = parse_bytes(flags[name]), 0
-        except ValueError as error:
-            raise OptionsError(f"Failed to parse flags: invalid value for '{name}' option: {error}") from None
+        size, scale = _quantity(flags, name), 0
     if size == _SIZE_UNSET:
         return 4 << shift
     return size << scale
+
+
+def _quantity(flags: Parsed, name: str) -> int:
+    try:
+        return parse_bytes(flags[name])
+    except ValueError as error:
+        raise OptionsError(f"Failed to parse flags: invalid value for '{name}' option: {error}") from None
 
 
 def _check_control_plane(flags: Parsed, environ: Mapping[str, str]) -> None:

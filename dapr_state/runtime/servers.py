@@ -12,6 +12,7 @@ from dapr_state.api.state import State
 from dapr_state.clock import SYSTEM
 from dapr_state.observability import process
 from dapr_state.runtime import facts
+from dapr_state.runtime.allocator import Allocator
 from dapr_state.runtime.listening import ListeningError, Server, addresses, is_running, listen
 from dapr_state.transports.grpc.blocks import Absent
 from dapr_state.transports.grpc.dapr import DaprServicer
@@ -20,6 +21,7 @@ from dapr_state.transports.grpc.server import GrpcServer
 from dapr_state.transports.http.api import api, public
 from dapr_state.transports.http.scrape import scrape
 from dapr_state.transports.http.server import HttpServer
+from dapr_state.transports.request_memory import RequestMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,6 +50,7 @@ class Servers:
     def __init__(self, options: Options, guard: Guard) -> None:
         self._options = options
         self._guard = guard
+        self._memory = RequestMemory(options.max_request_memory, Allocator().release_soon)  # one for all servers
         self._running: list[Server] = []  # those that callers use
         self._metrics: Server | None = None
         self._closing: Sequence[str] = ()  # the addresses that the log speaks of at the end
@@ -136,7 +139,11 @@ class Servers:
     def _http_server(self, service: Service) -> HttpServer:
         options = self._options
         return HttpServer(
-            service, max_body=options.max_body_size, read_buffer=options.read_buffer_size, http2=options.http2
+            service,
+            max_body=options.max_body_size,
+            read_buffer=options.read_buffer_size,
+            http2=options.http2,
+            memory=self._memory,
         )
 
 

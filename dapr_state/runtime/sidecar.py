@@ -20,6 +20,7 @@ from dapr_state.resources.resolve import Surroundings
 from dapr_state.resources.values import format_duration
 from dapr_state.runtime import application, guarding
 from dapr_state.runtime.actors import PLACEMENT, ActorHost
+from dapr_state.runtime.allocator import Allocator
 from dapr_state.runtime.components import ComponentError, Components
 from dapr_state.runtime.listening import ListeningError
 from dapr_state.runtime.reload import ResourceFolders
@@ -47,6 +48,7 @@ log = logging.getLogger("dapr.runtime")
 def run(options: Options) -> int:
     """Serve until a signal asks to stop; returns the exit status of the process."""
     sys.setswitchinterval(SWITCH_INTERVAL)
+    Allocator().configure()
     return uvloop.run(_serve(options))
 
 

@@ -149,9 +149,34 @@ class RequestReader:
         return len(self._buffer) - self._at
 
     @property
+    def held(self) -> int:
+        """How many bytes are in memory for what waits: `compact` gives back those that were read."""
+        return len(self._buffer)
+
+    @property
     def unread(self) -> bytes:
         """What waits for `next_request`."""
         return self._buffer[self._at :]
+
+    @property
+    def is_cut(self) -> bool:
+        """Nothing has to arrive for `next_request` to go on: it has done its share of the work."""
+        return self._body is not None and self._body.is_cut
+
+    @property
+    def unfinished(self) -> Request | None:
+        """The request whose body has begun, or is to begin, and is not complete."""
+        return self._request
+
+    @property
+    def body_size(self) -> int:
+        """The most that the body of the unfinished request may take."""
+        return self._body.size if self._body else 0
+
+    @property
+    def body_received(self) -> int:
+        """What has come of the body of the unfinished request."""
+        return self._body.received if self._body else 0
 
     def expects_continue(self) -> bool:
         """Whether the client waits for a word before it sends the body; true once for each request."""
@@ -168,9 +193,23 @@ class RequestReader:
             self._buffer = self._buffer[self._at :] + data
         self._at = 0
 
+    def compact(self) -> None:
+        """Keep no more in memory than what waits."""
+        self._buffer = self._buffer[self._at :]
+        self._at = 0
+
+    def drop(self) -> None:
+        """Forget what waits: it will not be answered."""
+        self._buffer, self._at = b"", 0
+        self._request = self._body = None
+
     def next_request(self) -> Request | None:
-        """The next request, or None when it has not arrived in full. Raises RefusedError."""
+        """The next request; None when it has not arrived in full, or there is work for another turn (`is_cut`).
+
+        Raises RefusedError.
+        """
         if self._at == len(self._buffer):
+            self._buffer, self._at = b"", 0
             return None
         request = self._request or self._read_head()
         if request is None:
@@ -181,6 +220,8 @@ class RequestReader:
         self._at = body.take(self._buffer, self._at)
         if not body.is_complete:
             self._request = request
+            if self._at == len(self._buffer):
+                self._buffer, self._at = b"", 0
             return None
         request.body, request.body_error = body.content, body.error
         if body.unread > MAX_SKIPPED:

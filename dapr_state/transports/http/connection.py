@@ -1,36 +1,55 @@
-"""One HTTP/1.1 connection: requests are answered one after another, in the order in which they came."""
+"""One HTTP/1.1 connection: requests are answered one after another, in the order in which they came.
+
+The laws that a change must keep:
+1. In READING, and only there, the next request is looked for. ANSWERING ends by `answer`, once for each request.
+2. What the client sends while it cannot be served is not read beyond one read of the socket.
+3. Whatever a connection waits for has a time limit, but for the next request and the handler.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from enum import Enum
 from typing import TYPE_CHECKING, cast
 
+from dapr_state import errors
 from dapr_state.clock import SYSTEM
 from dapr_state.transports.http import own
 from dapr_state.transports.http.h2 import Http2Connection
+from dapr_state.transports.http.limits import TURN
 from dapr_state.transports.http.message import Response, render
+from dapr_state.transports.request_memory import SMALL, CrowdedError
 from dapr_state.transports.steps import Steps
 from dapr_state.wire.frames import PREFACE
 from dapr_state.wire.http1 import RefusedError, Request, RequestReader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dapr_state.transports.http.server import Shared
     from dapr_state.transports.http2 import Bounds
-
-HEAD_SECONDS = 10.0  # as daprd: a client that is slower to say what it wants is let go
-LINGER_SECONDS = (
-    0.5  # as Go: without it, what a client still sends would reset the connection before it reads the answer
-)
-# What a client may send ahead while it is being answered; beyond, it has to wait. Four times the usual socket read.
-MAX_AHEAD = 64 * 1024 * 4
 
 _now = SYSTEM.monotonic
 
 _HTTP2_HEAD = PREFACE[:18]  # the part of HTTP/2's preface that looks like a request's head: all of it may not be here
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REFUSAL = "HTTP/1.1 {}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n{}"
+_TIMEOUT = "408 Request Timeout"
 _CLOSE = b"Connection: close\r\n"
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"  # said only to HTTP/1.0, where it is not the rule
+
+
+class State(Enum):
+    """What a connection does."""
+
+    READING = "reading"  # a request is arriving, or the next one is waited for
+    WAITING = "waiting"  # for memory; nothing is read
+    ANSWERING = "answering"
+    LINGERING = "lingering"  # the last answer was sent; what still comes is thrown away
+    CLOSED = "closed"
+
+
+_READING, _WAITING, _ANSWERING, _LINGERING, _CLOSED = State  # a look into an Enum costs as much as a small function
 
 
 class _Answering(Steps):
@@ -53,54 +72,70 @@ class Connection(asyncio.Protocol):
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._answering = _Answering(self)
-        self.request: Request | None = None  # the one that is being answered
+        self.request: Request | None = None  # the one that is being answered, or is whole and waits for memory
         self._reader = RequestReader(shared.max_head, shared.max_body, shared.known)
         self._transport: asyncio.Transport
-        self._timer: asyncio.TimerHandle | None = None
+        self._state = _READING
+        self._timer: asyncio.TimerHandle | None = None  # of what the state waits for
+        self._stall: asyncio.TimerHandle | None = None  # of what the client is to take
+        self._has_memory = False  # something of this connection is on the process's account
         self._is_new = True  # no head has been read yet
+        self._is_body_timed = False  # `_timer` is that of a body
         self._is_full = False  # the client does not read what it was sent
         self._is_paused = False  # we do not read what the client sends
-        self._is_ending = False  # the answer under way is the last one
-        self._is_over = False  # nothing more is answered
-        self._is_serving = False  # further up in the stack
+        self._is_serving = False  # further up in the stack, or in the next turn of the loop
+        self._client_ended = False  # nothing more is taken from it; it may still read
+        self._is_stopping = False  # the next answer is the last one
 
     def __repr__(self) -> str:
-        return f"<Connection {'busy' if self.request else 'idle'}, {self._reader.waiting} bytes waiting>"
+        return f"<Connection {self._state.value}, {self._reader.waiting} bytes waiting>"
 
     # What happens to the connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._shared.connections.add(self)
-        self._start_timer()
+        self._start_timer(self._shared.timeouts.head, self._close)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_over:
+        state = self._state
+        if state is _LINGERING or state is _CLOSED or self._client_ended:
             return
         self._reader.feed(data)
-        if self.request is None and not self._is_full:
+        if state is _READING and not (self._is_full or self._is_serving):
             self._serve()
-        elif self._reader.waiting > MAX_AHEAD:
-            self._is_paused = True
-            self._transport.pause_reading()
+        elif self._reader.waiting > SMALL:
+            self._hold_ahead()
 
     def eof_received(self) -> bool:
-        self._is_ending = True
+        self._client_ended = True
         self._give_up_in_vain()
-        return self.request is not None  # a client that half-closes still wants its answer
+        # a client that half-closes still wants its answers: the last of them closes
+        return self.request is not None or ((self._is_full or self._is_serving) and self._reader.waiting > 0)
 
     def pause_writing(self) -> None:
         self._is_full = True
+        self._watch_writing()
 
     def resume_writing(self) -> None:
         self._is_full = False
-        if self.request is None and not self._is_over:
+        if self._stall:
+            self._stall.cancel()
+            self._stall = None
+        if self._state is _READING and not self._is_serving:
             self._serve()
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._is_over = True
+        state, self._state = self._state, _CLOSED
         self._stop_timer()
-        self._give_up_in_vain()
+        if self._stall:
+            self._stall.cancel()
+        self._reader.drop()
+        if state is _ANSWERING:  # the handler still holds what it was given, until it ends
+            self._give_up_in_vain()
+        else:
+            self.request = None
+            self._give_back()
         self._shared.forget(self)
 
     def _give_up_in_vain(self) -> None:
@@ -112,54 +147,93 @@ class Connection(asyncio.Protocol):
 
     def finish(self) -> None:
         """Answer the request that is under way or has begun to arrive, then close."""
-        self._is_ending = True
-        if self.request is None and self._reader.is_between_requests:
+        self._is_stopping = True
+        if self._state is _READING and self._reader.is_between_requests:
             self._close()
 
     def abort(self) -> None:
         """Give up the request under way, and tell its client."""
-        if not self._answering.cancel():
+        if self._state is _WAITING:
+            self._give_up_waiting(asyncio.CancelledError())
+        elif not self._answering.cancel():
             self._transport.abort()
 
     # Requests and answers
 
     def _serve(self) -> None:
-        """Answer what has arrived, until an answer has to wait or there is nothing left."""
-        self._is_serving = True
+        """Answer what has arrived."""
+        self._is_serving, is_others_turn = True, False
         try:
-            while request := self._reader.next_request():
-                if self._timer:
-                    self._stop_timer()
-                self._begin(request)
-                if self.request or self._is_full or self._is_over:
-                    return
-            self._await_more()
+            is_others_turn = self._answer_in_turn()
         except RefusedError as refusal:
             bounds = self._shared.http2
             if bounds and self._is_new and self._reader.unread.startswith(_HTTP2_HEAD):
                 self._speak_http2(bounds)
-                return
-            self._transport.write(_REFUSAL.format(refusal.status, refusal.text).encode())
-            self._linger()
+            else:
+                self._refuse(refusal)
         finally:
-            self._is_serving = False
+            self._is_serving = is_others_turn
+        if is_others_turn:
+            self._pause_reading()
+            asyncio.get_running_loop().call_soon(self._serve_on)
+
+    def _answer_in_turn(self) -> bool:
+        """Go on until an answer has to wait or nothing is left; True: there is more, but it is the others' turn."""
+        until = 0.0
+        while request := self._reader.next_request():
+            if self._timer:
+                self._stop_timer()
+            if len(request.body) <= SMALL or self._may_answer(request):
+                self._begin(request)
+            if self._state is not _READING or self._is_full:
+                if self._reader.held > SMALL:
+                    self._hold_ahead()
+                return False
+            if not until:
+                until = request.ended + TURN
+            elif request.ended > until:
+                return True
+        return self._await_more()
+
+    def _serve_on(self) -> None:
+        self._is_serving = False
+        if self._state is _READING and not self._is_full:
+            self._serve()
+
+    def _refuse(self, refusal: RefusedError) -> None:
+        self._transport.write(_REFUSAL.format(refusal.status, refusal.text).encode())
+        self._linger()
 
     def _speak_http2(self, bounds: Bounds) -> None:
         """The client knows that HTTP/2 is spoken here, and has begun with it (RFC 9113, 3.3)."""
+        begun = self._reader.unread
         successor = Http2Connection(self._shared, bounds)
         self._transport.set_protocol(successor)
         successor.connection_made(self._transport)
         self.connection_lost(None)
-        if self._is_ending:
+        if self._is_stopping:
             successor.finish()
-        successor.data_received(self._reader.unread)
+        successor.data_received(begun)
+
+    def _may_answer(self, request: Request) -> bool:
+        """Whether there is memory for a large request that is whole."""
+        size = len(request.body)
+        self.request = request
+        if not self._may_hold(size, size):
+            return False
+        self._shared.memory.shrink(self, size)
+        return True
 
     def _begin(self, request: Request) -> None:
         if (request.expect or request.target == b"*") and (response := own.answer(request)):
+            self.request = None
             request.ended = _now()
+            if self._has_memory:
+                self._give_back()
             self._send(request, response)
         else:
             self.request = request
+            self._state = _ANSWERING
             request.began = _now()
             try:
                 answering = self._shared.handler(request)
@@ -173,16 +247,19 @@ class Connection(asyncio.Protocol):
         request, self.request = self.request, None
         if request is None:
             return
+        if self._has_memory:
+            self._give_back()
         request.ended = _now()
         try:
             for note in self._shared.notes:
                 note(request, response)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client waits
             response = own.failure(request, error)
-        if self._is_over:  # the client has gone
+        if self._state is not _ANSWERING:  # the client has gone
             return
+        self._state = _READING
         self._send(request, response)
-        if not (self._is_serving or self._is_full or self._is_over):
+        if self._state is _READING and not (self._is_serving or self._is_full):
             self._serve()
 
     def fail(self, error: BaseException) -> None:
@@ -191,7 +268,7 @@ class Connection(asyncio.Protocol):
 
     def _send(self, request: Request, response: Response) -> None:
         date = self._shared.date.at(request.ended)
-        keep = request.keep_alive and not self._is_ending
+        keep = request.keep_alive and not self._is_stopping
         if keep and not request.is_http10 and request.method != "HEAD":
             self._transport.write(render(response, date))
             return
@@ -203,44 +280,169 @@ class Connection(asyncio.Protocol):
         head = request.method == "HEAD"
         self._transport.write(render(response, date, connection=connection, is_http10=request.is_http10, head=head))
         if not keep:
-            self._linger() if request.body_error else self._close()
+            self._linger() if request.body_error or self._is_paused else self._close()
 
-    def _await_more(self) -> None:
-        if self._is_paused:
-            self._is_paused = False
-            self._transport.resume_reading()
-        if self._reader.is_between_requests:
-            if self._is_ending:
-                self._close()
+    def _await_more(self) -> bool:
+        """Nothing more can be answered now; True: but only because reading it takes more than a turn."""
+        reader = self._reader
+        is_between = reader.is_between_requests
+        if self._client_ended or (self._is_stopping and is_between):  # of the former, what it began will never be whole
+            self._linger() if self._is_paused else self._close()
+        elif not is_between:
+            if reader.is_cut:
+                return True
+            self._await_rest(reader)
+        elif self._is_paused:
+            self._resume_reading()
+        return False
+
+    def _await_rest(self, reader: RequestReader) -> None:
+        """A request has begun, and is not whole."""
+        times = self._shared.timeouts
+        if reader.held > SMALL:
+            reader.compact()
+        if unfinished := reader.unfinished:
+            size, received = reader.body_size, reader.body_received
+            if (received if unfinished.fields.chunked else size) > SMALL:
+                self.request = unfinished
+                if not self._may_hold(size, received):
+                    return
+                self.request = None
+            if reader.expects_continue():
+                self._transport.write(_CONTINUE)
+            if not self._is_body_timed:
+                self._start_timer(times.body, self._check_body, received)
+                self._is_body_timed = True
+        elif not reader.is_in_head:
+            if self._timer:  # what is left of a body that nobody is to see has no time limit
+                self._stop_timer()
+        elif not self._timer:
+            self._start_timer(times.head, self._close)
+        self._resume_reading()
+
+    def _check_body(self, received: int) -> None:
+        """End a body that does not go on, or holds memory that others wait for and hardly goes on."""
+        self._timer = None
+        times, now = self._shared.timeouts, self._reader.body_received
+        is_wanted = self._has_memory and self._shared.memory.is_wanted
+        if now - received < (times.slowest_body if is_wanted else 1):
+            self._refuse(RefusedError(_TIMEOUT))
+        else:
+            self._start_timer(times.body, self._check_body, now)
+            self._is_body_timed = True
+
+    # Memory of the process
+
+    def _may_hold(self, octets: int, here: int) -> bool:
+        """Whether `self.request` may take so much; if not, it is refused, or waits for `on_memory`."""
+        self._has_memory = True
+        try:
+            if self._shared.memory.ask(self, octets, here):
+                return True
+        except CrowdedError:
+            self._refuse_memory()
+            return False
+        self._state = _WAITING
+        self._pause_reading()
+        self._start_timer(self._shared.timeouts.memory, self._refuse_memory)
+        return False
+
+    def on_memory(self) -> None:
+        """What was asked for may be held."""
+        if self._state is not _WAITING:
             return
-        if self._reader.expects_continue():
-            self._transport.write(_CONTINUE)
-        if self._reader.is_in_head:
-            if not self._timer:
-                self._start_timer()
-        elif self._timer:
-            self._stop_timer()
+        self._state = _READING
+        self._stop_timer()
+        request, self.request = self.request, None
+        if request and request is not self._reader.unfinished:
+            self._is_serving = True
+            self._begin(request)
+        self._serve_on()
+
+    def _refuse_memory(self) -> None:
+        self._give_up_waiting(errors.REQUEST_MEMORY())
+
+    def _give_up_waiting(self, error: BaseException) -> None:
+        """Answer a request that is not begun, whole or not."""
+        self._stop_timer()
+        if request := self.request:
+            request.began = _now()
+            if request is self._reader.unfinished:
+                request.keep_alive = False
+                request.body_error = "incomplete"
+                self._reader.drop()
+        self._state = _ANSWERING
+        self.fail(error)
+
+    def _hold_ahead(self) -> None:
+        """More came than can be served now: no more is read, and what is here counts, or is dropped."""
+        self._reader.compact()
+        if self._state is _CLOSED or self._state is _LINGERING or self._reader.waiting <= SMALL:
+            return
+        self._pause_reading()
+        try:
+            self._shared.memory.keep(self, self._reader.waiting)
+            self._has_memory = True
+        except CrowdedError:
+            self._reader.drop()
+            self._client_ended = self._is_stopping = True
+
+    def _give_back(self) -> None:
+        self._has_memory = False
+        self._shared.memory.give_back(self)
 
     # Its end
 
     def _close(self) -> None:
-        self._is_over = True
+        self._state = _CLOSED
         self._stop_timer()
+        self._reader.drop()
+        self._watch_writing()
         self._transport.close()
 
     def _linger(self) -> None:
         """Close, but only after the client had a chance to read the answer."""
-        self._is_over = True
+        self._state = _LINGERING
         self._stop_timer()
+        self._reader.drop()
+        self._give_back()
+        self._resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        self._timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
+        self._start_timer(self._shared.timeouts.linger, self._close)
 
-    def _start_timer(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._close)
+    # Reading, writing and their time limits
+
+    def _pause_reading(self) -> None:
+        if not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    def _watch_writing(self) -> None:
+        """Look after a while whether the client has taken anything of what waits for it."""
+        if (waiting := self._transport.get_write_buffer_size()) and not self._stall:
+            later = asyncio.get_running_loop().call_later
+            self._stall = later(self._shared.timeouts.stall, self._check_writing, waiting)
+
+    def _check_writing(self, waited: int) -> None:
+        self._stall = None
+        if self._transport.get_write_buffer_size() >= waited:
+            self._transport.abort()
+        else:
+            self._watch_writing()
+
+    def _start_timer(self, seconds: float, action: Callable[..., None], *arguments: int) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, action, *arguments)
 
     def _stop_timer(self) -> None:
-        self._is_new = False
+        self._is_new = self._is_body_timed = False
         if self._timer:
             self._timer.cancel()
             self._timer = None

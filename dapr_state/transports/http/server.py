@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dapr_state.transports.http import h2
-from dapr_state.transports.http.connection import HEAD_SECONDS, Connection, NamingConnection
+from dapr_state.transports.http.connection import Connection, NamingConnection
+from dapr_state.transports.http.limits import BACKLOG, DEFAULT_HEAD, HEAD_SLACK, Timeouts
 from dapr_state.transports.http.message import DateLine
+from dapr_state.transports.request_memory import RequestMemory
 
 if TYPE_CHECKING:
     from dapr_state.transports.http.handler import Service
     from dapr_state.wire.http1 import Fields
 
-HEAD_SLACK = 4096  # Go allows so much more than it is told
-DEFAULT_HEAD = 1 << 20  # Go's limit when it is told none
-BACKLOG = 4096  # connections that the kernel keeps for us while we are busy; it caps this at net.core.somaxconn
 SCOPE_UNIX = "unix:"
 
 _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # a machine without IPv6
@@ -28,13 +27,17 @@ _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # a mach
 class Shared:
     """What the connections of one server have in common."""
 
-    def __init__(self, service: Service, max_head: int, max_body: int, *, http2: bool) -> None:
+    def __init__(
+        self, service: Service, max_head: int, max_body: int, *, http2: bool, timeouts: Timeouts, memory: RequestMemory
+    ) -> None:
         self.handler = service.handler
         self.notes = service.notes
         self.names_peers = service.names_peers
         self.max_head = max_head
         self.max_body = max_body
-        self.http2 = h2.bounds(max_head, HEAD_SECONDS) if http2 else None
+        self.timeouts = timeouts
+        self.memory = memory
+        self.http2 = h2.bounds(max_head, timeouts.head) if http2 else None
         self.known: dict[bytes, Fields] = {}
         self.date = DateLine()
         self.connections: set[Connection | h2.Http2Connection] = set()
@@ -49,12 +52,29 @@ class Shared:
 class HttpServer:
     """A server for one service, over HTTP/1.1, or HTTP/2 where a client begins with it; from `start` to `stop`.
 
-    `max_body` 0 and below mean no limit; `read_buffer` is daprd's limit of a request's head, to which 4 KiB are added.
+    `max_body` 0 and below mean no limit; `read_buffer` is daprd's limit of a request's head, to which 4 KiB are added;
+    `memory` is the process's account of large requests, a new one if none is given.
     """
 
-    def __init__(self, service: Service, *, max_body: int, read_buffer: int, http2: bool = True) -> None:
+    def __init__(
+        self,
+        service: Service,
+        *,
+        max_body: int,
+        read_buffer: int,
+        http2: bool = True,
+        timeouts: Timeouts | None = None,
+        memory: RequestMemory | None = None,
+    ) -> None:
         max_head = (read_buffer if read_buffer > 0 else DEFAULT_HEAD) + HEAD_SLACK
-        self._shared = Shared(service, max_head, max_body, http2=http2)
+        self._shared = Shared(
+            service,
+            max_head,
+            max_body,
+            http2=http2,
+            timeouts=timeouts or Timeouts(),
+            memory=memory or RequestMemory(),
+        )
         self._connection = NamingConnection if service.names_peers else Connection
         self._sockets: list[socket.socket] = []
         self._paths: list[Path] = []

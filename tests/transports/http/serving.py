@@ -13,14 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from dapr_state.transports.http.handler import Note
+    from dapr_state.transports.http.limits import Timeouts
+    from dapr_state.transports.request_memory import RequestMemory
 
 
 @asynccontextmanager
 async def serving(
-    handler: Any, *, notes: Sequence[Note] = (), max_body: int = 1 << 20, read_buffer: int = 4096
+    handler: Any,
+    *,
+    notes: Sequence[Note] = (),
+    max_body: int = 1 << 20,
+    read_buffer: int = 4096,
+    timeouts: Timeouts | None = None,
+    memory: RequestMemory | None = None,
 ) -> AsyncIterator[tuple[HttpServer, int]]:
     """The server and its port."""
-    server = HttpServer(Service(handler, notes), max_body=max_body, read_buffer=read_buffer)
+    server = HttpServer(
+        Service(handler, notes), max_body=max_body, read_buffer=read_buffer, timeouts=timeouts, memory=memory
+    )
     port = server.listen("127.0.0.1:0")
     await server.start()
     try:

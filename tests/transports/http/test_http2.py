@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dapr_state.transports.http import server as serving_module
 from dapr_state.transports.http.handler import Service
+from dapr_state.transports.http.limits import Timeouts
 from dapr_state.transports.http.message import JSON, Response, line
 from dapr_state.transports.http.server import HttpServer
 from dapr_state.wire.faults import ErrorCode
@@ -97,11 +97,9 @@ def test_what_only_resembles_the_preface_is_not_served(sent: bytes, sidecar: Sid
     assert b"HTTP/1.1 2" not in received
 
 
-async def test_a_client_that_says_no_more_than_the_preface_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_says_no_more_than_the_preface_is_let_go() -> None:
     """It has as long as for the head of a request."""
-    monkeypatch.setattr(serving_module, "HEAD_SECONDS", 0.1)
-
-    async with serving(Gate()) as (_, port):
+    async with serving(Gate(), timeouts=Timeouts(head=0.1)) as (_, port):
         with Socket(port) as client:
             client.send(PREFACE)
             rest = await blocking(client.raw.makefile("rb").read)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from dapr_state.transports.http import connection
+from dapr_state.transports.http.limits import Timeouts
 from dapr_state.transports.http.message import Response
 from tests.support.components import component
 from tests.support.http import Socket, ask, request
 from tests.support.sidecar import Daprd, Sidecar
+from tests.support.waiting import eventually
 from tests.transports.http.serving import blocking, serving
 
 if TYPE_CHECKING:
@@ -99,14 +101,13 @@ def test_slow_clients_do_not_stop_the_others(small: Sidecar) -> None:
     assert (set(answers), last) == ({204}, 204)
 
 
-async def test_a_head_has_to_arrive_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_head_has_to_arrive_in_time() -> None:
     """A client that does not finish its head is let go without an answer; one between requests may rest."""
-    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
 
     async def handler(_: Request) -> Response:
         return Response(204)
 
-    async with serving(handler) as (_, port):
+    async with serving(handler, timeouts=Timeouts(head=0.2)) as (_, port):
         with Socket(port) as silent, Socket(port) as slow, Socket(port) as resting:
             resting.send(request("GET", "/"))
             first = await blocking(resting.answer)
@@ -164,3 +165,109 @@ async def test_answers_that_nobody_reads_are_not_all_made() -> None:
         writer.close()
 
     assert seen < 4000
+
+
+async def test_a_body_that_does_not_go_on_is_ended() -> None:
+    """It gets 408 and the end of its connection; one that goes on slowly is answered."""
+
+    async def handler(it: Request) -> Response:
+        return Response(200, body=it.body)
+
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+    async with serving(handler, timeouts=Timeouts(body=0.3)) as (_, port):
+        with Socket(port) as counted, Socket(port) as chunked, Socket(port) as slow:
+            counted.send(head + b"Content-Length: 5\r\n\r\nab")
+            chunked.send(head + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+            slow.send(head + b"Content-Length: 9\r\n\r\n")
+
+            pause = threading.Event()
+
+            def slowly() -> int:
+                for _ in range(9):
+                    pause.wait(0.1)
+                    slow.send(b"x")
+                return slow.answer().code
+
+            went_on = await blocking(slowly)
+            refused = [await blocking(client.answer) for client in (counted, chunked)]
+            closed = [await blocking(client.is_closed) for client in (counted, chunked)]
+
+    assert went_on == 200
+    assert [answer.status for answer in refused] == ["HTTP/1.1 408 Request Timeout"] * 2
+    assert closed == [True, True]
+
+
+async def test_a_client_that_takes_no_answers_is_let_go() -> None:
+    """One that takes nothing of its answers loses its connection, and one that reads slowly does not."""
+
+    async def handler(_: Request) -> Response:
+        return Response(200, body=b"x" * 20_000_000)
+
+    async with serving(handler, timeouts=Timeouts(stall=0.3)) as (server, port):
+        with Socket(port) as silent, Socket(port) as slow:
+            silent.send(request("GET", "/"))
+            slow.send(request("GET", "/"))
+
+            def slowly() -> int:
+                seen = 0
+                while part := slow.raw.recv(2_000_000):
+                    seen += len(part)
+                    if seen > 20_000_000:
+                        break
+                    gone_yet.wait(0.05)
+                return seen
+
+            gone_yet = threading.Event()
+            seen = await blocking(slowly)
+            slow.raw.close()
+            await eventually(lambda: " 0 connections" in repr(server))
+
+    assert seen > 20_000_000
+
+
+async def test_many_small_requests_of_one_client_leave_others_their_turn() -> None:
+    """A burst of requests that are answered at once does not hold the loop for its length."""
+    burst = 0
+
+    async def handler(it: Request) -> Response:
+        nonlocal burst
+        burst += it.target == b"/burst"
+        return Response(200, body=b"%d" % burst)
+
+    flood = b"GET /burst HTTP/1.1\r\nHost: localhost\r\n\r\n" * 40_000
+    async with serving(handler) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        other_reader, other_writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(flood)
+        other_writer.write(request("GET", "/other"))
+        await other_reader.readuntil(b"\r\n\r\n")
+        seen = int(await other_reader.read(10))
+        taken = 0
+        while taken < 40_000:
+            taken += (await reader.read(1 << 20)).count(b"HTTP/1.1 200")
+        for each in (writer, other_writer):
+            each.close()
+
+    assert seen < 5_000
+    assert burst == 40_000
+
+
+async def test_a_chunked_body_is_taken_in_shares() -> None:
+    """Chunks of one octet: others are answered while those that have come are read."""
+    order = []
+
+    async def handler(it: Request) -> Response:
+        order.append(it.target)
+        return Response(200, body=b"%d" % len(it.body))
+
+    count = 40_000
+    body = b"1\r\nx\r\n" * count + b"0\r\n\r\n"
+    head = b"POST /chunks HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with serving(handler) as (_, port):
+        with Socket(port) as chunked, Socket(port) as other:
+            chunked.send(head + body)
+            other.send(request("GET", "/other"))
+            answers = [await blocking(client.answer) for client in (chunked, other)]
+
+    assert [answer.body for answer in answers] == [b"40000", b"0"]
+    assert order == [b"/other", b"/chunks"]
