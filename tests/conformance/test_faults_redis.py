@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import random
 import re
+import socket
+import struct
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
 from tests.conformance.load import Load
 from tests.support.client import item
 from tests.support.components import component
+from tests.support.http import Socket, request
 from tests.support.redis import RedisServer
 from tests.support.sidecar import Sidecar
 from tests.support.waiting import until
@@ -106,6 +110,56 @@ def test_a_silent_redis_fails_what_waits_for_it(tmp_path: Path, own_redis: Redis
     assert all(re.search("timeout|timed out|deadline", reply.message) for reply in refused), refused[0]
     assert {reply.code for reply in after.values()} == {"OK"}
     assert versions <= {b"1"}  # a save that was given up may still happen, but once
+
+
+def test_after_too_many_have_waited_everyone_reads_his_own_key(tmp_path: Path, own_redis: RedisServer) -> None:
+    """More calls wait for a silent Redis than may: some are refused, and all later reads are right."""
+    with Sidecar(tmp_path, _stores(own_redis, readTimeout="60s")) as server, server.client() as client:
+        for number in range(500):
+            client.save("redis", item(f"own-{number}", b'"%d"' % number))
+        own_redis.pause()
+        with ExitStack() as waiting:
+            crowd = [waiting.enter_context(_Crowd(server.http_port)) for _ in range(160)]  # 40,000 calls
+            refused = crowd[-1].first_answer()
+            own_redis.resume()
+            until(lambda: client.save("redis", item("k", b"v")).ok, what="a save is not refused any more")
+            with Socket(server.http_port) as http:
+                asked = [request("GET", f"/v1.0/state/redis/own-{number % 500}") for number in range(1000)]
+                answers = [http.send(each).answer() for each in asked]
+
+    assert b"too many requests wait" in refused
+    assert [answer.body for answer in answers] == [b'"%d"' % (number % 500) for number in range(1000)]
+
+
+class _Crowd:
+    """As many gets at once as one HTTP/2 connection may ask for."""
+
+    SIZE = 250
+
+    def __init__(self, port: int) -> None:
+        path = b"/v1.0/state/redis/own-7"
+        head = b"\x82\x86\x04%c%b\x01\x01h" % (len(path), path)  # GET, http, :path, :authority
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        frames = [
+            struct.pack("!BHBBL", 0, len(head), 0x1, 0x5, 2 * number + 1) + head  # HEADERS, whole, and the end
+            for number in range(self.SIZE)
+        ]
+        self._socket.sendall(
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + struct.pack("!BHBBL", 0, 0, 4, 0, 0) + b"".join(frames)
+        )
+
+    def first_answer(self) -> bytes:
+        """What has come up to the first body."""
+        came = b""
+        while b"errorCode" not in came:
+            came += self._socket.recv(65_536)
+        return came
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
 
 
 def _one_of_each(client: Client, name: str) -> dict[str, Reply]:

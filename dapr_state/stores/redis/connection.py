@@ -1,7 +1,11 @@
 """One connection to a Redis server, shared by all requests: commands in, replies out, matched by their order.
 
+Replies are the caller's own, or there are none. So a batch of commands ends with a mark: an ECHO of the batch's number.
+The replies between two marks are those of one batch, as many as were asked for, and a caller gets them when the mark
+behind them is his. Anything else, one reply too many or of a shape that its command never gives, ends the connection.
+
 Rules that a change must respect:
-1. Every command that is sent has its place in `_pending` until its replies are here, whatever becomes of its caller.
+1. Every batch that is sent has its place in `_pending` until its mark is here, whatever becomes of its caller.
 2. What one tick of the event loop sends leaves in one write.
 3. A connection that broke a rule of the protocol, or fell silent, is never used again: a late reply finds nobody.
 4. Whoever waits is answered, with replies or with the reason why there are none.
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 # Requests that may wait for Redis: at 100,000 commands a second a third of a second's work, and some 30 MB.
 MAX_WAITING: Final = 32_768
 MAX_UNSENT: Final = 64 * 1024 * 1024  # bytes kept for a server that does not read
+_MARK: Final = b"*2\r\n$4\r\nECHO\r\n$8\r\n%b\r\n"
 _LOOKS: Final = 4  # how often per read timeout the replies are looked at: silence is seen after 1 to 1.25 timeouts
 
 
@@ -43,7 +48,8 @@ class Waiter(Protocol):
 
     def done(self) -> bool: ...
 
-    def set_result(self, replies: list[Any], /) -> None: ...
+    def set_result(self, replies: list[Any], /) -> None:
+        """Take the replies. If it raises they cannot be his: the connection ends, and he is told so."""
 
     def set_exception(self, error: StoreError, /) -> None: ...
 
@@ -73,8 +79,11 @@ class Connection(asyncio.Protocol):
         self._paused = False  # the server reads more slowly than we write
         self._unsent = 0  # bytes in `_out` while paused
 
+        self.marks = True  # False: the server does not do ECHO for this user; then numbers and shapes have to do
+        self._batches = 0
         self._reader = hiredis.Reader(protocolError=hiredis.ProtocolError, replyError=ReplyError)
-        self._pending: deque[tuple[Waiter, int]] = deque()  # who waits, for how many replies
+        # who waits, for how many replies, and the mark among them that is the last
+        self._pending: deque[tuple[Waiter, int, bytes | None]] = deque()
         self._all_answered: asyncio.Future[None] | None = None  # what a closing connection waits for
         self._replies: list[Any] = []  # of the first in `_pending`, as far as they are here
         self._heard = 0  # how often data came
@@ -86,7 +95,7 @@ class Connection(asyncio.Protocol):
         return f"<Connection {self._address} {state}, {len(self._pending)} waiting>"
 
     def ask(self, commands: bytes, replies: int) -> asyncio.Future[list[Any]]:
-        """Send packed commands that get so many replies; a reply that is an error is an item like any other.
+        """Send packed commands that get so many replies, one at least; an error is an item like any other.
 
         Raises StoreError, with nothing sent, when the connection is lost or too many wait already.
         """
@@ -100,7 +109,15 @@ class Connection(asyncio.Protocol):
             raise ConnectionLost(str(self.lost))
         if len(self._pending) >= self._max_waiting or (self._paused and self._unsent > MAX_UNSENT):
             raise StoreError(f"too many requests wait for redis at {self._address}: {len(self._pending)}")
-        self._pending.append((waiter, replies))
+        if replies < 1:
+            raise ValueError("a batch without a command")
+        mark = None
+        if self.marks:
+            self._batches += 1
+            mark = b"%08x" % (self._batches & 0xFFFFFFFF)
+            commands += _MARK % mark
+            replies += 1
+        self._pending.append((waiter, replies, mark))
         self._out.append(commands)
         if self._paused:
             self._unsent += len(commands)
@@ -138,7 +155,7 @@ class Connection(asyncio.Protocol):
             self._on_lost(self)
         self._out.clear()
         pending, self._pending = self._pending, deque()
-        for waiter, _ in pending:
+        for waiter, _, _ in pending:
             if not waiter.done():
                 waiter.set_exception(type(reason)(str(reason)))
         self._tell_all_answered()
@@ -153,25 +170,43 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard += 1
-        pending, replies, take = self._pending, self._replies, self._reader.gets
+        replies, take = self._replies, self._reader.gets
         try:
             self._reader.feed(data)
             while (reply := take()) is not False:
                 replies.append(reply)
-                if len(replies) < pending[0][1]:
+                if not self._pending:
+                    # an error tells why the server speaks up by itself; anything else may be a value, and is not shown
+                    self._leave(f"a reply without a command {reply if isinstance(reply, ReplyError) else ''}")
+                    return
+                if len(replies) < self._pending[0][1]:
                     continue
-                waiter = pending.popleft()[0]
-                if not waiter.done():  # its caller may have given up; the replies were his all the same
-                    waiter.set_result(replies)
+                if not self._answer(replies):
+                    return
                 replies = []
         except hiredis.ProtocolError as error:
             self._leave(str(error))
-        except IndexError:
-            # an error tells why the server speaks up by itself; anything else may be a value, and is not shown
-            self._leave(f"a reply without a command {replies[-1] if isinstance(replies[-1], ReplyError) else ''}")
+            return
         self._replies = replies
-        if not pending:
+        if not self._pending:
             self._tell_all_answered()
+
+    def _answer(self, replies: list[Any]) -> bool:
+        """Give the first who waits his replies; False where they are not his, and the connection has ended."""
+        waiter, _, mark = self._pending[0]
+        if mark is not None and replies.pop() != mark:
+            self._leave("its replies are not those of the commands")
+            return False
+        if not waiter.done():  # its caller may have given up; the replies were his all the same
+            try:
+                waiter.set_result(replies)
+            except Exception as error:  # noqa: BLE001 - nobody may be left waiting; the text could hold a value
+                self._leave(f"a reply of another kind than was asked for ({type(error).__name__})")
+                return False
+        if self.lost:
+            return False
+        self._pending.popleft()
+        return True
 
     def _tell_all_answered(self) -> None:
         if self._all_answered is not None and not self._all_answered.done():

@@ -47,6 +47,7 @@ class Grouping:
 
     def read(self, keys: Sequence[str]) -> asyncio.Future[list[Found]]:
         """Ask for rows at the end of the tick. Raises StoreError, with nothing sent, when too many wait."""
+        self._refuse_too_many()  # before there is a batch: none is ever empty
         group = self._reads
         if group is None:
             group = self._reads = _Reads(self)
@@ -57,6 +58,7 @@ class Grouping:
 
     def write(self, operations: Sequence[Operation]) -> asyncio.Future[list[StoreError | None]]:
         """Send independent operations at the end of the tick; an error for each that was not done. Raises as `read`."""
+        self._refuse_too_many()
         group = self._writes
         if group is None:
             group = self._writes = _Writes(self)
@@ -83,9 +85,11 @@ class Grouping:
         if group:
             group.send()
 
-    def _join(self, group: _Group[W, R], wanted: Sequence[W]) -> asyncio.Future[list[R]]:
+    def _refuse_too_many(self) -> None:
         if self.waiting >= MAX_WAITING:
             raise StoreError(f"too many requests wait for redis: {self.waiting}")
+
+    def _join(self, group: _Group[W, R], wanted: Sequence[W]) -> asyncio.Future[list[R]]:
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self.flush)
@@ -110,16 +114,10 @@ class _Group(ABC, Generic[W, R]):
         """Ask, and settle what the callers wait for when the replies are there, or will not come."""
 
     @abstractmethod
-    def _read(self, replies: list[Any]) -> None: ...
+    def set_result(self, replies: list[Any]) -> None: ...
 
     def done(self) -> bool:
         return False  # if nobody waits any more, a script may still have to be sent again
-
-    def set_result(self, replies: list[Any]) -> None:
-        try:
-            self._read(replies)
-        except (TypeError, ValueError, LookupError) as error:  # whoever answers so, nobody may be left waiting
-            self.set_exception(StoreError(f"redis answered something else than was asked: {error}"))
 
     def set_exception(self, error: StoreError) -> None:
         self._grouping.waiting -= len(self.callers)
@@ -148,7 +146,7 @@ class _Reads(_Group[str, "Found"]):
         else:
             self._send(reading.pack_for_old_server(self.wanted), 2 * len(self.wanted) + 1)
 
-    def _read(self, replies: list[Any]) -> None:
+    def set_result(self, replies: list[Any]) -> None:
         if self._found is not None:
             for place, reply in zip(self._unclear, replies, strict=True):
                 self._found[place] = reading.looked_at(reply)
@@ -170,7 +168,7 @@ class _Writes(_Group["Operation", "StoreError | None"]):
         else:
             self._send(call, 1)
 
-    def _read(self, replies: list[Any]) -> None:
+    def set_result(self, replies: list[Any]) -> None:
         (reply,) = replies
         if not isinstance(reply, ReplyError):
             self._settle(writing.outcomes(self.wanted, reply))

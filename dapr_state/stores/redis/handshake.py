@@ -78,14 +78,16 @@ async def _greet(options: Options, connection: Connection) -> Server:
     """Ask everything in one round trip: what fails first is the answer."""
     login = _login(options)
     choice = [("SELECT", options.database)] if options.database > 0 else []
-    questions = [("PING",), ("INFO", "replication"), ("PEXPIRETIME", "dapr-state")]
+    questions = [("PING",), ("ECHO", "dapr-state"), ("INFO", "replication"), ("PEXPIRETIME", "dapr-state")]
     commands = [*login, *choice, *questions]
+    connection.marks = False
     replies = await connection.ask(b"".join(map(hiredis.pack_command, commands)), len(commands))
 
     for command, reply in zip(commands, replies, strict=True):
         if command in (*login, *choice, ("PING",)) and isinstance(reply, ReplyError) and not _needless(reply):
             raise reply
-    replication, expiry = replies[-2:]
+    echo, replication, expiry = replies[-3:]
+    connection.marks = not isinstance(echo, ReplyError)
     return Server(_replicas(replication), tells_expiry="unknown command" not in str(expiry))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Row
+from dapr_state.stores.redis.connection import ReplyError
 from dapr_state.stores.redis.scripts import LOOK
 
 if TYPE_CHECKING:
@@ -63,23 +64,25 @@ def with_expiry(replies: list[Any]) -> list[Any]:
 def rows(replies: list[Any]) -> tuple[list[Row | StoreError | None], list[int]]:
     """The rows that the replies to `pack` say, and the places of those that two plain commands do not explain.
 
-    Such a row is of another type, lacks a field, or came in between.
+    Such a row is of another type, lacks a field, or came in between. Raises for replies that these commands never get.
     """
     found: list[Row | StoreError | None] = []
     unclear: list[int] = []
     pairs = iter(replies)
     for fields, expiry in zip(pairs, pairs, strict=True):
         if type(fields) is list and type(expiry) is int:
-            value, version = fields
+            value, version = fields  # raises if they are not two
             if value is not None and version is not None:
                 found.append(Row(value, str(version, "utf-8", "replace"), expiry / 1000 if expiry >= 0 else None))
                 continue
             if value is version and expiry == _NO_KEY:  # both None
                 found.append(None)
                 continue
-        elif type(fields) is list:
+        elif type(fields) is list and isinstance(expiry, ReplyError):
             found.append(StoreError(str(expiry)))
             continue
+        elif not isinstance(fields, ReplyError):
+            raise TypeError("neither fields nor an error")
         unclear.append(len(found))
         found.append(None)
     return found, unclear

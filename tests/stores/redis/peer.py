@@ -46,12 +46,13 @@ class Peer:
 
 
 @asynccontextmanager
-async def connected(**options: Any) -> AsyncIterator[tuple[Connection, Peer]]:
-    """A connection and its peer."""
+async def connected(*, marks: bool = False, **options: Any) -> AsyncIterator[tuple[Connection, Peer]]:
+    """A connection and its peer; without marks the peer has only to answer what the test asks."""
     peer = Peer()
     server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     connection = Connection(f"127.0.0.1:{port}", **options)
+    connection.marks = marks
     await asyncio.get_running_loop().create_connection(lambda: connection, "127.0.0.1", port)
     await peer.came.wait()
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dapr_state.stores.base import EtagMismatch, StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
-from dapr_state.stores.redis.connection import ReplyError
+from dapr_state.stores.redis.connection import ConnectionLost, ReplyError
 from dapr_state.stores.redis.grouping import Grouping
 from tests.stores.redis.conftest import opened
 from tests.stores.redis.peer import connected
@@ -136,18 +136,26 @@ async def test_closing_sends_what_waits_for_the_end_of_the_tick(own_redis: Redis
         assert await save == [None]
 
 
-async def test_an_answer_that_no_script_gives_reaches_every_caller() -> None:
-    """As an error; and an error of the server is the same for all."""
+async def test_an_answer_that_no_script_gives_reaches_every_caller_as_an_error() -> None:
+    """Whose answer it is nobody knows: the connection ends."""
     async with connected() as (connection, peer):
         grouping = Grouping(connection)
         waiting = [grouping.write([Upsert("a", b"v")]), grouping.write([Upsert("b", b"v")])]
         await peer.read()
         peer.answer(b":1\r\n")
         nonsense = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [type(error) for error in nonsense] == [ConnectionLost] * 2
+    assert "of another kind than was asked for" in str(nonsense[0])
+
+
+async def test_an_error_of_the_server_is_the_same_for_all() -> None:
+    """Each has one of his own."""
+    async with connected() as (connection, peer):
+        grouping = Grouping(connection)
         waiting = [grouping.write([Upsert("a", b"v")]), grouping.write([Upsert("b", b"v")])]
         await peer.read()
         peer.answer(b"-LOADING wait\r\n")
         loading = await asyncio.gather(*waiting, return_exceptions=True)
 
-    assert ["something else" in str(error) for error in nonsense] == [True, True]
     assert [(type(error), str(error)) for error in loading] == [(ReplyError, "LOADING wait")] * 2
