@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from functools import partial
 from itertools import accumulate
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from dapr_state.stores.base import StoreError
 from dapr_state.stores.sqlite import failures
 from dapr_state.stores.sqlite.connection import connect, patiently
 from dapr_state.stores.sqlite.writer import Writer
@@ -17,13 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dapr_state.clock import Clock
-    from dapr_state.stores.base import StoreError
     from dapr_state.stores.model import Operation, Row
+    from dapr_state.stores.sqlite.file import DatabaseFile
     from dapr_state.stores.sqlite.options import Options
     from dapr_state.stores.sqlite.rows import Rows
 
 T = TypeVar("T")
 
+_FILE_SECONDS: Final = 0.005  # a group does not look again for the file that the one before has just seen
+_READ_FILE_SECONDS: Final = 0.1  # reads may show for so long what is in a file that is gone
 _STEPS_BETWEEN_LOOKS: Final = 1_000_000  # of SQLite's machine: about 20 ms
 
 
@@ -48,7 +52,7 @@ class Call(msgspec.Struct, frozen=True):
 class Session:
     """Used by one thread at a time. A statement that takes longer than the component's timeout is interrupted."""
 
-    def __init__(self, options: Options, rows: Rows, clock: Clock, busy_timeout: float | None) -> None:
+    def __init__(self, options: Options, rows: Rows, clock: Clock, busy_timeout: float | None = None) -> None:
         wait = options.database.busy_timeout if busy_timeout is None else busy_timeout
         self.connection = connect(options.database, clock, busy_timeout=min(wait, options.timeout))
         self._rows = rows
@@ -56,6 +60,7 @@ class Session:
         self._timeout = options.timeout
         self._deadline = clock.monotonic() + options.timeout
         self.connection.set_progress_handler(self._is_late, _STEPS_BETWEEN_LOOKS)
+        self.file: DatabaseFile | None = None  # looked at once the tables are there
         self.writer = Writer(self.connection, rows, options.database, clock)
         self._patience = options.database.busy_timeout
         self.read_seconds = 0.0  # how long the last read took
@@ -65,7 +70,12 @@ class Session:
 
     def handle(self, works: Sequence[Read | Write | Call]) -> list[Any]:
         """All writes of the group are one commit, all reads one statement. An answer may be an exception."""
-        self._deadline = self._clock.monotonic() + self._timeout
+        now = self._clock.monotonic()
+        self._deadline = now + self._timeout
+        try:
+            self._check_file(now - _FILE_SECONDS)
+        except StoreError as moved:
+            return [StoreError(str(moved)) for _ in works]
         to_write = [work for work in works if isinstance(work, Write)]
         written = self._write(to_write)
         if len(to_write) == len(works):
@@ -83,6 +93,8 @@ class Session:
     def read(self, keys: Sequence[str]) -> list[Row | StoreError | None]:
         """One entry per key; raises SQLite's errors."""
         started = self._clock.monotonic()
+        if self.file:
+            self.file.check_since(started - _READ_FILE_SECONDS, started)
         self._deadline = started + self._timeout
         found = self._rows.read(self.connection, keys)
         self.read_seconds = self._clock.monotonic() - started
@@ -92,6 +104,10 @@ class Session:
         if not works:
             return []
         outcomes = self.writer.write([unit for work in works for unit in work.units])
+        try:
+            self._check_file(math.inf)  # before anybody is told that it is there
+        except StoreError as moved:
+            outcomes = [StoreError(str(moved)) for _ in outcomes]
         return _shared_out(outcomes, [len(work.units) for work in works])
 
     def _read(self, works: Sequence[Read]) -> list[list[Row | StoreError | None] | StoreError]:
@@ -100,15 +116,19 @@ class Session:
         try:
             keys = [key for work in works for key in work.keys]
             entries = patiently(partial(self.read, keys), self._clock, self._patience)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
             return [failures.store_error(error) for _ in works]
         return list(_shared_out(entries, [len(work.keys) for work in works]))
 
     def _call(self, work: Call) -> Any:
         try:
             return work.function(self.connection)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
             return failures.store_error(error)
+
+    def _check_file(self, earliest: float) -> None:
+        if self.file:
+            self.file.check_since(earliest, self._clock.monotonic())
 
     def _is_late(self) -> bool:
         return self._clock.monotonic() > self._deadline

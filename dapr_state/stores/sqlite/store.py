@@ -14,6 +14,7 @@ from dapr_state.stores.base import Found, Outcomes, Page, StateStore, StoreError
 from dapr_state.stores.model import Feature
 from dapr_state.stores.sqlite import failures, options, schema
 from dapr_state.stores.sqlite.cleanup import Cleanup
+from dapr_state.stores.sqlite.file import DatabaseFile
 from dapr_state.stores.sqlite.rows import Rows
 from dapr_state.stores.sqlite.session import Call, Read, Session, Write
 from dapr_state.stores.sqlite.spot import LockedError, Spot
@@ -71,6 +72,9 @@ class SqliteStore(StateStore):
         schema.migrate(self._sessions[0].connection, self._options.table, self._options.metadata_table)
         if not self._options.database.in_memory:
             self._sessions += self._session(), self._session(busy_timeout=0)
+            file = DatabaseFile(self._sessions[0].connection)
+            for session in self._sessions:
+                session.file = file
 
     def _session(self, busy_timeout: float | None = None) -> Session:
         try:

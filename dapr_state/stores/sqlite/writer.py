@@ -44,8 +44,9 @@ class Writer:
         except (sqlite3.Error, ValueError, OverflowError, MemoryError) as error:
             if len(units) == 1 or failures.is_of_the_file(error):
                 return [failures.store_error(error) for _ in units]
-        # one of them is at fault: each on its own, so that the others are written
-        return [outcome for unit in units for outcome in self.write((unit,))]
+        # one of them is at fault: halves are tried until it stands alone, so that the others are written
+        half = len(units) // 2
+        return self.write(units[:half]) + self.write(units[half:])
 
     def _commit(self, units: Sequence[Sequence[Operation]]) -> list[StoreError | None]:
         asked = [operation.key for unit in units for operation in unit if operation.etag or operation.first_write]

@@ -161,6 +161,23 @@ async def test_an_operation_that_sql_refuses_does_not_take_others_down(file: Fil
         assert await values_of(opened, "a", "b", "bad", "c", "d", "e") == [b"1", b"1", None, None, b"1", b"1"]
 
 
+async def test_one_refused_operation_costs_few_commits(file: File) -> None:
+    """Halves are tried until it stands alone: of a thousand requests, ten halves."""
+    async with file.opened() as opened:
+        file.sql(
+            "CREATE TRIGGER no BEFORE INSERT ON state WHEN new.key = 'bad' BEGIN SELECT RAISE(ABORT, 'not this'); END"
+        )
+        before = opened._sessions[0].writer.commits
+        keys = [*(f"a{number}" for number in range(600)), "bad", *(f"b{number}" for number in range(423))]
+        outcomes = await opened.write([Upsert(key, b"v") for key in keys])
+        commits = opened._sessions[0].writer.commits - before
+        rows = await opened.get(keys)
+
+    assert [key for key, outcome in zip(keys, outcomes, strict=True) if outcome] == ["bad"]
+    assert [key for key, row in zip(keys, rows, strict=True) if row is None] == ["bad"]
+    assert commits == 10
+
+
 async def test_a_read_only_file_is_read_and_refuses_writes(file: File) -> None:
     """The schema must be there already."""
     async with file.opened(disableWAL="true") as opened:
