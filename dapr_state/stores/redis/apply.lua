@@ -27,13 +27,23 @@ local function count_of(i) -- the version that a plain operation finds, as a num
   return exact and count or nil
 end
 
-local function done(i, count) -- carry out a plain operation; false if the server will not
+local function done(i, count) -- carry out a plain operation; false if the server will not, with nothing written
   if ARGV[2 * i] == 'd:' then
     return type(pcall('DEL', KEYS[i])) ~= 'table'
+  end
+  if may and not together and not may('PERSIST', KEYS[i]) then
+    return false
   end
   return type(pcall('HSET', KEYS[i], 'data', ARGV[2 * i + 1], 'version', count + 1)) ~= 'table'
     -- after HSET, for a full server refuses the first write of a script, and only if that asks for memory
     and type(pcall('PERSIST', KEYS[i])) ~= 'table'
+end
+
+local function may_be_done(i) -- asked for each key, as a user's rights may differ from key to key
+  if ARGV[2 * i] == 'd:' then
+    return may('DEL', KEYS[i])
+  end
+  return may('HSET', KEYS[i], 'data', '') and may('PERSIST', KEYS[i])
 end
 
 local first = 1 -- of those that are not done yet
@@ -44,10 +54,9 @@ if not together then
     count = KEYS[first] and count_of(first)
   end
 else -- all are looked at before the first is written, so that none is left half way
-  local counts, seen, plain = {}, {}, not may
-    or may('HSET', KEYS[1], 'data', '') and may('PERSIST', KEYS[1]) and may('DEL', KEYS[1])
+  local counts, seen, plain = {}, {}, true
   for i, key in ipairs(KEYS) do
-    counts[i] = plain and not seen[key] and count_of(i)
+    counts[i] = plain and not seen[key] and (not may or may_be_done(i)) and count_of(i)
     plain, seen[key] = counts[i], true
   end
   while plain and KEYS[first] and done(first, counts[first]) do
@@ -76,23 +85,17 @@ local function without_zeros(version)
   return (string.gsub(version, '^(-?)0+(%d)', '%1%2'))
 end
 
--- Whether the user may not run a command of this write: known before anything is written. Asked once for each kind of
--- write; that the keys are his was checked before the script began. Before Redis 7 a script cannot ask.
-local asked = {}
-local function forbidden(key, verb, ttl)
+-- Whether the user may not run a command of this write: known before anything is written. Before Redis 7 a script cannot
+-- ask.
+local function forbidden(key, verb, ttl, foreign)
   if not may then
     return false
   end
-  local kind = verb == 'd' and verb or ttl and 'ttl' or 'set'
-  if asked[kind] == nil then
-    if verb == 'd' then
-      asked[kind] = not may('DEL', key)
-    else
-      asked[kind] = not may('HSET', key, 'data', '')
-        or not may(unpack(ttl and { 'EXPIRE', key, '1' } or { 'PERSIST', key }))
-    end
+  if (verb == 'd' or foreign) and not may('DEL', key) then
+    return true
   end
-  return asked[kind]
+  return verb ~= 'd'
+    and not (may('HSET', key, 'data', '') and may(unpack(ttl and { 'EXPIRE', key, '1' } or { 'PERSIST', key })))
 end
 
 -- the refusal of an operation on a row of this version, if it is refused; `gone`: an operation before it deleted the row
@@ -108,8 +111,14 @@ local function refusal(key, version, gone, verb, ttl, etag)
       return 'stale', version
     end
   end
-  if verb == 'c' and (version or not gone and pcall('EXISTS', key) == 1) then
-    return 'exists'
+  if verb == 'c' and not gone then
+    local rows = version and 1 or pcall('EXISTS', key)
+    if type(rows) == 'table' then
+      return 'failed', rows.err
+    end
+    if rows == 1 then
+      return 'exists'
+    end
   end
   if #ttl > LONGEST then
     return 'failed', "ERR invalid expire time in 'expire' command"
@@ -174,7 +183,7 @@ for i = first, #KEYS do
       kind, detail = 'failed', 'ERR hash value is not an integer'
     end
   end
-  if not kind and forbidden(key, verb, ttl ~= '') then
+  if not kind and forbidden(key, verb, ttl ~= '', foreign) then
     kind, detail = 'failed', 'NOPERM this user may not run a command that the write needs'
   end
   if not kind and together then

@@ -30,6 +30,7 @@ class Server:
 
     replicas: int = 0
     tells_expiry: bool = True  # PEXPIRETIME, since Redis 7.0
+    wait_refused: str = ""  # why this user may not WAIT for replicas
 
 
 class ConnectError(StoreError):
@@ -78,17 +79,21 @@ async def _greet(options: Options, connection: Connection) -> Server:
     """Ask everything in one round trip: what fails first is the answer."""
     login = _login(options)
     choice = [("SELECT", options.database)] if options.database > 0 else []
-    questions = [("PING",), ("ECHO", "dapr-state"), ("INFO", "replication"), ("PEXPIRETIME", "dapr-state")]
-    commands = [*login, *choice, *questions]
+    abilities = [("WAIT", "0", "1"), ("ECHO", "dapr-state"), ("INFO", "replication"), ("PEXPIRETIME", "dapr-state")]
+    commands = [*login, *choice, ("PING",), *abilities]
     connection.marks = False
     replies = await connection.ask(b"".join(map(hiredis.pack_command, commands)), len(commands))
 
     for command, reply in zip(commands, replies, strict=True):
         if command in (*login, *choice, ("PING",)) and isinstance(reply, ReplyError) and not _needless(reply):
             raise reply
-    echo, replication, expiry = replies[-3:]
+    wait, echo, replication, expiry = replies[-4:]
     connection.marks = not isinstance(echo, ReplyError)
-    return Server(_replicas(replication), tells_expiry="unknown command" not in str(expiry))
+    return Server(
+        _replicas(replication),
+        tells_expiry="unknown command" not in str(expiry),
+        wait_refused=str(wait) if str(wait).startswith("NOPERM") else "",
+    )
 
 
 def _login(options: Options) -> list[tuple[Any, ...]]:

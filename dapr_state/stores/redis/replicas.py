@@ -31,6 +31,13 @@ class ReplicatedLink:
         self.link = Link(replace(options, read_timeout=patience), context)
         self._asked: asyncio.Future[list[Any]] | None = None  # in this tick
 
+    async def connected(self, replicas: int) -> Connection:
+        """The connection to write on. A user who may not wait is refused before anything is written."""
+        connection = self.link.live or await self.link.connected()
+        if self.link.server.wait_refused:
+            raise _failure(replicas, self.link.server.wait_refused)
+        return connection
+
     async def acknowledged(self, connection: Connection, replicas: int) -> None:
         """Wait until the replicas have what this connection wrote. How many of them did is not asked, as in daprd."""
         if self._asked is None:
@@ -39,7 +46,11 @@ class ReplicatedLink:
             asyncio.get_running_loop().call_soon(self._end_tick)
         (reply,) = await asyncio.shield(self._asked)  # others may be waiting for the same
         if isinstance(reply, ReplyError):
-            raise StoreError(f"redis waiting for {replicas} replicas to acknowledge write, err: {reply}")
+            raise _failure(replicas, reply)
 
     def _end_tick(self) -> None:
         self._asked = None
+
+
+def _failure(replicas: int, why: object) -> StoreError:
+    return StoreError(f"redis waiting for {replicas} replicas to acknowledge write, err: {why}")

@@ -123,8 +123,7 @@ class RedisStore(StateStore):
         if self._replicated is None:
             self._replicated = ReplicatedLink(self._options, self._context)
             self._replicated.link.open()
-        link = self._replicated.link
-        connection = link.live or await link.connected()
+        connection = await self._replicated.connected(self._link.server.replicas)
         refusals = await _run(connection, mode, operations)
         await self._replicated.acknowledged(connection, self._link.server.replicas)
         return refusals
