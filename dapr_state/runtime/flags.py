@@ -103,7 +103,7 @@ FLAGS: Final = (
     Flag("log-level", Kind.TEXT, "info", "debug, info, warn, error or fatal"),
     Flag("max-body-size", Kind.TEXT, "4Mi", "Largest request, as a Kubernetes quantity"),
     Flag("max-request-memory", Kind.TEXT, "32Mi", "Of all large requests at one time; others wait. 0: no limit"),
-    Flag("metrics-listen-address", Kind.TEXT, "0.0.0.0", "Listen address of the metrics"),  # noqa: S104 - daprd's
+    Flag("metrics-listen-address", Kind.TEXT, "127.0.0.1", "Listen address of the metrics; 0.0.0.0: every interface"),
     Flag("metrics-port", Kind.TEXT, "9090", "Port of the metrics"),
     Flag("mode", Kind.TEXT, "standalone", "Only standalone is available"),
     Flag("placement-host-address", Kind.TEXT, "", "Addresses of Dapr's placement service, CSV"),

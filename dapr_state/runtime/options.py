@@ -76,7 +76,7 @@ class Options:
     api_logging: bool | None = None  # None: the Configuration decides
     metrics: bool = True
     metrics_port: int = 9090
-    metrics_listen_address: str = "0.0.0.0"  # noqa: S104 - daprd's default, which scrapers on other hosts rely on
+    metrics_listen_address: str = "127.0.0.1"  # daprd: every interface
     profiling: bool = False
     profile_port: int = 7777
 

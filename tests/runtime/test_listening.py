@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import grpc
 import pytest
@@ -14,11 +14,9 @@ from dapr_state.runtime import listening
 from dapr_state.runtime.listening import ListeningError, listen
 from tests.support.components import component
 from tests.support.http import ask
+from tests.support.processes import free_port
 from tests.support.sidecar import GRPC_SERVERS, Sidecar
 from tests.support.waiting import until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MEMORY = component("mem", "state.in-memory")
 
@@ -148,3 +146,31 @@ def test_socket_files_in_use_are_left_to_their_sidecar(tmp_path: Path, grpc_serv
         f"Fatal error from runtime: failed to start API gRPC server: listen unix {grpc_file}: bind:"
         " address already in use" in second.log()
     )
+
+
+def addresses_of(port: int) -> set[str]:
+    """The local addresses at which somebody listens on this port, as the kernel tells them."""
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for row in Path(f"/proc/net/{table}").read_text(encoding="ascii").splitlines()[1:]:
+            _, local, _, state, *_ = row.split()
+            host, _, number = local.partition(":")
+            if state == "0A" and int(number, 16) == port:
+                found.add(host)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("flags", "address"), [((), "127.0.0.1"), (("--metrics-listen-address", "0.0.0.0"), "0.0.0.0")]
+)
+def test_metrics_are_for_this_machine_unless_told_otherwise(
+    tmp_path: Path, flags: tuple[str, ...], address: str
+) -> None:
+    """Daprd's metrics are on every interface; here a flag puts them there, and all ports are on loopback without one."""
+    port = free_port()
+    with Sidecar(tmp_path, [MEMORY], flags=["--metrics-port", str(port), *flags]) as sidecar:
+        found = addresses_of(port)
+        others = addresses_of(sidecar.grpc_port) | addresses_of(sidecar.http_port)
+
+    assert found == {socket.inet_aton(address)[::-1].hex().upper()}
+    assert others == {"0100007F"}

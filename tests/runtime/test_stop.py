@@ -79,7 +79,7 @@ def test_the_lines_of_a_life_come_in_the_order_of_daprd(tmp_path: Path) -> None:
         "Enabled features: HotReload WorkflowsRemoteActivityReminder",
         "standalone mode configured",
         "app id: app",
-        "metrics server started on 0.0.0.0:",
+        "metrics server started on 127.0.0.1:",
         "Loading components…",
         "Component loaded: mem (state.in-memory/v1)",
         "All outstanding components processed",
