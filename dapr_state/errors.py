@@ -375,6 +375,20 @@ REQUEST_MEMORY = Row(
     "too many large requests wait for memory: try again, or start the sidecar with a larger --max-request-memory",
 )
 
+# Not of daprd either: any page of a browser on the same machine may call it
+FOREIGN_HOST = Row(
+    "ERR_FOREIGN_HOST",
+    403,
+    Grpc.PERMISSION_DENIED,
+    "requests for the host {host} are not answered here: name it with --allowed-hosts if they should be",
+)
+FOREIGN_ORIGIN = Row(
+    "ERR_FOREIGN_ORIGIN",
+    403,
+    Grpc.PERMISSION_DENIED,
+    "web pages of {origin} may not call: name their origin with --allowed-origins if they should",
+)
+
 # Refused before any API is reached: runtime.md 10, state-api.md 7.4, 7.5. HTTP has its own plain texts for these.
 
 

@@ -62,6 +62,7 @@ _NO_EFFECT: Final = "flag no longer has any effect"
 FLAGS: Final = (
     Flag("actors-disseminate-timeout", Kind.DURATION, 30.0, "How long one round of the actor placement may take"),
     Flag("actors-service", Kind.TEXT, "", deprecated=_NO_EFFECT),
+    Flag("allowed-hosts", Kind.TEXT, "", "Host names beside localhost that HTTP requests may be for, CSV or *"),
     Flag("allowed-origins", Kind.TEXT, "", "Origins that browsers may call from, CSV or *; empty turns CORS off"),
     Flag("app-channel-address", Kind.TEXT, "127.0.0.1", "Host of the application"),
     Flag("app-health-check-path", Kind.TEXT, "/healthz", "Path of the application's health check; HTTP only"),

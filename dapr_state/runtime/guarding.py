@@ -10,6 +10,7 @@ from dapr_state.observability.metrics import Metrics
 from dapr_state.runtime import tracing
 from dapr_state.security import access
 from dapr_state.security.access import GrpcAccess, HttpAccess
+from dapr_state.security.origins import Origins
 from dapr_state.security.tokens import ApiToken
 from dapr_state.transports.guard import Guard
 from dapr_state.transports.http import labels
@@ -44,6 +45,12 @@ def guard(options: Options, configuration: Configuration) -> Guard:
     metrics = _metrics(options, configuration) if options.metrics and configuration.metrics.enabled else None
     return Guard(
         token=ApiToken(options.api_token) if options.api_token else None,
+        origins=Origins(
+            () if options.unix_domain_socket else options.listen_addresses,
+            allowed_hosts=options.allowed_hosts,
+            allowed_origins=options.allowed_origins,
+            has_token=bool(options.api_token),
+        ),
         grpc_access=GrpcAccess(configuration.api_allowed, configuration.api_denied),
         http_access=HttpAccess(configuration.api_allowed, configuration.api_denied),
         metrics=metrics,

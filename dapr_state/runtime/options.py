@@ -49,6 +49,7 @@ class Options:
     public_port: int | None = None
     public_listen_address: str = ""
     unix_domain_socket: str = ""
+    allowed_hosts: str = ""
     allowed_origins: str = ""
     max_body_size: int = 4 << 20
     read_buffer_size: int = 4 << 10
@@ -134,6 +135,7 @@ class Options:
             public_port=public_port,
             public_listen_address=flags["dapr-public-listen-address"],
             unix_domain_socket=flags["unix-domain-socket"],
+            allowed_hosts=flags["allowed-hosts"],
             allowed_origins=flags["allowed-origins"],
             max_body_size=max_body_size,
             read_buffer_size=read_buffer_size,

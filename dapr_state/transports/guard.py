@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dapr_state.observability.apilog import ApiLog
     from dapr_state.observability.metrics import Metrics
     from dapr_state.observability.tracing import Tracer
+    from dapr_state.security.origins import Origins
     from dapr_state.security.tokens import ApiToken
 
 
@@ -22,6 +23,7 @@ class Guard:
     """None, and lists without rules, cost a request nothing."""
 
     token: ApiToken | None = None
+    origins: Origins | None = None  # of the HTTP port
     grpc_access: GrpcAccess = field(default_factory=lambda: GrpcAccess((), ()))
     http_access: HttpAccess = field(default_factory=lambda: HttpAccess((), ()))
     metrics: Metrics | None = None

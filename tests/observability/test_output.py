@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GET = "/v1.0/state/mem/k"
-NOT_UTF8 = b"GET %b HTTP/1.1\r\nHost: a\r\nUser-Agent: a\xffb \xe6\x97\xa5\r\n\r\n" % GET.encode()
+NOT_UTF8 = b"GET %b HTTP/1.1\r\nHost: localhost\r\nUser-Agent: a\xffb \xe6\x97\xa5\r\n\r\n" % GET.encode()
 
 
 class Elsewhere(Sidecar):

@@ -166,7 +166,7 @@ def addresses_of(port: int) -> set[str]:
 def test_metrics_are_for_this_machine_unless_told_otherwise(
     tmp_path: Path, flags: tuple[str, ...], address: str
 ) -> None:
-    """Daprd's metrics are on every interface; here a flag puts them there, and all ports are on loopback without one."""
+    """Daprd's are on every interface; here a flag puts them there, and without one all ports are on loopback."""
     port = free_port()
     with Sidecar(tmp_path, [MEMORY], flags=["--metrics-port", str(port), *flags]) as sidecar:
         found = addresses_of(port)

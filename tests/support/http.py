@@ -120,7 +120,7 @@ def request(method: str, target: str | bytes, body: bytes | str | None = None, *
     """The bytes of a request; `If_Match="1"` is the header If-Match."""
     path = target.encode() if isinstance(target, str) else target
     content = body.encode() if isinstance(body, str) else body
-    lines = [b"Host: test"]
+    lines = [b"Host: localhost"]
     lines += [f"{name.replace('_', '-')}: {value}".encode() for name, value in headers.items()]
     if content is not None:
         lines.append(b"Content-Length: %d" % len(content))

@@ -144,7 +144,7 @@ class Http2Client:
         self.flush()
 
 
-def head(method: str, path: bytes, *fields: Field, authority: bytes = b"test") -> list[Field]:
+def head(method: str, path: bytes, *fields: Field, authority: bytes = b"localhost") -> list[Field]:
     """The fields that open a request."""
     pseudo = ((b":method", method.encode()), (b":scheme", b"http"), (b":authority", authority), (b":path", path))
     return [*pseudo, *fields]

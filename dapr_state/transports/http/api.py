@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dapr_state.api.actors import Actors
 from dapr_state.api.reminders import Schedules
+from dapr_state.security.origins import AllowedOrigins
 from dapr_state.transports.guard import Guard
 from dapr_state.transports.http import blocks, guarded, message, metered, runtime, tracecontext
 from dapr_state.transports.http.actors import ActorRoutes
@@ -34,7 +35,7 @@ def api(
     actors: Actors | None = None,
     schedules: Schedules | None = None,
     namespace: str = "",
-    allowed_origins: str = "",
+    allowed_origins: str = "",  # for CORS; that others are refused is the guard's
     guard: Guard | None = None,
     before: Sequence[Check] = (),
     after: Sequence[Note] = (),
@@ -56,8 +57,8 @@ def api(
     echoes = guard.echoes_context
     checks: list[Check] = [tracecontext.check] if echoes else []
     notes: list[Note] = [*after, tracecontext.note] if echoes and not guard.tracer else [*after]
-    if allowed_origins:
-        cors = Cors(allowed_origins)
+    if allowed := AllowedOrigins(allowed_origins):
+        cors = Cors(allowed)
         checks.append(cors.check)
         notes.insert(0, cors.note)
     route = guarded.route(Router(StateRoutes(state), routes, metadata.app_id, actor_routes), guard, metadata.app_id)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dapr_state.transports.http.message import Response, line
 
 if TYPE_CHECKING:
+    from dapr_state.security.origins import AllowedOrigins
     from dapr_state.wire.http1 import Request
 
 METHODS = frozenset({"HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -19,11 +20,8 @@ _VARY_PREFLIGHT = _VARY + line("Vary", "Access-Control-Request-Method") + line("
 class Cors:
     """`check` answers pre-flights, before any token is asked for; `note` marks all other answers."""
 
-    def __init__(self, allowed_origins: str) -> None:
-        entries = [entry.strip().lower() for entry in allowed_origins.split(",") if entry.strip()]
-        self._all = "*" in entries
-        self._exact = frozenset(entry for entry in entries if "*" not in entry)
-        self._wild = [tuple(entry.split("*", 1)) for entry in entries if "*" in entry]
+    def __init__(self, allowed: AllowedOrigins) -> None:
+        self._allowed_origins = allowed
 
     def check(self, request: Request) -> Response | None:
         asked = request.headers.get("access-control-request-method")
@@ -31,7 +29,7 @@ class Cors:
             return None
         response = Response(200, [_VARY_PREFLIGHT])
         origin = request.headers.get("origin", "")
-        if not self._allows(origin) or asked.upper() not in METHODS:
+        if not self._allowed_origins.allow(origin) or asked.upper() not in METHODS:
             return response
         response.lines.append(self._allowed(origin))
         response.lines.append(line("Access-Control-Allow-Methods", asked.upper()))
@@ -44,24 +42,11 @@ class Cors:
         if _VARY_PREFLIGHT in response.lines:
             return
         response.lines.append(_VARY)
-        if self._allows(origin := request.headers.get("origin", "")):
+        if self._allowed_origins.allow(origin := request.headers.get("origin", "")):
             response.lines.append(self._allowed(origin))
 
-    def _allows(self, origin: str) -> bool:
-        if not origin:
-            return False
-        lowered = origin.lower()
-        return (
-            self._all
-            or lowered in self._exact
-            or any(
-                len(lowered) >= len(start) + len(end) and lowered.startswith(start) and lowered.endswith(end)
-                for start, end in self._wild
-            )
-        )
-
     def _allowed(self, origin: str) -> bytes:
-        return line("Access-Control-Allow-Origin", "*" if self._all else origin)
+        return line("Access-Control-Allow-Origin", "*" if self._allowed_origins.all else origin)
 
 
 def _canonical(name: str) -> str:

@@ -5,7 +5,7 @@ Each is put there at start, and only where it is on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 from dapr_state import errors
@@ -18,10 +18,11 @@ from dapr_state.transports.http.message import Response, line
 from dapr_state.transports.http.router import APP_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from dapr_state.observability.apilog import ApiLog
     from dapr_state.security.access import HttpAccess
+    from dapr_state.security.origins import Origins
     from dapr_state.transports.guard import Guard
     from dapr_state.transports.http.handler import Check, Handler
     from dapr_state.transports.http.router import Router
@@ -49,10 +50,12 @@ def token_check(token: tokens.ApiToken) -> Check:
 
 
 def route(router: Router, guard: Guard, app_id: str) -> Handler:
-    """The router with what is around it: innermost the lists, outermost the log."""
+    """The router with what is around it: innermost the lists, then whose pages may call, outermost the log."""
     around: Handler = router
     if guard.http_access.is_limited:
         around = _limited(router, guard.http_access, app_id)
+    if guard.origins:
+        around = _of_known_origin(around, guard.origins)
     if guard.count_errors:
         around = _counting_errors(around, guard.count_errors)
     if guard.api_log:
@@ -80,6 +83,15 @@ def _limited(router: Router, access: HttpAccess, app_id: str) -> Handler:
         return Response(405, [line("Allow", verb) for verb in allowed] if request.method in VERBS else [])
 
     return limited
+
+
+def _of_known_origin(handler: Handler, origins: Origins) -> Handler:
+    def known(request: Request) -> Coroutine[Any, Any, Response]:
+        if problem := origins.problem(request.fields.values):
+            raise problem
+        return handler(request)
+
+    return known
 
 
 def _counting_errors(handler: Handler, count: Callable[[str], None]) -> Handler:

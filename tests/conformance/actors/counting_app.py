@@ -99,7 +99,7 @@ class App:
             reader, writer = await asyncio.open_connection("127.0.0.1", self._sidecar)
             try:
                 own = f"Dapr-Reentrancy-Id: {flight}\r\n" if flight else ""
-                head = f"{method} {target} HTTP/1.1\r\nHost: sidecar\r\n{own}Content-Length: {len(body)}\r\n\r\n"
+                head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n{own}Content-Length: {len(body)}\r\n\r\n"
                 writer.write(head.encode() + body)
                 first, _, answer = await _read(reader)
             finally:

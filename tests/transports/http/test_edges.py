@@ -12,15 +12,15 @@ from tests.support.http import Answer, Socket, plain
 if TYPE_CHECKING:
     from tests.support.sidecar import Daprd, Sidecar
 
-KEY = b"GET /v1.0/state/mem/edge HTTP/1.1\r\nHost: x\r\n"
-SAVE = b"POST /v1.0/state/mem HTTP/1.1\r\nHost: x\r\n"
+KEY = b"GET /v1.0/state/mem/edge HTTP/1.1\r\nHost: localhost\r\n"
+SAVE = b"POST /v1.0/state/mem HTTP/1.1\r\nHost: localhost\r\n"
 BODY = b'[{"key":"edge","value":1}]'
 CHUNK = b"%x\r\n%b\r\n" % (len(BODY), BODY)
 SPAN = b"0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def get(path: bytes) -> bytes:
-    return b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    return b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 SAME = {
@@ -28,13 +28,13 @@ SAME = {
     "close": KEY + b"Connection: close\r\n\r\n",
     "http 1.0": b"GET /v1.0/state/mem/edge HTTP/1.0\r\n\r\n",
     "http 1.0 kept alive": b"GET /v1.0/state/mem/edge HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-    "http 1.2": b"GET /v1.0/state/mem/edge HTTP/1.2\r\nHost: x\r\n\r\n",
-    "http 0.9": b"GET /x HTTP/0.9\r\nHost: x\r\n\r\n",
-    "http 3.0": b"GET /x HTTP/3.0\r\nHost: x\r\n\r\n",
-    "options path": b"OPTIONS /x HTTP/1.1\r\nHost: x\r\n\r\n",
-    "unknown verb": b"FOO /x HTTP/1.1\r\nHost: x\r\n\r\n",
-    "lower-case verb": b"get /v1.0/state/mem/edge HTTP/1.1\r\nHost: x\r\n\r\n",
-    "connect": b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "http 1.2": b"GET /v1.0/state/mem/edge HTTP/1.2\r\nHost: localhost\r\n\r\n",
+    "http 0.9": b"GET /x HTTP/0.9\r\nHost: localhost\r\n\r\n",
+    "http 3.0": b"GET /x HTTP/3.0\r\nHost: localhost\r\n\r\n",
+    "options path": b"OPTIONS /x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "unknown verb": b"FOO /x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "lower-case verb": b"get /v1.0/state/mem/edge HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "connect": b"CONNECT x:1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "asterisk": get(b"*"),
     "no host": b"GET /v1.0/state/mem/edge HTTP/1.1\r\n\r\n",
     "two hosts": KEY + b"Host: y\r\n\r\n",
@@ -103,7 +103,7 @@ BAD = "HTTP/1.1 400 Bad Request"
 
 DIFFERENT = {
     "folded header": Different(KEY + b"foo: a\r\n b\r\n\r\n", BAD, "RFC 9112 5.2: proxies read it in two ways"),
-    "line feeds": Different(b"GET /x HTTP/1.1\nHost: x\n\n", BAD, "RFC 9112 2.2: the same"),
+    "line feeds": Different(b"GET /x HTTP/1.1\nHost: localhost\n\n", BAD, "RFC 9112 2.2: the same"),
     "length and chunks": Different(
         SAVE + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", BAD, "RFC 9112 6.1: smuggling"
     ),
@@ -117,7 +117,9 @@ DIFFERENT = {
         "HTTP/1.1 417 Expectation Failed",
         "as daprd, but for order",
     ),
-    "options": Different(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK", "as daprd, but for order"),
+    "options": Different(
+        b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200 OK", "as daprd, but for order"
+    ),
 }
 
 
@@ -150,7 +152,7 @@ def test_an_edge_that_is_answered_otherwise(name: str, sidecar: Sidecar) -> None
 def test_head_has_the_headers_of_the_answer_and_no_body(sidecar: Sidecar) -> None:
     """HEAD is an unknown route as in daprd; the length is that of the body that is not sent."""
     with Socket(sidecar.http_port) as connection:
-        answer = connection.send(b"HEAD /v1.0/healthz HTTP/1.1\r\nHost: x\r\n\r\n").answer("HEAD")
+        answer = connection.send(b"HEAD /v1.0/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").answer("HEAD")
         after = connection.send(get(b"/v1.0/healthz")).answer()
 
     assert (answer.code, answer.header("Content-Length"), after.code) == (404, "118", 204)
@@ -173,7 +175,11 @@ def test_requests_that_are_sent_ahead_are_answered_in_order(sidecar: Sidecar) ->
     for number in range(100):
         store = stores[number % 3].encode()
         body = b'[{"key":"ahead","value":%d}]' % number
-        sent += b"POST /v1.0/state/%b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (store, len(body), body)
+        sent += b"POST /v1.0/state/%b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (
+            store,
+            len(body),
+            body,
+        )
         sent += get(b"/v1.0/state/%b/ahead" % store)
 
     with Socket(sidecar.http_port) as connection:

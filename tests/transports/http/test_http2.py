@@ -87,7 +87,12 @@ def test_it_can_be_switched_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [PREFACE[:18] + b"XX\r\n\r\n", b"PRI * HTTP/2.0\r\nHost: x\r\n\r\n", b"PRI * HTTP/1.1\r\nHost: x\r\n\r\n"]
+    "sent",
+    [
+        PREFACE[:18] + b"XX\r\n\r\n",
+        b"PRI * HTTP/2.0\r\nHost: localhost\r\n\r\n",
+        b"PRI * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ],
 )
 def test_what_only_resembles_the_preface_is_not_served(sent: bytes, sidecar: Sidecar) -> None:
     """Half a preface, and requests of HTTP/1 in its words, end their connection or have no route."""
@@ -170,7 +175,7 @@ async def test_headers_are_seen_as_over_http_1() -> None:
     async with serving(told) as (_, port):
         answer = await blocking(exchange, port)
 
-    assert answer.lines[:3] == ("saw-host: test", "saw-x: first", "saw-cookie: a=1; b=2")
+    assert answer.lines[:3] == ("saw-host: localhost", "saw-x: first", "saw-cookie: a=1; b=2")
 
 
 async def test_lines_of_http_1_are_not_sent() -> None:

@@ -65,7 +65,9 @@ def test_a_chunked_body_beyond_the_limit_is_refused(small: Sidecar) -> None:
     """The limit holds where no length is announced, and the connection ends there."""
     chunk = b"64\r\n" + b" " * 100 + b"\r\n"
     with Socket(small.http_port) as client:
-        client.send(b"POST /v1.0/state/mem HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 11)
+        client.send(
+            b"POST /v1.0/state/mem HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 11
+        )
         answer = client.answer()
         closed = client.is_closed()
 

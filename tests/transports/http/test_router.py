@@ -30,7 +30,7 @@ def ask() -> Callable[[bytes], Found]:
     reader = RequestReader(1000, 0, {})
 
     def ask(path: bytes) -> Found:
-        reader.feed(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        reader.feed(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
         found: Found = router(reader.next_request())
         return found
 
@@ -75,7 +75,7 @@ def test_made_up_stores_do_not_pile_up() -> None:
     router: Any = Router(routes, [])
     reader = RequestReader(1000, 0, {})
     for number in range(2 * MAX_STORES):
-        reader.feed(b"GET /v1.0/state/s%d/k HTTP/1.1\r\nHost: x\r\n\r\n" % number)
+        reader.feed(b"GET /v1.0/state/s%d/k HTTP/1.1\r\nHost: localhost\r\n\r\n" % number)
         router(reader.next_request())
 
     assert 0 < len(router._stores) <= MAX_STORES
