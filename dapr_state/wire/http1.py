@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-MAX_KNOWN_BLOCKS = 256  # of at most `max_head` bytes each
+MAX_KNOWN_BLOCKS = 256
+# Of a block that is remembered. 8 KB may be 2 000 fields, which take 300 KB: so much times 256 would stay for ever.
+MAX_KNOWN_OCTETS, MAX_KNOWN_FIELDS = 2048, 64
 MAX_SKIPPED = 256 * 1024  # as Go: so much of a body beyond the limit is read over, to keep the connection
 
 # The usual first line, of which nothing needs a second look: a known verb, and a path without escapes and query
@@ -137,11 +139,6 @@ class RequestReader:
     def is_between_requests(self) -> bool:
         """Nothing of another request has arrived."""
         return self._request is None and self._at == len(self._buffer) and not self._skip
-
-    @property
-    def is_in_head(self) -> bool:
-        """The head of a request has begun and is not complete."""
-        return self._request is None and self._at < len(self._buffer)
 
     @property
     def waiting(self) -> int:
@@ -291,9 +288,10 @@ class RequestReader:
 
     def _learn(self, block: bytes) -> Fields:
         fields = _parse_fields(block)
-        if len(self._known) >= MAX_KNOWN_BLOCKS:
-            self._known.clear()
-        self._known[block] = fields
+        if len(block) <= MAX_KNOWN_OCTETS and len(fields.values) <= MAX_KNOWN_FIELDS:
+            if len(self._known) >= MAX_KNOWN_BLOCKS:
+                self._known.clear()
+            self._known[block] = fields
         return fields
 
 

@@ -168,6 +168,20 @@ def test_headers_that_repeat_are_read_once() -> None:
     assert len(known) <= MAX_KNOWN_BLOCKS
 
 
+def test_heads_that_take_much_memory_are_not_remembered() -> None:
+    """Neither long ones nor those of many fields: 256 of them would stay for ever."""
+    known: dict = {}  # type: ignore[type-arg]
+    for number in range(3):
+        reading = RequestReader(10_000, MAX_BODY, known)
+        many = b"".join(b"%x:\r\n" % (number + n) for n in range(400))
+        long = b"A: %b%d\r\n" % (b"x" * 3000, number)
+        for block in (many, long):
+            reading.feed(b"GET / HTTP/1.1\r\nHost: x\r\n" + block + b"\r\n")
+            assert reading.next_request()
+
+    assert not known
+
+
 def test_the_first_of_several_values_counts() -> None:
     """As for Go's Header.Get; names are lower-case, blanks around a value are not part of it."""
     reading = reader()

@@ -292,8 +292,11 @@ class Connection(asyncio.Protocol):
             if reader.is_cut:
                 return True
             self._await_rest(reader)
-        elif self._is_paused:
-            self._resume_reading()
+        else:
+            if self._timer and not self._is_new:
+                self._stop_timer()
+            if self._is_paused:
+                self._resume_reading()
         return False
 
     def _await_rest(self, reader: RequestReader) -> None:
@@ -313,10 +316,7 @@ class Connection(asyncio.Protocol):
             if not self._is_body_timed:
                 self._start_timer(times.body, self._check_body, received)
                 self._is_body_timed = True
-        elif not reader.is_in_head:
-            if self._timer:  # what is left of a body that nobody is to see has no time limit
-                self._stop_timer()
-        elif not self._timer:
+        elif not self._timer:  # a head, or before it what is left of a body that nobody is to see
             self._start_timer(times.head, self._close)
         self._resume_reading()
 

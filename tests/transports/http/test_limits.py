@@ -169,6 +169,24 @@ async def test_answers_that_nobody_reads_are_not_all_made() -> None:
     assert seen < 4000
 
 
+async def test_what_is_passed_over_has_to_arrive_in_time_too() -> None:
+    """The rest of a body beyond the limit: if it never comes the connection ends, if it does it may rest."""
+
+    async def handler(_: Request) -> Response:
+        return Response(204)
+
+    sent = request("POST", "/", b"x" * 3000)
+    async with serving(handler, max_body=1000, timeouts=Timeouts(head=0.2)) as (_, port):
+        with Socket(port) as stuck, Socket(port) as whole:
+            stuck.send(sent[:-1])
+            whole.send(sent)
+            codes = [(await blocking(client.answer)).code for client in (stuck, whole)]
+            gone = await blocking(stuck.is_closed)
+            codes.append((await blocking(whole.send(request("GET", "/")).answer)).code)
+
+    assert (codes, gone) == ([204, 204, 204], True)
+
+
 async def test_a_body_that_does_not_go_on_is_ended() -> None:
     """It gets 408 and the end of its connection; one that goes on slowly is answered."""
 
