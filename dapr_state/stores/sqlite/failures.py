@@ -34,6 +34,11 @@ def is_lock(error: Exception) -> bool:
     return _code(error) & _PRIMARY in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
+def is_passing(error: Exception) -> bool:
+    """A lock, or a statement that was given too little time."""
+    return is_lock(error) or _code(error) & _PRIMARY == sqlite3.SQLITE_INTERRUPT
+
+
 def describe(error: Exception) -> str:
     """`database is locked (5) (SQLITE_BUSY)`: SQLite's text and code, as daprd's driver joins them."""
     code = _code(error)

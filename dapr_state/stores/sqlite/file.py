@@ -37,9 +37,9 @@ class DatabaseFile:
             self.check()
             self._checked = now
 
-    def check(self) -> None:
-        """Raise StoreError if one of them is not there any more: some 3 us for each."""
-        for name, identity in self._files:
+    def check(self, at_most: int | None = None) -> None:
+        """Raise StoreError if one of the first so many of them is not there any more: some 3 us for each."""
+        for name, identity in self._files[:at_most]:
             if _identity(name) != identity:
                 raise StoreError(
                     f"the file {os.fsdecode(name)} was deleted or replaced while the database is open:"

@@ -8,14 +8,16 @@ lengths, so that they stay prepared.
 from __future__ import annotations
 
 import binascii
+import math
 import sqlite3
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
 from dapr_state.stores import paging
-from dapr_state.stores.base import Entry, Page, StoreError
+from dapr_state.stores.base import Entry, Found, Page, StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
 
 if TYPE_CHECKING:
@@ -35,12 +37,17 @@ _IN_PLACE: Final = " ON CONFLICT (key) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in _COLUMNS.split(", ")[1:]
 )
 _ROWS_AT_ONCE: Final = 64  # longer statements were no faster
+OCTETS_AT_ONCE: Final = 1 << 18  # of values that are decoded or bound in one go: half a millisecond
 _KEYS_AT_ONCE: Final = 1024  # SQLite takes 32,766 parameters; a prepared statement of this length takes some 200 kB
 
 _FOUND: Final = cast("type[list[Row | StoreError | None]]", list[Row | None])
 
 Statement = tuple[str, list[Any]]
 Columns = tuple[str, str, int, str, str | None]
+
+
+class LargeError(Exception):
+    """The values are more octets than the caller has time for."""
 
 
 class Rows:
@@ -64,29 +71,51 @@ class Rows:
         self._first = f"SELECT 1 FROM {table} LIMIT 1"  # noqa: S608
         self._replace = f"REPLACE INTO {table} ({_COLUMNS}) VALUES "  # noqa: S608
 
-    def read(self, connection: sqlite3.Connection, keys: Sequence[str]) -> list[Row | StoreError | None]:
-        """One entry per key, in the order of `keys`."""
+    def read(self, connection: sqlite3.Connection, keys: Sequence[str], octets: float = math.inf) -> Found:
+        """One entry per key, in the order of `keys`. LargeError once the values are more than so many octets."""
         try:
             if len(keys) == 1:
                 one = connection.execute(self._select_one, keys).fetchone()
                 return [one and msgspec.convert(one, Row)]  # of a union, msgspec would have to think each time
-            return msgspec.convert(self._find(connection, _FIELDS, keys), _FOUND)
+            # some at a time: while it converts, msgspec lets no other thread go on
+            encoded = self._find(connection, _FIELDS, keys, octets)
+            return [row for some in encoded for row in msgspec.convert(some, _FOUND)]
         except UnicodeEncodeError:
-            entries = iter(self.read(connection, [key for key in keys if not refusal(key)]))
+            entries = iter(self.read(connection, [key for key in keys if not refusal(key)], octets))
             return [refusal(key) or next(entries) for key in keys]
         except (msgspec.ValidationError, sqlite3.OperationalError) as error:
             if hasattr(error, "sqlite_errorcode"):  # else it is a value that could not be decoded
                 raise
-        return [_decoded(*row) if row else None for row in self._find(connection, _UNDECODED, keys)]
+        undecoded = self._find(connection, _UNDECODED, keys, octets)
+        return [None if row is None else _decoded(*row) for some in undecoded for row in some]
 
-    def _find(self, connection: sqlite3.Connection, columns: str, keys: Sequence[str]) -> list[tuple[Any, ...] | None]:
-        """One row per key, None for a missing one."""
-        found: list[tuple[Any, ...]] = []
+    def _find(
+        self, connection: sqlite3.Connection, columns: str, keys: Sequence[str], octets: float
+    ) -> Iterator[list[tuple[Any, ...] | None]]:
+        """One row per key, None for a missing one, in lists whose values are not too many octets together."""
         for some in _parts(keys):
             length = _length(len(some))
             sql = f"SELECT {columns} FROM (VALUES {', '.join(['(?)'] * length)}{self._join}"  # noqa: S608
-            found += connection.execute(sql, [*some, *[None] * (length - len(some))]).fetchall()[: len(some)]
-        return [None if row[0] is None else row for row in found]
+            cursor = connection.execute(sql, [*some, *[None] * (length - len(some))])
+            try:
+                found: list[tuple[Any, ...] | None] = []
+                held = 0
+                for row in islice(cursor, len(some)):
+                    if row[0] is None:
+                        found.append(None)
+                        continue
+                    found.append(row)
+                    held += len(row[0])
+                    if held > OCTETS_AT_ONCE:
+                        octets -= held
+                        if octets < 0:
+                            raise LargeError
+                        yield found
+                        found, held = [], 0
+                octets -= held
+                yield found
+            finally:
+                cursor.close()
 
     def page(self, prefix: str, behind: bytes | None, size: int, connection: sqlite3.Connection) -> Page:
         """The first live rows that begin with `prefix`, or those behind a key among them."""
@@ -144,9 +173,12 @@ def refusal(key: str) -> StoreError | None:
 
 
 def _inserts(start: str, rows: list[Columns], end: str = "") -> Iterator[Statement]:
+    # binding copies the values, and lets no other thread go on meanwhile
+    longest = max((len(row[1]) for row in rows), default=0)
+    at_once = max(1, min(_ROWS_AT_ONCE, OCTETS_AT_ONCE // (longest + 1)))
     at = 0
     while at < len(rows):
-        length = min(_ROWS_AT_ONCE, 1 << (len(rows) - at).bit_length() - 1)
+        length = min(1 << at_once.bit_length() - 1, 1 << (len(rows) - at).bit_length() - 1)
         yield start + ", ".join([_ROW] * length) + end, [value for row in rows[at : at + length] for value in row]
         at += length
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import Found, StoreError
 from dapr_state.stores.sqlite import failures
 from dapr_state.stores.sqlite.connection import connect, patiently
 from dapr_state.stores.sqlite.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from dapr_state.clock import Clock
     from dapr_state.stores.model import Operation, Row
@@ -40,7 +40,15 @@ class Read(msgspec.Struct, frozen=True):
 class Write(msgspec.Struct, frozen=True):
     """Answered with one outcome per unit; see Writer.write."""
 
-    units: Sequence[Sequence[Operation]]
+    operations: Sequence[Operation]
+    is_transaction: bool = False
+
+    @property
+    def units(self) -> Iterable[Sequence[Operation]]:
+        return (self.operations,) if self.is_transaction else [(operation,) for operation in self.operations]
+
+    def __len__(self) -> int:
+        return 1 if self.is_transaction else len(self.operations)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -50,16 +58,24 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Session:
-    """Used by one thread at a time. A statement that takes longer than the component's timeout is interrupted."""
+    """Used by one thread at a time. A statement that takes longer than `timeout` is interrupted."""
 
-    def __init__(self, options: Options, rows: Rows, clock: Clock, busy_timeout: float | None = None) -> None:
-        wait = options.database.busy_timeout if busy_timeout is None else busy_timeout
-        self.connection = connect(options.database, clock, busy_timeout=min(wait, options.timeout))
+    def __init__(
+        self,
+        options: Options,
+        rows: Rows,
+        clock: Clock,
+        *,
+        busy_timeout: float,
+        timeout: float,
+        steps_between_looks: int = _STEPS_BETWEEN_LOOKS,
+    ) -> None:
+        self.connection = connect(options.database, clock, busy_timeout=min(busy_timeout, options.timeout))
         self._rows = rows
         self._clock = clock
-        self._timeout = options.timeout
-        self._deadline = clock.monotonic() + options.timeout
-        self.connection.set_progress_handler(self._is_late, _STEPS_BETWEEN_LOOKS)
+        self._timeout = timeout
+        self._deadline = clock.monotonic() + timeout
+        self.connection.set_progress_handler(self._is_late, steps_between_looks)
         self.file: DatabaseFile | None = None  # looked at once the tables are there
         self.writer = Writer(self.connection, rows, options.database, clock)
         self._patience = options.database.busy_timeout
@@ -73,7 +89,8 @@ class Session:
         now = self._clock.monotonic()
         self._deadline = now + self._timeout
         try:
-            self._check_file(now - _FILE_SECONDS)
+            if self.file:
+                self.file.check_since(now - _FILE_SECONDS, now)
         except StoreError as moved:
             return [StoreError(str(moved)) for _ in works]
         to_write = [work for work in works if isinstance(work, Write)]
@@ -90,32 +107,34 @@ class Session:
                 answers.append(next(writes if isinstance(work, Write) else reads))
         return answers
 
-    def read(self, keys: Sequence[str]) -> list[Row | StoreError | None]:
-        """One entry per key; raises SQLite's errors."""
+    def read(self, keys: Sequence[str], octets: float = math.inf) -> Found:
+        """One entry per key; raises SQLite's errors, and LargeError for values of more than so many octets."""
         started = self._clock.monotonic()
         if self.file:
             self.file.check_since(started - _READ_FILE_SECONDS, started)
         self._deadline = started + self._timeout
-        found = self._rows.read(self.connection, keys)
-        self.read_seconds = self._clock.monotonic() - started
-        return found
+        try:
+            return self._rows.read(self.connection, keys, octets)
+        finally:
+            self.read_seconds = self._clock.monotonic() - started
 
     def _write(self, works: Sequence[Write]) -> list[list[StoreError | None]]:
         if not works:
             return []
         outcomes = self.writer.write([unit for work in works for unit in work.units])
         try:
-            self._check_file(math.inf)  # before anybody is told that it is there
+            if self.file:  # before anybody is told; what is in a log that is gone comes into the database at the end
+                self.file.check(1)
         except StoreError as moved:
             outcomes = [StoreError(str(moved)) for _ in outcomes]
-        return _shared_out(outcomes, [len(work.units) for work in works])
+        return _shared_out(outcomes, [len(work) for work in works])
 
     def _read(self, works: Sequence[Read]) -> list[list[Row | StoreError | None] | StoreError]:
         if not works:
             return []
         try:
             keys = [key for work in works for key in work.keys]
-            entries = patiently(partial(self.read, keys), self._clock, self._patience)
+            entries: Found = patiently(partial(self.read, keys), self._clock, self._patience)
         except (sqlite3.Error, StoreError) as error:
             return [failures.store_error(error) for _ in works]
         return list(_shared_out(entries, [len(work.keys) for work in works]))
@@ -125,10 +144,6 @@ class Session:
             return work.function(self.connection)
         except (sqlite3.Error, StoreError) as error:
             return failures.store_error(error)
-
-    def _check_file(self, earliest: float) -> None:
-        if self.file:
-            self.file.check_since(earliest, self._clock.monotonic())
 
     def _is_late(self) -> bool:
         return self._clock.monotonic() > self._deadline

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.callers import Callers
 from dapr_state.stores.sqlite import failures
+from dapr_state.stores.sqlite.rows import OCTETS_AT_ONCE, LargeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,15 +21,16 @@ if TYPE_CHECKING:
     from dapr_state.stores.sqlite.session import Session
 
 _KEYS_AT_MOST: Final = 256  # of a statement: about 0.5 ms
-_SLOW_SECONDS: Final = 0.01
+SLOW_SECONDS: Final = 0.01  # then a read is interrupted, as soon as SQLite can be
+STEPS_BETWEEN_LOOKS: Final = 1000  # of SQLite's machine: some 20 us
 
 
-class LockedError(StoreError):
-    """Another connection is at work: a thread may wait for it."""
+class ElsewhereError(StoreError):
+    """Another connection holds a lock, or there is more to read than others can wait for: a thread may do it."""
 
 
 class Spot:
-    """`session` never waits for a lock: what is locked is left to a thread."""
+    """`session` never waits for a lock, and is interrupted soon: what is locked, slow or large is left to a thread."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -38,10 +40,10 @@ class Spot:
 
     def takes(self, keys: Sequence[str]) -> bool:
         """Not where they are many, and not while the disk must be asked: then a thread may wait for it."""
-        return len(keys) <= _KEYS_AT_MOST and self._session.read_seconds < _SLOW_SECONDS
+        return len(keys) <= _KEYS_AT_MOST and self._session.read_seconds < SLOW_SECONDS
 
     def read(self, keys: Sequence[str]) -> asyncio.Future[list[Row | StoreError | None]]:
-        """One entry per key at the end of the tick. LockedError if a lock is in the way, else StoreError."""
+        """One entry per key at the end of the tick. ElsewhereError if a thread may do it, else StoreError."""
         if len(self._keys) + len(keys) > _KEYS_AT_MOST:
             self._answer()
         if not self._keys:
@@ -59,8 +61,10 @@ class Spot:
         if not keys:  # they were too many to wait for the tick's end
             return
         try:
-            found = self._session.read(keys)
+            found = self._session.read(keys, OCTETS_AT_ONCE)
+        except LargeError:
+            callers.fail(ElsewhereError())
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get an answer
-            callers.fail(LockedError() if failures.is_lock(error) else failures.store_error(error))
+            callers.fail(ElsewhereError() if failures.is_passing(error) else failures.store_error(error))
         else:
             callers.settle(found)

@@ -6,26 +6,30 @@ import asyncio
 import sqlite3
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from dapr_state.clock import SYSTEM, Clock
 from dapr_state.stores import paging
 from dapr_state.stores.base import Found, Outcomes, Page, StateStore, StoreError
 from dapr_state.stores.model import Feature
-from dapr_state.stores.sqlite import failures, options, schema
+from dapr_state.stores.sqlite import failures, options, schema, spot
 from dapr_state.stores.sqlite.cleanup import Cleanup
 from dapr_state.stores.sqlite.file import DatabaseFile
 from dapr_state.stores.sqlite.rows import Rows
 from dapr_state.stores.sqlite.session import Call, Read, Session, Write
-from dapr_state.stores.sqlite.spot import LockedError, Spot
+from dapr_state.stores.sqlite.spot import ElsewhereError, Spot
+from dapr_state.stores.sqlite.worker import GROUP_AT_MOST as AT_ONCE
 from dapr_state.stores.sqlite.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Iterator, Sequence
 
     from dapr_state.resources.component import Component
     from dapr_state.stores.model import Operation
     from dapr_state.stores.sqlite.options import Options
+
+
+T = TypeVar("T")
 
 
 class SqliteStore(StateStore):
@@ -71,14 +75,18 @@ class SqliteStore(StateStore):
         self._sessions.append(self._session())
         schema.migrate(self._sessions[0].connection, self._options.table, self._options.metadata_table)
         if not self._options.database.in_memory:
-            self._sessions += self._session(), self._session(busy_timeout=0)
+            self._sessions.append(self._session())
+            self._sessions.append(
+                self._session(busy_timeout=0.0, timeout=spot.SLOW_SECONDS, steps_between_looks=spot.STEPS_BETWEEN_LOOKS)
+            )
             file = DatabaseFile(self._sessions[0].connection)
             for session in self._sessions:
                 session.file = file
 
-    def _session(self, busy_timeout: float | None = None) -> Session:
+    def _session(self, **limits: Any) -> Session:
+        limits = {"busy_timeout": self._options.database.busy_timeout, "timeout": self._options.timeout, **limits}
         try:
-            return Session(self._options, self._rows, self._clock, busy_timeout)
+            return Session(self._options, self._rows, self._clock, **limits)
         except sqlite3.Error as error:
             raise StoreError(f"failed to ping: {failures.describe(error)}") from error
 
@@ -99,13 +107,18 @@ class SqliteStore(StateStore):
         await _ask(self._reading, Call(self._rows.ping))
 
     async def get(self, keys: Sequence[str]) -> Found:
-        spot = self._spot
-        if spot and keys and spot.takes(keys):
-            with suppress(LockedError):
-                return await spot.read(keys)
+        inline = self._spot
+        if inline and keys and inline.takes(keys):
+            with suppress(ElsewhereError):
+                return await inline.read(keys)
+        if len(keys) <= AT_ONCE:
+            return await self._read(keys)
+        return [entry for some in _parts(keys) for entry in await self._read(some)]
+
+    async def _read(self, keys: Sequence[str]) -> Found:
         read: Found = await _ask(self._reading, Read(keys), len(keys))
-        if spot and self._sessions:
-            spot.read_elsewhere(self._sessions[1].read_seconds)
+        if self._spot and self._sessions:
+            self._spot.read_elsewhere(self._sessions[1].read_seconds)
         return read
 
     async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
@@ -115,14 +128,20 @@ class SqliteStore(StateStore):
         return page
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
-        units = [(operation,) for operation in operations]
-        outcomes: Outcomes = await _ask(self._writing, Write(units), len(units))
-        return outcomes
+        if len(operations) <= AT_ONCE:
+            outcomes: Outcomes = await _ask(self._writing, Write(operations), len(operations))
+            return outcomes
+        return [outcome for some in _parts(operations) for outcome in await self.write(some)]
 
     async def transact(self, operations: Sequence[Operation]) -> None:
-        (failure,) = await _ask(self._writing, Write((operations,)), len(operations))
+        (failure,) = await _ask(self._writing, Write(operations, is_transaction=True), len(operations))
         if failure:
             raise failure
+
+
+def _parts(asked: Sequence[T]) -> Iterator[Sequence[T]]:
+    """What one caller asks for, in parts between which others have their turn."""
+    return (asked[at : at + AT_ONCE] for at in range(0, len(asked), AT_ONCE))
 
 
 def _close(sessions: list[Session]) -> None:

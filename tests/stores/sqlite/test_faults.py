@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from dapr_state.clock import SYSTEM
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import EtagMismatch, StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
+from dapr_state.stores.sqlite import rows as rows_module
 from dapr_state.stores.sqlite.options import Database, Options
-from dapr_state.stores.sqlite.rows import Rows
+from dapr_state.stores.sqlite.rows import OCTETS_AT_ONCE, Rows
 from dapr_state.stores.sqlite.session import Call, Session
+from dapr_state.stores.sqlite.worker import GROUP_AT_MOST
 from tests.stores.looking import put, value_of, values_of, write_one
 from tests.stores.sqlite.conftest import store
 
@@ -228,7 +232,7 @@ async def test_a_store_that_failed_to_open_refuses_calls(tmp_path: Path) -> None
 async def test_a_statement_that_takes_too_long_is_interrupted(tmp_path: Path) -> None:
     """After the component's timeout; the connection serves the next one."""
     options = Options(Database(f"file:{tmp_path / 'state.db'}"), timeout=0.05)
-    session = Session(options, Rows("state"), SYSTEM, None)
+    session = Session(options, Rows("state"), SYSTEM, busy_timeout=2.0, timeout=options.timeout)
     answers = session.handle([Call(lambda connection: connection.execute(ENDLESS).fetchone())])
     after = session.handle([Call(lambda connection: connection.execute("SELECT 1").fetchone())])
     session.close()
@@ -249,6 +253,100 @@ async def test_slow_reads_leave_the_event_loop_and_fast_ones_come_back(file: Fil
 
         assert (left, seen) == (False, b"v")
         assert spot.takes(["k"])
+
+
+SLOW = """
+    ALTER TABLE state RENAME TO moved;
+    CREATE VIEW state AS SELECT * FROM moved WHERE 1 < (
+        WITH RECURSIVE n(x) AS (SELECT moved.rowid UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n
+    );
+"""
+
+
+async def test_a_read_that_fails_slowly_does_not_hold_the_event_loop(file: File) -> None:
+    """It is interrupted, and left to the thread, which says after the timeout what became of it."""
+    async with file.opened(timeout="1s") as opened:
+        await put(opened, Upsert("k", b"v"))
+        for statement in SLOW.split(";")[:-1]:
+            file.sql(statement)
+        reads = [asyncio.create_task(opened.get(["k"])) for _ in range(3)]
+        turns = 0
+        while not all(read.done() for read in reads):
+            turns += 1
+            await asyncio.sleep(0.01)
+        ends = await asyncio.gather(*reads, return_exceptions=True)
+
+    assert [str(end) for end in ends] == ["interrupted (9)"] * 3
+    assert turns > 20
+
+
+@pytest.mark.parametrize("position", [0, 59])
+async def test_large_values_are_read_by_the_thread(file: File, position: int) -> None:
+    """Whichever place they have among small ones, and however often they are asked for."""
+    async with file.opened() as opened:
+        keys = [f"k{number:02}" for number in range(60)]
+        await put(opened, *(Upsert(key, b"small") for key in keys))
+        await put(opened, *(Upsert(key, bytes(2**20)) for key in (keys[position], "other", "third")))
+        threads: list[str] = []
+        opened._sessions[1].connection.set_trace_callback(threads.append)
+        for _ in range(2):
+            rows = await opened.get([*keys, "other", "third"])
+            await value_of(opened, "k01")
+
+    assert [len(row.value) for row in rows if isinstance(row, Row)].count(2**20) == 3
+    assert len(rows) == 62
+    assert ["LEFT JOIN" in sql for sql in threads].count(True) == 2
+
+
+async def test_large_values_are_converted_some_at_a_time(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While msgspec decodes, no other thread goes on: the event loop would wait for a whole bulk read."""
+    converted: list[int] = []
+
+    def counting(rows: Any, wanted: Any) -> Any:
+        converted.append(sum(len(row[0]) for row in rows if row))
+        return msgspec.convert(rows, wanted)
+
+    async with file.opened() as opened:
+        keys = [f"k{number}" for number in range(2000)]
+        await put(opened, *(Upsert(key, bytes(2**20 if number < 8 else 500)) for number, key in enumerate(keys)))
+        monkeypatch.setattr(rows_module, "msgspec", SimpleNamespace(convert=counting))
+        found = await opened.get(keys)
+
+    assert [len(row.value) for row in found if isinstance(row, Row)] == [2**20] * 8 + [500] * 1992
+    assert max(converted) <= 2**20 * 4 // 3 + OCTETS_AT_ONCE
+
+
+async def test_large_values_are_bound_one_by_one(file: File) -> None:
+    """For the same reason; small ones go sixty-four to a statement. Their order is that of their last writes."""
+    async with file.opened() as opened:
+        statements: list[str] = []
+        opened._sessions[0].connection.set_trace_callback(statements.append)
+        await put(opened, *(Upsert(f"k{number}", bytes(2**20)) for number in range(6)))
+        large, statements[:] = len(statements), []
+        await put(opened, *(Upsert(f"k{number}", b"v") for number in range(64)))
+
+    assert (large, len(statements)) == (6 + 2, 1)
+    assert file.sql("SELECT key FROM state ORDER BY rowid") == [(f"k{number}",) for number in range(64)]
+
+
+async def test_a_huge_request_lets_others_go_between_its_parts(file: File) -> None:
+    """Its outcomes are one for each operation, in order; a read and a write beside it do not wait for its end."""
+    async with file.opened() as opened:
+        many = [Upsert(f"k{number}", b"%d" % number) for number in range(3 * GROUP_AT_MOST)]
+        writing = asyncio.create_task(opened.write([*many, Upsert("k0", b"w", etag="stale")]))
+        await asyncio.sleep(0)
+        await put(opened, Upsert("beside", b"v"))
+        waits = not writing.done()
+        outcomes = await writing
+        reading = asyncio.create_task(opened.get([operation.key for operation in many]))
+        await asyncio.sleep(0)
+        await opened.list("beside", limit=1)
+        reads = not reading.done()
+        rows = await reading
+
+    assert (waits, reads) == (True, True)
+    assert [isinstance(outcome, EtagMismatch) for outcome in outcomes] == [False] * len(many) + [True]
+    assert [row.value for row in rows if isinstance(row, Row)] == [operation.value for operation in many]
 
 
 async def test_the_reads_of_a_tick_are_one_statement(file: File) -> None:
