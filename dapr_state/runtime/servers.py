@@ -34,8 +34,11 @@ if TYPE_CHECKING:
     from dapr_state.transports.guard import Guard
     from dapr_state.transports.http.handler import Service
 
-# daprd's limit for gRPC headers is its limit for HTTP headers times this (state-api.md 7.3)
-GRPC_HEADER_FACTOR = 1024
+# Octets of a gRPC header list, with 32 for each field: this, or twice the limit for HTTP if that is more. daprd says
+# 1024 times that limit, 4 MiB: octets that a client makes a header stand for, and has us keep, before it is asked for
+# its token.
+GRPC_HEADERS = 65_536
+GRPC_HEADER_FACTOR = 2
 EARLY = 0.002  # seconds by which uvloop, which counts whole milliseconds, may end a grace before its time
 
 GRPC_SERVERS: dict[str, Callable[..., grpc.aio.Server]] = {"native": NativeServer, "grpcio": grpc.aio.server}
@@ -86,7 +89,8 @@ class Servers:
                     namespace=options.namespace,
                     allowed_origins=options.allowed_origins,
                     guard=guard,
-                )
+                ),
+                http2=options.http2,
             )
         )
         if options.public_port is not None:
@@ -110,7 +114,7 @@ class Servers:
         server = GrpcServer(
             servicer,
             options.max_body_size,
-            options.read_buffer_size * GRPC_HEADER_FACTOR,
+            max(GRPC_HEADERS, options.read_buffer_size * GRPC_HEADER_FACTOR),
             self._guard,
             make=GRPC_SERVERS[options.grpc_server],
             absent=Absent(options.app_id, options.namespace),
@@ -136,13 +140,13 @@ class Servers:
         self._running.append(server)
         await _start_at_once(server, f"{self._options.public_listen_address}:{port}")
 
-    def _http_server(self, service: Service) -> HttpServer:
+    def _http_server(self, service: Service, *, http2: bool = False) -> HttpServer:
         options = self._options
         return HttpServer(
             service,
             max_body=options.max_body_size,
             read_buffer=options.read_buffer_size,
-            http2=options.http2,
+            http2=http2,
             memory=self._memory,
         )
 

@@ -3,6 +3,8 @@
 All frames of one `data_received` are read before anything is answered, and all answers of one turn of the loop leave in
 one write. Memory is bounded on the way out as well: while the socket takes nothing more, nothing is read either; while
 answers wait for the peer's windows, its further requests are held.
+No connection has more than its share of a turn of the loop: so many frames are read (`Limits.turn`), and for so long
+calls are begun (`TURN`). What is left waits for another turn (turns.py), and meanwhile nothing more is read.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Protocol
 
-    from dapr_state.wire.headers import Request
+    from dapr_state.transports.turns import Turns
+    from dapr_state.wire.headers import BlockMemory, Request
     from dapr_state.wire.stream import Stream
 
     class Call(Protocol):
@@ -52,6 +55,10 @@ FAREWELL: Final = 0.5  # seconds a peer has to hear that the server ends, before
 # Seconds that a peer has to close after the last octet: what it still sends to a closed socket would reset the
 # connection before it has read the end. Go's http.Server waits as long.
 LINGER: Final = 0.5
+# Seconds of a turn of the loop in which a connection may begin calls: how long each takes, nobody knows beforehand.
+TURN: Final = 0.003
+# Who sends less at once is read at once, also while others have more to do than fits in a turn.
+SMALL: Final = 4_096
 LOOK: Final = 1.0  # seconds between two looks at a connection: below any time limit worth setting
 _KEEPALIVE_PING: Final = b"\0keepali"
 
@@ -71,15 +78,18 @@ class Bounds:
 class Http2Protocol(asyncio.Protocol, Generic[M]):
     """A stream's `call` is told what becomes of it; `M` is what a request's headers mean to the subclass."""
 
-    def __init__(self, interpret: Callable[[Request[M]], M], bounds: Bounds) -> None:
+    def __init__(self, interpret: Callable[[Request[M]], M], bounds: Bounds, turns: Turns, memory: BlockMemory) -> None:
         self.loop = asyncio.get_running_loop()
-        self.connection: Connection[M] = Connection(interpret, bounds.limits)
+        self.connection: Connection[M] = Connection(interpret, bounds.limits, memory)
         self.unwinding: set[Any] = set()  # calls that are over, but whose coroutine has not ended yet
         self.peer = ""
         self._bounds = bounds
         self._backlog_limit = bounds.limits.backlog
         self._transport: asyncio.Transport
-        self._held: deque[Call] = deque()  # calls that may begin once the backlog is smaller
+        self._held: deque[Call] = deque()  # calls that may begin once the backlog is smaller, or in another turn
+        self._turns = turns
+        self._is_waiting = False  # for its turn
+        self._turn_ends = 0.0
         self._flush_scheduled = False
         self._paused = False
         self._closing = False
@@ -105,10 +115,42 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
     def data_received(self, data: bytes) -> None:
         if self._lingering is not None:
             return
-        self.heard = now = monotonic()
+        self.heard = monotonic()
+        if self._turns.are_waited_for and (self._is_waiting or len(data) > SMALL):
+            self.connection.keep(data)
+            self._wait_for_turn()
+        else:
+            self._take_turn(data)
+
+    def _take_turn(self, data: bytes) -> None:
+        now = monotonic()
+        self._turn_ends = now + TURN
         self._flush_scheduled = True  # at the end, once
         self._handle(self.connection.receive(data, now))
         self.flush()
+
+    def _wait_for_turn(self) -> None:
+        """Go on when it is this connection's turn; what comes until then stays with the peer."""
+        if self._is_waiting or self._closing:
+            return
+        self._is_waiting = True
+        self._transport.pause_reading()
+        self._turns.wait(self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_waiting = False
+        if self._closing or self._lingering is not None or self._transport.is_closing():
+            return
+        self._read_if_possible()
+        if self._held and self.connection.backlog <= self._backlog_limit:  # they came first
+            self._turn_ends = monotonic() + TURN
+            self.flush()
+        elif not self._paused:
+            self._take_turn(b"")
+
+    def _read_if_possible(self) -> None:
+        if not (self._paused or self._is_waiting):
+            self._transport.resume_reading()
 
     def eof_received(self) -> bool:
         return False  # a client that says no more hears no more: close
@@ -119,7 +161,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
 
     def resume_writing(self) -> None:
         self._paused = False
-        self._transport.resume_reading()
+        self._read_if_possible()
         self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - every loss is the same to the calls
@@ -129,6 +171,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         self._held.clear()
         for stream in list(self.connection.streams.values()):
             self._lose(stream)
+        self.connection.forget()
 
     # Events → calls
 
@@ -173,11 +216,14 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         return len(self.connection.streams) + len(self.unwinding) > self._bounds.limits.max_concurrent_streams
 
     def start(self, call: Call) -> None:
-        """Begin a call's work now, or once the peer has taken what waits for it."""
-        if self.connection.backlog > self._backlog_limit or self._held:
+        """Begin a call's work now, or in another turn, or once the peer has taken what waits for it."""
+        if self._held or not self._may_start():
             self._held.append(call)
         else:
             call.start()
+
+    def _may_start(self) -> bool:
+        return self.connection.backlog <= self._backlog_limit and monotonic() < self._turn_ends
 
     # Output
 
@@ -194,7 +240,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
             return
         self._flush_scheduled = True
         while not self._paused:
-            while self._held and connection.backlog <= self._backlog_limit:
+            while self._held and self._may_start():
                 self._held.popleft().start()
             output = connection.take_output()
             if not output:
@@ -206,6 +252,8 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         self._flush_scheduled = False
         if self._closing or (connection.refusing and not connection.streams and not connection.backlog):
             self._close()
+        elif not self._paused and (connection.is_behind or (self._held and connection.backlog <= self._backlog_limit)):
+            self._wait_for_turn()
 
     def _close(self) -> None:
         """Say that nothing more will come, and close when the peer does, or a moment later."""

@@ -14,7 +14,7 @@ in sending.py.
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dapr_state.wire import frames
@@ -36,8 +36,8 @@ from dapr_state.wire.frames import (
     FrameType,
     Setting,
 )
-from dapr_state.wire.headers import HeaderBlocks, Request
-from dapr_state.wire.limits import Limits, Meter
+from dapr_state.wire.headers import BlockMemory, HeaderBlocks, Request
+from dapr_state.wire.limits import Limits, Meter, Turn
 from dapr_state.wire.room import Room
 from dapr_state.wire.sending import Sender
 from dapr_state.wire.stream import STRAYS, State, Stream
@@ -50,8 +50,12 @@ Reader = "Callable[[Connection[Any], int, int, bytes], None]"
 
 # How many gaps in the numbers of streams are remembered: only an error's code depends on it.
 REMEMBERED_GAPS: Final = 1_000
-# A window opened by less than this is a crumb: many of them make many tiny frames (CVE-2019-9511).
-CRUMB: Final = 1_024
+# For so many octets sent, a peer may open a window once without spending of its allowance: who opens it by less makes
+# many tiny frames (CVE-2019-9511).
+SENT_PER_UPDATE: Final = 1_024
+# Work beyond a frame's own, in the unit of `Limits.turn`: a stream is opened; a stream is reset for a fault
+OPENING: Final = 3
+RESETTING: Final = 3
 # What a stream may bring along: grpc's C core opens each window by five octets before it waits for the answer.
 IDLE_FRAMES_PER_STREAM: Final = 4
 _SHUTDOWN_PING: Final = b"shutdown"
@@ -100,20 +104,25 @@ def _table(readers: dict[FrameType, Any], other: Any) -> tuple[Any, ...]:
 class Connection(Sender[M]):
     """`receive` bytes and act on its events; send; `take_output` and write it: that is the whole conversation."""
 
-    def __init__(self, interpret: Callable[[Request[M]], M], limits: Limits) -> None:
+    def __init__(self, interpret: Callable[[Request[M]], M], limits: Limits, memory: BlockMemory | None = None) -> None:
         super().__init__()
         self.limits = limits
+        self.is_behind = False  # frames have come that wait for another turn
         self.closed = False  # by a fault: nothing more is read
         self.refusing = False  # new streams: the peer has been told the last one that counts
-        self._headers = HeaderBlocks[M](interpret, limits.max_header_list_size)
+        self._turn = Turn()
+        self._memory = memory or BlockMemory()
+        self._headers = HeaderBlocks[M](interpret, limits, self._turn, self._memory)
         self._readers = self._FIRST
         self._preface = PREFACE  # what is still to come of it
+        self._kept = b""  # for another turn
         self._unread = b""
         self._now = 0.0
         self._block: _Block | None = None
         self._last_stream = 0
         self.opened = 0  # streams, counted up
-        self._skipped: deque[range] = deque(maxlen=REMEMBERED_GAPS)
+        self._gaps: list[int] = []  # in the numbers of streams: first, first after, first, first after ...
+        self._granted = DEFAULT_WINDOW  # octets that the peer has ever let through, all streams together
         self._resets = Meter(limits.resets, limits.resets_per_second)
         self._idle_frames = Meter(limits.idle_frames, limits.idle_frames_per_second)
         self._receive_window = limits.connection_window
@@ -144,8 +153,11 @@ class Connection(Sender[M]):
     # Receiving
 
     def receive(self, data: bytes, now: float) -> list[Event]:
-        """Read every whole frame; keep the rest. Returns what happened, in its order."""
+        """Read whole frames, as many as one turn allows; keep the rest. Returns what happened, in its order."""
         self._now = now
+        self._turn.left = self.limits.turn
+        if self._kept:
+            data, self._kept = self._kept + data, b""
         try:
             if self._preface:
                 data = self._read_preface(data)
@@ -154,6 +166,17 @@ class Connection(Sender[M]):
         except ConnectionFault as fault:
             self._fail(fault)
         return self.take_events()
+
+    def keep(self, data: bytes) -> None:
+        """Take bytes that are to be read in another turn, by a `receive` of whatever comes next."""
+        self._kept += data
+        self.is_behind = True
+
+    def forget(self) -> None:
+        """The connection is over: the memory that its heads took is another's to use."""
+        self._headers.forget()
+        for stream in list(self.streams.values()):
+            self._close(stream)
 
     def _read_preface(self, data: bytes) -> bytes:
         size = min(len(data), len(self._preface))
@@ -165,7 +188,8 @@ class Connection(Sender[M]):
     def _read_frames(self, data: bytes) -> None:
         buffer = self._unread + data if self._unread else data
         position, end = 0, len(buffer)
-        while end - position >= PREFIX_SIZE:
+        turn = self._turn
+        while end - position >= PREFIX_SIZE and turn.left > 0:
             size_and_kind, flags, stream_id = PREFIX.unpack_from(buffer, position)
             start = position + PREFIX_SIZE
             stop = start + (size_and_kind >> 8)
@@ -174,15 +198,18 @@ class Connection(Sender[M]):
             if stop > end:
                 break
             position = stop
+            turn.left -= 1
             stream_id &= STREAM_MASK
             try:
                 self._readers[size_and_kind & 255](self, flags, stream_id, buffer[start:stop])
             except StreamFault as fault:
                 self._reset_for(stream_id, fault.code)
         self._unread = buffer[position:]
+        self.is_behind = turn.left <= 0 and end - position >= PREFIX_SIZE
 
     def _read_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         size = len(payload)
+        self._turn.left -= size >> 7  # what is read is handed on, and costs more the longer it is
         # Whatever comes is passed on at once and credited; what bounds memory is the window of each stream.
         self._receive_window -= size
         if self._receive_window < self.limits.connection_window >> 1:
@@ -258,14 +285,19 @@ class Connection(Sender[M]):
 
     def _open(self, flags: int, stream_id: int, dependency: int, block: bytes) -> None:
         if stream_id - self._last_stream > 2:  # noqa: PLR2004 - a client's streams are 1, 3, 5 …
-            self._skipped.append(range(self._last_stream + 1, stream_id))
+            self._gaps += (self._last_stream + 1, stream_id)
+            if len(self._gaps) > 2 * REMEMBERED_GAPS:
+                del self._gaps[:2]
         self._last_stream = stream_id
         request = self._headers.request(block)
         if dependency == stream_id:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a stream that depends on itself")
         if self.refusing or len(self.streams) >= self.limits.max_concurrent_streams:
             raise StreamFault(ErrorCode.REFUSED_STREAM, "too many streams, or shutting down")
+        if request.size and not self._memory.open(request.size):
+            raise StreamFault(ErrorCode.REFUSED_STREAM, "too many large heads")
         self.opened += 1
+        self._turn.left -= OPENING
         stream = self.streams[stream_id] = Stream(stream_id, request, self._initial_send_window)
         if flags & END_STREAM:
             stream.ended = True
@@ -283,7 +315,6 @@ class Connection(Sender[M]):
         frames.check_shape(FrameType.RST_STREAM, stream_id, payload)
         stream = self.streams.get(stream_id)
         if stream is None:
-            self._spend_idle_frame()
             self._stray(FrameType.RST_STREAM, stream_id, payload)
             return
         self._spend_reset()
@@ -306,6 +337,7 @@ class Connection(Sender[M]):
             if setting == Setting.INITIAL_WINDOW_SIZE:
                 window = value
         # once a frame, not once a setting: with many settings and streams that would be much work for few octets
+        self._turn.left -= (len(payload) >> 5) + (len(self.streams) >> 4)
         self._change_initial_window(window)
         self._send(frames.frame(FrameType.SETTINGS, ACK, 0))
 
@@ -328,15 +360,16 @@ class Connection(Sender[M]):
     def _read_window_update(self, _flags: int, stream_id: int, payload: bytes) -> None:
         frames.check_shape(FrameType.WINDOW_UPDATE, stream_id, payload)
         increment = frames.word(payload) & STREAM_MASK
-        if increment < CRUMB:
-            self._spend_idle_frame()
         if not stream_id:
+            self._spend_idle_frame()
             self._send_window = _opened(self._send_window, increment, ConnectionFault)
+            self._granted += increment
             return
         stream = self.streams.get(stream_id)
         if stream is None:
             self._stray(FrameType.WINDOW_UPDATE, stream_id, payload)
             return
+        self._spend_idle_frame()
         stream.send_window = _opened(stream.send_window, increment, StreamFault)
         self._ready_if_possible(stream)
 
@@ -349,6 +382,7 @@ class Connection(Sender[M]):
     def _stray(self, kind: FrameType, stream_id: int, payload: bytes) -> None:
         """Judge a frame on a stream that is not open for it."""
         frames.check_shape(kind, stream_id, payload)
+        self._spend_idle_frame()
         state = self._state(stream_id)
         verdict = STRAYS[kind][state]
         if verdict is not None:
@@ -362,12 +396,13 @@ class Connection(Sender[M]):
             return State.RESET
         if not stream_id & 1 or stream_id > self._last_stream:
             return State.IDLE
-        if any(stream_id in skipped for skipped in self._skipped):
-            return State.SKIPPED
-        return State.ENDED
+        is_in_gap = bisect_right(self._gaps, stream_id) & 1
+        return State.SKIPPED if is_in_gap else State.ENDED
 
     def _spend_idle_frame(self) -> None:
-        if not self._idle_frames.spend(self._now, self.earned + self.opened * IDLE_FRAMES_PER_STREAM):
+        sent = self._granted - self._send_window
+        earned = self.earned + self.opened * IDLE_FRAMES_PER_STREAM + sent // SENT_PER_UPDATE
+        if not self._idle_frames.spend(self._now, earned):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that carry nothing")
 
     def _spend_reset(self) -> None:
@@ -393,6 +428,8 @@ class Connection(Sender[M]):
 
     def _close(self, stream: Stream[M]) -> None:
         super()._close(stream)
+        if stream.request.size:
+            self._memory.close(stream.request.size)
         if stream.large:
             self._leave_room(stream)
 
@@ -430,6 +467,7 @@ class Connection(Sender[M]):
         if self.closed:
             return
         self.closed = True
+        self.is_behind = False
         self._unread = b""
         self._send(frames.goaway(self._last_stream, fault.code, fault.reason))
         for stream in list(self.streams.values()):
@@ -439,6 +477,7 @@ class Connection(Sender[M]):
 
     def _reset_for(self, stream_id: int, code: ErrorCode) -> None:
         """Reset a stream for the peer's fault."""
+        self._turn.left -= RESETTING
         self._spend_reset()
         stream = self.streams.get(stream_id)
         if stream is not None:

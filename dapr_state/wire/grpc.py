@@ -15,6 +15,8 @@ from dapr_state.wire import headers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from dapr_state.wire.hpack import Field
+
 PREFIX: Final = Struct(">BI")  # compressed or not, length
 PREFIX_SIZE: Final = 5
 _LENGTH: Final = Struct(">I")
@@ -170,7 +172,7 @@ def timeout(value: bytes) -> float:
     return int(match[1]) * _SECONDS[match[2]]
 
 
-def read_metadata(fields: Iterable[headers.Field]) -> tuple[Metadatum, ...]:
+def read_metadata(fields: Iterable[Field]) -> tuple[Metadatum, ...]:
     """What the application sees of a request's headers; ValueError for a -bin value that is not base64."""
     metadata = []
     for name, value in fields:
@@ -185,7 +187,7 @@ def read_metadata(fields: Iterable[headers.Field]) -> tuple[Metadatum, ...]:
     return tuple(metadata)
 
 
-def write_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> list[headers.Field]:
+def write_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> list[Field]:
     """The fields for an application's metadata; ValueError for a name or value that cannot be sent."""
     fields = []
     for key, value in metadata:
@@ -210,15 +212,13 @@ def _from_base64(value: bytes) -> bytes:
 # Answers
 
 
-def answer_headers(
-    content_type: bytes, encoding: Encoding | None = None, metadata: Sequence[headers.Field] = ()
-) -> bytes:
+def answer_headers(content_type: bytes, encoding: Encoding | None = None, metadata: Sequence[Field] = ()) -> bytes:
     """The header block that opens an answer."""
     encoded = ((b"grpc-encoding", encoding.name),) if encoding else ()
     return headers.encode(((b":status", b"200"), (b"content-type", content_type), *encoded, *metadata))
 
 
-def status_fields(code: int, details: str, metadata: Sequence[headers.Field] = ()) -> list[headers.Field]:
+def status_fields(code: int, details: str, metadata: Sequence[Field] = ()) -> list[Field]:
     return [(b"grpc-status", b"%d" % code), (b"grpc-message", percent_encoded(details)), *metadata]
 
 

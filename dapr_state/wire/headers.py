@@ -2,6 +2,7 @@
 
 The memory rests on one law of HPACK (RFC 7541): what a block means depends on its bytes and the dynamic table alone.
 While the table does not change, the same bytes are the same headers; clients repeat theirs: most cost one lookup.
+What is remembered is counted by what it stands for, not by the block, which may be a thousandth of that.
 """
 
 from __future__ import annotations
@@ -9,20 +10,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-import hpack
-from hpack.table import HeaderTable
-
-from dapr_state.wire.faults import ConnectionFault, ErrorCode, StreamFault
+from dapr_state.wire.faults import ErrorCode, StreamFault
+from dapr_state.wire.hpack import Decoder, Field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-Field = tuple[bytes, bytes]
+    from dapr_state.wire.limits import Limits, Turn
+
 M = TypeVar("M")
 
-# Enough for the distinct calls of one client; one that never repeats itself costs this much memory and no more.
-REMEMBERED_BLOCKS: Final = 256
-REMEMBERED_SIZE: Final = 1024  # octets; a longer block is rare, and decoding it is not what it costs
+REMEMBERED_BLOCKS: Final = 256  # of a connection: enough for the distinct calls of one client
+REMEMBERED_SIZE: Final = 16_384  # octets in memory; a request with more is rare, and reading it not what it costs
+MEMORY: Final = 16_777_216  # octets in memory of what all connections of a server remember
+OPEN_MEMORY: Final = 8_388_608  # and of the large heads of their open streams
+LARGE: Final = 8_192  # octets in memory: a head that asks before its stream opens
+# What a request and one of its fields take in memory beside their octets, which are there twice: as fields, and as what
+# the layer above made of them.
+_REQUEST_OVERHEAD: Final = 1_024
+_FIELD_OVERHEAD: Final = 256
 
 _REQUIRED: Final = (b":method", b":scheme", b":path")
 _PSEUDO: Final = frozenset((*_REQUIRED, b":authority"))
@@ -31,13 +37,12 @@ _CONNECTION_SPECIFIC: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
 )
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")  # a token (RFC 9110, section 5.6.2) without capital letters
-_BAD_VALUE: Final = re.compile(rb"[\0\r\n]|^[ \t]|[ \t]$")  # RFC 9113, section 8.2.1
 
 
 class Request(Generic[M]):
     """The head of a request. `meaning`: what the layer above made of it, once for all requests with these headers."""
 
-    __slots__ = ("authority", "content_length", "fields", "meaning", "method", "path")
+    __slots__ = ("authority", "content_length", "fields", "meaning", "method", "path", "size")
 
     def __init__(self, pseudo: dict[bytes, bytes], fields: Sequence[Field]) -> None:
         self.method = pseudo[b":method"]
@@ -45,50 +50,82 @@ class Request(Generic[M]):
         self.authority = pseudo.get(b":authority", b"")
         self.fields = fields
         self.content_length = _content_length(fields)
+        self.size = 0  # octets in memory, of one that is large and not remembered
         self.meaning: M
 
 
-class _WatchedTable(HeaderTable):
-    """HPACK's table, counting what could change the meaning of a block."""
+class BlockMemory:
+    """What the heads of requests take in memory, of all connections of a server together.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.changes = 0
+    When too much is remembered, the connection that has learned nothing for longest forgets all. When the large heads
+    of open streams are too much, another one is refused.
+    """
 
-    def add(self, name: bytes, value: bytes) -> None:
-        self.changes += 1
-        super().add(name, value)
+    def __init__(self, size: int = MEMORY, open_size: int = OPEN_MEMORY) -> None:
+        self._size = size
+        self._open_left = open_size
+        self._taken: dict[HeaderBlocks[Any], int] = {}  # the one that learned last is the last
+        self._total = 0
+
+    def __repr__(self) -> str:
+        return f"<BlockMemory {self._total} of {self._size} octets, {len(self._taken)} connections>"
 
     @property
-    def maxsize(self) -> int:
-        return super().maxsize
+    def total(self) -> int:
+        """Octets that are remembered."""
+        return self._total
 
-    @maxsize.setter
-    def maxsize(self, size: int) -> None:
-        self.changes += 1
-        HeaderTable.maxsize.__set__(self, size)  # type: ignore[attr-defined] # a property, whatever the checker says
+    def add(self, blocks: HeaderBlocks[Any], octets: int) -> None:
+        """Called by the one that remembers something more."""
+        self._taken[blocks] = self._taken.pop(blocks, 0) + octets
+        self._total += octets
+        while self._total > self._size:
+            next(iter(self._taken)).forget()
+
+    def open(self, size: int) -> bool:
+        """Whether a stream with a large head may open."""
+        if size > self._open_left:
+            return False
+        self._open_left -= size
+        return True
+
+    def close(self, size: int) -> None:
+        """Called when a stream with a large head is gone."""
+        self._open_left += size
+
+    def leave(self, blocks: HeaderBlocks[Any]) -> None:
+        """Called by the one that has forgotten all."""
+        self._total -= self._taken.pop(blocks, 0)
 
 
 class HeaderBlocks(Generic[M]):
     """Reads the blocks of one connection, in the order they arrive."""
 
-    def __init__(self, interpret: Callable[[Request[M]], M], max_size: int) -> None:
+    def __init__(
+        self, interpret: Callable[[Request[M]], M], limits: Limits, turn: Turn, memory: BlockMemory | None = None
+    ) -> None:
         self._interpret = interpret
         # once it refuses a list that is too long, the decoder is of no more use: the connection ends
-        self._decoder = hpack.Decoder(max_header_list_size=max_size)
-        self._table = self._decoder.header_table = _WatchedTable()
+        self._decoder = Decoder(limits.max_header_list_size, limits.header_fields)
         self._known: dict[bytes, Request[M]] = {}
+        self._turn = turn
+        self._memory = memory or BlockMemory()
 
     def request(self, block: bytes) -> Request[M]:
         """Read the block that opens a stream; StreamFault when the request is malformed."""
         known = self._known.get(block)
         if known is not None:
             return known
-        changes = self._table.changes
-        request: Request[M] = _checked_request(self._decode(block))
+        changes = self._decoder.changes
+        fields = self._decode(block)
+        request: Request[M] = _checked_request(fields)
         request.meaning = self._interpret(request)
-        if self._table.changes == changes and len(block) <= REMEMBERED_SIZE:
-            self._remember(block, request)
+        octets = 2 * sum(len(name) + len(value) for name, value in fields) + len(block)
+        size = octets + _REQUEST_OVERHEAD + _FIELD_OVERHEAD * len(fields)
+        if self._decoder.changes == changes and size <= REMEMBERED_SIZE:
+            self._remember(block, request, size)
+        elif size > LARGE:
+            request.size = size
         return request
 
     def trailers(self, block: bytes) -> Sequence[Field]:
@@ -103,23 +140,26 @@ class HeaderBlocks(Generic[M]):
         if block not in self._known:
             self._decode(block)
 
-    def _remember(self, block: bytes, request: Request[M]) -> None:
+    def forget(self) -> None:
+        """Remember nothing; what comes is learned again."""
+        self._known.clear()
+        self._memory.leave(self)
+
+    def _remember(self, block: bytes, request: Request[M], size: int) -> None:
         if len(self._known) >= REMEMBERED_BLOCKS:
-            self._known.clear()
+            self.forget()
         self._known[block] = request
+        self._memory.add(self, size)
 
     def _decode(self, block: bytes) -> Sequence[Field]:
-        changes = self._table.changes
-        try:
-            return list(self._decoder.decode(block, raw=True))
-        except hpack.OversizedHeaderListError as error:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header list too long") from error
-        # an index or an integer out of all bounds surfaces as one of Python's own errors
-        except (hpack.HPACKError, IndexError, ValueError, OverflowError) as error:
-            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "header block cannot be decoded") from error
-        finally:
-            if self._table.changes != changes:
-                self._known.clear()
+        decoder = self._decoder
+        changes = decoder.changes
+        fields = decoder.decode(block)
+        if decoder.changes != changes and self._known:
+            self.forget()
+        # a Huffman code costs as much for these octets as a field does
+        self._turn.left -= len(fields) + (len(block) >> 5)
+        return fields
 
 
 def _checked_request(fields: Sequence[Field]) -> Request[Any]:
@@ -147,14 +187,19 @@ def _check_field(name: bytes, value: bytes) -> None:
         raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"header {name!r} belongs to HTTP/1.1")
 
 
+def _is_value(value: bytes) -> bool:
+    """RFC 9113, section 8.2.1. A regular expression takes a hundred times as long for a value of 4 KB."""
+    return b"\n" not in value and b"\r" not in value and b"\0" not in value and value.strip(b" \t") == value
+
+
 def _check_value(name: bytes, value: bytes) -> None:
-    if _BAD_VALUE.search(value):
+    if not _is_value(value):
         raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"value of header {name[:40]!r}")
 
 
 def sendable(name: bytes, value: bytes) -> bool:
     """Whether a peer would take the field for well-formed."""
-    return bool(_NAME.fullmatch(name)) and not _BAD_VALUE.search(value) and name not in _CONNECTION_SPECIFIC
+    return bool(_NAME.fullmatch(name)) and _is_value(value) and name not in _CONNECTION_SPECIFIC
 
 
 def _content_length(fields: Sequence[Field]) -> int | None:

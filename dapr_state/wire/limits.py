@@ -15,6 +15,8 @@ class Limits:
     max_concurrent_streams: int = 1_000
     # Octets of all names and values, each field counted with 32 more. h2 and hpack: 64 KiB.
     max_header_list_size: int = 65_536
+    # Fields of one list: each costs some microseconds to read, check and hand on. Apache and Envoy: 100.
+    header_fields: int = 1_000
     # Octets all streams together may have sent unread; a relay, as they are passed on at once. Envoy: 1 MiB.
     connection_window: int = 1_048_576
     # Octets of messages of more than a stream's window that may be under way at one time: see room.py.
@@ -27,10 +29,13 @@ class Limits:
     # nghttp2: 1 000 and 33. Twice the streams: a client may give up all its calls at once, and do so again.
     resets: int = 2_000
     resets_per_second: int = 100
-    # Frames that carry nothing - SETTINGS, PING, PRIORITY, empty DATA, windows opened by crumbs, unknown types
-    # (CVE-2019-9511 to 9518). Clients measure the path with a PING per burst of data; answered calls earn more.
+    # Frames that carry nothing - SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA, unknown types, and all that come
+    # for a stream that is closed (CVE-2019-9511 to 9518). Clients measure the path with a PING per burst of data;
+    # answered calls and what is sent earn more. nghttp2 allows as many "glitches", HAProxy 100.
     idle_frames: int = 1_000
     idle_frames_per_second: int = 100
+    # The work of one turn of the loop, in frames: the rest waits until others had theirs. About 3 ms.
+    turn: int = 1_024
 
     def __post_init__(self) -> None:
         # HTTP/2 begins with this window, and has no means to make it smaller
@@ -60,3 +65,15 @@ class Meter:
         self._left = min(self._left + refill, self._burst) - 1
         self._now, self._earned = now, earned
         return self._left >= 0
+
+
+class Turn:
+    """The work that may still be done in this turn of the loop; a frame is one, and about three microseconds."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    def __repr__(self) -> str:
+        return f"<Turn {self.left} left>"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import hpack
 
-from dapr_state.wire import frames
+from dapr_state.wire import frames, headers
 from dapr_state.wire.connection import Connection
 from dapr_state.wire.faults import ErrorCode
 from dapr_state.wire.frames import END_HEADERS, END_STREAM, FrameType
 from dapr_state.wire.limits import Limits
+
+if TYPE_CHECKING:
+    from dapr_state.wire.headers import BlockMemory
 
 HEADERS = ((":method", "POST"), (":scheme", "http"), (":path", "/a/b"), ("content-type", "application/grpc"))
 
@@ -35,8 +38,8 @@ def frames_in(octets: bytes) -> list[Frame]:
 class Peer:
     """The client's end. `time` is what the connection is told; `events` is what it made of the last octets."""
 
-    def __init__(self, limits: Limits | None = None, *, greet: bool = True) -> None:
-        self.connection: Connection[None] = Connection(lambda _: None, limits or Limits())
+    def __init__(self, limits: Limits | None = None, *, greet: bool = True, memory: BlockMemory | None = None) -> None:
+        self.connection: Connection[None] = Connection(lambda _: None, limits or Limits(), memory)
         self.encoder = hpack.Encoder()
         self.time = 0.0
         self.events: list[Any] = []
@@ -63,6 +66,11 @@ class Peer:
     def headers(self, stream_id: int, *fields: tuple[str, str], end: bool = False) -> bytes:
         block = self.encoder.encode(fields, huffman=False)
         return frames.frame(FrameType.HEADERS, END_HEADERS | (END_STREAM if end else 0), stream_id, block)
+
+    def never_indexed(self, stream_id: int, *fields: tuple[str, str]) -> bytes:
+        """Open a stream by a block that changes no table."""
+        block = headers.encode((name.encode(), value.encode()) for name, value in fields)
+        return frames.frame(FrameType.HEADERS, END_HEADERS, stream_id, block)
 
     def ended(self) -> ErrorCode | None:
         """Why the connection has ended, by its GOAWAY; None if it has not."""

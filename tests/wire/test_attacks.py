@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import hpack
 import pytest
 
 from dapr_state.wire import frames
 from dapr_state.wire.faults import ErrorCode
-from dapr_state.wire.frames import END_HEADERS, FrameType, Setting
+from dapr_state.wire.frames import END_HEADERS, END_STREAM, FrameType, Setting
+from dapr_state.wire.headers import BlockMemory
 from dapr_state.wire.limits import Limits
 from tests.wire.peer import HEADERS, Peer, data
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 CALM = ErrorCode.ENHANCE_YOUR_CALM
 FAR_TOO_OFTEN = 20_000
+ENDED, RESET = 5_001, 5_003
 
 
 def until_it_ends(peer: Peer, octets: Callable[[int], bytes]) -> ErrorCode | None:
@@ -38,16 +41,40 @@ IDLE_FRAMES = {
     "empty DATA (CVE-2019-9518)": data(1),
     "padding only": frames.frame(FrameType.DATA, frames.PADDED, 1, bytes((3, 0, 0, 0))),
     "windows opened by crumbs (CVE-2019-9511)": frames.window_update(1, 1),
+    "windows opened by 1,024": frames.window_update(1, 1_024),
+    "the connection's window opened by 1,024": frames.window_update(0, 1_024),
     "unknown types": frames.frame(0xFA, 0, 0, b"?"),
     "GOAWAY": frames.goaway(0, ErrorCode.NO_ERROR),
+    "HEADERS of a reset stream": frames.frame(FrameType.HEADERS, END_HEADERS, RESET, b"\x82"),
+    "HEADERS of a reset stream, in pieces": frames.frame(FrameType.HEADERS, 0, RESET, b"\x82")
+    + frames.frame(FrameType.CONTINUATION, END_HEADERS, RESET, b"\x82"),
+    "DATA of a reset stream": data(RESET, b"x"),
+    "windows of a reset stream": frames.window_update(RESET, 65_535),
+    "resets of a reset stream": frames.rst_stream(RESET, ErrorCode.CANCEL),
+    "windows of a stream that has ended": frames.window_update(ENDED, 65_535),
+    "resets of a stream that has ended": frames.rst_stream(ENDED, ErrorCode.CANCEL),
+    "DATA of a stream that has ended": data(ENDED, b"x"),
 }
+
+
+def with_streams_in_all_states() -> Peer:
+    """Stream 1 is open, one is reset by the server, one answered, and the numbers have a thousand gaps."""
+    peer = Peer()
+    peer.request(1)
+    for stream_id in range(5, 5_000, 4):
+        peer.time += 1
+        peer.connection.send_trailers(peer.request(stream_id, end=True), b"\x88")
+    peer.request(ENDED, end=True)
+    peer.connection.send_trailers(peer.connection.streams[ENDED], b"\x88")
+    peer.connection.reset(peer.request(RESET), ErrorCode.CANCEL)
+    peer.received()
+    return peer
 
 
 @pytest.mark.parametrize("octets", IDLE_FRAMES.values(), ids=IDLE_FRAMES)
 def test_frames_that_carry_nothing_end_the_connection(octets: bytes) -> None:
-    """A flood of frames that ask for nothing is cut off."""
-    peer = Peer()
-    peer.request(1)
+    """A flood of frames that ask for nothing is cut off, whatever they name."""
+    peer = with_streams_in_all_states()
 
     assert until_it_ends(peer, lambda _: octets) == CALM
 
@@ -55,14 +82,27 @@ def test_frames_that_carry_nothing_end_the_connection(octets: bytes) -> None:
 @pytest.mark.parametrize("octets", IDLE_FRAMES.values(), ids=IDLE_FRAMES)
 def test_the_same_frames_at_a_moderate_pace_are_welcome(octets: bytes) -> None:
     """Ten of them a second, for an hour, are no flood."""
-    peer = Peer()
-    peer.request(1)
+    peer = with_streams_in_all_states()
     for _ in range(36_000):
         peer.time += 0.1
         peer.send(octets)
         peer.received()
 
     assert not peer.connection.closed
+
+
+def test_a_peer_may_open_windows_as_often_as_it_is_sent_something() -> None:
+    """Clients that open both windows after each frame of a long answer, and of one of many messages, are welcome."""
+    peer = Peer()
+    stream = peer.request(1)
+    for size in [16_384] * 5_000 + [1_024] * 5_000:
+        peer.connection.send_data(stream, bytes(size))
+        peer.received()
+        peer.send(frames.window_update(1, size) + frames.window_update(0, size))
+    peer.received()
+
+    assert not peer.connection.closed
+    assert peer.connection.backlog == 0
 
 
 def test_rapid_reset_ends_the_connection() -> None:
@@ -154,6 +194,105 @@ def test_remembered_blocks_are_bounded(method: str) -> None:
         peer.received()
 
     assert len(peer.connection._headers._known) <= 256
+
+
+def test_what_remembered_blocks_stand_for_is_bounded() -> None:
+    """Blocks of 100 octets that stand for 60 KB each are read, and not remembered."""
+    memory = BlockMemory(1_000_000)
+    peer = Peer(memory=memory)
+    entry = ("bomb", "v" * 3_500)
+    for stream_id in range(1, 601, 2):
+        block = peer.encoder.encode([*HEADERS, *[entry] * 14], huffman=False) + b"\0\1y\2%02x" % (stream_id % 256)
+        peer.send(frames.frame(FrameType.HEADERS, END_HEADERS, stream_id, block))
+        peer.connection.reset(peer.connection.streams[stream_id], ErrorCode.CANCEL)
+        peer.received()
+
+    assert len(block) < 100
+    assert memory.total == 0
+
+
+def test_many_connections_remember_no_more_than_one_share() -> None:
+    """All connections of a server share one memory; the one that has learned nothing for longest makes room."""
+    memory = BlockMemory(100_000)
+    peers = [Peer(memory=memory) for _ in range(20)]
+    for stream_id in range(1, 21, 2):
+        for peer in peers:
+            field = ("x", f"{stream_id:01000}")
+            peer.send(peer.never_indexed(stream_id, *HEADERS, field))
+
+            assert memory.total <= 100_000
+    learned = memory.total
+    for peer in peers:
+        peer.connection.forget()
+
+    assert learned > 50_000
+    assert memory.total == 0
+
+
+def test_the_large_heads_of_open_streams_are_bounded() -> None:
+    """Streams with large heads are refused, safe to try again, once those of all connections are too much."""
+    memory = BlockMemory(open_size=1_000_000)
+    peers = [Peer(memory=memory) for _ in range(4)]
+    for stream_id in range(1, 41, 2):
+        for peer in peers:
+            peer.send(peer.never_indexed(stream_id, *HEADERS, ("x", "v" * 12_000)))
+    refused = [frames.word(frame.payload) for frame in peers[3].received() if frame.kind is FrameType.RST_STREAM]
+    held = sum(len(peer.connection.streams) for peer in peers)
+    small = peers[0].request(101)
+    for peer in peers[1:]:
+        peer.connection.forget()
+    peers[0].send(peers[0].never_indexed(103, *HEADERS, ("x", "v" * 12_000)))
+
+    assert 8 <= held <= 33
+    assert set(refused) == {ErrorCode.REFUSED_STREAM}
+    assert not small.gone
+    assert 103 in peers[0].connection.streams
+
+
+def requests_of(size: int) -> bytes:
+    """Small requests, one after the other, that are this long together."""
+    block = b"\x83\x86\x84"  # POST, http, /
+    each = [
+        frames.frame(FrameType.HEADERS, END_HEADERS, stream_id, block) + data(stream_id, b"12345", end=True)
+        for stream_id in range(1, 2 * size // 26, 2)
+    ]
+    return b"".join(each)
+
+
+HUFFMAN = hpack.Encoder().encode([hpack.NeverIndexedHeaderTuple(b"x", b"a" * 6_000)], huffman=True)
+WORK = {
+    "small requests": requests_of(50_000),
+    "DATA of one octet": frames.frame(FrameType.HEADERS, END_HEADERS, 1, b"\x83\x86\x84") + data(1, b"x") * 6_000,
+    "large DATA": frames.frame(FrameType.HEADERS, END_HEADERS, 1, b"\x83\x86\x84") + data(1, bytes(16_000)) * 4,
+    "fields of one octet": b"".join(
+        frames.frame(FrameType.HEADERS, END_HEADERS, stream_id, b"\x83\x86\x84" + b"\x90" * 900)
+        for stream_id in range(1, 100, 2)
+    ),
+    "Huffman codes": b"".join(
+        frames.frame(FrameType.HEADERS, END_HEADERS, stream_id, b"\x83\x86\x84" + HUFFMAN)
+        for stream_id in range(1, 20, 2)
+    ),
+    "SETTINGS": frames.settings([(Setting.MAX_CONCURRENT_STREAMS, 1)] * 2_700) * 100,
+    "DATA after the end": frames.frame(FrameType.HEADERS, END_HEADERS | END_STREAM, 1, b"\x83\x86\x84")
+    + data(1, b"x") * 900,
+}
+
+
+@pytest.mark.parametrize("octets", WORK.values(), ids=WORK)
+def test_a_turn_has_its_share_of_work_and_no_more(octets: bytes) -> None:
+    """One burst is read in several turns, none of which is longer than its share and one frame."""
+    limits = Limits(turn=100, max_concurrent_streams=10_000)
+    peer = Peer(limits)
+    turns = []
+    peer.send(octets)
+    while peer.connection.is_behind:
+        turns.append(limits.turn - peer.connection._turn.left)
+        peer.send(b"")
+    largest_frame = 1_000  # 900 fields, and their block
+
+    assert len(turns) > 1
+    assert max(turns) < limits.turn + largest_frame
+    assert sum(turns) > 2 * limits.turn
 
 
 @pytest.mark.parametrize("stream_id", [0, 1])

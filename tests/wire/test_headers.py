@@ -8,6 +8,7 @@ import pytest
 from dapr_state.wire import headers
 from dapr_state.wire.faults import ConnectionFault, StreamFault
 from dapr_state.wire.headers import HeaderBlocks, Request
+from dapr_state.wire.limits import Limits, Turn
 
 GET = ((":method", "POST"), (":scheme", "http"), (":path", "/"))  # all in the static table
 
@@ -17,7 +18,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.understood: list[bytes] = []
-        self.blocks: HeaderBlocks[int] = HeaderBlocks(self._interpret, 65_536)
+        self.blocks: HeaderBlocks[int] = HeaderBlocks(self._interpret, Limits(), Turn())
         self.encoder = hpack.Encoder()
 
     def _interpret(self, request: Request[int]) -> int:

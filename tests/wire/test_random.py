@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -116,6 +117,42 @@ def test_no_conversation_breaks_the_connection(steps: list[tuple[Any, ...]]) -> 
     peer.received()
 
     assert connection._send_window >= 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(likely, max_size=40), st.integers(1, 12))
+def test_turns_change_nothing_but_when(steps: list[tuple[Any, ...]], turn: int) -> None:
+    """What is read in many turns amounts to the same events and answers as what is read in one."""
+    writer = Peer(SMALL)  # whose encoder makes the octets; each of the others reads all of them at once
+    burst = b"".join(octets(writer, step) for step in steps)
+    at_once, in_turns = Peer(replace(SMALL, turn=1_000_000)), Peer(replace(SMALL, turn=turn))
+    expected = [described(event) for event in at_once.send(burst)]
+    found = [described(event) for event in in_turns.send(burst)]
+    while in_turns.connection.is_behind:
+        found += [described(event) for event in in_turns.send(b"")]
+
+    # a request and its content are one event when they are read together
+    assert merged(found) == merged(expected)
+    assert in_turns.received() == at_once.received()
+
+
+def described(event: Any) -> list[Any]:
+    content = getattr(event, "data", b""), getattr(event, "ended", None)
+    stream = getattr(event, "stream", None)
+    return [type(event).__name__, stream.id if stream else None, *content]
+
+
+def merged(events: list[list[Any]]) -> list[list[Any]]:
+    """With the content of a request that came whole in its own event."""
+    found: list[list[Any]] = []
+    for event in events:
+        last = found[-1] if found else [""]
+        is_its_end = [last[0], event[0], event[3]] == ["RequestReceived", "DataReceived", True] and last[1] == event[1]
+        if is_its_end and not last[3]:
+            last[2:] = event[2:]
+        else:
+            found.append(list(event))
+    return found
 
 
 @settings(max_examples=200, deadline=None)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from dapr_state.transports.http.server import Shared
     from dapr_state.wire.events import DataReceived, RequestReceived
-    from dapr_state.wire.headers import Field
     from dapr_state.wire.headers import Request as Head
+    from dapr_state.wire.hpack import Field
     from dapr_state.wire.stream import Stream
 
     Meaning = Request | RefusedError  # what each request with these headers begins as
@@ -45,7 +45,7 @@ def bounds(max_head: int, head_seconds: float) -> Bounds:
 
 class Http2Connection(Http2Protocol["Meaning"]):
     def __init__(self, shared: Shared, bounds: Bounds) -> None:
-        super().__init__(self._interpret, bounds)
+        super().__init__(self._interpret, bounds, shared.turns, shared.blocks)
         self.shared = shared
         self.max_body = shared.max_body if shared.max_body > 0 else NO_LIMIT
         self.client: object = None  # its address, where requests are to say it

@@ -14,6 +14,8 @@ from dapr_state.transports.http.connection import Connection, NamingConnection
 from dapr_state.transports.http.limits import BACKLOG, DEFAULT_HEAD, HEAD_SLACK, Timeouts
 from dapr_state.transports.http.message import DateLine
 from dapr_state.transports.request_memory import RequestMemory
+from dapr_state.transports.turns import Turns
+from dapr_state.wire.headers import BlockMemory
 
 if TYPE_CHECKING:
     from dapr_state.transports.http.handler import Service
@@ -38,6 +40,8 @@ class Shared:
         self.timeouts = timeouts
         self.memory = memory
         self.http2 = h2.bounds(max_head, timeouts.head) if http2 else None
+        self.turns = Turns()
+        self.blocks = BlockMemory()
         self.known: dict[bytes, Fields] = {}
         self.date = DateLine()
         self.connections: set[Connection | h2.Http2Connection] = set()

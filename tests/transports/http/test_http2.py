@@ -16,8 +16,10 @@ from dapr_state.wire.faults import ErrorCode
 from dapr_state.wire.frames import MAX_WINDOW, PREFACE, FrameType, goaway, settings
 from tests.support import cache
 from tests.support.components import component
+from tests.support.configured import metrics_port
 from tests.support.http import Answer, Socket, ask, request
 from tests.support.http2 import Http2Client, head
+from tests.support.processes import free_port
 from tests.support.sidecar import Sidecar
 from tests.transports.http.cases import OTHERS, STATE, Case
 from tests.transports.http.serving import blocking, serving
@@ -483,3 +485,14 @@ async def test_a_connection_that_begins_as_the_server_ends_is_told_so() -> None:
             await stopping
 
     assert goaway(MAX_WINDOW, ErrorCode.NO_ERROR) in rest
+
+
+def test_the_ports_beside_the_api_speak_http1_only(tmp_path: Path) -> None:
+    """Metrics and the public port take no HTTP/2, as daprd's: whoever floods by it has one port less."""
+    public = free_port()
+    with Sidecar(tmp_path, [component("mem", "state.in-memory")], flags=["--dapr-public-port", str(public)]) as sidecar:
+        for port, path in ((metrics_port(sidecar), "/metrics"), (public, "/v1.0/healthz")):
+            with Http2Client(port) as client, pytest.raises(ConnectionError):
+                client.ask("GET", path)
+
+            assert ask(port, "GET", path).code in {200, 204}

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def serving(settings: Settings | None = None) -> AsyncIterator[tuple[NativeServer, int]]:
-    """The server and its port."""
+async def serving(settings: Settings | None = None, **unary: Any) -> AsyncIterator[tuple[NativeServer, int]]:
+    """The server and its port; with methods of the test's own."""
     server = NativeServer(settings=settings)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers()),))
+    own = {name: grpc.unary_unary_rpc_method_handler(method) for name, method in unary.items()}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers() | own),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

@@ -179,6 +179,12 @@ async def early(requests: AsyncIterator[bytes], _: Context) -> bytes:
     return await anext(requests)
 
 
+async def hang_reading(_: AsyncIterator[bytes], __: Context) -> bytes:
+    """Read nothing of the requests."""
+    await asyncio.Event().wait()
+    return b"never"
+
+
 async def chat(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
     async for request in requests:
         yield request
@@ -224,7 +230,7 @@ def handlers() -> dict[str, Any]:
     named |= {
         each.__name__: grpc.unary_stream_rpc_method_handler(each) for each in (count, many, write, half, together)
     }
-    named |= {each.__name__: grpc.stream_unary_rpc_method_handler(each) for each in (total, early)}
+    named |= {each.__name__: grpc.stream_unary_rpc_method_handler(each) for each in (total, early, hang_reading)}
     named |= {each.__name__: grpc.stream_stream_rpc_method_handler(each) for each in (chat, read, flood, share)}  # type: ignore[type-var]
     named["parsed"] = grpc.unary_unary_rpc_method_handler(echo, request_deserializer=lambda data: int(data).to_bytes(1))
     return named

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from dapr_state.transports.grpc.native.methods import Meaning
     from dapr_state.transports.grpc.native.protocol import Protocol
+    from dapr_state.wire.hpack import Field
     from dapr_state.wire.stream import Stream
 
     Metadata = Iterable[tuple[str, str | bytes]]
@@ -73,6 +74,7 @@ class Call(Steps):
         "_trailing",
         "_trailing_fields",
         "_unread",
+        "_unread_octets",
         "_writers",
     )
 
@@ -89,6 +91,7 @@ class Call(Steps):
         self._request = b""  # the one message of a unary request
         self._messages: framing.Messages | None = None
         self._unread: deque[bytes] | None = None  # messages of a stream that came, and nobody took
+        self._unread_octets = 0  # of them, as they came
         self._complete = False  # all of a streaming request is in `_unread`; the stream may have ended before that
         self._readers: list[asyncio.Future[None]] | None = None  # wait for one of them, or for the end
         self._writers: list[asyncio.Future[None]] | None = None  # wait until the peer has taken what was written
@@ -99,7 +102,7 @@ class Call(Steps):
         self._code = framing.OK
         self._details = ""
         self._trailing: Sequence[tuple[str, str | bytes]] = ()
-        self._trailing_fields: Sequence[headers.Field] = ()
+        self._trailing_fields: Sequence[Field] = ()
         self._encoding: framing.Encoding | None = None
         self._compress_next = True
         self._callbacks: list[Callable[[Any], Any]] | None = None
@@ -141,6 +144,7 @@ class Call(Steps):
         if self._unread is None:
             self._unread = deque()
         self._unread += messages
+        self._unread_octets += sum(map(len, messages)) + framing.PREFIX_SIZE * len(messages)
         self._complete = ended
         if self._method.request_streaming:
             self._wake_readers()
@@ -156,8 +160,7 @@ class Call(Steps):
     def _open_window(self) -> None:
         if self._messages is None or self._stream.ended:
             return
-        unread = sum(map(len, self._unread)) if self._unread else 0
-        self._connection.open_window(self._stream, self._messages.missing, unread)
+        self._connection.open_window(self._stream, self._messages.missing, self._unread_octets)
 
     def _wake_readers(self) -> None:
         readers, self._readers = self._readers, None
@@ -360,6 +363,7 @@ class Call(Steps):
             self._readers.append(reader)
             await reader
         message = self._unread.popleft()
+        self._unread_octets -= len(message) + framing.PREFIX_SIZE
         self._open_window()
         self._protocol.flush_soon()
         try:
@@ -394,7 +398,7 @@ class Call(Steps):
         self._send_headers(framing.write_metadata(initial_metadata))
         self._protocol.flush_soon()
 
-    def _send_headers(self, metadata: Sequence[headers.Field]) -> None:
+    def _send_headers(self, metadata: Sequence[Field]) -> None:
         self._headers_sent = True
         self._plain = False
         meaning = self._meaning

@@ -23,7 +23,7 @@ _INSECURE: Final = {"security_level": [b"TSI_SECURITY_NONE"], "transport_securit
 
 class Protocol(Http2Protocol["Meaning"]):
     def __init__(self, server: NativeServer, settings: Settings) -> None:
-        super().__init__(server.methods.interpret, settings)
+        super().__init__(server.methods.interpret, settings, server.turns, server.blocks)
         self._server = server
         self.max_receive = settings.max_receive
         self.max_send = settings.max_send

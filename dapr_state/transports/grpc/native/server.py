@@ -17,6 +17,8 @@ from dapr_state.transports.grpc.native.methods import Methods
 from dapr_state.transports.grpc.native.protocol import Protocol
 from dapr_state.transports.grpc.native.settings import Settings, read
 from dapr_state.transports.http2 import FAREWELL, LOOK
+from dapr_state.transports.turns import Turns
+from dapr_state.wire.headers import BlockMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,6 +38,8 @@ class NativeServer(grpc.aio.Server):
         self.methods = Methods()
         self.methods.add_generic(handlers)
         self.protocols: set[Protocol] = set()
+        self.turns = Turns()
+        self.blocks = BlockMemory()
         self.stopping = False
         self._settings = read(options, settings or Settings())
         self._sockets: list[tuple[socket.socket, ssl.SSLContext | None]] = []
