@@ -6,9 +6,10 @@ expiry are the inner store's own. A value is encrypted as the bytes that it is, 
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -19,12 +20,18 @@ from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, Sto
 from dapr_state.stores.model import Operation, Row, Upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dapr_state.resources.component import Component
 
 SEPARATOR: Final = b"||"
 NONCE_SIZE: Final = 12
+_OCTETS_AT_ONCE: Final = 1 << 18  # some milliseconds
+_OCTETS_OF_ONE: Final = 500  # a value costs as much however small it is
+
+T = TypeVar("T")
+C = TypeVar("C")
+R = TypeVar("R", bound="Row | StoreError | None")
 
 
 class EncryptedStore(StateStore):
@@ -65,19 +72,18 @@ class EncryptedStore(StateStore):
         await self._inner.ping()
 
     async def get(self, keys: Sequence[str]) -> Found:
-        return [self._decrypted(row) if isinstance(row, Row) else row for row in await self._inner.get(keys)]
+        return await _each(self._decrypted, await self._inner.get(keys))
 
     async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
         page = await self._inner.list(prefix, after=after, limit=limit)
-        entries = [(each.key, each.row) for each in page.entries]
-        read = [Entry(key, self._decrypted(row) if isinstance(row, Row) else row) for key, row in entries]
-        return Page(read, page.after)
+        rows = await _each(self._decrypted, [entry.row for entry in page.entries])
+        return Page([Entry(entry.key, row) for entry, row in zip(page.entries, rows, strict=True)], page.after)
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
-        return await self._inner.write([self._encrypted(operation) for operation in operations])
+        return await self._inner.write(await _each(self._encrypted, operations))
 
     async def transact(self, operations: Sequence[Operation]) -> None:
-        await self._inner.transact([self._encrypted(operation) for operation in operations])
+        await self._inner.transact(await _each(self._encrypted, operations))
 
     def _encrypted(self, operation: Operation) -> Operation:
         if not isinstance(operation, Upsert):
@@ -87,8 +93,8 @@ class EncryptedStore(StateStore):
         value = binascii.b2a_base64(sealed, newline=False) + self._suffix
         return msgspec.structs.replace(operation, value=value, is_json=False)
 
-    def _decrypted(self, row: Row) -> Row | StoreError:
-        if not row.value:  # as daprd: an empty value is nobody's ciphertext
+    def _decrypted(self, row: R) -> R | Row | StoreError:
+        if not isinstance(row, Row) or not row.value:  # as daprd: an empty value is nobody's ciphertext
             return row
         text, separator, name = row.value.rpartition(SEPARATOR)
         ciphers = self._ciphers.get(name)
@@ -107,3 +113,16 @@ class EncryptedStore(StateStore):
                 continue
             return Row(value, row.etag, row.expires_at)
         return StoreError("cipher: message authentication failed")
+
+
+async def _each(change: Callable[[T], C], items: Sequence[T]) -> list[C]:
+    """Each item changed; others have their turn in between when the values are large or many."""
+    changed: list[C] = []
+    octets = 0
+    for item in items:
+        changed.append(change(item))
+        octets += _OCTETS_OF_ONE + len(getattr(item, "value", b""))
+        if octets > _OCTETS_AT_ONCE:
+            octets = 0
+            await asyncio.sleep(0)
+    return changed

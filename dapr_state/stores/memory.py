@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from dapr_state.clock import SYSTEM, Clock
 from dapr_state.resources import values
@@ -12,16 +12,20 @@ from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, Sto
 from dapr_state.stores.etags import new_etags
 from dapr_state.stores.expiries import Expiries
 from dapr_state.stores.model import Delete, Feature, Operation, Row
+from dapr_state.stores.slices import slices
 from dapr_state.stores.sortedkeys import SortedKeys
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from dapr_state.resources.component import Component
 
 _AT_ONCE: Final = 1000  # keys: some 2 ms, then others have their turn
 SWEEP_SECONDS = 1  # as daprd: an expired value that nobody asks for is freed after this long
+
+
+T = TypeVar("T")
 
 
 class MemoryStore(StateStore):
@@ -36,6 +40,7 @@ class MemoryStore(StateStore):
         self._unsorted: list[str] = []  # those that are still to be sorted
         self._mortal = Expiries()
         self._sweeper: asyncio.Task[None] | None = None
+        self._large: asyncio.Task[None] | None = None  # a transaction that takes several turns of the loop
         self._is_closed = False
 
     @classmethod
@@ -52,6 +57,8 @@ class MemoryStore(StateStore):
         if self._sweeper:
             self._sweeper.cancel()
         self._is_closed = True
+        if self._large:
+            await asyncio.wait([self._large])
         self._sorted = None
         self._unsorted = []
         while self._rows:  # to free them takes a moment for each
@@ -65,28 +72,35 @@ class MemoryStore(StateStore):
 
     async def get(self, keys: Sequence[str]) -> Found:
         self._check_open()
-        if self._mortal.has_none_of(keys):
-            return list(map(self._rows.get, keys))
-        return [self._live(key) for key in keys]
+        if len(keys) <= _AT_ONCE and not self._large:
+            return self._get(keys)
+        return [entry async for some in self._in_turns(keys) for entry in self._get(some)]
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         self._check_open()
-        return [self._write_one(operation) for operation in operations]
+        if len(operations) <= _AT_ONCE and not self._large:
+            return [self._write_one(operation) for operation in operations]
+        return [self._write_one(operation) async for some in self._in_turns(operations) for operation in some]
 
     async def transact(self, operations: Sequence[Operation]) -> None:
         self._check_open()
-        before = {operation.key: self._rows.get(operation.key) for operation in operations}
-        for operation in operations:
-            if refused := self._write_one(operation):
-                for key, row in before.items():
-                    self._put(key, row)
+        await self._end_of_large()
+        before: dict[str, Row | None] = {}
+        if len(operations) <= _AT_ONCE:
+            if refused := self._write_until_refused(operations, before):
+                self._put_all(before.items())
                 raise refused
+            return
+        self._large = asyncio.create_task(self._transact_large(operations))
+        await asyncio.shield(self._large)  # who gives up does not leave half of it behind
 
     async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
         self._check_open()
         size = paging.size(limit)
         least = paging.decoded(paging.key_of(after, prefix)) if after else prefix
-        keys = (await self._sorted_keys()).page(least, size, beyond=bool(after))
+        sorted_keys = await self._sorted_keys()
+        await self._end_of_large()
+        keys = sorted_keys.page(least, size, beyond=bool(after))
         entries: list[Entry] = []
         octets = 0
         for key in keys:
@@ -111,6 +125,48 @@ class MemoryStore(StateStore):
             await asyncio.sleep(0)
             self._check_open()
         return self._sorted
+
+    async def _in_turns(self, asked: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+        """Slices of a large request, none of them in the midst of a large transaction."""
+        for some in slices(asked, _AT_ONCE):
+            await self._end_of_large()
+            yield some
+            await asyncio.sleep(0)
+
+    async def _end_of_large(self) -> None:
+        while self._large:
+            await asyncio.wait([self._large])
+            self._check_open()
+
+    async def _transact_large(self, operations: Sequence[Operation]) -> None:
+        """In slices, while all others wait: nobody sees a part of it."""
+        before: dict[str, Row | None] = {}
+        try:
+            for some in slices(operations, _AT_ONCE):
+                if refused := self._write_until_refused(some, before):
+                    for undone in slices(list(before.items()), _AT_ONCE):
+                        self._put_all(undone)
+                        await asyncio.sleep(0)
+                    raise refused
+                await asyncio.sleep(0)
+        finally:
+            self._large = None
+
+    def _write_until_refused(self, operations: Sequence[Operation], before: dict[str, Row | None]) -> StoreError | None:
+        for operation in operations:
+            before.setdefault(operation.key, self._rows.get(operation.key))
+            if refused := self._write_one(operation):
+                return refused
+        return None
+
+    def _put_all(self, rows: Iterable[tuple[str, Row | None]]) -> None:
+        for key, row in rows:
+            self._put(key, row)
+
+    def _get(self, keys: Sequence[str]) -> Found:
+        if self._mortal.has_none_of(keys):
+            return list(map(self._rows.get, keys))
+        return [self._live(key) for key in keys]
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dapr_state.clock import ManualClock
+from dapr_state.stores.base import EtagMismatch
+from dapr_state.stores.encrypted import EncryptedStore
+from dapr_state.stores.encryption import Key
 from dapr_state.stores.expiries import Expiries
 from dapr_state.stores.memory import MemoryStore
-from dapr_state.stores.model import Delete, Upsert
-from tests.stores.looking import put
+from dapr_state.stores.model import Delete, Row, Upsert
+from tests.stores.looking import put, values_of
 
 MANY = 5000
 times = st.one_of(st.none(), st.floats(1, 9).map(lambda at: round(at, 1)))  # None: without an end
@@ -93,3 +98,90 @@ async def test_closing_frees_the_rows_in_slices() -> None:
 
     assert turns >= 5
     assert (repr(store), len(store._mortal)) == ("<MemoryStore 0 keys>", 0)
+
+
+async def turns_of(task: asyncio.Task[Any]) -> int:
+    """How often the loop turns until the task is done."""
+    turns = 0
+    while not task.done():
+        turns += 1
+        await asyncio.sleep(0)
+    return turns
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_large_requests_are_done_in_slices(*, encrypted: bool) -> None:
+    """Each of them lets others go on, and has its outcomes in their order."""
+    store = EncryptedStore(MemoryStore(), "store", [Key("k1", bytes(32))]) if encrypted else MemoryStore()
+    keys = [f"k{number}" for number in range(MANY)]
+    writing = asyncio.create_task(store.write([Upsert(key, key.encode()) for key in [*keys, "k0"]]))
+    turns = [await turns_of(writing)]
+    transacting = asyncio.create_task(store.transact([Upsert(key, key.encode() * 2) for key in keys]))
+    turns.append(await turns_of(transacting))
+    reading = asyncio.create_task(store.get([*keys, "missing"]))
+    turns.append(await turns_of(reading))
+    await transacting
+
+    assert writing.result() == [None] * (MANY + 1)
+    assert [row and isinstance(row, Row) and row.value for row in reading.result()] == [
+        *(key.encode() * 2 for key in keys),
+        None,
+    ]
+    assert min(turns) >= 5
+
+
+async def test_large_values_are_encrypted_and_decrypted_some_at_a_time() -> None:
+    """Few of them are as long a turn as many small ones."""
+    store = EncryptedStore(MemoryStore(), "store", [Key("k1", bytes(32))])
+    operations = [Upsert(f"k{number}", bytes(2**20)) for number in range(6)]
+    turns = [await turns_of(asyncio.create_task(store.write(operations)))]
+    turns.append(await turns_of(asyncio.create_task(store.get([operation.key for operation in operations]))))
+
+    assert min(turns) >= 6
+
+
+async def test_nobody_sees_half_of_a_large_transaction() -> None:
+    """Neither readers nor writers nor lists, whether it happens or is refused at its end."""
+    store = MemoryStore()
+    keys = [f"k{number}" for number in range(MANY)]
+    await put(store, *(Upsert(key, b"0") for key in keys))
+    seen: list[set[bytes]] = []
+    refused = False
+    for number in range(1, 5):
+        last = [] if number % 2 else [Delete(keys[-1], etag="stale")]
+        task = asyncio.create_task(store.transact([*(Upsert(key, b"%d" % number) for key in keys), *last]))
+        await asyncio.sleep(0)
+        rows = await store.get([keys[0], keys[MANY // 2], keys[-1]])
+        page = await store.list("k", limit=1000)
+        seen += [{row.value for row in rows if isinstance(row, Row)}]
+        seen += [{entry.row.value for entry in page.entries if isinstance(entry.row, Row)}]
+        refused = isinstance((await asyncio.gather(task, return_exceptions=True))[0], EtagMismatch)
+
+    assert seen == [{b"1"}, {b"1"}, {b"1"}, {b"1"}, {b"3"}, {b"3"}, {b"3"}, {b"3"}]
+    assert refused
+
+
+async def test_a_write_that_comes_during_a_large_transaction_comes_after_it() -> None:
+    """Also where the transaction is refused in the end: what it undoes is its own."""
+    store = MemoryStore()
+    keys = [f"k{number}" for number in range(MANY)]
+    large = [*(Upsert(key, b"large") for key in keys), Delete("k1", etag="stale")]
+    task = asyncio.create_task(store.transact(large))
+    await asyncio.sleep(0)
+    await put(store, Upsert("k0", b"small"))
+    await asyncio.gather(task, return_exceptions=True)
+    await store.transact([Upsert("k1", b"small")])
+
+    assert await values_of(store, "k0", "k1", "k2") == [b"small", b"small", None]
+
+
+async def test_a_large_transaction_whose_caller_gives_up_is_not_left_by_half() -> None:
+    """It happens, whole."""
+    store = MemoryStore()
+    keys = [f"k{number}" for number in range(MANY)]
+    task = asyncio.create_task(store.transact([Upsert(key, b"v") for key in keys]))
+    await asyncio.sleep(0)
+    task.cancel()
+    rows = await store.get(keys)
+
+    assert len([row for row in rows if row]) == MANY

@@ -19,6 +19,7 @@ import msgspec
 from dapr_state.stores import paging
 from dapr_state.stores.base import Entry, Found, Page, StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
+from dapr_state.stores.slices import slices
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -93,7 +94,7 @@ class Rows:
         self, connection: sqlite3.Connection, columns: str, keys: Sequence[str], octets: float
     ) -> Iterator[list[tuple[Any, ...] | None]]:
         """One row per key, None for a missing one, in lists whose values are not too many octets together."""
-        for some in _parts(keys):
+        for some in slices(keys, _KEYS_AT_ONCE):
             length = _length(len(some))
             sql = f"SELECT {columns} FROM (VALUES {', '.join(['(?)'] * length)}{self._join}"  # noqa: S608
             cursor = connection.execute(sql, [*some, *[None] * (length - len(some))])
@@ -142,7 +143,7 @@ class Rows:
     def etags(self, connection: sqlite3.Connection, keys: Collection[str]) -> dict[str, str]:
         """The etags of those that are there and live."""
         found: dict[str, str] = {}
-        for some in _parts(list(keys)):
+        for some in slices(list(keys), _KEYS_AT_ONCE):
             found.update(connection.execute(self._select_etags + _places(some), _padded(some)).fetchall())
         return found
 
@@ -156,7 +157,7 @@ class Rows:
                 gone.append(change.operation.key)
             else:
                 (updated if change.in_place else new).append(_columns(change.operation, change.etag))
-        deletes = [(self._delete + _places(some), _padded(some)) for some in _parts(gone)]
+        deletes = [(self._delete + _places(some), _padded(some)) for some in slices(gone, _KEYS_AT_ONCE)]
         # a new row each, at the end of the table, as daprd's
         return [*deletes, *_inserts(self._replace, new), *_inserts(self._insert, updated, _IN_PLACE)]
 
@@ -181,11 +182,6 @@ def _inserts(start: str, rows: list[Columns], end: str = "") -> Iterator[Stateme
         length = min(1 << at_once.bit_length() - 1, 1 << (len(rows) - at).bit_length() - 1)
         yield start + ", ".join([_ROW] * length) + end, [value for row in rows[at : at + length] for value in row]
         at += length
-
-
-def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    for at in range(0, len(keys), _KEYS_AT_ONCE):
-        yield keys[at : at + _KEYS_AT_ONCE]
 
 
 def _places(keys: Sequence[str]) -> str:

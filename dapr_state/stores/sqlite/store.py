@@ -6,12 +6,13 @@ import asyncio
 import sqlite3
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dapr_state.clock import SYSTEM, Clock
 from dapr_state.stores import paging
 from dapr_state.stores.base import Found, Outcomes, Page, StateStore, StoreError
 from dapr_state.stores.model import Feature
+from dapr_state.stores.slices import slices
 from dapr_state.stores.sqlite import failures, options, schema, spot
 from dapr_state.stores.sqlite.cleanup import Cleanup
 from dapr_state.stores.sqlite.file import DatabaseFile
@@ -22,14 +23,11 @@ from dapr_state.stores.sqlite.worker import GROUP_AT_MOST as AT_ONCE
 from dapr_state.stores.sqlite.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator, Sequence
+    from collections.abc import Awaitable, Sequence
 
     from dapr_state.resources.component import Component
     from dapr_state.stores.model import Operation
     from dapr_state.stores.sqlite.options import Options
-
-
-T = TypeVar("T")
 
 
 class SqliteStore(StateStore):
@@ -65,7 +63,7 @@ class SqliteStore(StateStore):
             self._reading = self._worker(others[0])
             self._spot = Spot(others[1])
         if self._options.cleanup_interval:
-            self._cleanup = asyncio.create_task(Cleanup(self._options, self._writing).run_for_ever())
+            self._cleanup = asyncio.create_task(Cleanup(self._options, self._writing, self._clock).run_for_ever())
 
     def _connect(self) -> None:
         """One session that writes, one that reads, and one that reads on the spot and never waits for a lock.
@@ -113,7 +111,7 @@ class SqliteStore(StateStore):
                 return await inline.read(keys)
         if len(keys) <= AT_ONCE:
             return await self._read(keys)
-        return [entry for some in _parts(keys) for entry in await self._read(some)]
+        return [entry for some in slices(keys, AT_ONCE) for entry in await self._read(some)]
 
     async def _read(self, keys: Sequence[str]) -> Found:
         read: Found = await _ask(self._reading, Read(keys), len(keys))
@@ -131,17 +129,12 @@ class SqliteStore(StateStore):
         if len(operations) <= AT_ONCE:
             outcomes: Outcomes = await _ask(self._writing, Write(operations), len(operations))
             return outcomes
-        return [outcome for some in _parts(operations) for outcome in await self.write(some)]
+        return [outcome for some in slices(operations, AT_ONCE) for outcome in await self.write(some)]
 
     async def transact(self, operations: Sequence[Operation]) -> None:
         (failure,) = await _ask(self._writing, Write(operations, is_transaction=True), len(operations))
         if failure:
             raise failure
-
-
-def _parts(asked: Sequence[T]) -> Iterator[Sequence[T]]:
-    """What one caller asks for, in parts between which others have their turn."""
-    return (asked[at : at + AT_ONCE] for at in range(0, len(asked), AT_ONCE))
 
 
 def _close(sessions: list[Session]) -> None:

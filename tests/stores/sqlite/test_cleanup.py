@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dapr_state.clock import SYSTEM, ManualClock
 from dapr_state.stores.model import Upsert
 from dapr_state.stores.sqlite import cleanup as module
 from dapr_state.stores.sqlite.cleanup import Cleanup
 from tests.stores.looking import put
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from dapr_state.stores.sqlite import SqliteStore
     from tests.stores.sqlite.conftest import File
 
@@ -29,7 +32,7 @@ async def _fill(file: File, store: SqliteStore) -> None:
 
 def _cleanup(store: SqliteStore) -> Cleanup:
     assert store._writing is not None
-    return Cleanup(store._options, store._writing)
+    return Cleanup(store._options, store._writing, SYSTEM)
 
 
 def _keys(file: File) -> list[str]:
@@ -38,7 +41,8 @@ def _keys(file: File) -> list[str]:
 
 async def test_expired_rows_are_removed(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of them, in several steps, and no others."""
-    monkeypatch.setattr(module, "_ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(module, "_ROWS_AT_FIRST", 3)
+    monkeypatch.setattr(module, "_ROWS_AT_MOST", 3)
     async with file.opened(cleanupInterval="1h") as store:
         await _fill(file, store)
         await _cleanup(store).run()
@@ -108,3 +112,26 @@ async def test_a_last_cleanup_that_is_no_past_time_holds_nothing_off(file: File,
         await _cleanup(store).run()
 
         assert _keys(file) == ["k0", "k1", "k4"]
+
+
+async def test_slow_steps_become_shorter_and_fast_ones_longer(file: File) -> None:
+    """Writers wait for a step: what is large to remove, or slow to write, is removed in more of them."""
+    async with file.opened() as store:
+        await put(store, *(Upsert(f"k{number}", b"v") for number in range(3)))
+        assert store._writing is not None
+        cleanup = Cleanup(store._options, store._writing, clock := ManualClock())
+        sizes = []
+
+        class Slow:
+            def __init__(self, connection: sqlite3.Connection, seconds: float) -> None:
+                self.connection, self.seconds = connection, seconds
+
+            def execute(self, sql: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
+                clock.advance(self.seconds)
+                return self.connection.execute(sql, parameters)
+
+        for seconds in (1.0, 1.0, 0.0, 0.004, 0.0, 0.0):
+            cleanup._sweep(0, Slow(store._sessions[0].connection, seconds))  # type: ignore[arg-type]
+            sizes.append(cleanup._rows_at_once)
+
+    assert sizes == [125, 62, 124, 124, 248, 496]
