@@ -7,12 +7,13 @@ from typing import Any
 import grpc
 import pytest
 
-from dapr_state.errors import STATE_STORE_NOT_FOUND
+from dapr_state.observability.apilog import ApiLog
 from dapr_state.observability.metrics import Metrics
 from dapr_state.resources.configuration import ApiRule
 from dapr_state.security.access import GrpcAccess
 from dapr_state.security.tokens import ApiToken
-from dapr_state.transports.grpc import answers, guarded
+from dapr_state.transports.grpc import guarded
+from dapr_state.transports.grpc.native.methods import Method
 from dapr_state.transports.guard import Guard
 from dapr_state.transports.http import guarded as http_guarded
 from dapr_state.transports.http import labels, metered, operations
@@ -32,11 +33,19 @@ def handler() -> grpc.RpcMethodHandler[Any, Any]:
     return grpc.unary_unary_rpc_method_handler(behave, bytes, bytes)
 
 
-def test_with_nothing_on_grpc_handlers_are_left_as_they_are() -> None:
-    """The call pays nothing: the very handler that was registered is the one that is called."""
-    plain = handler()
+def behavior(method: str, plain: grpc.RpcMethodHandler[Any, Any], guard: Guard) -> Any:
+    """What the native server calls."""
+    return Method(method, guarded.wrap(method, plain, guard)).behavior
 
-    assert guarded.wrap(GET, plain, Guard()) is plain
+
+def test_no_coroutine_is_put_around_a_grpc_call_but_for_its_span() -> None:
+    """With nothing on the call pays nothing; metrics, log and error counts are told of it where it ends."""
+    metrics = Metrics("app")
+    everything = Guard(metrics=metrics, count_errors=metrics.error, api_log=ApiLog())
+
+    assert Method(GET, guarded.wrap(GET, handler(), Guard())).after is None
+    assert behavior(GET, handler(), Guard()) is behave
+    assert behavior(GET, handler(), everything) is behave
 
 
 def test_with_nothing_on_http_requests_go_straight_to_the_router() -> None:
@@ -102,7 +111,7 @@ def test_a_service_is_asked_once_for_each_of_its_methods() -> None:
 
     found = [services.service(Details(GET, ("dapr-api-token", "t"))) for _ in range(3)]
 
-    assert found == [service.handler] * 3
+    assert len({id(each) for each in found}) == 1
     assert service.asked == 1
 
 
@@ -123,51 +132,16 @@ def test_a_wrong_token_is_not_shown_to_any_service() -> None:
 
     refusal = services.service(Details(GET, ("dapr-api-token", "x")))
 
-    assert refusal is not service.handler
+    assert refusal
     assert service.asked == 0
-
-
-class Context:
-    """As far as the guard looks at it."""
-
-    def __init__(self) -> None:
-        self.status: Any = None
-
-    def code(self) -> int:
-        return 0 if self.status is None else self.status.code.value[0]
-
-    async def abort_with_status(self, status: Any) -> None:
-        self.status = status
-        raise grpc.aio.AbortError
-
-
-class Servicer:
-    @answers.answers
-    async def GetState(self, _: bytes, __: Any) -> bytes:  # noqa: N802
-        raise STATE_STORE_NOT_FOUND(store="s", app_id="app")
-
-
-async def test_errors_are_counted_by_their_code() -> None:
-    """Both as a status of the call, and, where that is asked for, as Dapr's error code."""
-    metrics = Metrics("app")
-    guard = Guard(metrics=metrics, count_errors=metrics.error)
-    plain = grpc.unary_unary_rpc_method_handler(Servicer().GetState, bytes, bytes)
-    with pytest.raises(grpc.aio.AbortError):
-        await guarded.wrap(GET, plain, guard).unary_unary(b"", Context())
-
-    text = "".join(metrics.lines())
-
-    assert 'grpc_server_status="InvalidArgument"} 1' in text
-    assert 'dapr_error_code_total{app_id="app",category="state",error_code="ERR_STATE_STORE_NOT_FOUND"} 1' in text
 
 
 def test_a_hidden_method_is_replaced_when_it_is_registered() -> None:
     """Nothing is looked up when it is called."""
-    plain = handler()
     guard = Guard(grpc_access=GrpcAccess([], [ApiRule("state", "v1", "grpc")]))
 
-    assert guarded.wrap(GET, plain, guard) is not plain
-    assert guarded.wrap(GET.replace("GetState", "GetMetadata"), plain, guard) is plain
+    assert behavior(GET, handler(), guard) is not behave
+    assert behavior(GET.replace("GetState", "GetMetadata"), handler(), guard) is behave
 
 
 @pytest.mark.parametrize(

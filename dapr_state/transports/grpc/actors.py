@@ -10,8 +10,6 @@ from google.protobuf.empty_pb2 import Empty
 from dapr_state import errors
 from dapr_state.api import expiry
 from dapr_state.api.actors import ActorId, Put, Remove, check_type
-from dapr_state.errors import DaprError
-from dapr_state.transports.grpc.answers import answers, refuse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -32,7 +30,6 @@ class ActorsServicer(dapr_pb2_grpc.DaprServicer):
         self._actors = actors
         self._subscribe = subscribe
 
-    @answers
     async def InvokeActor(self, request: actors_pb2.InvokeActorRequest, _: Context) -> actors_pb2.InvokeActorResponse:
         # daprd delivers no content type
         headers = tuple(pair for pair in request.metadata.items() if pair[0].lower() != "content-type")
@@ -41,7 +38,6 @@ class ActorsServicer(dapr_pb2_grpc.DaprServicer):
         )
         return actors_pb2.InvokeActorResponse(data=answer.body)
 
-    @answers
     async def GetActorState(
         self, request: actors_pb2.GetActorStateRequest, _: Context
     ) -> actors_pb2.GetActorStateResponse:
@@ -50,7 +46,6 @@ class ActorsServicer(dapr_pb2_grpc.DaprServicer):
             return actors_pb2.GetActorStateResponse()
         return actors_pb2.GetActorStateResponse(data=row.value, metadata=expiry.metadata(row))
 
-    @answers
     async def ExecuteActorStateTransaction(
         self, request: actors_pb2.ExecuteActorStateTransactionRequest, _: Context
     ) -> Empty:
@@ -61,14 +56,11 @@ class ActorsServicer(dapr_pb2_grpc.DaprServicer):
         await self._actors.transact(actor, changes)
         return Empty()
 
-    async def SubscribeActorEventsAlpha1(self, messages: AsyncIterator[FromApp], context: Context) -> Any:
-        try:
-            if self._subscribe is None:
-                raise errors.ACTOR_STREAM_WITHOUT_GRPC_APP()  # noqa: RSE102  a row is called to make its error
-            async for message in self._subscribe(messages):
-                yield message
-        except DaprError as error:
-            await refuse(error, context)
+    async def SubscribeActorEventsAlpha1(self, messages: AsyncIterator[FromApp], _: Context) -> Any:
+        if self._subscribe is None:
+            raise errors.ACTOR_STREAM_WITHOUT_GRPC_APP()  # noqa: RSE102  a row is called to make its error
+        async for message in self._subscribe(messages):
+            yield message
 
 
 def _change(operation: actors_pb2.TransactionalActorStateOperation) -> Put | Remove:

@@ -15,7 +15,6 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from dapr_state import errors
 from dapr_state.errors import DaprError, ErrorInfo, Grpc, ResourceInfo, Row
-from dapr_state.transports.grpc.answers import answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,7 +76,6 @@ class Absent(grpc.GenericRpcHandler):
 class _Behaviors:
     answer: Answer
 
-    @answers
     async def unary(self, fields: Fields, _: Context) -> bytes:
         found = self.answer(fields)
         if isinstance(found, DaprError):

@@ -1,29 +1,28 @@
-"""What every gRPC call passes: the API lists, the token, metrics and the API log.
+"""What every gRPC call passes: the API lists and the token before it, errors, metrics and the API log behind it.
 
-They are put around the handlers when these are registered: so they work on any server, and cost nothing where they
-are off.
+It is put around the handlers when these are first asked for: so it works on any server, and costs nothing where it is
+off.
 """
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
 from dapr_state import errors
-from dapr_state.clock import SYSTEM
 from dapr_state.errors import DaprError
 from dapr_state.security import tokens
 from dapr_state.security.access import GRPC_PREFIX
 from dapr_state.transports.grpc import status
-from dapr_state.transports.grpc.metered import Meter, MeteredHandler, code_of
+from dapr_state.transports.grpc.metered import Meter
+from dapr_state.transports.grpc.native.observed import ObservedHandler, with_behavior
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from dapr_state.observability.apilog import ApiLog
-    from dapr_state.transports.grpc.metered import Behavior, Context
+    from dapr_state.transports.grpc.native.observed import After, Context
     from dapr_state.transports.guard import Guard
 
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -71,91 +70,59 @@ class Services(grpc.GenericRpcHandler):
 
 
 def wrap(method: str, handler: Handler, guard: Guard) -> Handler:
-    """The handler with all that is on, or itself."""
+    """The handler with all that is on; those of others are left as they are."""
     if guard.grpc_access.hides(method):
-        return _refusal(errors.hidden())
+        # as in daprd, the message of a unary call is looked at first
+        return _refusal(errors.hidden(), handler)
     if not method.startswith(OWN_SERVICES):
         return handler
-    unary: Behavior | None = handler.unary_unary  # type: ignore[assignment]  # ours are for grpc.aio
-    if unary is None:
-        return _watched_stream(method, handler, guard)
-    behavior = unary
-    if guard.count_errors:
-        behavior = _counting_errors(behavior, guard.count_errors)
-    behavior = _watched(method, behavior, guard)
-    if guard.metrics:
-        return MeteredHandler(handler, behavior, Meter(method, guard.metrics))
-    if behavior is unary:
-        return handler
-    return grpc.unary_unary_rpc_method_handler(behavior, handler.request_deserializer, handler.response_serializer)
-
-
-def _watched(method: str, behavior: Behavior, guard: Guard) -> Behavior:
-    if guard.api_log:
-        behavior = _logged(method, behavior, guard.api_log)
     if guard.tracer:
         from dapr_state.transports.grpc.traced import traced  # noqa: PLC0415  needs the extra `tracing`
 
-        behavior = traced(method, behavior, guard.tracer)
-    return behavior
+        handler = traced(method, handler, guard.tracer)
+    return ObservedHandler(handler, status.of_exception, _after(method, handler, guard))
 
 
-def _refusal(error: DaprError) -> Handler:
-    async def refuse(_: Any, context: Context) -> None:
-        await context.abort_with_status(status.of(error))
+def _refusal(error: DaprError, handler: Handler | None = None) -> Handler:
+    async def refuse(_: Any, __: Context) -> None:
+        raise error.with_traceback(None)
 
-    return grpc.stream_stream_rpc_method_handler(refuse)
-
-
-def _watched_stream(method: str, handler: Handler, guard: Guard) -> Handler:
-    """The handler with its log and its span; only unary calls are counted, as by daprd."""
-    if not (guard.api_log or guard.tracer):
-        return handler
-    behavior: Any = handler.stream_stream
-
-    async def answer_all(requests: Any, context: Context) -> None:
-        answers = behavior(requests, context)
-        if not hasattr(answers, "__aiter__"):
-            await answers
-            return
-        async with aclosing(answers):
-            async for message in answers:
-                await context.write(message)
-
-    watched: Any = _watched(method, answer_all, guard)
-    return grpc.stream_stream_rpc_method_handler(watched, handler.request_deserializer, handler.response_serializer)
+    if handler is None or handler.request_streaming or handler.response_streaming:
+        return ObservedHandler(grpc.stream_stream_rpc_method_handler(refuse), status.of_exception)
+    return ObservedHandler(with_behavior(handler, refuse), status.of_exception)
 
 
-def _logged(method: str, behavior: Behavior, log: ApiLog) -> Behavior:
-    now = SYSTEM.monotonic
+def _after(method: str, handler: Handler, guard: Guard) -> After | None:
+    """What is told of each call's end; only unary calls and their errors are counted, as by daprd."""
+    told: list[After] = []
+    is_unary = not (handler.request_streaming or handler.response_streaming)
+    if guard.metrics and is_unary:
+        told.append(Meter(method, guard.metrics).count)
+    if guard.count_errors and is_unary:
+        told.append(_error_count(guard.count_errors))
+    if guard.api_log:
+        told.append(_log(method, guard.api_log))
+    if len(told) < 2:  # noqa: PLR2004  one is called without a loop around it
+        return told[0] if told else None
 
-    async def logged(request: Any, context: Context) -> Any:
-        began = now()
-        code = 0
-        try:
-            return await behavior(request, context)
-        except BaseException as error:
-            code = code_of(error, context)
-            raise
-        finally:
-            agent = next((value for name, value in context.invocation_metadata() or () if name == "user-agent"), "")
-            log.grpc(method, code, now() - began, _text(agent))
+    def after(*outcome: Any) -> None:
+        for each in told:
+            each(*outcome)
 
-    return logged
-
-
-def _counting_errors(behavior: Behavior, count: Callable[[str], None]) -> Behavior:
-    async def counted(request: Any, context: Context) -> Any:
-        try:
-            return await behavior(request, context)
-        except BaseException as error:
-            # the call was aborted because of it
-            if isinstance(error.__context__, DaprError):
-                count(error.__context__.row.code)
-            raise
-
-    return counted
+    return after
 
 
-def _text(value: str | bytes) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+def _error_count(count: Callable[[str], None]) -> After:
+    def after(_: Context, __: int, ___: int, ____: int, _____: float, error: BaseException | None) -> None:
+        if isinstance(error, DaprError):
+            count(error.row.code)
+
+    return after
+
+
+def _log(method: str, log: ApiLog) -> After:
+    def after(context: Context, code: int, _: int, __: int, seconds: float, ___: BaseException | None) -> None:
+        agent = next((value for name, value in context.invocation_metadata() or () if name == "user-agent"), "")
+        log.grpc(method, code, seconds, agent.decode("utf-8", "replace") if isinstance(agent, bytes) else agent)
+
+    return after

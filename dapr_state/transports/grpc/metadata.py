@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 from dapr_state_proto.runtime.v1 import dapr_pb2_grpc, metadata_pb2
 from google.protobuf.empty_pb2 import Empty
 
-from dapr_state.transports.grpc.answers import answers
-
 if TYPE_CHECKING:
     from dapr_state_proto.runtime.v1 import dapr_pb2
     from grpc.aio import ServicerContext
@@ -26,17 +24,14 @@ class MetadataServicer(dapr_pb2_grpc.DaprServicer):
         self._metadata = metadata
         self._lifecycle = lifecycle
 
-    @answers
     async def GetMetadata(self, _: metadata_pb2.GetMetadataRequest, __: Context) -> metadata_pb2.GetMetadataResponse:
         return _shown(self._metadata)
 
-    @answers
     async def SetMetadata(self, request: metadata_pb2.SetMetadataRequest, _: Context) -> Empty:
         if request.key:  # daprd takes an empty key for nothing to do
             self._metadata.note(request.key, request.value)
         return Empty()
 
-    @answers
     async def Shutdown(self, _: dapr_pb2.ShutdownRequest, context: Context) -> Empty:
         given = dict(context.invocation_metadata() or ())
         self._lifecycle.shut_down(force=str(given.get(FORCE, "")).lower() == "true")

@@ -11,7 +11,6 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from dapr_state.api.actors import check_type
 from dapr_state.api.reminders import DROP, ActorId, Policy, Reminder, Request, Schedules, Tick
-from dapr_state.transports.grpc.answers import answers
 
 if TYPE_CHECKING:
     from dapr_state_proto.common.v1.common_pb2 import JobFailurePolicy
@@ -27,7 +26,6 @@ class SchedulesServicer(dapr_pb2_grpc.DaprServicer):
     def __init__(self, schedules: Schedules) -> None:
         self._schedules = schedules
 
-    @answers
     async def RegisterActorReminder(self, request: actors_pb2.RegisterActorReminderRequest, _: Context) -> Empty:
         check_type(request.actor_type)
         await self._schedules.create_reminder(
@@ -44,20 +42,17 @@ class SchedulesServicer(dapr_pb2_grpc.DaprServicer):
         )
         return Empty()
 
-    @answers
     async def GetActorReminder(
         self, request: actors_pb2.GetActorReminderRequest, _: Context
     ) -> actors_pb2.GetActorReminderResponse:
         found = await self._schedules.get_reminder(ActorId(request.actor_type, request.actor_id), request.name)
         return actors_pb2.GetActorReminderResponse(**_fields(found), ttl=found.shown_ttl or None)
 
-    @answers
     async def UnregisterActorReminder(self, request: actors_pb2.UnregisterActorReminderRequest, _: Context) -> Empty:
         check_type(request.actor_type)
         await self._schedules.delete_reminder(ActorId(request.actor_type, request.actor_id), request.name)
         return Empty()
 
-    @answers
     async def ListActorReminders(
         self, request: actors_pb2.ListActorRemindersRequest, _: Context
     ) -> actors_pb2.ListActorRemindersResponse:
@@ -67,7 +62,6 @@ class SchedulesServicer(dapr_pb2_grpc.DaprServicer):
             answer.reminders.add(name=found.name, reminder=actors_pb2.ActorReminder(**_fields(found)))
         return answer
 
-    @answers
     async def UnregisterActorRemindersByType(
         self, request: actors_pb2.UnregisterActorRemindersByTypeRequest, _: Context
     ) -> actors_pb2.UnregisterActorRemindersByTypeResponse:
@@ -75,7 +69,6 @@ class SchedulesServicer(dapr_pb2_grpc.DaprServicer):
         await self._schedules.delete_reminders(request.actor_type, identity)
         return actors_pb2.UnregisterActorRemindersByTypeResponse()
 
-    @answers
     async def RegisterActorTimer(self, request: actors_pb2.RegisterActorTimerRequest, _: Context) -> Empty:
         check_type(request.actor_type)
         actor, data = ActorId(request.actor_type, request.actor_id), _json(request.data)
@@ -83,7 +76,6 @@ class SchedulesServicer(dapr_pb2_grpc.DaprServicer):
         await self._schedules.create_timer(tick, request.ttl)
         return Empty()
 
-    @answers
     async def UnregisterActorTimer(self, request: actors_pb2.UnregisterActorTimerRequest, _: Context) -> Empty:
         check_type(request.actor_type)
         await self._schedules.delete_timer(ActorId(request.actor_type, request.actor_id), request.name)

@@ -11,7 +11,6 @@ from dapr_state.api import expiry
 from dapr_state.api.state import Item, State
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Row
-from dapr_state.transports.grpc.answers import answers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +33,6 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
     def __init__(self, state: State) -> None:
         self._state = state
 
-    @answers
     async def GetState(self, request: state_pb2.GetStateRequest, _: Context) -> state_pb2.GetStateResponse:
         row = await self._state.get(request.store_name, request.key)
         if row is None:
@@ -43,7 +41,6 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
             return state_pb2.GetStateResponse(data=row.value, etag=row.etag)
         return state_pb2.GetStateResponse(data=row.value, etag=row.etag, metadata=expiry.metadata(row))
 
-    @answers
     async def GetBulkState(self, request: state_pb2.GetBulkStateRequest, _: Context) -> state_pb2.GetBulkStateResponse:
         keys = list(request.keys)  # to go through the message's own list takes longer each time
         outcomes = await self._state.get_bulk(request.store_name, keys)
@@ -56,28 +53,23 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
         ]
         return state_pb2.GetBulkStateResponse(items=items)
 
-    @answers
     async def SaveState(self, request: state_pb2.SaveStateRequest, _: Context) -> Empty:
         await self._state.save(request.store_name, list(map(_saved, request.states)))
         return Empty()
 
-    @answers
     async def DeleteState(self, request: state_pb2.DeleteStateRequest, _: Context) -> Empty:
         await self._state.delete(request.store_name, _item(request))
         return Empty()
 
-    @answers
     async def DeleteBulkState(self, request: state_pb2.DeleteBulkStateRequest, _: Context) -> Empty:
         await self._state.delete_bulk(request.store_name, [_item(item) for item in request.states])
         return Empty()
 
-    @answers
     async def ExecuteStateTransaction(self, request: state_pb2.ExecuteStateTransactionRequest, _: Context) -> Empty:
         steps = [(operation.operationType, _saved(operation.request)) for operation in request.operations]
         await self._state.transact(request.storeName, steps, request.metadata or None)
         return Empty()
 
-    @answers
     async def QueryStateAlpha1(self, request: state_pb2.QueryStateRequest, _: Context) -> state_pb2.QueryStateResponse:
         await self._state.query(request.store_name)
         return state_pb2.QueryStateResponse()

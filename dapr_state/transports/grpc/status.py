@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import grpc
@@ -14,6 +15,17 @@ from dapr_state.errors import BadRequest, DaprError, Detail, ErrorInfo, Grpc, He
 DOMAIN = "dapr.io"
 
 _CODES = {code: next(known for known in grpc.StatusCode if known.value[0] == code) for code in Grpc}
+
+
+log = logging.getLogger("dapr.grpc.api")
+
+
+def of_exception(error: BaseException) -> grpc.Status | None:
+    """The status of a call that raised this; None if it is no error of the API."""
+    if not isinstance(error, DaprError):
+        return None
+    log.debug("Call refused: %s", error)
+    return of(error)
 
 
 def of(error: DaprError) -> grpc.Status:

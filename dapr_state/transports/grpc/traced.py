@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from dapr_state.errors import DaprError
 from dapr_state.observability import tracing
 from dapr_state.security import tokens
+from dapr_state.transports.grpc.native.observed import behavior_of, with_behavior, write_all
 from dapr_state.transports.http import tracecontext
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     import grpc
     from opentelemetry.trace import Span
@@ -17,27 +19,29 @@ if TYPE_CHECKING:
     from dapr_state.observability.tracing import Tracer
 
     Context = grpc.aio.ServicerContext[Any, Any]
-    Unary = Callable[[Any, Context], Awaitable[Any]]
+    Handler = grpc.RpcMethodHandler[Any, Any]
 
 BINARY: Final = "grpc-trace-bin"
 _OF_STATE: Final = frozenset({"GetState", "SaveState", "DeleteState"})  # the others have no attributes of their own
 
 
-def traced(method: str, behavior: Unary, tracer: Tracer) -> Unary:
-    """The behavior in a span; the answer's first metadata say which."""
+def traced(method: str, handler: Handler, tracer: Tracer) -> Handler:
+    """The handler in a span, whatever its kind; the answer's first metadata say which."""
+    behavior = behavior_of(handler)
 
     async def around(request: Any, context: Context) -> Any:
         span = _start(tracer, method, request, context)
         try:
             await context.send_initial_metadata(((BINARY, tracing.to_binary(span.get_span_context())),))
-            response = await behavior(request, context)
-        except BaseException:
-            tracing.finish(span, context.details() or "")
+            answers = behavior(request, context)
+            response = await (write_all(answers, context) if handler.response_streaming else answers)
+        except BaseException as error:
+            tracing.finish(span, error.message if isinstance(error, DaprError) else context.details() or "")
             raise
         tracing.finish(span)
         return response
 
-    return around
+    return with_behavior(handler, around)
 
 
 def _start(tracer: Tracer, method: str, request: Any, context: Context) -> Span:

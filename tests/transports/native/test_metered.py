@@ -12,8 +12,9 @@ import pytest
 
 from dapr_state.errors import STATE_STORE_NOT_FOUND
 from dapr_state.observability.metrics import Metrics
-from dapr_state.transports.grpc.answers import answers
-from dapr_state.transports.grpc.metered import Meter, MeteredHandler
+from dapr_state.transports.grpc import status
+from dapr_state.transports.grpc.metered import Meter
+from dapr_state.transports.grpc.native.observed import ObservedHandler
 from dapr_state.transports.grpc.native.server import NativeServer
 
 if TYPE_CHECKING:
@@ -28,14 +29,14 @@ class Behaviors(grpc.GenericRpcHandler):
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._handlers: dict[str, MeteredHandler] = {}
+        self._handlers: dict[str, ObservedHandler] = {}
         self.waits, self.ended = asyncio.Event(), asyncio.Event()
 
-    def service(self, details: grpc.HandlerCallDetails) -> MeteredHandler:
+    def service(self, details: grpc.HandlerCallDetails) -> ObservedHandler:
         method = details.method
         if method not in self._handlers:
             plain = grpc.unary_unary_rpc_method_handler(getattr(self, method.rpartition("/")[2]), bytes, bytes)
-            self._handlers[method] = MeteredHandler(plain, plain.unary_unary, Meter(method, self._metrics))
+            self._handlers[method] = ObservedHandler(plain, status.of_exception, Meter(method, self._metrics).count)
         return self._handlers[method]
 
     async def answer(self, request: bytes, _: Any) -> bytes:
@@ -44,7 +45,6 @@ class Behaviors(grpc.GenericRpcHandler):
     async def abort(self, _: bytes, context: Any) -> None:
         await context.abort(grpc.StatusCode.NOT_FOUND, "no")
 
-    @answers
     async def fail(self, _: bytes, __: Any) -> None:
         raise STATE_STORE_NOT_FOUND(store="s", app_id="app")
 

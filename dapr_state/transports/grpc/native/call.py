@@ -220,11 +220,11 @@ class Call(Steps):
         method = self._method
         if self._over:
             self._protocol.unwinding.discard(self)
-            self._count_failure()
+            self._tell(self._code or _CANCELLED)
             return
         if method.response_streaming or self._code:
             self._end()
-            self._count_failure()
+            self._tell(self._code)
             return
         try:
             body = method.serialize(result)
@@ -233,11 +233,11 @@ class Call(Steps):
             return
         if len(body) > self._protocol.max_send:
             self._refuse_answer(len(body))
-            self._count_failure()
+            self._tell(self._code)
             return
         self._send_answer(body)
-        if method.meter is not None:
-            method.meter.answered(len(self._request), len(body), monotonic() - self._began)
+        if method.after is not None:
+            method.after(self, framing.OK, len(self._request), len(body), monotonic() - self._began, None)
 
     def _send_answer(self, body: bytes) -> None:
         if self._plain:
@@ -257,11 +257,12 @@ class Call(Steps):
             self._protocol.unwinding.discard(self)
             if not isinstance(error, (asyncio.CancelledError, AbortError, UsageError)):
                 log.debug("%s failed after its end", self._method.path, exc_info=error)
-        self._count_failure()
+        self._tell(self._code or _CANCELLED, error)
 
-    def _count_failure(self) -> None:
-        if self._method.meter is not None:
-            self._method.meter.failed(self._code or _CANCELLED, len(self._request), monotonic() - self._began)
+    def _tell(self, code: int, error: BaseException | None = None) -> None:
+        """Tell who wants to know that the servicer has ended, without an answer of one message."""
+        if self._method.after is not None:
+            self._method.after(self, code, len(self._request), 0, monotonic() - self._began, error)
 
     def _fail(self, error: BaseException) -> None:
         status = self._method.status_of(error)

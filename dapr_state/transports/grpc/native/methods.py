@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from dapr_state.transports.grpc.metered import MeteredHandler
+from dapr_state.transports.grpc.native.observed import ObservedHandler, as_it_is, behavior_of
 from dapr_state.wire import grpc as framing
 from dapr_state.wire import headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from dapr_state.transports.grpc.metered import Meter
+    from dapr_state.transports.grpc.native.observed import After, StatusOf
     from dapr_state.wire.headers import Request
 
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class Method:
     """One method of a service: its behaviour, and what turns its messages into bytes and back.
 
-    `meter` is told of each call, if there is one; `status_of` gives the status that an exception means, or None.
+    See ObservedHandler for `after` and `status_of`.
     """
 
     __slots__ = (
+        "after",
         "behavior",
         "deserialize",
-        "meter",
         "path",
         "request_streaming",
         "response_streaming",
@@ -38,36 +38,22 @@ class Method:
 
     def __init__(self, path: str, handler: Handler) -> None:
         self.path = path
-        self.meter: Meter | None = None
-        self.status_of: Callable[[BaseException], grpc.Status | None] = _no_status
-        if isinstance(handler, MeteredHandler):
-            self.meter, self.status_of, handler = handler.meter, handler.status_of, handler.plain
+        self.after: After | None = None
+        self.status_of: StatusOf = _no_status
+        if isinstance(handler, ObservedHandler):
+            self.after, self.status_of, handler = handler.after, handler.status_of, handler.plain
         self.request_streaming = bool(handler.request_streaming)
         self.response_streaming = bool(handler.response_streaming)
-        self.deserialize: Callable[[bytes], Any] = handler.request_deserializer or _as_it_is
-        self.serialize: Callable[[Any], bytes] = handler.response_serializer or _as_it_is
-        self.behavior: Callable[[Any, Any], Any] = _behavior(handler)
+        self.deserialize: Callable[[bytes], Any] = handler.request_deserializer or as_it_is
+        self.serialize: Callable[[Any], bytes] = handler.response_serializer or as_it_is
+        self.behavior: Callable[[Any, Any], Any] = behavior_of(handler)
 
     def __repr__(self) -> str:
         return f"<Method {self.path}>"
 
 
-def _behavior(handler: Handler) -> Any:
-    behaviors = {
-        (False, False): handler.unary_unary,
-        (False, True): handler.unary_stream,
-        (True, False): handler.stream_unary,
-        (True, True): handler.stream_stream,
-    }
-    return behaviors[bool(handler.request_streaming), bool(handler.response_streaming)]
-
-
 def _no_status(_: BaseException) -> None:
     return None
-
-
-def _as_it_is(message: bytes) -> bytes:
-    return message
 
 
 class Refusal:
