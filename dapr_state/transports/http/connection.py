@@ -13,23 +13,20 @@ from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 from dapr_state import errors
-from dapr_state.clock import SYSTEM
-from dapr_state.transports.http import own
+from dapr_state.transports.http.exchange import Exchange
 from dapr_state.transports.http.h2 import Http2Connection
 from dapr_state.transports.http.limits import TURN
-from dapr_state.transports.http.message import Response, render
+from dapr_state.transports.http.message import render
 from dapr_state.transports.request_memory import SMALL, CrowdedError
-from dapr_state.transports.steps import Steps
 from dapr_state.wire.frames import PREFACE
 from dapr_state.wire.http1 import RefusedError, Request, RequestReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dapr_state.transports.http.message import Response
     from dapr_state.transports.http.server import Shared
     from dapr_state.transports.http2 import Bounds
-
-_now = SYSTEM.monotonic
 
 _HTTP2_HEAD = PREFACE[:18]  # the part of HTTP/2's preface that looks like a request's head: all of it may not be here
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -52,29 +49,25 @@ class State(Enum):
 _READING, _WAITING, _ANSWERING, _LINGERING, _CLOSED = State  # a look into an Enum costs as much as a small function
 
 
-class _Answering(Steps):
-    """The handler at work: most requests are answered in its first step, without a task."""
-
+class _Http1Exchange(Exchange):
     __slots__ = ("_connection",)
 
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(asyncio.get_running_loop())
+    def __init__(self, connection: Connection, shared: Shared) -> None:
+        super().__init__(shared)
         self._connection = connection
 
-    def _returned(self, result: Response) -> None:
-        self._connection.answer(result)
-
-    def _raised(self, error: BaseException) -> None:
-        self._connection.fail(error)
+    def send(self, request: Request, response: Response) -> None:
+        self._connection.answer(request, response)
 
 
 class Connection(asyncio.Protocol):
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._answering = _Answering(self)
+        self._exchange = _Http1Exchange(self, shared)
         self.request: Request | None = None  # the one that is being answered, or is whole and waits for memory
         self._reader = RequestReader(shared.max_head, shared.max_body, shared.known)
         self._transport: asyncio.Transport
+        self._peer: object = None  # the client's address, where requests are to say it
         self._state = _READING
         self._timer: asyncio.TimerHandle | None = None  # of what the state waits for
         self._stall: asyncio.TimerHandle | None = None  # of what the client is to take
@@ -94,6 +87,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        if self._shared.names_peers:
+            self._peer = transport.get_extra_info("peername")
         self._shared.connections.add(self)
         self._start_timer(self._shared.timeouts.head, self._close)
 
@@ -141,7 +136,7 @@ class Connection(asyncio.Protocol):
     def _give_up_in_vain(self) -> None:
         """The client has gone: there are answers that only make sense while somebody waits."""
         if (request := self.request) and request.needs_client:
-            self._answering.cancel()
+            self._exchange.cancel()
 
     # What the server asks of it
 
@@ -155,7 +150,7 @@ class Connection(asyncio.Protocol):
         """Give up the request under way, and tell its client."""
         if self._state is _WAITING:
             self._give_up_waiting(asyncio.CancelledError())
-        elif not self._answering.cancel():
+        elif not self._exchange.cancel():
             self._transport.abort()
 
     # Requests and answers
@@ -225,46 +220,22 @@ class Connection(asyncio.Protocol):
         return True
 
     def _begin(self, request: Request) -> None:
-        if (request.expect or request.target == b"*") and (response := own.answer(request)):
-            self.request = None
-            request.ended = _now()
-            if self._has_memory:
-                self._give_back()
-            self._send(request, response)
-        else:
-            self.request = request
-            self._state = _ANSWERING
-            request.began = _now()
-            try:
-                answering = self._shared.handler(request)
-            except Exception as error:  # noqa: BLE001 - as if the first step had raised it
-                self.fail(error)
-            else:
-                self._answering.run(answering)
+        self.request = request
+        request.peer = self._peer
+        self._state = _ANSWERING
+        self._exchange.begin(request)
 
-    def answer(self, response: Response) -> None:
+    def answer(self, request: Request, response: Response) -> None:
         """Send the answer to the request under way, and go on."""
-        request, self.request = self.request, None
-        if request is None:
-            return
+        self.request = None
         if self._has_memory:
             self._give_back()
-        request.ended = _now()
-        try:
-            for note in self._shared.notes:
-                note(request, response)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client waits
-            response = own.failure(request, error)
         if self._state is not _ANSWERING:  # the client has gone
             return
         self._state = _READING
         self._send(request, response)
         if self._state is _READING and not (self._is_serving or self._is_full):
             self._serve()
-
-    def fail(self, error: BaseException) -> None:
-        """Answer the request under way with what went wrong."""
-        self.answer(own.failure(self.request, error))
 
     def _send(self, request: Request, response: Response) -> None:
         date = self._shared.date.at(request.ended)
@@ -363,16 +334,15 @@ class Connection(asyncio.Protocol):
         self._give_up_waiting(errors.REQUEST_MEMORY())
 
     def _give_up_waiting(self, error: BaseException) -> None:
-        """Answer a request that is not begun, whole or not."""
+        """Answer the request that waits for memory, whole or not."""
         self._stop_timer()
         if request := self.request:
-            request.began = _now()
             if request is self._reader.unfinished:
                 request.keep_alive = False
                 request.body_error = "incomplete"
                 self._reader.drop()
-        self._state = _ANSWERING
-        self.fail(error)
+            self._state = _ANSWERING
+            self._exchange.refuse(request, error)
 
     def _hold_ahead(self) -> None:
         """More came than can be served now: no more is read, and what is here counts, or is dropped."""
@@ -446,11 +416,3 @@ class Connection(asyncio.Protocol):
         if self._timer:
             self._timer.cancel()
             self._timer = None
-
-
-class NamingConnection(Connection):
-    """Says in each request whose it is: what only spans tell costs nothing without them."""
-
-    def _begin(self, request: Request) -> None:
-        request.peer = self._transport.get_extra_info("peername")
-        super()._begin(request)

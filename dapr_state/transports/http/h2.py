@@ -6,10 +6,10 @@ from copy import copy
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.clock import SYSTEM
-from dapr_state.transports.http import own, problem
+from dapr_state.transports.http import problem
+from dapr_state.transports.http.exchange import Exchange
 from dapr_state.transports.http.message import TEXT, WITHOUT_LENGTH, Response
 from dapr_state.transports.http2 import FAREWELL, LOOK, Bounds, Http2Protocol
-from dapr_state.transports.steps import Steps
 from dapr_state.wire import headers
 from dapr_state.wire.faults import ErrorCode
 from dapr_state.wire.frames import MAX_WINDOW
@@ -104,7 +104,7 @@ class Http2Connection(Http2Protocol["Meaning"]):
             return
         request = copy(meaning)
         request.peer = self.client
-        call = stream.call = Exchange(self, stream, request)
+        call = stream.call = Http2Exchange(self, stream, request)
         if event.ended:
             call.receive(event.data, event.ended)
         elif request.expect == "100-continue":
@@ -126,22 +126,22 @@ class Http2Connection(Http2Protocol["Meaning"]):
         self.flush_soon()
 
 
-class Exchange(Steps):
+class Http2Exchange(Exchange):
     """One request, from its head to its answer."""
 
-    __slots__ = ("_body", "_connection", "_is_complete", "_is_over", "_request", "_stream")
+    __slots__ = ("_body", "_connection", "_is_complete", "_is_over", "_stream")
 
     def __init__(self, connection: Http2Connection, stream: Stream[Meaning], request: Request) -> None:
-        super().__init__(connection.loop)
+        super().__init__(connection.shared)
         self._connection = connection
         self._stream = stream
-        self._request = request
+        self.request = request
         self._body = bytearray()
         self._is_complete = False  # what more may come of the request means nothing
         self._is_over = False  # answered, or nobody waits for the answer
 
     def __repr__(self) -> str:
-        return f"<Exchange {self._request!r}{' over' * self._is_over}>"
+        return f"<Exchange {self.request!r}{' over' * self._is_over}>"
 
     def receive(self, data: bytes, ended: bool) -> None:
         """A piece of the body has come."""
@@ -154,8 +154,8 @@ class Exchange(Steps):
             return
         if len(body) > limit:
             del body[limit:]
-            self._request.body_error = TOO_LARGE
-        self._request.body = bytes(body)
+            self.request.body_error = TOO_LARGE
+        self.request.body = bytes(body)
         self._body = bytearray()
         self._is_complete = True
         self._connection.start(self)
@@ -167,40 +167,16 @@ class Exchange(Steps):
 
     def start(self) -> None:
         """Answer the request."""
-        if self._is_over:
-            return
-        request = self._request
-        request.began = _now()
-        if response := own.answer(request):
-            self._send(response)
-            return
-        try:
-            answering = self._connection.shared.handler(request)
-        except Exception as error:  # noqa: BLE001 - as if the first step had raised it
-            self._raised(error)
-        else:
-            self.run(answering)
+        if not self._is_over:
+            self.begin(self.request)
 
-    def _returned(self, result: Response) -> None:
-        request, response = self._request, result
-        request.ended = _now()
-        try:
-            for note in self._connection.shared.notes:
-                note(request, response)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client waits
-            response = own.failure(request, error)
+    def send(self, request: Request, response: Response) -> None:
         if self._is_over:
             self._connection.unwinding.discard(self)
-        else:
-            self._send(response)
-
-    def _raised(self, error: BaseException) -> None:
-        self._returned(own.failure(self._request, error))
-
-    def _send(self, response: Response) -> None:
+            return
         self._is_over = True
         self._stream.call = None
-        self._connection.send(self._stream, response, head=self._request.method == "HEAD")
+        self._connection.send(self._stream, response, head=request.method == "HEAD")
 
     def drain(self) -> None:
         """Nothing waits for it: an answer is sent whole."""
@@ -214,7 +190,7 @@ class Exchange(Steps):
     def shut_down(self) -> None:
         """The server ends, and the grace with it."""
         if self._running:
-            self._send(problem.interrupted())
+            self.send(self.request, problem.interrupted())
             self._unwind()
         else:  # nothing was done
             self._is_over = True

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dapr_state.transports.http import h2
-from dapr_state.transports.http.connection import Connection, NamingConnection
+from dapr_state.transports.http.connection import Connection
 from dapr_state.transports.http.limits import BACKLOG, DEFAULT_HEAD, HEAD_SLACK, Timeouts
 from dapr_state.transports.http.message import DateLine
 from dapr_state.transports.request_memory import RequestMemory
@@ -79,7 +79,6 @@ class HttpServer:
             timeouts=timeouts or Timeouts(),
             memory=memory or RequestMemory(),
         )
-        self._connection = NamingConnection if service.names_peers else Connection
         self._sockets: list[socket.socket] = []
         self._paths: list[Path] = []
         self._servers: list[asyncio.Server] = []
@@ -128,7 +127,7 @@ class HttpServer:
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
         for each in self._sockets:
-            server = await loop.create_server(lambda: self._connection(self._shared), sock=each, backlog=BACKLOG)
+            server = await loop.create_server(lambda: Connection(self._shared), sock=each, backlog=BACKLOG)
             self._servers.append(server)
 
     async def stop(self, grace: float | None) -> None:

@@ -1,0 +1,69 @@
+"""One request and its answer, the same over HTTP/1.1 and HTTP/2: the handler, the notes, and what fails on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from dapr_state.clock import SYSTEM
+from dapr_state.transports.http import own
+from dapr_state.transports.steps import Steps
+
+if TYPE_CHECKING:
+    from dapr_state.transports.http.message import Response
+    from dapr_state.transports.http.server import Shared
+    from dapr_state.wire.http1 import Request
+
+_now = SYSTEM.monotonic
+
+
+class Exchange(Steps):
+    """`begin` a whole request, or `refuse` one: `send` is called once for each, at once or later.
+
+    A handler that never waits is answered in its first step, without a task.
+    """
+
+    __slots__ = ("request", "shared")
+
+    request: Request
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(asyncio.get_running_loop())
+        self.shared = shared
+
+    def send(self, request: Request, response: Response) -> None:
+        """Send the answer, if somebody still waits for it."""
+        raise NotImplementedError
+
+    def begin(self, request: Request) -> None:
+        self.request = request
+        request.began = _now()
+        if (request.expect or request.target == b"*") and (response := own.answer(request)):
+            request.ended = request.began
+            self.send(request, response)
+            return
+        try:
+            answering = self.shared.handler(request)
+        except Exception as error:  # noqa: BLE001 - as if the first step had raised it
+            self._raised(error)
+        else:
+            self.run(answering)
+
+    def refuse(self, request: Request, error: BaseException) -> None:
+        """Answer a request that was not begun."""
+        self.request = request
+        request.began = _now()
+        self._raised(error)
+
+    def _returned(self, result: Response) -> None:
+        request, response = self.request, result
+        request.ended = _now()
+        try:
+            for note in self.shared.notes:
+                note(request, response)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client waits
+            response = own.failure(request, error)
+        self.send(request, response)
+
+    def _raised(self, error: BaseException) -> None:
+        self._returned(own.failure(self.request, error))
