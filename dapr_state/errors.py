@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 
 class Grpc(IntEnum):
@@ -24,6 +24,20 @@ class Grpc(IntEnum):
     INTERNAL = 13
     UNAVAILABLE = 14
     UNAUTHENTICATED = 16
+
+
+# Characters of an error's text: it may name what a caller gave, or many keys; daprd gives back 4 MB and more, which no
+# client takes from a trailer.
+MAX_TEXT: Final = 16 * 1024
+
+
+def shortened(text: str, limit: int = MAX_TEXT) -> str:
+    """The text, or as much of it as there is room for."""
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _shortened(field: Any) -> Any:
+    return shortened(str(field)) if isinstance(field, str | Exception) else field
 
 
 # The kinds of detail, as in google/rpc/error_details.proto. `None` as metadata is shown as JSON null.
@@ -84,10 +98,11 @@ class Row:
     bare: bool = False  # gRPC carries no details at all
 
     def __call__(self, **fields: Any) -> DaprError:
+        fields = {name: _shortened(value) for name, value in fields.items()}
         details = self.details(fields) if self.details else ()
         message = self.sentence.format_map(fields)
         http_message = self.http_sentence.format_map(fields) if self.http_sentence else message
-        return DaprError(self, message, details, http_message)
+        return DaprError(self, shortened(message), details, shortened(http_message))
 
     def conflict(self) -> Row:
         """The same error where the cause is an etag that does not match."""

@@ -21,6 +21,8 @@ FLOORS = (
     {"app", "stores"},
     {"resources"},
     {"observability", "security"},
+    {"golang"},
+    {"slices"},
     {"errors", "clock"},
     {"wire"},  # bytes and events: it is used from any floor, and uses none
     {""},  # the package itself: its version

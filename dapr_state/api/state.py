@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import msgspec
 
 from dapr_state import errors
-from dapr_state.api import jsontext
 from dapr_state.api.keys import SEPARATOR
 from dapr_state.api.meter import Meter, meter
 from dapr_state.clock import SYSTEM
+from dapr_state.golang import json
+from dapr_state.slices import Work
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, StateStore, StoreError
 from dapr_state.stores.model import Delete, Feature, Operation, Row, Upsert
 
@@ -25,6 +27,8 @@ UPSERT, DELETE = "upsert", "delete"
 
 _CONCURRENCY = {"": False, "last-write": False, "first-write": True}  # text → first write
 _CONSISTENCY = {"": False, "eventual": False, "strong": True}  # text → strong
+
+MANY: Final = 1000  # items: a few milliseconds of work, here and in any store
 
 _now = SYSTEM.monotonic
 
@@ -88,13 +92,13 @@ class State:
     async def get_bulk(self, store: str, wanted: Sequence[str]) -> list[Outcome]:
         """One outcome for each key of `wanted`, in its order; a row that cannot be read is its StoreError."""
         bound = self._find(store)
-        if SEPARATOR in "\n".join(wanted):  # a look at all of them at once
-            _check_keys(bound, wanted)
+        if len(wanted) > MANY or SEPARATOR in "\n".join(wanted):  # a look at all of them at once
+            await _check_keys(bound, wanted)
         if not wanted:
             return []
         began = _now()
         try:
-            found = await bound.store.get([bound.prefix + key for key in wanted])
+            found = await _get(bound, wanted)
         except StoreError as error:
             self._bulk_gets.failed(store, began)
             raise errors.STATE_BULK_GET(cause=error) from error
@@ -104,29 +108,33 @@ class State:
     async def save(self, store: str, items: Sequence[Item]) -> None:
         """Write the items in their order. Those that fail are named in the error; the others are written."""
         bound = self._find(store)
+        work = Work()
         for item in items:
             if not item.key:
                 raise errors.STATE_KEY_EMPTY()  # noqa: RSE102  a row is called to make its error
             if SEPARATOR in item.key:
                 raise _illegal(bound, item.key)
             if item.metadata:
-                _check_json(item)
+                await _check_json(item)
+            if work.is_over():
+                await work.pause()
         if failures := await _write(bound, items, _upsert, self._saves):
-            raise _failed(errors.STATE_SAVE, failures, of=len(items), store=store)
+            raise await _failed(errors.STATE_SAVE, failures, of=len(items), store=store)
 
     async def delete(self, store: str, item: Item) -> None:
         """Remove one key; that it is missing is a success unless the caller gave an etag."""
         bound = self._find(store)
-        _check_keys(bound, (item.key,))
+        if SEPARATOR in item.key:
+            raise _illegal(bound, item.key)
         if failures := await _write(bound, (item,), _delete, self._deletes):
-            raise _failed(errors.STATE_DELETE, failures, of=1, key=item.key)
+            raise await _failed(errors.STATE_DELETE, failures, of=1, key=item.key)
 
     async def delete_bulk(self, store: str, items: Sequence[Item]) -> None:
         """Remove the keys in their order, as `save` writes them."""
         bound = self._find(store)
-        _check_keys(bound, [item.key for item in items])
+        await _check_keys(bound, [item.key for item in items])
         if failures := await _write(bound, items, _delete, self._bulk_deletes):
-            raise _failed(errors.STATE_BULK_DELETE, failures, of=len(items), store=store)
+            raise await _failed(errors.STATE_BULK_DELETE, failures, of=len(items), store=store)
 
     def check_exists(self, store: str) -> None:
         """Raise unless there is such a store: HTTP says so before it has read the body."""
@@ -141,15 +149,16 @@ class State:
     ) -> None:
         """Apply every step, (upsert | delete, item), in order, or none. `metadata` is for steps without their own."""
         bound = _transactional(self._find(store))
-        prepared = []
+        prepared, work = [], Work()
         for kind, item in steps:
             if SEPARATOR in item.key:
                 raise _illegal(bound, item.key)
             prepare = _PREPARE.get(kind)
             if prepare is None:
                 raise errors.STATE_OPERATION_UNKNOWN(operation=kind)
-            whole = msgspec.structs.replace(item, metadata={**metadata, **item.metadata}) if metadata else item
-            prepared.append((prepare, whole))
+            prepared.append((prepare, _with_default(item, metadata) if metadata else item))
+            if work.is_over():
+                await work.pause()
         began = _now()
         if not prepared:  # the one empty request that counts, as for daprd
             self._transactions.done(store, began)
@@ -160,7 +169,7 @@ class State:
                 store=store, currentOpsTransaction=len(prepared), maxOpsPerTransaction=limit
             )
         try:
-            await bound.store.transact([prepare(bound, item) for prepare, item in prepared])
+            await bound.store.transact(await work.each(lambda each: each[0](bound, each[1]), prepared))
         except StoreError as error:
             self._transactions.failed(store, began)
             raise _row_for(errors.STATE_TRANSACTION, error)(cause=error) from error
@@ -179,20 +188,45 @@ class State:
         raise missing(store=name, app_id=self._app_id)
 
 
-def _check_keys(bound: BoundStore, wanted: Iterable[str]) -> None:
+async def _check_keys(bound: BoundStore, wanted: Iterable[str]) -> None:
+    work = Work()
     for key in wanted:
         if SEPARATOR in key:
             raise _illegal(bound, key)
+        if work.is_over():
+            await work.pause()
+
+
+async def _get(bound: BoundStore, wanted: Sequence[str]) -> list[Outcome]:
+    if len(wanted) <= MANY:
+        return await bound.store.get([bound.prefix + key for key in wanted])
+    found: list[Outcome] = []
+    work = Work()
+    for first in range(0, len(wanted), MANY):
+        found += await bound.store.get([bound.prefix + key for key in wanted[first : first + MANY]])
+        await work.pause()
+    return found
 
 
 def _illegal(bound: BoundStore, key: str) -> errors.DaprError:
     return errors.ILLEGAL_KEY(key=key, field=key, store=bound.name)
 
 
-def _check_json(item: Item) -> None:
+def _is_declared_json(metadata: Mapping[str, str]) -> bool:
+    """Whether the caller says that the value is JSON; daprd takes this one spelling only."""
+    return metadata.get("contentType") == "application/json"
+
+
+async def _check_json(item: Item) -> None:
     """A caller who says that the bytes are JSON is held to it (gRPC SaveState; HTTP values are JSON already)."""
-    if not item.is_json and jsontext.is_declared(item.metadata) and (problem := jsontext.problem(item.value)):
+    if not item.is_json and _is_declared_json(item.metadata) and (problem := await json.problem(item.value)):
         raise errors.STATE_VALUE_NOT_JSON(cause=problem)
+
+
+def _with_default(item: Item, metadata: Mapping[str, str]) -> Item:
+    if item.metadata:  # not copied: both may be long, and only two names are ever looked for
+        metadata = ChainMap(cast("dict[str, str]", item.metadata), cast("dict[str, str]", metadata))
+    return msgspec.structs.replace(item, metadata=metadata)
 
 
 def _transactional(bound: BoundStore) -> BoundStore:
@@ -214,7 +248,7 @@ def _upsert_with_options(bound: BoundStore, item: Item) -> Upsert:
         ttl = bound.store.ttl_rule.read(item.metadata)
     except ValueError as error:
         raise StoreError(str(error)) from error
-    is_json = item.is_json or jsontext.is_declared(item.metadata)
+    is_json = item.is_json or _is_declared_json(item.metadata)
     return Upsert(bound.prefix + item.key, item.value, item.etag, first_write, strong, ttl, is_json)
 
 
@@ -244,6 +278,28 @@ async def _write(bound: BoundStore, items: Sequence[Item], prepare: _Prepare, me
     if not items:
         return []
     began = _now()
+    failures = await _settle(bound, items, prepare) if len(items) <= MANY else await _settle_all(bound, items, prepare)
+    (metered.failed if failures else metered.done)(bound.name, began)
+    return failures
+
+
+async def _settle_all(bound: BoundStore, items: Sequence[Item], prepare: _Prepare) -> list[_Failure]:
+    """As many at a time as hold nobody up."""
+    failures: list[_Failure] = []
+    work = Work()
+    for first in range(0, len(items), MANY):
+        part = items[first : first + MANY]
+        failed = await _settle(bound, part, prepare)
+        failures += failed
+        if len(failed) == len(part) and all(each.error is failed[0].error for each in failed):
+            # the store as a whole: it is not asked for the rest, as it may take its time to fail
+            rest = await work.each(lambda item: _Failure(item.key, failed[0].error), items[first + MANY :])  # noqa: B023
+            return failures + rest
+        await work.pause()
+    return failures
+
+
+async def _settle(bound: BoundStore, items: Sequence[Item], prepare: _Prepare) -> list[_Failure]:
     operations: list[Operation] = []
     refused: dict[int, StoreError] = {}  # by place in the request: their siblings are written all the same
     for item in items:
@@ -258,9 +314,7 @@ async def _write(bound: BoundStore, items: Sequence[Item], prepare: _Prepare, me
         except StoreError as error:
             outcomes = [error] * len(operations)
     if not refused and not any(outcomes):
-        metered.done(bound.name, began)
         return []  # the usual way, without a look at each item
-    metered.failed(bound.name, began)
     remaining = iter(outcomes)
     settled = (refused.get(place) or next(remaining) for place in range(len(items)))
     return [_Failure(item.key, error) for item, error in zip(items, settled, strict=True) if error is not None]
@@ -274,13 +328,14 @@ def _row_for(row: errors.Row, error: StoreError) -> errors.Row:
     return row
 
 
-def _failed(row: errors.Row, failures: Sequence[_Failure], *, of: int, **fields: str) -> errors.DaprError:
+async def _failed(row: errors.Row, failures: Sequence[_Failure], *, of: int, **fields: str) -> errors.DaprError:
     """Make the one error for a request `of` many items: its kind, and who of them failed (state-api.md 1.4)."""
     if of == 1:
         (failure,) = failures
         return _row_for(row, failure.error)(cause=failure.error, http_cause=failure.error, **fields)
-    conflicts = [error for _, error in failures if isinstance(error, EtagMismatch | EtagInvalid)]
-    text = _listed(failures, of)
+    conflicts = [each for each in await Work().each(_conflict, failures) if each is not None]
+    shown = failures[:MANY]  # more than an error has room for
+    text = _listed(shown, len(shown) if len(failures) == of else of)
     if not conflicts:
         return row(cause=text, http_cause=text, **fields)
     if len(conflicts) < len(failures):  # over HTTP daprd shows the first conflict only
@@ -288,6 +343,10 @@ def _failed(row: errors.Row, failures: Sequence[_Failure], *, of: int, **fields:
     worst = next((error for error in conflicts if isinstance(error, EtagInvalid)), conflicts[0])
     text = f"{worst.PREFIX}: {text}"
     return _row_for(row, worst)(cause=text, http_cause=text, **fields)
+
+
+def _conflict(failure: _Failure) -> EtagMismatch | EtagInvalid | None:
+    return failure.error if isinstance(failure.error, EtagMismatch | EtagInvalid) else None
 
 
 def _listed(failures: Sequence[_Failure], of: int) -> str:

@@ -32,12 +32,13 @@ _DECODERS: Final[dict[str, Callable[[str], bytes]]] = {
     "short": lambda digits: chr(int(digits, 16)).encode(),
     "long": lambda digits: chr(int(digits, 16)).encode(),
 }
+MAX_QUOTED: Final = 1024  # characters: an error names what is wrong, and gives no megabytes back
 _MARKS: Final = "\"'`"
 
 
 def quote(text: str) -> str:
     """Go's `strconv.Quote`, which is `%q`."""
-    return '"' + "".join(map(_escape, text)) + '"'
+    return f'"{"".join(map(_escape, text[:MAX_QUOTED]))}{_rest(text)}"'
 
 
 def quote_bytes(text: str) -> str:
@@ -48,9 +49,13 @@ def quote_bytes(text: str) -> str:
         else chr(byte)
         if chr(byte).isascii() and byte >= ord(" ")
         else f"\\x{byte:02x}"
-        for byte in text.encode(errors="surrogatepass")
+        for byte in text[:MAX_QUOTED].encode(errors="surrogatepass")
     )
-    return '"' + "".join(escaped) + '"'
+    return f'"{"".join(escaped)}{_rest(text)}"'
+
+
+def _rest(text: str) -> str:
+    return "…" if len(text) > MAX_QUOTED else ""
 
 
 def unquote(text: str) -> str:

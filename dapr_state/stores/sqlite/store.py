@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dapr_state.clock import SYSTEM, Clock
 from dapr_state.stores import paging
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class SqliteStore(StateStore):
-    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
+    features: ClassVar = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
 
     def __init__(self, settings: Options, clock: Clock = SYSTEM) -> None:
         self._options = settings

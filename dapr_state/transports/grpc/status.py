@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from dapr_state.errors import BadRequest, DaprError, Detail, ErrorInfo, Grpc, Help, ResourceInfo
+from dapr_state.errors import BadRequest, DaprError, Detail, ErrorInfo, Grpc, Help, ResourceInfo, shortened
 
 DOMAIN = "dapr.io"
+# Characters. It is sent twice, the second time in base64, and with more than 8 KB of trailers grpc's own clients
+# give a status of theirs in place of ours.
+MAX_TEXT: Final = 2500
+MAX_DETAIL: Final = 500
 
 _CODES = {code: next(known for known in grpc.StatusCode if known.value[0] == code) for code in Grpc}
 
@@ -30,11 +34,11 @@ def of_exception(error: BaseException) -> grpc.Status | None:
 
 def of(error: DaprError) -> grpc.Status:
     """The status to abort a call with."""
-    row = error.row
+    row, message = error.row, shortened(error.message, MAX_TEXT)
     if row.bare:
-        return _Bare(_CODES[row.grpc], error.message)
+        return _Bare(_CODES[row.grpc], message)
     details = error.details or (ErrorInfo(row.grpc_reason or row.code),)
-    rich = status_pb2.Status(code=row.grpc, message=error.message, details=map(_packed, details))
+    rich = status_pb2.Status(code=row.grpc, message=message, details=map(_packed, details))
     return rpc_status.to_status(rich)
 
 
@@ -60,7 +64,9 @@ def _message(detail: Detail) -> Any:
         case ResourceInfo():
             return error_details_pb2.ResourceInfo(resource_type=detail.kind, resource_name=detail.name)
         case BadRequest():
-            violation = error_details_pb2.BadRequest.FieldViolation(field=detail.field, description=detail.description)
+            violation = error_details_pb2.BadRequest.FieldViolation(
+                field=shortened(detail.field, MAX_DETAIL), description=shortened(detail.description, MAX_DETAIL)
+            )
             return error_details_pb2.BadRequest(field_violations=[violation])
         case Help():
             link = error_details_pb2.Help.Link(description=detail.description, url=detail.url)

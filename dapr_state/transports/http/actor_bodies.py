@@ -14,6 +14,8 @@ from dapr_state.transports.http.gojson import MalformedError, Place
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dapr_state.slices import Work
+
 _NULL = msgspec.Raw(gojson.NULL)
 _STEP = "TransactionalOperation"
 
@@ -40,7 +42,7 @@ class _Operation(msgspec.Struct, forbid_unknown_fields=True):
 Step = tuple[str, Put | bytes]
 
 
-def change(step: Step) -> Put | Remove:
+async def change(step: Step, work: Work) -> Put | Remove:
     """What one operation asks for. Raises StepError."""
     kind, given = step
     if given == gojson.NULL:
@@ -51,7 +53,7 @@ def change(step: Step) -> Put | Remove:
         raise StepError(f"operation type {kind} not supported")
     if isinstance(given, bytes):
         try:
-            item = operation_request(given)
+            item = await operation_request(given, work)
         except MalformedError as error:
             raise StepError(str(error)) from error
         given = Put(item.key, item.value, item.etag, item.metadata, is_json=True)
@@ -72,15 +74,22 @@ def _step(given: _Operation | None) -> Step:
     return given.operation or "", put
 
 
-def _steps_slowly(raw: bytes) -> list[Step]:
+async def _steps_slowly(raw: bytes, work: Work) -> list[Step]:
     steps: list[Step] = []
-    for each in gojson.elements(raw, Place(), f"[]api.{_STEP}"):
-        found = gojson.fields(each, Place(), f"api.{_STEP}", ("operation", "request"))
-        kind = found.get("operation", gojson.NULL)
-        if kind != gojson.NULL and gojson.kind(kind) != "string":
-            Place().field(_STEP, "operation").refuse(gojson.kind(kind), "api.OperationType")
-        steps.append((gojson.text(kind), found.get("request", gojson.NULL)))
+    async for piece in gojson.arrays(raw, Place(), f"[]api.{_STEP}", work):
+        for each in gojson.elements(piece):
+            steps.append(await _step_slowly(each, work))
+            if work.is_over():
+                await work.pause()
     return steps
+
+
+async def _step_slowly(raw: bytes, work: Work) -> Step:
+    found = await gojson.fields(raw, Place(), f"api.{_STEP}", ("operation", "request"), work)
+    kind = found.get("operation", gojson.NULL)
+    if kind != gojson.NULL and gojson.kind(kind) != "string":
+        Place().field(_STEP, "operation").refuse(gojson.kind(kind), "api.OperationType")
+    return gojson.text(kind), found.get("request", gojson.NULL)
 
 
 TRANSACTION: Shape[list[Step]] = Shape(list[_Operation | None] | None, _steps, _steps_slowly)

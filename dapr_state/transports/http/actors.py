@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from dapr_state import errors
 from dapr_state.api import expiry
 from dapr_state.api.actors import ActorId, Put, Remove, check_type
+from dapr_state.slices import Work
 from dapr_state.transports.http import actor_bodies, target
 from dapr_state.transports.http.actor_bodies import StepError
 from dapr_state.transports.http.gojson import MalformedError
@@ -70,8 +71,13 @@ class ActorRoutes:
             raise errors.MALFORMED_BODY(cause=error) from error
         actor = ActorId(kind, name)
         await self._actors.check_active(actor)
+        work = Work()
         try:
-            changes: list[Put | Remove] = [actor_bodies.change(step) for step in steps]
+            changes: list[Put | Remove] = []
+            for step in steps:
+                changes.append(await actor_bodies.change(step, work))
+                if work.is_over():
+                    await work.pause()
         except StepError as error:
             raise errors.ACTOR_STATE_TRANSACTION(cause=error) from error
         await self._actors.transact(actor, changes)
@@ -98,8 +104,7 @@ class ActorRoutes:
         if found is None:
             if len(self._known_headers) >= MAX_KNOWN:
                 self._known_headers.clear()
-            lines = (*request.headers.items(), *request.fields.more)
-            found = self._known_headers[id(request.headers)] = request.headers, lines
+            found = self._known_headers[id(request.headers)] = request.headers, tuple(request.headers.items())
         return found[1]
 
     def _learn(self, pair: tuple[str, str]) -> bytes:

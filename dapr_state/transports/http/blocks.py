@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dapr_state import errors
 from dapr_state.errors import Grpc
+from dapr_state.slices import Work
 from dapr_state.transports.http import gojson
 from dapr_state.transports.http.gojson import MalformedError
 from dapr_state.transports.http.router import ANY, WRITE, Route
@@ -99,16 +100,20 @@ def _invocation(own_app_id: str) -> Any:
 # Three calls are refused for their body before the component is looked for
 
 
-def _members(call: Call, go_type: str) -> Mapping[str, bytes]:
+_LOOKED_AT = ("operation", "expiryinseconds", "schedule", "duetime")
+
+
+async def _members(call: Call, go_type: str) -> Mapping[str, bytes]:
     try:
-        raw = gojson.first_value(call.request.body, call.request.body_error)
-        return {name.lower(): value for name, value in gojson.members(raw, gojson.TOP, go_type).items()}
+        work = Work()
+        raw = await gojson.first_value(call.request.body, work, call.request.body_error)
+        return await gojson.fields(raw, gojson.TOP, go_type, _LOOKED_AT, work)
     except MalformedError as error:
         raise errors.MALFORMED_BODY(cause=error) from error
 
 
 async def _bind(call: Call) -> Response:
-    operation = _members(call, "http.OutputBindingRequest").get("operation", gojson.NULL)
+    operation = (await _members(call, "http.OutputBindingRequest")).get("operation", gojson.NULL)
     try:
         named = gojson.text(operation, gojson.TOP.field("OutputBindingRequest", "operation"))
     except MalformedError as error:
@@ -117,7 +122,8 @@ async def _bind(call: Call) -> Response:
 
 
 async def _lock(call: Call) -> Response:
-    expiry = _members(call, "runtime.TryLockRequest").get("expiryinseconds", b"0") if call.request.body else b"0"
+    given = await _members(call, "runtime.TryLockRequest") if call.request.body else {}
+    expiry = given.get("expiryinseconds", b"0")
     if not expiry.strip(b'"').isdigit() or not int(expiry.strip(b'"')):
         raise errors.LOCK_EXPIRY(name=call.params["name"])
     raise errors.LOCK_NOT_CONFIGURED()  # noqa: RSE102  a row is called to make its error
@@ -125,7 +131,7 @@ async def _lock(call: Call) -> Response:
 
 def _job_schedule(fields: Mapping[str, str]) -> Any:
     async def schedule(call: Call) -> Response:
-        given = _members(call, "runtime.Job") if call.request.body else {}
+        given = await _members(call, "runtime.Job") if call.request.body else {}
         row = errors.JOB_SCHEDULE if given.keys() & {"schedule", "duetime"} else errors.JOB_SCHEDULE_EMPTY
         raise row(**fields)
 

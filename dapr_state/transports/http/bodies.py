@@ -1,32 +1,34 @@
 """The JSON bodies of the State calls: first by the strict and fast way, the unusual ones by Go's rules.
 
-A value stays the client's own text (design: no number goes through a double), so it is cut out, not decoded.
+A value stays the client's own text (design: no number goes through a double), so it is cut out, not decoded. A body
+that would hold the event loop is read in pieces (slices.py): each by the strict way, or part by part by Go's rules.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import msgspec
 
 from dapr_state.api.state import DELETE, UPSERT, Item
+from dapr_state.golang.json import LONG, PIECE, QUICK
+from dapr_state.slices import Work
 from dapr_state.transports.http import gojson
 from dapr_state.transports.http.gojson import MalformedError, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from dapr_state.wire.http1 import Request
 
-# The slow way takes about 2 us a token: a body beyond this is read in a thread, so that the others are still served.
-SMALL = 16 * 1024
+MANY = 10_000  # members or items: the strict way takes 1 us for each
 
 T = TypeVar("T")
 
 _NULL = msgspec.Raw(gojson.NULL)
 _NO_METADATA: Mapping[str, str] = {}
 _IS_JSON = True
+MAX_PROBLEMS = 100  # that one error lists
 
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True):
@@ -74,27 +76,40 @@ class Steps:
 
 
 class Shape(Generic[T]):
-    """One kind of body: how it is decoded strictly, what is made of that, and the slow way."""
+    """One kind of body: how it is decoded strictly, what is made of that, and the slow way.
 
-    def __init__(self, strict: Any, made: Callable[[Any], T], slow: Callable[[bytes], T]) -> None:
+    `parts`: which characters of a long body count its parts; those of its values may count as well.
+    """
+
+    def __init__(
+        self,
+        strict: Any,
+        made: Callable[[Any], T],
+        slow: Callable[[bytes, Work], Awaitable[T]],
+        parts: tuple[bytes, ...] = (b"{", b":"),
+    ) -> None:
         self._decode = msgspec.json.Decoder(strict).decode
         self._made = made
         self._slow = slow
+        self._parts = parts
 
     async def read(self, request: Request) -> T:
         """Raises MalformedError."""
-        body = request.body
-        if not request.body_error and (body.isascii() or _is_utf8(body)):
+        body, work = request.body, Work()
+        if len(body) > LONG:
+            await work.pause()
+        is_usual = not request.body_error and (body.isascii() or _is_utf8(body))
+        if is_usual and (len(body) <= LONG or await self._has_few_parts(body, work)):
             try:
                 return self._made(self._decode(body))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass  # the slow way decides
-        if len(body) <= SMALL:
-            return self._read_slowly(request)
-        return await asyncio.to_thread(self._read_slowly, request)
+        return await self._slow(await gojson.first_value(body, work, request.body_error), work)
 
-    def _read_slowly(self, request: Request) -> T:
-        return self._slow(gojson.first_value(request.body, request.body_error))
+    async def _has_few_parts(self, body: bytes, work: Work) -> bool:
+        has_few = len(body) <= QUICK and all(body.count(part) <= MANY for part in self._parts)
+        await work.pause()
+        return has_few
 
 
 def _is_utf8(body: bytes) -> bool:
@@ -124,36 +139,70 @@ _ITEM = ("key", "value", "etag", "metadata", "options", "contentType")
 _OPTIONS = ("concurrency", "consistency")
 
 
-def _items_slowly(raw: bytes) -> list[Item]:
-    return [_item_slowly(each) for each in gojson.elements(raw, Place(), "[]state.SetRequest")]
+_items = msgspec.json.Decoder(list[StateItem]).decode
+_operations = msgspec.json.Decoder(list[Operation]).decode
+_keys = msgspec.json.Decoder(list[str]).decode
 
 
-def _item_slowly(raw: bytes) -> Item:
+async def _each(  # noqa: PLR0917 - an array, where it stands, and the two ways
+    raw: bytes,
+    at: Place,
+    go_type: str,
+    strict: Callable[[bytes], list[Any]],
+    made: Callable[[Any], T],
+    slow: Callable[[bytes, Work], Awaitable[T]],
+    work: Work,
+) -> list[T]:
+    """What is made of each element of an array: of a piece at once, unless one of its elements is unusual."""
+    found: list[T] = []
+    async for piece in gojson.arrays(raw, at, go_type, work):
+        if len(piece) <= PIECE:
+            try:
+                found += map(made, strict(piece))
+                continue
+            except (msgspec.DecodeError, RecursionError):
+                pass
+        for element in gojson.elements(piece):
+            found.append(await slow(element, work))
+            if work.is_over():
+                await work.pause()
+    return found
+
+
+async def _items_slowly(raw: bytes, work: Work) -> list[Item]:
+    return await _each(raw, Place(), "[]state.SetRequest", _items, _item, _item_slowly, work)
+
+
+async def _item_slowly(raw: bytes, work: Work) -> Item:
     at = Place()
-    found = gojson.fields(raw, at, "state.SetRequest", _ITEM)
+    found = await gojson.fields(raw, at, "state.SetRequest", _ITEM, work)
 
     def place(name: str) -> Place:
         return at.field("SetRequest", name)
 
     texts = {name: gojson.text(found[name], place(name)) for name in ("key", "etag", "contentType") if name in found}
     options_raw = found.get("options", gojson.NULL)
-    options = gojson.fields(options_raw, place("options"), "state.SetStateOption", _OPTIONS)
+    options = await gojson.fields(options_raw, place("options"), "state.SetStateOption", _OPTIONS, work)
     # Go's struct has no other name for these two, so its errors show the field's own
     concurrency, consistency = (
         gojson.text(options.get(name, gojson.NULL), place("options").field("SetStateOption", name.capitalize()))
         for name in ("concurrency", "consistency")
     )
-    metadata = gojson.text_map(found.get("metadata", gojson.NULL), place("metadata"))
+    metadata = await gojson.text_map(found.get("metadata", gojson.NULL), place("metadata"), work)
     value = found.get("value", gojson.NULL)
     return Item(texts.get("key", ""), value, texts.get("etag", ""), metadata, concurrency, consistency, is_json=True)
 
 
-def _bulk_get_slowly(raw: bytes) -> list[str]:
+async def _bulk_get_slowly(raw: bytes, work: Work) -> list[str]:
     at = Place()
-    found = gojson.fields(raw, at, "http.BulkGetRequest", ("keys", "metadata", "parallelism"))
+    found = await gojson.fields(raw, at, "http.BulkGetRequest", ("keys", "metadata", "parallelism"), work)
     place = at.field("BulkGetRequest", "keys")
-    keys = [gojson.text(key, place) for key in gojson.elements(found.get("keys", gojson.NULL), place, "[]string")]
-    gojson.text_map(found.get("metadata", gojson.NULL), at.field("BulkGetRequest", "metadata"))
+
+    async def key(raw: bytes, _: Work) -> str:
+        return gojson.text(raw, place)
+
+    keys = await _each(found.get("keys", gojson.NULL), place, "[]string", _keys, str, key, work)
+    await gojson.text_map(found.get("metadata", gojson.NULL), at.field("BulkGetRequest", "metadata"), work)
     gojson.integer(found.get("parallelism", gojson.NULL), at.field("BulkGetRequest", "parallelism"))
     return keys
 
@@ -161,53 +210,51 @@ def _bulk_get_slowly(raw: bytes) -> list[str]:
 _BODY, _STEP = "stateTransactionRequestBody", "stateTransactionRequestBodyOperation"
 
 
-def _steps_slowly(raw: bytes) -> Steps:
-    found = gojson.fields(raw, Place(), f"http.{_BODY}", ("operations", "metadata"))
+async def _steps_slowly(raw: bytes, work: Work) -> Steps:
+    found = await gojson.fields(raw, Place(), f"http.{_BODY}", ("operations", "metadata"), work)
     at = Place().field(_BODY, "operations")
-    operations: list[tuple[str, Item | bytes]] = []
-    for each in gojson.elements(found.get("operations", gojson.NULL), at, f"[]http.{_STEP}"):
-        members = gojson.fields(each, at, f"http.{_STEP}", ("operation", "request"))
+
+    async def operation(raw: bytes, work: Work) -> tuple[str, Item | bytes]:
+        members = await gojson.fields(raw, at, f"http.{_STEP}", ("operation", "request"), work)
         name = gojson.text(members.get("operation", gojson.NULL), at.field(_STEP, "operation"))
-        operations.append((name, members.get("request", gojson.NULL)))
-    metadata = gojson.text_map(found.get("metadata", gojson.NULL), Place().field(_BODY, "metadata"))
+        return name, members.get("request", gojson.NULL)
+
+    given = found.get("operations", gojson.NULL)
+    operations = await _each(given, at, f"[]http.{_STEP}", _operations, _operation, operation, work)
+    metadata = await gojson.text_map(found.get("metadata", gojson.NULL), Place().field(_BODY, "metadata"), work)
     return Steps(operations, metadata)
 
 
-def operation_request(raw: bytes) -> Item:
+async def operation_request(raw: bytes, work: Work) -> Item:
     """The `request` of an operation, with the errors of the second decoder that daprd uses there (mapstructure)."""
     if raw == gojson.NULL:
         return Item("", gojson.NULL, is_json=True)
     if gojson.kind(raw) != "object":
         raise MalformedError(f"'' expected a map, got '{_GO_KINDS[gojson.kind(raw)]}'")
-    found = gojson.fields(raw, Place(), "", _ITEM)
+    found = await gojson.fields(raw, Place(), "", _ITEM, work)
     problems: list[str] = []
 
     def text(raw: bytes, name: str) -> str:
         if raw != gojson.NULL and gojson.kind(raw) != "string":
-            kind, value = _GO_TYPES[gojson.kind(raw)], _printed(msgspec.json.decode(raw))
-            problems.append(f"'{name}' expected type 'string', got unconvertible type '{kind}', value: '{value}'")
+            problems.append(_unconvertible(raw, name))
             return ""
         return gojson.text(raw)
 
-    def members(field: str, name: str) -> dict[str, bytes]:
+    async def texts_of(field: str, name: str, member: Callable[[str], str]) -> dict[str, str]:
         raw = found.get(field, gojson.NULL)
         if raw != gojson.NULL and gojson.kind(raw) != "object":
             problems.append(f"'{name}' expected a map, got '{_GO_KINDS[gojson.kind(raw)]}'")
             return {}
-        return gojson.members(raw, Place(), "")
+        return await gojson.text_map(raw, Place(), work, lambda raw, key: text(raw, member(key)) if member(key) else "")
 
     names = {"key": "Key", "etag": "ETag", "contentType": "ContentType"}
     texts = {field: text(found.get(field, gojson.NULL), name) for field, name in names.items()}
-    metadata = {key: text(value, f"Metadata[{key}]") for key, value in members("metadata", "Metadata").items()}
-    options = {
-        key.lower(): text(value, f"Options.{key.capitalize()}")
-        for key, value in members("options", "Options").items()
-        if key.lower() in _OPTIONS
-    }
+    metadata = await texts_of("metadata", "Metadata", "Metadata[{}]".format)
+    given = await texts_of("options", "Options", _option)
+    options = {key.lower(): value for key, value in given.items()}
     if problems:
-        raise MalformedError(
-            f"{len(problems)} error(s) decoding:\n\n" + "\n".join(f"* {it}" for it in sorted(problems))
-        )
+        shown = "\n".join(f"* {problem}" for problem in sorted(problems)[:MAX_PROBLEMS])
+        raise MalformedError(f"{len(problems)} error(s) decoding:\n\n{shown}")
     return Item(
         texts["key"],
         found.get("value", gojson.NULL),
@@ -223,6 +270,16 @@ _GO_KINDS = {"string": "string", "array": "slice", "number": "float64", "bool": 
 _GO_TYPES = _GO_KINDS | {"array": "[]interface {}", "object": "map[string]interface {}"}
 
 
+def _option(name: str) -> str:
+    return f"Options.{name.capitalize()}" if name.lower() in _OPTIONS else ""
+
+
+def _unconvertible(raw: bytes, name: str) -> str:
+    kind = _GO_TYPES[gojson.kind(raw)]
+    value = _printed(msgspec.json.decode(raw)) if len(raw) <= PIECE else "..."  # an error names it, and is no dump
+    return f"'{name}' expected type 'string', got unconvertible type '{kind}', value: '{value}'"
+
+
 def _printed(value: Any) -> str:
     """A decoded value as Go's %v shows it."""
     if value is None:
@@ -236,15 +293,18 @@ def _printed(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def _operation(given: Operation) -> tuple[str, Item | bytes]:
+    return given.operation or "", _item(given.request) if given.request else gojson.NULL
+
+
 def _steps(given: Transaction) -> Steps:
-    operations: list[tuple[str, Item | bytes]] = [
-        (each.operation or "", _item(each.request) if each.request else gojson.NULL) for each in given.operations or ()
-    ]
-    return Steps(operations, _metadata(given.metadata or {}))
+    return Steps(list(map(_operation, given.operations or ())), _metadata(given.metadata or {}))
 
 
-SAVE: Shape[list[Item]] = Shape(list[StateItem], lambda given: [_item(each) for each in given], _items_slowly)
-BULK_GET: Shape[list[str]] = Shape(BulkGet, lambda given: [key or "" for key in given.keys or ()], _bulk_get_slowly)
+SAVE: Shape[list[Item]] = Shape(list[StateItem], lambda given: list(map(_item, given)), _items_slowly)
+BULK_GET: Shape[list[str]] = Shape(
+    BulkGet, lambda given: [key or "" for key in given.keys or ()], _bulk_get_slowly, (b",",)
+)
 TRANSACTION: Shape[Steps] = Shape(Transaction, _steps, _steps_slowly)
 
 KNOWN_OPERATIONS = frozenset({UPSERT, DELETE})

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import msgspec
 
-from dapr_state.api import jsontext
+from dapr_state.golang import json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+    from dapr_state.slices import Work
 
 NULL = b"null"
-MAX_DEPTH_TEXT = "exceeded max depth"  # here from about 900 levels on: msgspec recurses; Go's limit is 10 000
+MAX_DEPTH_TEXT = (
+    "invalid character '[' exceeded max depth"  # here from about 900 levels on: msgspec recurses; Go's limit is 10 000
+)
 
 _raw = msgspec.json.Decoder(msgspec.Raw)
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
@@ -31,25 +35,39 @@ _ESCAPE = re.compile(
 )
 
 
+_BLANKS = b" \t\r\n"
+
+
 class MalformedError(Exception):
     """The text is Go's."""
 
 
-def first_value(body: bytes, cut_off: str = "") -> bytes:
+async def first_value(body: bytes, work: Work, cut_off: str = "") -> bytes:
     """The first JSON value of a body, with U+FFFD for what is not Unicode; `cut_off` says why the body ends early."""
-    clean = _as_unicode(body)
-    try:
-        _raw.decode(clean)
-    except RecursionError:
-        raise MalformedError(MAX_DEPTH_TEXT) from None
-    except msgspec.DecodeError:
-        end, problem = jsontext.first_value(clean)
-        if problem == jsontext.END_OF_INPUT:
-            problem = cut_off or ("unexpected EOF" if clean.strip(b" \t\r\n") else "EOF")
-        if problem:
-            raise MalformedError(problem) from None
-        return clean[:end].strip(b" \t\r\n")
-    return clean.strip(b" \t\r\n")
+    clean = await _as_unicode(body, work)
+    if len(clean) > json.LONG:
+        await work.pause()
+    if len(clean) <= json.QUICK:
+        try:
+            _raw.decode(clean)
+        except RecursionError:
+            raise MalformedError(MAX_DEPTH_TEXT) from None
+        except msgspec.DecodeError:
+            pass  # the scanner says why, and where the value ends
+        else:
+            return await _stripped(clean, work)
+    end, problem = await json.first_value(clean, work)
+    if problem == json.END_OF_INPUT:
+        problem = cut_off or ("unexpected EOF" if clean.strip(_BLANKS) else "EOF")
+    if problem:
+        raise MalformedError(problem)
+    return clean[:end].strip(_BLANKS)
+
+
+async def _stripped(text: bytes, work: Work) -> bytes:
+    if len(text) > json.LONG:
+        await work.pause()
+    return text.strip(_BLANKS)
 
 
 def kind(raw: bytes) -> str:
@@ -99,43 +117,94 @@ def integer(raw: bytes, at: Place) -> int:
     return value
 
 
-def elements(raw: bytes, at: Place, go_type: str) -> list[bytes]:
+async def arrays(raw: bytes, at: Place, go_type: str, work: Work) -> AsyncIterator[bytes]:
+    """The array in pieces, each an array that is short or has one element."""
     if raw == NULL:
-        return []
+        return
     if kind(raw) != "array":
         at.refuse(kind(raw), go_type)
-    return [bytes(element) for element in _elements.decode(raw)]
+    async for piece in json.pieces(raw, work):
+        yield piece
 
 
-def members(raw: bytes, at: Place, go_type: str) -> dict[str, bytes]:
+def elements(array: bytes) -> list[bytes]:
+    try:
+        return [bytes(element) for element in _elements.decode(array)]
+    except RecursionError:
+        raise MalformedError(MAX_DEPTH_TEXT) from None
+
+
+async def members(raw: bytes, at: Place, go_type: str, work: Work) -> AsyncIterator[dict[str, msgspec.Raw]]:
+    """The object in pieces."""
     if raw == NULL:
-        return {}
+        return
     if kind(raw) != "object":
         at.refuse(kind(raw), go_type)
-    return {name: bytes(member) for name, member in _members.decode(raw).items()}
+    async for piece in json.pieces(raw, work):
+        try:
+            yield _members.decode(piece)
+        except RecursionError:
+            raise MalformedError(MAX_DEPTH_TEXT) from None
+        if work.is_over():
+            await work.pause()
 
 
-def fields(raw: bytes, at: Place, go_type: str, names: Iterable[str]) -> dict[str, bytes]:
+async def fields(raw: bytes, at: Place, go_type: str, names: Iterable[str], work: Work) -> dict[str, bytes]:
     """The members that a struct has fields for, under the names in `names`."""
     folded = {name.casefold(): name for name in names}
-    found = {}
-    for name, member in members(raw, at, go_type).items():
-        if known := folded.get(name.casefold()):
-            found[known] = member
+    found: dict[str, bytes] = {}
+    async for piece in members(raw, at, go_type, work):
+        found |= {known: bytes(value) for name, value in piece.items() if (known := folded.get(name.casefold()))}
     return found
 
 
-def text_map(raw: bytes, at: Place) -> dict[str, str]:
-    return {name: text(member, at) for name, member in members(raw, at, "map[string]string").items()}
+async def text_map(
+    raw: bytes, at: Place, work: Work, read: Callable[[bytes, str], str] | None = None
+) -> dict[str, str]:
+    """`read` takes a member's text and name, if it is not simply a text."""
+    found: dict[str, str] = {}
+    async for piece in members(raw, at, "map[string]string", work):
+        found |= {name: read(bytes(it), name) if read else text(bytes(it), at) for name, it in piece.items()}
+    return found
 
 
-def _as_unicode(body: bytes) -> bytes:
+async def _as_unicode(body: bytes, work: Work) -> bytes:
     if not body.isascii():
-        body = _NOT_UTF8.sub("\ufffd", body.decode("utf-8", "surrogateescape")).encode()
-    if b"\\u" in body:
-        body = _ESCAPE.sub(_whole_escape, body)
+        body = await _as_utf8(body, work)
+    if json.HALF_A_PAIR.search(body):
+        body = await _as_whole_pairs(body, work)
     return body
 
 
-def _whole_escape(found: re.Match[bytes]) -> bytes:
-    return b"\\ufffd" if found[2] else found[0]
+async def _as_utf8(body: bytes, work: Work) -> bytes:
+    """Each byte that is no part of a character becomes U+FFFD, as Go has it."""
+    parts = []
+    begin = 0
+    while begin < len(body):
+        end = _end_of_character(body, begin + json.PIECE)
+        part = body[begin:end]
+        parts.append(_NOT_UTF8.sub("\ufffd", part.decode("utf-8", "surrogateescape")).encode())
+        begin = end
+        if work.is_over():
+            await work.pause()
+    return b"".join(parts)
+
+
+def _end_of_character(body: bytes, at: int) -> int:
+    """The nearest place, from `at` backwards, that no character of UTF-8 goes across."""
+    for place in range(at, at - 4, -1):
+        if place >= len(body) or not 0x80 <= body[place] < 0xC0:  # noqa: PLR2004 - what goes on with one
+            return min(place, len(body))
+    return at  # so many in a row are no character
+
+
+async def _as_whole_pairs(body: bytes, work: Work) -> bytes:
+    whole = bytearray()
+    begin = 0
+    for found in _ESCAPE.finditer(body):
+        if found[2]:
+            whole += body[begin : found.start()] + b"\\ufffd"
+            begin = found.end()
+        if work.is_over():
+            await work.pause()
+    return bytes(whole + body[begin:])

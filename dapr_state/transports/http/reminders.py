@@ -59,7 +59,7 @@ class ScheduleRoutes:
 
     async def _delete_reminder(self, call: Call) -> Response:
         actor = _actor(call)
-        _check_body(call)
+        await _check_body(call)
         await self._schedules.delete_reminder(actor, call.params["name"])
         return no_content()
 
@@ -72,7 +72,7 @@ class ScheduleRoutes:
 
     async def _delete_timer(self, call: Call) -> Response:
         actor = _actor(call)
-        _check_body(call)
+        await _check_body(call)
         await self._schedules.delete_timer(actor, call.params["name"])
         return no_content()
 
@@ -89,9 +89,9 @@ async def _read(call: Call, shape: Shape[T]) -> T:
         raise errors.MALFORMED_BODY(cause=error) from error
 
 
-def _check_body(call: Call) -> None:
+async def _check_body(call: Call) -> None:
     try:
-        schedule_bodies.check_nothing_asked(call.request.body)
+        await schedule_bodies.check_nothing_asked(call.request.body)
     except MalformedError as error:
         raise errors.MALFORMED_BODY(cause=error) from error
 

@@ -8,6 +8,7 @@ import msgspec
 
 from dapr_state.api.reminders import DROP, Policy
 from dapr_state.resources.values import parse_duration
+from dapr_state.slices import Work
 from dapr_state.transports.http import gojson
 from dapr_state.transports.http.bodies import Shape
 from dapr_state.transports.http.gojson import MalformedError, Place
@@ -79,9 +80,9 @@ def _timer(given: _Timer) -> TimerBody:
     )
 
 
-def _reminder_slowly(raw: bytes) -> ReminderBody:
+async def _reminder_slowly(raw: bytes, work: Work) -> ReminderBody:
     names = ("name", "dueTime", "period", "ttl", "data", "overwrite", "failurePolicy", "failure_policy")
-    found = gojson.fields(raw, Place(), _REMINDER_TYPE, names)
+    found = await gojson.fields(raw, Place(), _REMINDER_TYPE, names, work)
     due_time, period, ttl = _texts(found, _REMINDER, ("dueTime", "period", "ttl"))
     overwrite = found.get("overwrite", gojson.NULL)
     if gojson.kind(overwrite) not in {"bool", "null"}:
@@ -93,8 +94,9 @@ def _reminder_slowly(raw: bytes) -> ReminderBody:
     return ReminderBody(due_time, period, ttl, found.get("data"), overwrite != b"false", policy)
 
 
-def _timer_slowly(raw: bytes) -> TimerBody:
-    found = gojson.fields(raw, Place(), _TIMER_TYPE, ("name", "dueTime", "period", "ttl", "data", "callback"))
+async def _timer_slowly(raw: bytes, work: Work) -> TimerBody:
+    names = ("name", "dueTime", "period", "ttl", "data", "callback")
+    found = await gojson.fields(raw, Place(), _TIMER_TYPE, names, work)
     due_time, period, ttl, callback = _texts(found, _TIMER, ("dueTime", "period", "ttl", "callback"))
     return TimerBody(due_time, period, ttl, found.get("data"), callback)
 
@@ -125,12 +127,12 @@ def _constant(given: dict[str, Any]) -> Policy:
     return Policy(None if retries is None else int(retries), Policy().interval if interval is None else float(interval))
 
 
-def check_nothing_asked(body: bytes) -> None:
+async def check_nothing_asked(body: bytes) -> None:
     """A delete may have a body, which means nothing but must be an object. Raises MalformedError."""
     if not body.strip():
         return
     try:
-        value = gojson.first_value(body)
+        value = await gojson.first_value(body, Work())
     except MalformedError:
         shown = body.split(maxsplit=1)[0].decode(errors="replace")
         raise MalformedError(f"proto: syntax error (line 1:1): invalid value {shown}") from None

@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from dapr_state import errors
-from dapr_state.api import expiry, jsontext
+from dapr_state.api import expiry
 from dapr_state.api.state import Item
 from dapr_state.errors import BadRequest, DaprError, ErrorInfo
+from dapr_state.golang import json
+from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
+from dapr_state.stores.model import Row
 from dapr_state.transports.http import bodies, problem, target
 from dapr_state.transports.http.bodies import KNOWN_OPERATIONS
 from dapr_state.transports.http.gojson import MalformedError
 from dapr_state.transports.http.message import JSON, Response, line, no_content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from dapr_state.api.state import State
+    from dapr_state.api.state import Outcome, State
     from dapr_state.errors import Detail
-    from dapr_state.stores.model import Row
     from dapr_state.transports.http.bodies import Steps
     from dapr_state.wire.http1 import Request
 
@@ -51,7 +53,9 @@ class StateRoutes:
             items = await bodies.SAVE.read(request)
         except MalformedError as error:
             raise errors.MALFORMED_REQUEST(cause=error) from error
-        await self._state.save(store, [_with(item, query) for item in items] if query else items)
+        if query and (more := target.metadata(query)):
+            items = await Work().each(lambda item: _with(item, more), items)
+        await self._state.save(store, items)
         return no_content()
 
     async def delete(self, store: str, key: str, request: Request, query: Mapping[str, str]) -> Response:
@@ -72,13 +76,13 @@ class StateRoutes:
         except MalformedError as error:
             raise errors.MALFORMED_BODY(cause=error) from error
         outcomes = await self._state.get_bulk(store, keys)
-        return Response(200, [JSON], _encode(list(map(_bulk_item, keys, outcomes))) + b"\n")
+        return Response(200, [JSON], await _bulk_answer(keys, outcomes))
 
     async def transact(self, store: str, request: Request, query: Mapping[str, str]) -> Response:
         self._state.check_transactional(store)
         try:
             steps = await bodies.TRANSACTION.read(request)
-            await self._state.transact(store, _each(steps, query), steps.metadata)
+            await self._state.transact(store, await _each(steps, query), steps.metadata)
         except MalformedError as error:
             raise errors.MALFORMED_BODY(cause=error) from error
         except DaprError as error:
@@ -95,19 +99,30 @@ class StateRoutes:
         return no_content()
 
 
-def _each(steps: Steps, query: Mapping[str, str]) -> Iterator[tuple[str, Item]]:
+async def _each(steps: Steps, query: Mapping[str, str]) -> Iterator[tuple[str, Item]]:
     """The operations in order: the first that is wrong in any way is the one that is told."""
+    more, work = target.metadata(query), Work()
+    found: list[tuple[str, Item]] = []
     for kind, given in steps.operations:
         if kind not in KNOWN_OPERATIONS:
-            raise errors.STATE_OPERATION_UNKNOWN(operation=kind)
-        item = bodies.operation_request(given) if isinstance(given, bytes) else given
-        yield kind, _with(item, query) if query else item
+            return _then(found, errors.STATE_OPERATION_UNKNOWN(operation=kind))
+        try:
+            item = await bodies.operation_request(given, work) if isinstance(given, bytes) else given
+        except MalformedError as error:
+            return _then(found, error)
+        found.append((kind, _with(item, more) if more else item))
+        if work.is_over():
+            await work.pause()
+    return iter(found)
 
 
-def _with(item: Item, query: Mapping[str, str]) -> Item:
+def _then(found: list[tuple[str, Item]], error: Exception) -> Iterator[tuple[str, Item]]:
+    yield from found
+    raise error
+
+
+def _with(item: Item, more: Mapping[str, str]) -> Item:
     """The query's metadata goes before the item's own."""
-    if not (more := target.metadata(query)):
-        return item
     return msgspec.structs.replace(item, metadata={**item.metadata, **more})
 
 
@@ -121,10 +136,37 @@ class _BulkItem(msgspec.Struct, omit_defaults=True):
 
 _encode = msgspec.json.Encoder().encode
 
+AT_ONCE = 64  # items: their answers take 0.1 ms
+
 NOT_JSON = "the value is neither JSON nor text"
 
 
-def _bulk_item(key: str, outcome: Row | StoreError | None) -> _BulkItem:
+async def _bulk_answer(keys: Sequence[str], outcomes: Sequence[Outcome]) -> bytes:
+    work = Work()
+    whole = bytearray(b"[")
+    group: list[_BulkItem] = []
+    size = 0
+    for key, outcome in zip(keys, outcomes, strict=True):
+        group.append(await _bulk_item(key, outcome))
+        size += len(outcome.value) if isinstance(outcome, Row) else 0
+        if len(group) < AT_ONCE and size <= json.LONG:
+            continue
+        part = _encode(group)
+        if size > json.LONG or work.is_over():
+            await work.pause()
+        whole += memoryview(part)[1:-1]
+        whole += b","
+        group, size = [], 0
+    whole += _encode(group)[1:-1]
+    if len(whole) > json.LONG:
+        await work.pause()
+    if whole.endswith(b","):
+        del whole[-1:]
+    whole += b"]\n"
+    return bytes(whole)
+
+
+async def _bulk_item(key: str, outcome: Outcome) -> _BulkItem:
     shown_key = key if key.isascii() else msgspec.Raw(problem.encode(key))
     if outcome is None:
         return _BulkItem(shown_key)
@@ -132,17 +174,32 @@ def _bulk_item(key: str, outcome: Row | StoreError | None) -> _BulkItem:
         return _BulkItem(shown_key, error=str(outcome))
     metadata = expiry.metadata(outcome)
     try:
-        return _BulkItem(shown_key, _shown_value(outcome.value), outcome.etag, metadata)
+        return _BulkItem(shown_key, await _shown_value(outcome.value), outcome.etag, metadata)
     except UnicodeDecodeError:
         return _BulkItem(shown_key, metadata=metadata, error=NOT_JSON)
 
 
-def _shown_value(value: bytes) -> msgspec.Raw | str | None:
+async def _shown_value(value: bytes) -> msgspec.Raw | str | None:
     """JSON as it is, text as a JSON string; what is neither cannot be shown (daprd: the whole answer is empty)."""
     if not value:
         return None
     text = value.decode()
-    return msgspec.Raw(value) if jsontext.problem(value) is None else text
+    is_json = json.verdict(value)
+    if is_json is None:
+        is_json = await json.problem(value) is None
+    if is_json:
+        return msgspec.Raw(value)
+    return text if len(text) <= json.LONG else await _long_text(text)
+
+
+async def _long_text(text: str) -> msgspec.Raw:
+    work, whole = Work(), bytearray(b'"')
+    for begin in range(0, len(text), json.LONG):
+        whole += _encode(text[begin : begin + json.LONG])[1:-1]
+        await work.pause()
+    whole += b'"'
+    await work.pause()
+    return msgspec.Raw(whole)
 
 
 # daprd's two routes that say less than the others

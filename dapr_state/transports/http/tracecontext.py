@@ -55,11 +55,12 @@ def note(request: Request, response: Response) -> None:
 
 
 def _learn(fields: Fields) -> _Echo:
-    fields.meaning = echo = _read(fields.values, fields.baggage)
+    fields.meaning = echo = _read(fields.values)
     return echo
 
 
-def _read(headers: Mapping[str, str], baggage: str) -> _Echo:
+def _read(headers: Mapping[str, str]) -> _Echo:
+    baggage = headers.get("baggage")
     if baggage and (problem := _problem(baggage)):
         return _Echo(problem, ())
     lines = [VOID]

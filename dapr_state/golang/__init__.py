@@ -1,0 +1,1 @@
+"""What imitates Go: the rules and the words of the parsers that daprd's users know."""

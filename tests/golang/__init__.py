@@ -1,0 +1,1 @@
+"""What imitates Go, beside what Go says."""
