@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from dapr_state import errors
 from dapr_state.transports.http.exchange import Exchange
 from dapr_state.transports.http.h2 import Http2Connection
-from dapr_state.transports.http.limits import TURN
+from dapr_state.transports.http.limits import LITTLE, TURN
 from dapr_state.transports.http.message import render
 from dapr_state.transports.request_memory import SMALL, CrowdedError
 from dapr_state.wire.frames import PREFACE
@@ -98,7 +98,10 @@ class Connection(asyncio.Protocol):
             return
         self._reader.feed(data)
         if state is _READING and not (self._is_full or self._is_serving):
-            self._serve()
+            if len(data) > LITTLE and self._shared.turns.are_waited_for:
+                self._serve_later()
+            else:
+                self._serve()
         elif self._reader.waiting > SMALL:
             self._hold_ahead()
 
@@ -167,10 +170,9 @@ class Connection(asyncio.Protocol):
             else:
                 self._refuse(refusal)
         finally:
-            self._is_serving = is_others_turn
+            self._is_serving = False
         if is_others_turn:
-            self._pause_reading()
-            asyncio.get_running_loop().call_soon(self._serve_on)
+            self._serve_later()
 
     def _answer_in_turn(self) -> bool:
         """Go on until an answer has to wait or nothing is left; True: there is more, but it is the others' turn."""
@@ -189,6 +191,12 @@ class Connection(asyncio.Protocol):
             elif request.ended > until:
                 return True
         return self._await_more()
+
+    def _serve_later(self) -> None:
+        """Go on when it is this connection's turn; what comes until then is not read."""
+        self._is_serving = True
+        self._pause_reading()
+        self._shared.turns.wait(self._serve_on)
 
     def _serve_on(self) -> None:
         self._is_serving = False

@@ -11,6 +11,7 @@ BACKLOG: Final = 4096  # connections that the kernel keeps for us while we are b
 # Seconds that one connection's requests may be answered in one turn of the loop: 256 KB of the smallest, which one read
 # may bring, are 150 ms of work.
 TURN: Final = 0.005
+LITTLE: Final = 4096  # who sends no more at once is served at once, also while others wait for their turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

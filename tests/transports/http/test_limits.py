@@ -272,6 +272,36 @@ async def test_many_small_requests_of_one_client_leave_others_their_turn() -> No
     assert burst == 40_000
 
 
+async def test_however_many_flood_who_asks_for_little_waits_for_one_turn() -> None:
+    """Connections with more to do than fits in a turn go on one after another: others wait for one of them."""
+    burst = 0
+    begun = asyncio.Event()
+
+    async def handler(it: Request) -> Response:
+        nonlocal burst
+        burst += it.target == b"/burst"
+        begun.set()
+        return Response(200, body=b"%d" % burst)
+
+    flood = b"GET /burst HTTP/1.1\r\nHost: localhost\r\n\r\n" * 4_000
+    async with serving(handler) as (server, port):
+        floods = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        other_reader, other_writer = await asyncio.open_connection("127.0.0.1", port)
+        await eventually(lambda: " 21 connections" in repr(server))
+        for _, writer in floods:
+            writer.write(flood)
+        await begun.wait()
+        before = burst
+        other_writer.write(request("GET", "/other"))
+        await other_reader.readuntil(b"\r\n\r\n")
+        passed = int(await other_reader.read(10)) - before
+        for _, writer in floods:
+            writer.close()
+        other_writer.close()
+
+    assert passed < 8_000
+
+
 async def test_a_chunked_body_is_taken_in_shares() -> None:
     """Chunks of one octet: others are answered while those that have come are read."""
     order = []
