@@ -1,4 +1,4 @@
-"""The store that the API sees: what is done on the spot, and what goes to a thread."""
+"""The store that the API sees: what is read on the event loop itself, and what goes to a thread."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dapr_state.stores import paging
 from dapr_state.stores.base import Found, Outcomes, Page, StateStore, StoreError
 from dapr_state.stores.model import Feature
 from dapr_state.stores.slices import slices
-from dapr_state.stores.sqlite import failures, options, schema, spot
+from dapr_state.stores.sqlite import failures, inline, options, schema
 from dapr_state.stores.sqlite.cleanup import Cleanup
 from dapr_state.stores.sqlite.file import DatabaseFile
+from dapr_state.stores.sqlite.inline import ElsewhereError, InlineReads
 from dapr_state.stores.sqlite.rows import Rows
 from dapr_state.stores.sqlite.session import Call, Read, Session, Write
-from dapr_state.stores.sqlite.spot import ElsewhereError, Spot
 from dapr_state.stores.sqlite.worker import GROUP_AT_MOST as AT_ONCE
 from dapr_state.stores.sqlite.worker import Worker
 
@@ -40,7 +40,7 @@ class SqliteStore(StateStore):
         self._sessions: list[Session] = []
         self._writing: Worker | None = None
         self._reading: Worker | None = None
-        self._spot: Spot | None = None  # if the database allows it
+        self._inline: InlineReads | None = None  # if the database allows it
         self._cleanup: asyncio.Task[None] | None = None
 
     @classmethod
@@ -61,12 +61,12 @@ class SqliteStore(StateStore):
         self._writing = self._reading = self._worker(writer)
         if others:
             self._reading = self._worker(others[0])
-            self._spot = Spot(others[1])
+            self._inline = InlineReads(others[1])
         if self._options.cleanup_interval:
             self._cleanup = asyncio.create_task(Cleanup(self._options, self._writing, self._clock).run_for_ever())
 
     def _connect(self) -> None:
-        """One session that writes, one that reads, and one that reads on the spot and never waits for a lock.
+        """One session that writes, one that reads, and one that reads on the event loop and never waits for a lock.
 
         An in-memory database has one session for all: connections to it would lock each other out.
         """
@@ -75,7 +75,9 @@ class SqliteStore(StateStore):
         if not self._options.database.in_memory:
             self._sessions.append(self._session())
             self._sessions.append(
-                self._session(busy_timeout=0.0, timeout=spot.SLOW_SECONDS, steps_between_looks=spot.STEPS_BETWEEN_LOOKS)
+                self._session(
+                    busy_timeout=0.0, timeout=inline.SLOW_SECONDS, steps_between_looks=inline.STEPS_BETWEEN_LOOKS
+                )
             )
             file = DatabaseFile(self._sessions[0].connection)
             for session in self._sessions:
@@ -94,7 +96,7 @@ class SqliteStore(StateStore):
     async def close(self) -> None:
         if self._cleanup:
             self._cleanup.cancel()
-        self._spot = None
+        self._inline = None
         workers = {worker for worker in (self._writing, self._reading) if worker}
         await asyncio.gather(*(worker.stop() for worker in workers))
         sessions, self._sessions = self._sessions, []
@@ -105,18 +107,18 @@ class SqliteStore(StateStore):
         await _ask(self._reading, Call(self._rows.ping))
 
     async def get(self, keys: Sequence[str]) -> Found:
-        inline = self._spot
-        if inline and keys and inline.takes(keys):
+        reads = self._inline
+        if reads and keys and reads.takes(keys):
             with suppress(ElsewhereError):
-                return await inline.read(keys)
+                return await reads.read(keys)
         if len(keys) <= AT_ONCE:
             return await self._read(keys)
         return [entry for some in slices(keys, AT_ONCE) for entry in await self._read(some)]
 
     async def _read(self, keys: Sequence[str]) -> Found:
         read: Found = await _ask(self._reading, Read(keys), len(keys))
-        if self._spot and self._sessions:
-            self._spot.read_elsewhere(self._sessions[1].read_seconds)
+        if self._inline and self._sessions:
+            self._inline.read_elsewhere(self._sessions[1].read_seconds)
         return read
 
     async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:

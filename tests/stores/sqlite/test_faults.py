@@ -245,14 +245,14 @@ async def test_slow_reads_leave_the_event_loop_and_fast_ones_come_back(file: Fil
     """A read that the disk held up sends the next one to the thread."""
     async with file.opened() as opened:
         await put(opened, Upsert("k", b"v"))
-        spot = opened._spot
-        assert spot is not None
-        spot.read_elsewhere(seconds=1.0)
-        left = spot.takes(["k"])
+        inline = opened._inline
+        assert inline is not None
+        inline.read_elsewhere(seconds=1.0)
+        left = inline.takes(["k"])
         seen = await value_of(opened, "k")
 
         assert (left, seen) == (False, b"v")
-        assert spot.takes(["k"])
+        assert inline.takes(["k"])
 
 
 SLOW = """
@@ -353,10 +353,10 @@ async def test_the_reads_of_a_tick_are_one_statement(file: File) -> None:
     """However many callers there are, each has his own rows; more than 256 keys are more statements."""
     async with file.opened() as opened:
         await put(opened, *(Upsert(f"k{number}", b"%d" % number) for number in range(300)))
-        spot = opened._spot
-        assert spot is not None
+        inline = opened._inline
+        assert inline is not None
         statements: list[str] = []
-        spot._session.connection.set_trace_callback(statements.append)
+        inline._session.connection.set_trace_callback(statements.append)
         rows = await asyncio.gather(*(opened.get([f"k{number}", "missing"]) for number in range(300)))
 
     assert [row.value for row, _ in rows if isinstance(row, Row)] == [b"%d" % number for number in range(300)]

@@ -29,7 +29,7 @@ class ElsewhereError(StoreError):
     """Another connection holds a lock, or there is more to read than others can wait for: a thread may do it."""
 
 
-class Spot:
+class InlineReads:
     """`session` never waits for a lock, and is interrupted soon: what is locked, slow or large is left to a thread."""
 
     def __init__(self, session: Session) -> None:
