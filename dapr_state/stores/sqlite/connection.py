@@ -31,7 +31,7 @@ def connect(database: Database, clock: Clock, *, busy_timeout: float) -> sqlite3
         cached_statements=_STATEMENTS_KEPT,
     )
     try:
-        # the second one: rows.py counts on the order of what it asks for
+        # the second one: statements.py counts on the order of what it asks for
         set_up = (*database.pragmas, "reverse_unordered_selects(OFF)", f"journal_mode({database.journal_mode})")
         for pragma in set_up:
             # changing the journal of a file that others have open does not wait for the busy timeout

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.callers import Callers
 from dapr_state.stores.sqlite import failures
-from dapr_state.stores.sqlite.rows import OCTETS_AT_ONCE, LargeError
+from dapr_state.stores.sqlite.statements import OCTETS_AT_ONCE, LargeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

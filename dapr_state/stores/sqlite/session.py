@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dapr_state.stores.model import Operation, Row
     from dapr_state.stores.sqlite.file import DatabaseFile
     from dapr_state.stores.sqlite.options import Options
-    from dapr_state.stores.sqlite.rows import Rows
+    from dapr_state.stores.sqlite.statements import StateTable
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Session:
     def __init__(
         self,
         options: Options,
-        rows: Rows,
+        table: StateTable,
         clock: Clock,
         *,
         busy_timeout: float,
@@ -71,13 +71,13 @@ class Session:
         steps_between_looks: int = _STEPS_BETWEEN_LOOKS,
     ) -> None:
         self.connection = connect(options.database, clock, busy_timeout=min(busy_timeout, options.timeout))
-        self._rows = rows
+        self._table = table
         self._clock = clock
         self._timeout = timeout
         self._deadline = clock.monotonic() + timeout
         self.connection.set_progress_handler(self._is_late, steps_between_looks)
         self.file: DatabaseFile | None = None  # looked at once the tables are there
-        self.writer = Writer(self.connection, rows, options.database, clock)
+        self.writer = Writer(self.connection, table, options.database, clock)
         self._patience = options.database.busy_timeout
         self.read_seconds = 0.0  # how long the last read took
 
@@ -114,7 +114,7 @@ class Session:
             self.file.check_since(started - _READ_FILE_SECONDS, started)
         self._deadline = started + self._timeout
         try:
-            return self._rows.read(self.connection, keys, octets)
+            return self._table.read(self.connection, keys, octets)
         finally:
             self.read_seconds = self._clock.monotonic() - started
 

@@ -17,8 +17,8 @@ from dapr_state.stores.sqlite import failures, inline, options, schema
 from dapr_state.stores.sqlite.cleanup import Cleanup
 from dapr_state.stores.sqlite.file import DatabaseFile
 from dapr_state.stores.sqlite.inline import ElsewhereError, InlineReads
-from dapr_state.stores.sqlite.rows import Rows
 from dapr_state.stores.sqlite.session import Call, Read, Session, Write
+from dapr_state.stores.sqlite.statements import StateTable
 from dapr_state.stores.sqlite.worker import GROUP_AT_MOST as AT_ONCE
 from dapr_state.stores.sqlite.worker import Worker
 
@@ -36,7 +36,7 @@ class SqliteStore(StateStore):
     def __init__(self, settings: Options, clock: Clock = SYSTEM) -> None:
         self._options = settings
         self._clock = clock
-        self._rows = Rows(settings.table)
+        self._table = StateTable(settings.table)
         self._sessions: list[Session] = []
         self._writing: Worker | None = None
         self._reading: Worker | None = None
@@ -86,7 +86,7 @@ class SqliteStore(StateStore):
     def _session(self, **limits: Any) -> Session:
         limits = {"busy_timeout": self._options.database.busy_timeout, "timeout": self._options.timeout, **limits}
         try:
-            return Session(self._options, self._rows, self._clock, **limits)
+            return Session(self._options, self._table, self._clock, **limits)
         except sqlite3.Error as error:
             raise StoreError(f"failed to ping: {failures.describe(error)}") from error
 
@@ -104,7 +104,7 @@ class SqliteStore(StateStore):
         await asyncio.to_thread(_close, sessions)
 
     async def ping(self) -> None:
-        await _ask(self._reading, Call(self._rows.ping))
+        await _ask(self._reading, Call(self._table.ping))
 
     async def get(self, keys: Sequence[str]) -> Found:
         reads = self._inline
@@ -124,7 +124,7 @@ class SqliteStore(StateStore):
     async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
         size = paging.size(limit)
         behind = paging.key_of(after, prefix) if after else None
-        page: Page = await _ask(self._reading, Call(partial(self._rows.page, prefix, behind, size)), size)
+        page: Page = await _ask(self._reading, Call(partial(self._table.page, prefix, behind, size)), size)
         return page
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:

@@ -11,7 +11,7 @@ from dapr_state.stores.etags import new_etags
 from dapr_state.stores.sqlite import failures
 from dapr_state.stores.sqlite.connection import patiently
 from dapr_state.stores.sqlite.plan import Plan
-from dapr_state.stores.sqlite.rows import refusal
+from dapr_state.stores.sqlite.statements import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from dapr_state.stores.base import StoreError
     from dapr_state.stores.model import Operation
     from dapr_state.stores.sqlite.options import Database
-    from dapr_state.stores.sqlite.rows import Rows, Statement
+    from dapr_state.stores.sqlite.statements import Statement, StateTable
 
 
 class Writer:
     """Used by one thread, which owns `connection` while it is in here."""
 
-    def __init__(self, connection: sqlite3.Connection, rows: Rows, database: Database, clock: Clock) -> None:
+    def __init__(self, connection: sqlite3.Connection, table: StateTable, database: Database, clock: Clock) -> None:
         self._connection = connection
-        self._rows = rows
+        self._table = table
         self._database = database
         self._clock = clock
         self._etags = new_etags()
@@ -54,12 +54,12 @@ class Writer:
         if not guarded:
             plan = Plan({}, self._etags)
             outcomes = _add(plan, units, guarded=False)
-            self._run(self._rows.statements(plan.changes()))
+            self._run(self._table.statements(plan.changes()))
             return outcomes
         with self._transaction():
-            plan = Plan(self._rows.etags(self._connection, guarded), self._etags)
+            plan = Plan(self._table.etags(self._connection, guarded), self._etags)
             outcomes = _add(plan, units, guarded=True)
-            self._execute(self._rows.statements(plan.changes()))
+            self._execute(self._table.statements(plan.changes()))
         return outcomes
 
     def _run(self, statements: Sequence[Statement]) -> None:

@@ -12,10 +12,10 @@ import pytest
 from dapr_state.clock import SYSTEM
 from dapr_state.stores.base import EtagMismatch, StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
-from dapr_state.stores.sqlite import rows as rows_module
+from dapr_state.stores.sqlite import statements as module
 from dapr_state.stores.sqlite.options import Database, Options
-from dapr_state.stores.sqlite.rows import OCTETS_AT_ONCE, Rows
 from dapr_state.stores.sqlite.session import Call, Session
+from dapr_state.stores.sqlite.statements import OCTETS_AT_ONCE, StateTable
 from dapr_state.stores.sqlite.worker import GROUP_AT_MOST
 from tests.stores.looking import put, value_of, values_of, write_one
 from tests.stores.sqlite.conftest import store
@@ -232,7 +232,7 @@ async def test_a_store_that_failed_to_open_refuses_calls(tmp_path: Path) -> None
 async def test_a_statement_that_takes_too_long_is_interrupted(tmp_path: Path) -> None:
     """After the component's timeout; the connection serves the next one."""
     options = Options(Database(f"file:{tmp_path / 'state.db'}"), timeout=0.05)
-    session = Session(options, Rows("state"), SYSTEM, busy_timeout=2.0, timeout=options.timeout)
+    session = Session(options, StateTable("state"), SYSTEM, busy_timeout=2.0, timeout=options.timeout)
     answers = session.handle([Call(lambda connection: connection.execute(ENDLESS).fetchone())])
     after = session.handle([Call(lambda connection: connection.execute("SELECT 1").fetchone())])
     session.close()
@@ -309,7 +309,7 @@ async def test_large_values_are_converted_some_at_a_time(file: File, monkeypatch
     async with file.opened() as opened:
         keys = [f"k{number}" for number in range(2000)]
         await put(opened, *(Upsert(key, bytes(2**20 if number < 8 else 500)) for number, key in enumerate(keys)))
-        monkeypatch.setattr(rows_module, "msgspec", SimpleNamespace(convert=counting))
+        monkeypatch.setattr(module, "msgspec", SimpleNamespace(convert=counting))
         found = await opened.get(keys)
 
     assert [len(row.value) for row in found if isinstance(row, Row)] == [2**20] * 8 + [500] * 1992

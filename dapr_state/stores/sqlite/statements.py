@@ -51,7 +51,7 @@ class LargeError(Exception):
     """The values are more octets than the caller has time for."""
 
 
-class Rows:
+class StateTable:
     """Reads and writes one table; the connection, and with it the transaction, is the caller's."""
 
     def __init__(self, table: str) -> None:
