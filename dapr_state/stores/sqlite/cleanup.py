@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.sqlite.session import Call
+from dapr_state.stores.sqlite.executor import Call
 
 if TYPE_CHECKING:
     import sqlite3

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dapr_state.stores.model import Row
-    from dapr_state.stores.sqlite.session import Session
+    from dapr_state.stores.sqlite.executor import Executor
 
 _KEYS_AT_MOST: Final = 256  # of a statement: about 0.5 ms
 SLOW_SECONDS: Final = 0.01  # then a read is interrupted, as soon as SQLite can be
@@ -30,17 +30,17 @@ class ElsewhereError(StoreError):
 
 
 class InlineReads:
-    """`session` never waits for a lock, and is interrupted soon: what is locked, slow or large is left to a thread."""
+    """`executor` never waits for a lock, and is interrupted soon: what is locked, slow or large is left to a thread."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
         self._loop = asyncio.get_running_loop()
         self._keys: list[str] = []  # of this tick
         self._callers: Callers[Row | StoreError | None] = Callers()
 
     def takes(self, keys: Sequence[str]) -> bool:
         """Not where they are many, and not while the disk must be asked: then a thread may wait for it."""
-        return len(keys) <= _KEYS_AT_MOST and self._session.read_seconds < SLOW_SECONDS
+        return len(keys) <= _KEYS_AT_MOST and self._executor.read_seconds < SLOW_SECONDS
 
     def read(self, keys: Sequence[str]) -> asyncio.Future[list[Row | StoreError | None]]:
         """One entry per key at the end of the tick. ElsewhereError if a thread may do it, else StoreError."""
@@ -53,7 +53,7 @@ class InlineReads:
 
     def read_elsewhere(self, seconds: float) -> None:
         """A thread has read, and took so long."""
-        self._session.read_seconds = seconds
+        self._executor.read_seconds = seconds
 
     def _answer(self) -> None:
         keys, self._keys = self._keys, []
@@ -61,7 +61,7 @@ class InlineReads:
         if not keys:  # they were too many to wait for the tick's end
             return
         try:
-            found = self._session.read(keys, OCTETS_AT_ONCE)
+            found = self._executor.read(keys, OCTETS_AT_ONCE)
         except LargeError:
             callers.fail(ElsewhereError())
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get an answer

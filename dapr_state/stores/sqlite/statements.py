@@ -24,7 +24,7 @@ from dapr_state.stores.slices import slices
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from dapr_state.stores.sqlite.plan import Change
+    from dapr_state.stores.sql.writeset import Change
 
 _LIVE: Final = "(expiration_time IS NULL OR expiration_time > CURRENT_TIMESTAMP)"
 _EXPIRY: Final = "CAST(strftime('%s', expiration_time) AS INTEGER)"
@@ -148,7 +148,7 @@ class StateTable:
         return found
 
     def statements(self, changes: Iterable[Change]) -> list[Statement]:
-        """What carries out the changes of a plan. They are of different keys, so the order is for the new rows only."""
+        """What carries out a write set. Its changes are of different keys, so the order is for the new rows only."""
         gone: list[str] = []
         new: list[Columns] = []
         updated: list[Columns] = []

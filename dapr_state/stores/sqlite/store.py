@@ -15,9 +15,9 @@ from dapr_state.stores.model import Feature
 from dapr_state.stores.slices import slices
 from dapr_state.stores.sqlite import failures, inline, options, schema
 from dapr_state.stores.sqlite.cleanup import Cleanup
+from dapr_state.stores.sqlite.executor import Call, Executor, Read, Write
 from dapr_state.stores.sqlite.file import DatabaseFile
 from dapr_state.stores.sqlite.inline import ElsewhereError, InlineReads
-from dapr_state.stores.sqlite.session import Call, Read, Session, Write
 from dapr_state.stores.sqlite.statements import StateTable
 from dapr_state.stores.sqlite.worker import GROUP_AT_MOST as AT_ONCE
 from dapr_state.stores.sqlite.worker import Worker
@@ -37,7 +37,7 @@ class SqliteStore(StateStore):
         self._options = settings
         self._clock = clock
         self._table = StateTable(settings.table)
-        self._sessions: list[Session] = []
+        self._executors: list[Executor] = []
         self._writing: Worker | None = None
         self._reading: Worker | None = None
         self._inline: InlineReads | None = None  # if the database allows it
@@ -48,7 +48,7 @@ class SqliteStore(StateStore):
         return cls(options.read(component.properties))
 
     def __repr__(self) -> str:
-        state = f"{self._sessions[0].writer.commits} commits" if self._sessions else "closed"
+        state = f"{self._executors[0].commits} commits" if self._executors else "closed"
         return f"<SqliteStore {self._options.database.uri} {state}>"
 
     async def open(self) -> None:
@@ -57,7 +57,7 @@ class SqliteStore(StateStore):
         except (sqlite3.Error, StoreError):
             await self.close()
             raise
-        writer, *others = self._sessions
+        writer, *others = self._executors
         self._writing = self._reading = self._worker(writer)
         if others:
             self._reading = self._worker(others[0])
@@ -66,32 +66,32 @@ class SqliteStore(StateStore):
             self._cleanup = asyncio.create_task(Cleanup(self._options, self._writing, self._clock).run_for_ever())
 
     def _connect(self) -> None:
-        """One session that writes, one that reads, and one that reads on the event loop and never waits for a lock.
+        """One executor that writes, one that reads, and one that reads on the event loop and never waits for a lock.
 
-        An in-memory database has one session for all: connections to it would lock each other out.
+        An in-memory database has one executor for all: connections to it would lock each other out.
         """
-        self._sessions.append(self._session())
-        schema.migrate(self._sessions[0].connection, self._options.table, self._options.metadata_table)
+        self._executors.append(self._executor())
+        schema.migrate(self._executors[0].connection, self._options.table, self._options.metadata_table)
         if not self._options.database.in_memory:
-            self._sessions.append(self._session())
-            self._sessions.append(
-                self._session(
+            self._executors.append(self._executor())
+            self._executors.append(
+                self._executor(
                     busy_timeout=0.0, timeout=inline.SLOW_SECONDS, steps_between_looks=inline.STEPS_BETWEEN_LOOKS
                 )
             )
-            file = DatabaseFile(self._sessions[0].connection)
-            for session in self._sessions:
-                session.file = file
+            file = DatabaseFile(self._executors[0].connection)
+            for executor in self._executors:
+                executor.file = file
 
-    def _session(self, **limits: Any) -> Session:
+    def _executor(self, **limits: Any) -> Executor:
         limits = {"busy_timeout": self._options.database.busy_timeout, "timeout": self._options.timeout, **limits}
         try:
-            return Session(self._options, self._table, self._clock, **limits)
+            return Executor(self._options, self._table, self._clock, **limits)
         except sqlite3.Error as error:
             raise StoreError(f"failed to ping: {failures.describe(error)}") from error
 
-    def _worker(self, session: Session) -> Worker:
-        return Worker(session.handle, self._clock, self._options.timeout)
+    def _worker(self, executor: Executor) -> Worker:
+        return Worker(executor.handle, self._clock, self._options.timeout)
 
     async def close(self) -> None:
         if self._cleanup:
@@ -99,9 +99,9 @@ class SqliteStore(StateStore):
         self._inline = None
         workers = {worker for worker in (self._writing, self._reading) if worker}
         await asyncio.gather(*(worker.stop() for worker in workers))
-        sessions, self._sessions = self._sessions, []
+        executors, self._executors = self._executors, []
         # the last to close writes the log back into the file, which takes the disk's time
-        await asyncio.to_thread(_close, sessions)
+        await asyncio.to_thread(_close, executors)
 
     async def ping(self) -> None:
         await _ask(self._reading, Call(self._table.ping))
@@ -117,8 +117,8 @@ class SqliteStore(StateStore):
 
     async def _read(self, keys: Sequence[str]) -> Found:
         read: Found = await _ask(self._reading, Read(keys), len(keys))
-        if self._inline and self._sessions:
-            self._inline.read_elsewhere(self._sessions[1].read_seconds)
+        if self._inline and self._executors:
+            self._inline.read_elsewhere(self._executors[1].read_seconds)
         return read
 
     async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
@@ -139,9 +139,9 @@ class SqliteStore(StateStore):
             raise failure
 
 
-def _close(sessions: list[Session]) -> None:
-    for session in reversed(sessions):
-        session.close()
+def _close(executors: list[Executor]) -> None:
+    for executor in reversed(executors):
+        executor.close()
 
 
 def _ask(worker: Worker | None, work: Read | Write | Call, size: int = 1) -> Awaitable[Any]:

@@ -131,7 +131,7 @@ async def test_slow_steps_become_shorter_and_fast_ones_longer(file: File) -> Non
                 return self.connection.execute(sql, parameters)
 
         for seconds in (1.0, 1.0, 0.0, 0.004, 0.0, 0.0):
-            cleanup._sweep(0, Slow(store._sessions[0].connection, seconds))  # type: ignore[arg-type]
+            cleanup._sweep(0, Slow(store._executors[0].connection, seconds))  # type: ignore[arg-type]
             sizes.append(cleanup._rows_at_once)
 
     assert sizes == [125, 62, 124, 124, 248, 496]

@@ -13,8 +13,8 @@ from dapr_state.clock import SYSTEM
 from dapr_state.stores.base import EtagMismatch, StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
 from dapr_state.stores.sqlite import statements as module
+from dapr_state.stores.sqlite.executor import Call, Executor
 from dapr_state.stores.sqlite.options import Database, Options
-from dapr_state.stores.sqlite.session import Call, Session
 from dapr_state.stores.sqlite.statements import OCTETS_AT_ONCE, StateTable
 from dapr_state.stores.sqlite.worker import GROUP_AT_MOST
 from tests.stores.looking import put, value_of, values_of, write_one
@@ -46,7 +46,7 @@ async def test_in_a_group_each_request_has_its_own_outcome(file: File) -> None:
     """Saves, refusals and transactions of one commit: a failed transaction leaves no trace between the others."""
     async with file.opened() as opened:
         await put(opened, Upsert("old", b"0"))
-        before = opened._sessions[0].writer.commits
+        before = opened._executors[0].commits
         ends = await asyncio.gather(
             opened.write([Upsert("a", b"1"), Upsert("old", b"1", etag="stale")]),
             opened.transact([Upsert("b", b"1"), Upsert("a", b"2"), Delete("old", etag="stale")]),
@@ -54,7 +54,7 @@ async def test_in_a_group_each_request_has_its_own_outcome(file: File) -> None:
             opened.write([Upsert("old", b"4", first_write=True)]),
             return_exceptions=True,
         )
-        commits = opened._sessions[0].writer.commits - before
+        commits = opened._executors[0].commits - before
 
         assert commits == 1
         assert [isinstance(end, StoreError) for end in ends] == [False, True, False, False]
@@ -171,10 +171,10 @@ async def test_one_refused_operation_costs_few_commits(file: File) -> None:
         file.sql(
             "CREATE TRIGGER no BEFORE INSERT ON state WHEN new.key = 'bad' BEGIN SELECT RAISE(ABORT, 'not this'); END"
         )
-        before = opened._sessions[0].writer.commits
+        before = opened._executors[0].commits
         keys = [*(f"a{number}" for number in range(600)), "bad", *(f"b{number}" for number in range(423))]
         outcomes = await opened.write([Upsert(key, b"v") for key in keys])
-        commits = opened._sessions[0].writer.commits - before
+        commits = opened._executors[0].commits - before
         rows = await opened.get(keys)
 
     assert [key for key, outcome in zip(keys, outcomes, strict=True) if outcome] == ["bad"]
@@ -232,10 +232,10 @@ async def test_a_store_that_failed_to_open_refuses_calls(tmp_path: Path) -> None
 async def test_a_statement_that_takes_too_long_is_interrupted(tmp_path: Path) -> None:
     """After the component's timeout; the connection serves the next one."""
     options = Options(Database(f"file:{tmp_path / 'state.db'}"), timeout=0.05)
-    session = Session(options, StateTable("state"), SYSTEM, busy_timeout=2.0, timeout=options.timeout)
-    answers = session.handle([Call(lambda connection: connection.execute(ENDLESS).fetchone())])
-    after = session.handle([Call(lambda connection: connection.execute("SELECT 1").fetchone())])
-    session.close()
+    executor = Executor(options, StateTable("state"), SYSTEM, busy_timeout=2.0, timeout=options.timeout)
+    answers = executor.handle([Call(lambda connection: connection.execute(ENDLESS).fetchone())])
+    after = executor.handle([Call(lambda connection: connection.execute("SELECT 1").fetchone())])
+    executor.close()
 
     assert [str(answer) for answer in answers] == ["interrupted (9)"]
     assert after == [(1,)]
@@ -288,7 +288,7 @@ async def test_large_values_are_read_by_the_thread(file: File, position: int) ->
         await put(opened, *(Upsert(key, b"small") for key in keys))
         await put(opened, *(Upsert(key, bytes(2**20)) for key in (keys[position], "other", "third")))
         threads: list[str] = []
-        opened._sessions[1].connection.set_trace_callback(threads.append)
+        opened._executors[1].connection.set_trace_callback(threads.append)
         for _ in range(2):
             rows = await opened.get([*keys, "other", "third"])
             await value_of(opened, "k01")
@@ -320,7 +320,7 @@ async def test_large_values_are_bound_one_by_one(file: File) -> None:
     """For the same reason; small ones go sixty-four to a statement. Their order is that of their last writes."""
     async with file.opened() as opened:
         statements: list[str] = []
-        opened._sessions[0].connection.set_trace_callback(statements.append)
+        opened._executors[0].connection.set_trace_callback(statements.append)
         await put(opened, *(Upsert(f"k{number}", bytes(2**20)) for number in range(6)))
         large, statements[:] = len(statements), []
         await put(opened, *(Upsert(f"k{number}", b"v") for number in range(64)))
@@ -356,7 +356,7 @@ async def test_the_reads_of_a_tick_are_one_statement(file: File) -> None:
         inline = opened._inline
         assert inline is not None
         statements: list[str] = []
-        inline._session.connection.set_trace_callback(statements.append)
+        inline._executor.connection.set_trace_callback(statements.append)
         rows = await asyncio.gather(*(opened.get([f"k{number}", "missing"]) for number in range(300)))
 
     assert [row.value for row, _ in rows if isinstance(row, Row)] == [b"%d" % number for number in range(300)]

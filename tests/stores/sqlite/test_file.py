@@ -10,7 +10,7 @@ import pytest
 
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
-from dapr_state.stores.sqlite import session
+from dapr_state.stores.sqlite import executor as module
 from tests.stores.looking import put, value_of, write_one
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ async def refusals(store: SqliteStore) -> set[str]:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads look for the file each time."""
-    monkeypatch.setattr(session, "_READ_FILE_SECONDS", -1.0)
-    monkeypatch.setattr(session, "_FILE_SECONDS", -1.0)
+    monkeypatch.setattr(module, "_READ_FILE_SECONDS", -1.0)
+    monkeypatch.setattr(module, "_FILE_SECONDS", -1.0)
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
@@ -97,15 +97,15 @@ async def test_a_write_whose_file_goes_while_it_is_committed_is_not_acknowledged
     """The look that counts comes after the commit."""
     async with file.opened() as store:
         await put(store, Upsert("k", b"v"))
-        writer = store._sessions[0].writer
-        write = writer.write
+        executor = store._executors[0]
+        commit = executor._commit
 
         def racing(units: Any) -> Any:
-            outcomes = write(units)
+            outcomes = commit(units)
             file.path.unlink()
             return outcomes
 
-        writer.write = racing  # type: ignore[method-assign]
+        executor._commit = racing  # type: ignore[method-assign]
         outcome = await write_one(store, Upsert("k", b"w"))
 
     assert isinstance(outcome, StoreError)

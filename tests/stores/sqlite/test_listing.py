@@ -37,7 +37,7 @@ async def test_a_page_is_a_range_of_the_index(file: File) -> None:
         await put(store, *(Upsert(f"k{number}", b"v") for number in range(5)))
         statements: list[str] = []
         assert store._reading is not None
-        store._sessions[1].connection.set_trace_callback(statements.append)
+        store._executors[1].connection.set_trace_callback(statements.append)
         page = await store.list("k", limit=2)
         await store.list("k", after=page.after, limit=2)
         plans = [row[-1] for sql in statements for row in file.sql(f"EXPLAIN QUERY PLAN {sql}")]

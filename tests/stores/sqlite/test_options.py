@@ -122,8 +122,8 @@ async def test_the_path_is_decoded_as_a_uri(file: File, start: str) -> None:
 async def test_a_pragma_is_said_on_every_connection(file: File) -> None:
     """One that the file does not keep shows it."""
     async with file.opened("?_pragma=cache_size(-777)&_pragma=synchronous=NORMAL") as opened:
-        sizes = [session.connection.execute("PRAGMA cache_size").fetchone() for session in opened._sessions]
-        levels = [session.connection.execute("PRAGMA synchronous").fetchone() for session in opened._sessions]
+        sizes = [executor.connection.execute("PRAGMA cache_size").fetchone() for executor in opened._executors]
+        levels = [executor.connection.execute("PRAGMA synchronous").fetchone() for executor in opened._executors]
 
     assert (sizes, levels) == ([(-777,)] * 3, [(1,)] * 3)
 
@@ -139,7 +139,7 @@ async def test_no_pragma_turns_the_order_of_answers(file: File) -> None:
 async def test_an_acknowledged_write_is_synchronous_by_default(file: File) -> None:
     """FULL, and with a write-ahead log, as daprd's."""
     async with file.opened() as opened:
-        writer = opened._sessions[0].connection
+        writer = opened._executors[0].connection
         seen = [
             writer.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode", "busy_timeout")
         ]

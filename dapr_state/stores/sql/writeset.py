@@ -30,7 +30,7 @@ class Change(msgspec.Struct, gc=False):
         return bool(self.operation.etag)
 
 
-class Plan:
+class WriteSet:
     """`stored` holds the etag of every live row whose key some operation asks about."""
 
     def __init__(self, stored: Mapping[str, str], etags: Iterator[str]) -> None:
@@ -39,7 +39,7 @@ class Plan:
         self._changes: dict[str, Change] = {}  # the order is that of the rows' last changes
 
     def add(self, operations: Sequence[Operation]) -> EtagMismatch | None:
-        """Plan all of them in their order, or none and say why."""
+        """WriteSet all of them in their order, or none and say why."""
         pending: dict[str, Change] = {}
         for operation in operations:
             key = operation.key
@@ -55,7 +55,7 @@ class Plan:
         return None
 
     def put(self, operations: Sequence[Operation]) -> None:
-        """Plan operations that nothing can refuse, in a third of the time."""
+        """WriteSet operations that nothing can refuse, in a third of the time."""
         last: dict[str, Operation] = {}
         for operation in operations:
             last.pop(operation.key, None)

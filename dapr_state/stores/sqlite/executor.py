@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from dapr_state.stores.base import Found, StoreError
+from dapr_state.stores.base import Found, Outcomes, StoreError
+from dapr_state.stores.etags import new_etags
+from dapr_state.stores.sql.groups import RefusedError, write_group
+from dapr_state.stores.sql.writeset import WriteSet
 from dapr_state.stores.sqlite import failures
 from dapr_state.stores.sqlite.connection import connect, patiently
-from dapr_state.stores.sqlite.writer import Writer
+from dapr_state.stores.sqlite.statements import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from dapr_state.clock import Clock
-    from dapr_state.stores.model import Operation, Row
+    from dapr_state.stores.model import Operation
     from dapr_state.stores.sqlite.file import DatabaseFile
     from dapr_state.stores.sqlite.options import Options
-    from dapr_state.stores.sqlite.statements import StateTable
+    from dapr_state.stores.sqlite.statements import Statement, StateTable
 
 T = TypeVar("T")
 
@@ -38,7 +42,7 @@ class Read(msgspec.Struct, frozen=True):
 
 
 class Write(msgspec.Struct, frozen=True):
-    """Answered with one outcome per unit; see Writer.write."""
+    """Answered with one outcome per operation, or with one for the transaction."""
 
     operations: Sequence[Operation]
     is_transaction: bool = False
@@ -57,7 +61,7 @@ class Call(msgspec.Struct, frozen=True):
     function: Callable[[sqlite3.Connection], Any]
 
 
-class Session:
+class Executor:
     """Used by one thread at a time. A statement that takes longer than `timeout` is interrupted."""
 
     def __init__(
@@ -77,8 +81,10 @@ class Session:
         self._deadline = clock.monotonic() + timeout
         self.connection.set_progress_handler(self._is_late, steps_between_looks)
         self.file: DatabaseFile | None = None  # looked at once the tables are there
-        self.writer = Writer(self.connection, table, options.database, clock)
+        self._begin = options.database.begin
         self._patience = options.database.busy_timeout
+        self._etags = new_etags()
+        self.commits = 0
         self.read_seconds = 0.0  # how long the last read took
 
     def close(self) -> None:
@@ -118,10 +124,10 @@ class Session:
         finally:
             self.read_seconds = self._clock.monotonic() - started
 
-    def _write(self, works: Sequence[Write]) -> list[list[StoreError | None]]:
+    def _write(self, works: Sequence[Write]) -> list[Outcomes]:
         if not works:
             return []
-        outcomes = self.writer.write([unit for work in works for unit in work.units])
+        outcomes = write_group([unit for work in works for unit in work.units], self._commit)
         try:
             if self.file:  # before anybody is told; what is in a log that is gone comes into the database at the end
                 self.file.check(1)
@@ -129,7 +135,53 @@ class Session:
             outcomes = [StoreError(str(moved)) for _ in outcomes]
         return _shared_out(outcomes, [len(work) for work in works])
 
-    def _read(self, works: Sequence[Read]) -> list[list[Row | StoreError | None] | StoreError]:
+    def _commit(self, units: Sequence[Sequence[Operation]]) -> Outcomes:
+        """Raises StoreError, which is a RefusedError where the file and its locks are not the reason."""
+        try:
+            return self._apply(units)
+        except (sqlite3.Error, ValueError, OverflowError, MemoryError) as error:
+            kind = StoreError if failures.is_of_the_file(error) else RefusedError
+            raise kind(failures.describe(error)) from error
+
+    def _apply(self, units: Sequence[Sequence[Operation]]) -> Outcomes:
+        asked = [operation.key for unit in units for operation in unit if operation.etag or operation.first_write]
+        guarded = {key for key in asked if not refusal(key)}
+        if not guarded:
+            write_set = WriteSet({}, self._etags)
+            outcomes = _add(write_set, units, guarded=False)
+            self._run(self._table.statements(write_set.changes()))
+            return outcomes
+        with self._transaction():
+            write_set = WriteSet(self._table.etags(self.connection, guarded), self._etags)
+            outcomes = _add(write_set, units, guarded=True)
+            self._execute(self._table.statements(write_set.changes()))
+        return outcomes
+
+    def _run(self, statements: Sequence[Statement]) -> None:
+        if len(statements) > 1:
+            with self._transaction():
+                self._execute(statements)
+        elif statements:  # a transaction of its own: fewer ways out of and back to the interpreter's lock
+            patiently(partial(self._execute, statements), self._clock, self._patience)
+            self.commits += 1
+
+    def _execute(self, statements: Sequence[Statement]) -> None:
+        for sql, parameters in statements:
+            self.connection.execute(sql, parameters)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        begin = partial(self._execute, [(self._begin, [])])
+        patiently(begin, self._clock, self._patience)
+        try:
+            yield
+            self.connection.execute("COMMIT")
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+        self.commits += 1
+
+    def _read(self, works: Sequence[Read]) -> list[Found | StoreError]:
         if not works:
             return []
         try:
@@ -153,3 +205,17 @@ def _shared_out(entries: list[T], lengths: Sequence[int]) -> list[list[T]]:
     """Consecutive parts of these lengths."""
     ends = list(accumulate(lengths))
     return [entries[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+
+
+def _add(write_set: WriteSet, units: Sequence[Sequence[Operation]], *, guarded: bool) -> Outcomes:
+    operations = [operation for unit in units for operation in unit]
+    if not "".join([operation.key for operation in operations]).isascii():  # a look at all of them at once
+        return [_refusal(unit) or write_set.add(unit) for unit in units]
+    if guarded:
+        return [write_set.add(unit) for unit in units]
+    write_set.put(operations)
+    return [None] * len(units)
+
+
+def _refusal(unit: Sequence[Operation]) -> StoreError | None:
+    return next(filter(None, (refusal(operation.key) for operation in unit)), None)
