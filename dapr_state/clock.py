@@ -8,10 +8,13 @@ import time
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_SECOND: Final = 1_000_000_000
 
 
 class Alarm(Protocol):
@@ -27,6 +30,10 @@ class Clock:
     def now(self) -> float:
         """Seconds since 1970 UTC."""
         return time.time()
+
+    def nanoseconds(self) -> int:
+        """The same, exactly."""
+        return time.time_ns()
 
     if TYPE_CHECKING:
 
@@ -58,7 +65,7 @@ class ManualClock(Clock):
     """A clock that moves only when it is advanced."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
-        self._now = now
+        self._ahead = round(now * _SECOND)  # of monotonic time
         self._monotonic = 0.0
         self._alarms: list[_ManualAlarm] = []
         self._numbers = count()
@@ -72,10 +79,17 @@ class ManualClock(Clock):
         return sum(not alarm.is_cancelled for alarm in self._alarms)
 
     def now(self) -> float:
-        return self._now
+        return self.nanoseconds() / _SECOND
+
+    def nanoseconds(self) -> int:
+        return self._ahead + round(self._monotonic * _SECOND)
 
     def monotonic(self) -> float:
         return self._monotonic
+
+    def jump(self, seconds: float) -> None:
+        """Wall time is set to another one; what is waited for notices nothing."""
+        self._ahead += round(seconds * _SECOND)
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Alarm:
         alarm = _ManualAlarm(when, next(self._numbers), callback)
@@ -88,13 +102,9 @@ class ManualClock(Clock):
         while self._alarms and self._alarms[0].when <= end:
             alarm = heappop(self._alarms)
             if not alarm.is_cancelled:
-                self._move(max(self._monotonic, alarm.when))
+                self._monotonic = max(self._monotonic, alarm.when)
                 alarm.callback()
-        self._move(end)
-
-    def _move(self, monotonic: float) -> None:
-        self._now += monotonic - self._monotonic
-        self._monotonic = monotonic
+        self._monotonic = end
 
 
 class _ManualAlarm:

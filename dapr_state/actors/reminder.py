@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 Key = tuple[str, str, str]  # type, id, name
 
 _NO_DATA: Final = Raw(b"")  # one object: by that it is left out when a reminder is written
-UNREACHED_WAIT: Final = 1.0  # seconds until an application that could not be reached is tried again
 
 
 class Policy(Struct, frozen=True):
@@ -44,32 +43,28 @@ class Request(Struct, frozen=True):
 
 
 class Reminder(Struct, frozen=True, omit_defaults=True):
-    """What is kept, as JSON with these names. It never changes: each tick makes a new one."""
+    """What is kept, as JSON with these names; times are in nanoseconds. It never changes: each tick makes a new one."""
 
     type: str
     id: str
     name: str
     registration: str  # tells it from others of the same name, before and after it
-    due: float  # the tick that comes next, or that is not finished yet
+    owner: str  # the sidecar that fires it
+    due: int  # the tick that comes next, or that is not finished yet
     due_time: str = ""  # these three as the caller gave them
     period: str = ""
     ttl: str = ""
     data: Raw = _NO_DATA  # JSON text
-    every: float = 0.0  # seconds between ticks; 0: there is one only
+    every: int = 0  # between ticks; 0: there is one only
     left: int | None = None  # ticks to come; None: without end
-    expires_at: float | None = None  # a tick at this very moment still comes
+    expires_at: int | None = None  # a tick at this very moment still comes
     max_retries: int | None = 3
-    retry_interval: float = 1.0
+    retry_interval: float = 1.0  # seconds
     attempts: int = 0  # failed ones, at this tick
-    retry_at: float | None = None
 
     @property
     def key(self) -> Key:
         return (self.type, self.id, self.name)
-
-    @property
-    def wakes_at(self) -> float:
-        return self.due if self.retry_at is None else self.retry_at
 
     @property
     def is_over(self) -> bool:
@@ -93,23 +88,19 @@ class Reminder(Struct, frozen=True, omit_defaults=True):
         left = None if self.left is None else self.left - 1
         if not self.every or left == 0:
             return None
-        following = structs.replace(self, due=self.due + self.every, left=left, attempts=0, retry_at=None)
+        following = structs.replace(self, due=self.due + self.every, left=left, attempts=0)
         return None if following.is_over else following
 
-    def failed(self, now: float) -> Reminder | None:
-        """After the application has refused the tick."""
-        if self.max_retries is not None and self.attempts >= self.max_retries:
+    def failed(self) -> Reminder | None:
+        """After the application has refused the tick; with the same due time if it is tried again."""
+        if self.max_retries is None:
+            return self
+        if self.attempts >= self.max_retries:
             return self.finished()
-        return structs.replace(self, attempts=self.attempts + 1, retry_at=now + self.retry_interval)
-
-    def unreached(self, now: float) -> Reminder | None:
-        """After the application was not there at all: that is no attempt, or a restart of it would cost reminders."""
-        if self.max_retries == 0:
-            return self.finished()
-        return structs.replace(self, retry_at=now + UNREACHED_WAIT)
+        return structs.replace(self, attempts=self.attempts + 1)
 
 
-def register(request: Request, now: float) -> Reminder:
+def register(request: Request, now: int, owner: str) -> Reminder:
     """What is kept of a registration; it may be over already. Raises ScheduleError."""
     plan = schedule.reminder(request.due_time, request.period, request.ttl, now)
     return Reminder(
@@ -117,12 +108,13 @@ def register(request: Request, now: float) -> Reminder:
         id=request.actor.id,
         name=request.name,
         registration=next(_registrations),
+        owner=owner,
         due=plan.first,
         due_time=request.due_time,
         period=request.period,
         ttl=request.ttl,
         data=Raw(request.data) if request.data else _NO_DATA,
-        every=plan.every.seconds if plan.every else 0.0,
+        every=plan.every.nanoseconds if plan.every else 0,
         left=plan.fires,
         expires_at=plan.expires_at,
         max_retries=request.policy.max_retries,

@@ -1,6 +1,7 @@
 """When timers and reminders fire: the texts of due time, period and ttl, and what follows from them (actors.md 4.1).
 
-No time is read here: *now* is given. Times are seconds since 1970 UTC, and stay within the years 1 to 9999.
+No time is read here: *now* is given. Times are whole nanoseconds since 1970 UTC, and stay within the years 1 to 9999:
+no fraction is ever rounded, so that even the shortest period gets ahead.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from typing import Final
 
 from msgspec import Struct
 
-from dapr_state.resources.values import format_duration, parse_duration
+from dapr_state.resources.values import LONGEST_DURATION, format_nanoseconds, parse_nanoseconds
 
-DAY: Final = 86_400
+LONGEST: Final = LONGEST_DURATION  # of a text, in characters; of a longer one no error quotes more
+
+SECOND: Final = 1_000_000_000
+DAY: Final = 86_400 * SECOND
 _EPOCH: Final = date(1970, 1, 1).toordinal()
-_MIN: Final = float((date.min.toordinal() - _EPOCH) * DAY)
-_MAX: Final = float((date.max.toordinal() - _EPOCH) * DAY + DAY - 1)
+_MIN: Final = (date.min.toordinal() - _EPOCH) * DAY
+_MAX: Final = (date.max.toordinal() - _EPOCH) * DAY + DAY - SECOND
 _INT_MAX: Final = 1 << 63  # Go's
 
 # A number belongs to the unit behind it. What follows the last unit is passed over, and so is a second `T`.
@@ -45,29 +49,29 @@ class Interval(Struct, frozen=True):
 
     months: int = 0
     days: int = 0
-    seconds: float = 0.0
+    nanoseconds: int = 0
 
-    def after(self, when: float) -> float:
-        days = when // DAY
-        moved = _moved(int(days), self.months, self.days) if self.months else days + self.days
-        return _bounded(moved * DAY + (when - days * DAY) + self.seconds)
+    def after(self, when: int) -> int:
+        days, rest = divmod(when, DAY)
+        moved = _moved(days, self.months, self.days) if self.months else days + self.days
+        return _bounded(moved * DAY + rest + self.nanoseconds)
 
     @property
     def is_forward(self) -> bool:
         """Whether a schedule gets anywhere with it."""
-        return self.after(0.0) > 0
+        return self.after(0) > 0
 
 
 class Plan(Struct, frozen=True):
     """What the three texts say."""
 
-    first: float
+    first: int
     every: Interval | None = None  # None: it fires once
     fires: int | None = None  # None: without end
-    expires_at: float | None = None
+    expires_at: int | None = None
 
 
-def timer(due_time: str, period: str, ttl: str, now: float) -> Plan:
+def timer(due_time: str, period: str, ttl: str, now: int) -> Plan:
     """For a timer. Raises ScheduleError."""
     first = _timer_time(due_time, now, "error parsing timer due time") if due_time else now
     every, fires = _timer_period(period) if period else (None, None)
@@ -75,7 +79,7 @@ def timer(due_time: str, period: str, ttl: str, now: float) -> Plan:
     return Plan(first, every, fires, expires_at)
 
 
-def reminder(due_time: str, period: str, ttl: str, now: float) -> Plan:
+def reminder(due_time: str, period: str, ttl: str, now: int) -> Plan:
     """For a reminder. Raises ScheduleError."""
     every, fires = _reminder_period(period) if period else (None, None)
     if every is None and not due_time:
@@ -102,21 +106,20 @@ def is_time(text: str) -> bool:
 def every_text(period: str) -> str:
     """How a reminder's period is shown: `@every 1h0m0s`, without the number of repetitions."""
     every, _ = _reminder_period(period)
-    return f"@every {format_duration(every.seconds)}"
+    return f"@every {format_nanoseconds(every.nanoseconds)}"
 
 
-def time_text(when: float) -> str:
+def time_text(when: int) -> str:
     """As Go prints a time."""
-    days = int(when // DAY)
-    nanoseconds = round((when - days * DAY) * 1e9)
-    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+    days, rest = divmod(when, DAY)
+    seconds, fraction = divmod(rest, SECOND)
     minutes, second = divmod(seconds, 60)
     hour, minute = divmod(minutes, 60)
     shown = f".{fraction:09d}".rstrip("0") if fraction else ""
     return f"{date.fromordinal(_EPOCH + days)} {hour:02d}:{minute:02d}:{second:02d}{shown} +0000 UTC"
 
 
-def _timer_time(text: str, start: float, what: str) -> float:
+def _timer_time(text: str, start: int, what: str) -> int:
     if found := _parse_interval(text):
         every, repetitions = found
         if repetitions != _ENDLESS:
@@ -124,14 +127,14 @@ def _timer_time(text: str, start: float, what: str) -> float:
         return every.after(start)
     when = _parse_time(text)
     if when is None:
-        raise ScheduleError(f"{what}: unsupported time/duration format: {text}")
+        raise ScheduleError(f"{what}: unsupported time/duration format: {text[:LONGEST]}")
     return when
 
 
 def _timer_period(text: str) -> tuple[Interval | None, int | None]:
     found = _parse_interval(text)
     if found is None:
-        raise ScheduleError(f"invalid timer period: parse error: unsupported duration format: {text}")
+        raise ScheduleError(f"invalid timer period: parse error: unsupported duration format: {text[:LONGEST]}")
     every, repetitions = found
     if repetitions == 0:
         raise ScheduleError("invalid timer period: has zero repetitions")
@@ -140,7 +143,7 @@ def _timer_period(text: str) -> tuple[Interval | None, int | None]:
     return every, repetitions if repetitions > 0 else None
 
 
-def _reminder_time(text: str, start: float, what: str, repeated: str = "ttl format not recognized") -> float:
+def _reminder_time(text: str, start: int, what: str, repeated: str = "ttl format not recognized") -> int:
     if found := _parse_interval(text):
         every, repetitions = found
         if repetitions > 0:
@@ -155,17 +158,19 @@ def _reminder_time(text: str, start: float, what: str, repeated: str = "ttl form
 def _reminder_period(text: str) -> tuple[Interval, int | None]:
     found = _parse_interval(text)
     if found is None or found[0].months or found[0].days > 0:
-        raise ScheduleError(f"unsupported period format: {text}")
+        raise ScheduleError(f"unsupported period format: {text[:LONGEST]}")
     every, repetitions = found
-    return Interval(seconds=every.seconds), repetitions if repetitions > 0 else None
+    return Interval(nanoseconds=every.nanoseconds), repetitions if repetitions > 0 else None
 
 
 def _parse_interval(text: str) -> tuple[Interval, int] | None:
     """ISO 8601 or Go, with the number of repetitions; None for any other text."""
+    if len(text) > LONGEST:
+        return None
     if text[:1] in {"P", "R"}:
         return _parse_iso(text)
     try:
-        return Interval(seconds=parse_duration(text)), _ENDLESS
+        return Interval(nanoseconds=parse_nanoseconds(text)), _ENDLESS
     except ValueError:
         return None
 
@@ -188,7 +193,7 @@ def _parse_iso(text: str) -> tuple[Interval, int] | None:
     months = sums.get("Y", 0) * 12 + sums.get("M", 0)
     days = sums.get("W", 0) * 7 + sums.get("D", 0)
     seconds = sums.get("TH", 0) * 3600 + sums.get("TM", 0) * 60 + sums.get("TS", 0)
-    return Interval(months, days, float(seconds)), repetitions
+    return Interval(months, days, seconds * SECOND), repetitions
 
 
 def _sums(parts: str, prefix: str = "") -> dict[str, int]:
@@ -206,8 +211,8 @@ def _fits(*numbers: int) -> bool:
     return all(-_INT_MAX <= number < _INT_MAX for number in numbers)
 
 
-def _parse_time(text: str) -> float | None:
-    match = _RFC3339.fullmatch(text)
+def _parse_time(text: str) -> int | None:
+    match = _RFC3339.fullmatch(text) if len(text) <= LONGEST else None
     if match is None:
         return None
     hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"])
@@ -223,18 +228,18 @@ def _parse_time(text: str) -> float | None:
     if year == 0:
         return _MIN
     offset = (offset_hours * 3600 + offset_minutes * 60) * (-1 if match["sign"] == "-" else 1)
-    fraction = float(f"0.{match['fraction'][:18]}") if match["fraction"] else 0.0
-    return _bounded(days * DAY + hour * 3600 + minute * 60 + second - offset + fraction)
+    fraction = int((match["fraction"] or "0")[:9].ljust(9, "0"))
+    return _bounded(days * DAY + (hour * 3600 + minute * 60 + second - offset) * SECOND + fraction)
 
 
-def _moved(days: int, months: int, more: int) -> float:
+def _moved(days: int, months: int, more: int) -> int:
     """Go's AddDate, in days since 1970: a day that the month does not have runs into the next one."""
     start = date.fromordinal(_EPOCH + days)
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
     if not date.min.year <= year <= date.max.year:
-        return _MAX if months > 0 else _MIN
+        return _MAX if months > 0 else _MIN  # as days: out of all bounds
     return date(year, month + 1, 1).toordinal() - _EPOCH + start.day - 1 + more
 
 
-def _bounded(when: float) -> float:
+def _bounded(when: int) -> int:
     return min(max(when, _MIN), _MAX)

@@ -1,21 +1,22 @@
 """Timers: callbacks to actors that live and die with this process.
 
-Each timer has a clock alarm or a task of its own, so that none waits for another and none overlaps with itself. A tick
-that comes late is not left out: the next one is counted from when it should have been.
+None waits for another but for one of the same actor, and none overlaps with itself. A tick that comes late is not left
+out: the next one is counted from when it should have been. What all of them hold in memory is bounded.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from collections import Counter
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 
 from dapr_state.actors import schedule
+from dapr_state.actors.agenda import Agenda, Date
+from dapr_state.actors.firing import Firing, Place
 from dapr_state.actors.runtime import ClosingError
-from dapr_state.actors.schedule import ScheduleError
+from dapr_state.actors.schedule import SECOND, ScheduleError
 from dapr_state.app.model import ActorId, AppAnswer, Tick
 from dapr_state.clock import SYSTEM
 
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dapr_state.actors.schedule import Interval
-    from dapr_state.clock import Alarm, Clock
+    from dapr_state.clock import Clock
 
 log = logging.getLogger("dapr.runtime.actor.timers")
 
 Key = tuple[ActorId, str]
+
+MAX_OCTETS: Final = 256 << 20  # of all timers together
+_OVERHEAD: Final = 1000  # what a timer takes besides its texts and data
 
 
 class Host(Protocol):
@@ -42,12 +46,13 @@ class _Timer(Struct, eq=False):
     """One registration. `ahead` is fixed, so that a wall clock that is set later does not move the ticks."""
 
     tick: Tick
-    due: float
+    due: int
     every: Interval | None
     left: int | None  # fires to come; None: without end
-    expires_at: float | None
-    ahead: float  # how far wall time was ahead of monotonic time at the registration
-    alarm: Alarm | None = None
+    expires_at: int | None
+    ahead: int  # how far wall time was ahead of monotonic time at the registration
+    size: int
+    date: Date[_Timer] | None = None
 
     @property
     def is_over(self) -> bool:
@@ -71,66 +76,80 @@ class Timers:
         self._clock = clock
         self._fired = fired
         self._timers: dict[Key, _Timer] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._counts: Counter[str] = Counter()
+        self._size = 0
+        self._agenda = Agenda(clock, self._monotonic, self._ring)
+        self._firing = Firing(self._fire)
 
     def __repr__(self) -> str:
-        return f"<Timers {len(self._timers)}, {len(self._tasks)} firing>"
+        return f"<Timers {len(self._timers)}, {len(self._firing)} firing>"
 
     def counts(self) -> dict[str, int]:
         """The number of timers of each type."""
-        counts: dict[str, int] = {}
-        for actor, _ in self._timers:
-            counts[actor.type] = counts.get(actor.type, 0) + 1
-        return counts
+        return dict(+self._counts)
 
     def create(self, tick: Tick, ttl: str = "") -> None:
         """Start a timer as its tick says, in the place of one of the same name. Raises ScheduleError."""
-        actor, now = tick.actor, self._clock.now()
+        actor, now = tick.actor, self._clock.nanoseconds()
         if not self._host.is_hosted(actor.type):
             raise ScheduleError(f"can't create timer for actor {actor}: actor type not registered")
         plan = schedule.timer(tick.due_time, tick.period, ttl, now)
         if plan.expires_at is not None and plan.expires_at < max(plan.first, now):
             due = schedule.time_text(plan.first)
             raise ScheduleError(f"timer {actor}||{tick.name} has already expired: dueTime: {due} TTL: {ttl}")
+        size = _size(tick)
+        if self._size + size > MAX_OCTETS:
+            raise ScheduleError(f"the timers of this sidecar would hold more than {MAX_OCTETS} bytes")
         self.delete(actor, tick.name)
-        ahead = now - self._clock.monotonic()
-        timer = _Timer(tick, plan.first, plan.every, plan.fires, plan.expires_at, ahead)
+        ahead = now - self._monotonic()
+        timer = _Timer(tick, plan.first, plan.every, plan.fires, plan.expires_at, ahead, size)
         self._timers[actor, tick.name] = timer
+        self._size += size
+        self._counts[actor.type] += 1
         self._await(timer)
 
     def delete(self, actor: ActorId, name: str) -> None:
         """A fire that is under way is let finish; an unknown timer is as good as a deleted one."""
         timer = self._timers.pop((actor, name), None)
-        if timer and timer.alarm:
-            timer.alarm.cancel()
+        if timer is None:
+            return
+        self._size -= timer.size
+        self._counts[actor.type] -= 1
+        if timer.date:
+            timer.date.cancel()
 
     def stop(self) -> None:
         """Fire no more; fires under way are let finish."""
-        for actor, name in list(self._timers):
-            self.delete(actor, name)
+        self._agenda.close()
+        self._firing.clear()
+        self._timers.clear()
+        self._counts.clear()
 
     async def close(self) -> None:
         """Stop; fires that are still under way are given up."""
         self.stop()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._firing.close()
+
+    def _monotonic(self) -> int:
+        return round(self._clock.monotonic() * SECOND)
+
+    def _is_current(self, timer: _Timer) -> bool:
+        """Whether it has not been deleted or replaced meanwhile."""
+        return self._timers.get((timer.tick.actor, timer.tick.name)) is timer
 
     def _await(self, timer: _Timer) -> None:
         if timer.is_over:
             self.delete(timer.tick.actor, timer.tick.name)
             log.info("Timer %s||%s has been completed", timer.tick.actor, timer.tick.name)
             return
-        timer.alarm = self._clock.call_at(timer.due - timer.ahead, partial(self._ring, timer))
+        timer.date = self._agenda.add(timer.due - timer.ahead, timer)
 
     def _ring(self, timer: _Timer) -> None:
-        timer.alarm = None
-        task = asyncio.ensure_future(self._fire(timer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._firing.offer(timer.tick.actor, timer)
 
-    async def _fire(self, timer: _Timer) -> None:
+    async def _fire(self, timer: _Timer, _: Place) -> None:
+        if not self._is_current(timer):
+            return
         tick = timer.tick
         try:
             await self._host.deliver_timer(tick)
@@ -141,6 +160,11 @@ class Timers:
             self._fired(tick.actor.type, False)
         else:
             self._fired(tick.actor.type, True)
-        if self._timers.get((tick.actor, tick.name)) is timer:  # it may have been deleted or replaced meanwhile
+        if self._is_current(timer):
             timer.step()
             self._await(timer)
+
+
+def _size(tick: Tick) -> int:
+    texts = (tick.actor.type, tick.actor.id, tick.name, tick.due_time, tick.period, tick.callback)
+    return _OVERHEAD + len(tick.data or b"") + sum(map(len, texts))

@@ -88,17 +88,21 @@ class Caller(Struct, frozen=True):
         return (_DEFAULT_TYPE, ("Dapr-App-Id", self.app_id), *self.token_headers())
 
 
+_ONCE = frozenset({"Baggage", "Content-Type", "Traceparent", "Tracestate", "User-Agent"})
+
+
 def passed_on(given: Headers) -> Headers:
-    """What the application is shown of a caller's headers, of each name the first.
+    """What the application is shown of a caller's headers: every line, but of a few names the first only, as daprd.
 
     Raises AppError if one of them cannot be written into a request.
     """
-    headers: dict[str, str] = {}
-    for name, value in given:
-        headers.setdefault(canonical(name), value)
-    nominated = _nominated(headers.get("Connection", ""))
+    headers = [(canonical(name), value) for name, value in given]
+    first = dict(reversed(headers))
+    nominated = _nominated(first.get("Connection", ""))
     found = []
-    for name, value in headers.items():
+    for name, value in headers:
+        if name in _ONCE and first.pop(name, None) is None:
+            continue
         lowered = name.lower()
         if lowered in _SAID_ANEW or lowered in nominated or lowered.endswith("-bin"):
             continue

@@ -29,9 +29,9 @@ _NANOSECONDS: Final = {
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
-_DURATION_PART: Final = re.compile(r"(?=.)(?P<whole>[0-9]*)(?P<fraction>\.[0-9]*)?(?P<unit>[^0-9.]*)", re.DOTALL)
+_DURATION_PART: Final = re.compile(r"(?P<whole>[0-9]*)(?P<fraction>\.[0-9]*)?(?P<unit>[^0-9.]*)")
 _DURATION_MAX: Final = 1 << 63
-_MAX_DURATION: Final = 1024  # characters: Go takes `1h1h1h…` at any length
+LONGEST_DURATION: Final = 1024  # characters: forty times the longest one that says nothing twice
 _MAX_DIGITS: Final = 4000  # Python refuses 4300; long before that every number is out of range
 
 
@@ -74,30 +74,38 @@ def atoi(text: str) -> int:
 
 def parse_duration(text: str) -> float:
     """Go's `time.ParseDuration`, in seconds."""
-    sign, rest = (text[0], text[1:]) if text[:1] in {"+", "-"} else ("", text)
-    if rest == "0":
-        return 0.0
-    if not rest:
-        raise _invalid_duration(text)
+    return parse_nanoseconds(text) / 1e9
 
-    if len(rest) > _MAX_DURATION:
-        raise _invalid_duration(text)
+
+def parse_nanoseconds(text: str) -> int:
+    """Go's `time.ParseDuration`, exactly. A text without measure is as good as an unreadable one."""
+    at = 1 if text[:1] in {"+", "-"} else 0
+    if text[at:] == "0":
+        return 0
+    if len(text) == at or len(text) > LONGEST_DURATION:
+        raise _invalid_duration(text[:LONGEST_DURATION])
 
     total = 0
-    for part in _DURATION_PART.finditer(rest):
-        if not (part["whole"] or len(part["fraction"] or "") > 1):
+    while at < len(text):
+        part = _DURATION_PART.match(text, at)
+        if part is None or not re.search(r"[0-9]", part[0]) or text[at] not in "0123456789.":
             raise _invalid_duration(text)
         total += _nanoseconds(part, text)
+        at = part.end()
 
-    if total > _DURATION_MAX or (total == _DURATION_MAX and sign != "-"):
+    if total > _DURATION_MAX or (total == _DURATION_MAX and text[0] != "-"):
         raise _invalid_duration(text)
-    return (-total if sign == "-" else total) / 1e9
+    return -total if text[0] == "-" else total
 
 
 def format_duration(seconds: float) -> str:
     """Go's print of a duration: `1m30s`, `0s`, `250ms`."""
-    nanoseconds = round(abs(seconds) * 1e9)
-    sign = "-" if seconds < 0 else ""
+    return format_nanoseconds(round(seconds * 1e9))
+
+
+def format_nanoseconds(nanoseconds: int) -> str:
+    """The same of whole nanoseconds."""
+    sign, nanoseconds = ("-", -nanoseconds) if nanoseconds < 0 else ("", nanoseconds)
     if nanoseconds == 0:
         return "0s"
     for unit in ("ns", "\u00b5s", "ms"):

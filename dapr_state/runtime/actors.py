@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.actors.hosting import StreamHosting
+from dapr_state.actors.reminder_store import StoredReminders
 from dapr_state.actors.reminders import EmbeddedReminders
 from dapr_state.actors.runtime import ActorRuntime
 from dapr_state.actors.state import ActorState
@@ -45,8 +49,8 @@ class ActorHost:
         self._timers = Timers(self.runtime, fired=_fired(metrics.actor_timers_fired if metrics else None))
         self._reminders = EmbeddedReminders(
             self.runtime,
-            options.app_id,
-            lambda: components.actor_store,
+            StoredReminders(options.app_id, lambda: components.actor_store),
+            _name(options),
             fired=_fired(metrics.actor_reminders_fired if metrics else None),
         )
         if metrics:
@@ -105,6 +109,13 @@ class ActorHost:
             await self._hosting.close()
         await self._timers.close()
         await self._reminders.close()
+
+
+def _name(options: Options) -> str:
+    """Tells this sidecar from others of its app id, and is the same after a restart: two cannot have one port."""
+    is_known = options.unix_domain_socket or (options.http_port and options.grpc_port)
+    where = (socket.gethostname(), options.http_port, options.grpc_port, options.unix_domain_socket)
+    return blake2b(repr(where).encode() if is_known else os.urandom(16), digest_size=6).hexdigest()
 
 
 def _fired(family: CounterFamily | None) -> Callable[[str, bool], None]:

@@ -15,6 +15,7 @@ from dapr_state.resources.properties import PropertiesError
 from dapr_state.resources.values import is_truthy
 from dapr_state.stores import encryption, registry
 from dapr_state.stores.base import StateStore, StoreError
+from dapr_state.stores.build import build
 from dapr_state.stores.model import Feature
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Components:
     def actor_store(self) -> StateStore | None:
         """The store that actors keep their state in, without encryption: they have none in daprd either."""
         bound = self.stores.get(self._actor_store)
-        return bound.store.plain if bound else None
+        return bound.store.unencrypted if bound else None
 
     def note(self, resources: Resources) -> None:
         """Take note of the secret stores, which are open already, and of what could not even be resolved."""
@@ -154,7 +155,7 @@ class Components:
 
     def _create(self, component: Component) -> StateStore:
         try:
-            return encryption.create(component)
+            return build(component)
         except registry.UnknownStoreError as error:
             text = f"{error}; known types: {', '.join(registry.known_types())}"
             raise ComponentError(component.creation_failure(text), CREATION) from error

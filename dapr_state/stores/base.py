@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -13,7 +13,6 @@ from dapr_state.stores.ttl import TtlRule
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dapr_state.resources.component import Component
     from dapr_state.stores.model import Operation
 
 
@@ -100,19 +99,14 @@ class StateStore(ABC):
     Each call is one round trip to the store, whatever its number of keys.
     """
 
-    features: ClassVar[tuple[Feature, ...]]
+    features: tuple[Feature, ...]
     ttl_rule: TtlRule = TtlRule()
     max_transaction_size: int | None = None
 
     @property
-    def plain(self) -> StateStore:
+    def unencrypted(self) -> StateStore:
         """The store that keeps values as they are handed over: itself, or what an encrypting one writes to."""
         return self
-
-    @classmethod
-    @abstractmethod
-    def from_component(cls, component: Component) -> StateStore:
-        """The store that a component describes, not yet open. Raises PropertiesError for a field that it cannot use."""
 
     @abstractmethod
     async def open(self) -> None:

@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import binascii
 import os
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from dapr_state.stores import encryption, registry
 from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError
-from dapr_state.stores.model import Operation, Row, Upsert
+from dapr_state.stores.model import Feature, Operation, Row, Upsert
+from dapr_state.stores.wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dapr_state.resources.component import Component
+    from dapr_state.stores.encryption import Key
 
 SEPARATOR: Final = b"||"
 NONCE_SIZE: Final = 12
@@ -34,11 +34,13 @@ C = TypeVar("C")
 R = TypeVar("R", bound="Row | StoreError | None")
 
 
-class EncryptedStore(StateStore):
+class EncryptedStore(Wrapper):
     """`keys`: the first writes; all of them read what carries their name."""
 
-    def __init__(self, inner: StateStore, name: str, keys: Sequence[encryption.Key]) -> None:
-        self._inner = inner
+    keeps: ClassVar = frozenset({Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST})  # none sees values
+
+    def __init__(self, inner: StateStore, name: str, keys: Sequence[Key]) -> None:
+        super().__init__(inner)
         self._name = name
         self._suffix = SEPARATOR + keys[0].name.encode()
         self._cipher = AESGCM(keys[0].secret)
@@ -46,30 +48,14 @@ class EncryptedStore(StateStore):
         self._ciphers: dict[bytes, list[AESGCM]] = {}
         for key in keys:
             self._ciphers.setdefault(key.name.encode(), []).append(AESGCM(key.secret))
-        self.features = inner.features  # type: ignore[misc]  # the one store whose class does not decide them
-        self.ttl_rule = inner.ttl_rule
-        self.max_transaction_size = inner.max_transaction_size
-
-    @classmethod
-    def from_component(cls, component: Component) -> EncryptedStore:
-        return cls(registry.create(component), component.name, encryption.keys(component))
-
-    @property
-    def plain(self) -> StateStore:
-        return self._inner
 
     def __repr__(self) -> str:
         names = ", ".join(name.decode() or "unnamed key" for name in self._ciphers)
         return f"<EncryptedStore {names}: {self._inner!r}>"
 
-    async def open(self) -> None:
-        await self._inner.open()
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-    async def ping(self) -> None:
-        await self._inner.ping()
+    @property
+    def unencrypted(self) -> StateStore:
+        return self._inner
 
     async def get(self, keys: Sequence[str]) -> Found:
         return await _each(self._decrypted, await self._inner.get(keys))

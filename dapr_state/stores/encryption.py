@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.resources.properties import PropertiesError
-from dapr_state.stores import registry
 
 if TYPE_CHECKING:
     from dapr_state.resources.component import Component
-    from dapr_state.stores.base import StateStore
 
 PRIMARY: Final = "primaryEncryptionKey"
 SECONDARY: Final = "secondaryEncryptionKey"
 _SIZES: Final = (16, 24, 32)  # AES-128, AES-192, AES-256
-
-log = logging.getLogger("dapr.runtime.processor.state")
 
 
 class UnusableKeyError(PropertiesError):
@@ -30,26 +25,6 @@ class Key:
 
     name: str
     secret: bytes = field(repr=False)
-
-
-def create(component: Component) -> StateStore:
-    """The store of a component, behind encryption where the component asks for it. Raises what the registry raises."""
-    if not keys(component):
-        if reason := _why_not(component):
-            log.warning("Values of %s are stored WITHOUT encryption: %s", component.display, reason)
-        return registry.create(component)
-
-    # 50 ms of start time, which only encrypted components shall cost
-    from dapr_state.stores.encrypted import EncryptedStore  # noqa: PLC0415
-
-    log.info("Automatic encryption enabled for state store %s", component.name)
-    if component.properties[PRIMARY] and not _secret_name(component, PRIMARY):
-        log.warning(
-            "The encryption key of %s stands in the component file: daprd cannot read the values written with it;"
-            " name it with secretKeyRef",
-            component.display,
-        )
-    return EncryptedStore.from_component(component)
 
 
 def keys(component: Component) -> tuple[Key, ...]:
@@ -91,7 +66,7 @@ def _decode(name: str, text: str) -> bytes:
     return secret
 
 
-def _why_not(component: Component) -> str:
+def why_not(component: Component) -> str:
     """What stands in the way of encryption that the component seems to ask for, and the remedy; "" if it does not."""
     asked = [name for name in component.properties if name.lower() in {PRIMARY.lower(), SECONDARY.lower()}]
     if not asked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from dapr_state.clock import SYSTEM, Clock
 from dapr_state.resources import values
@@ -17,7 +17,7 @@ from dapr_state.stores.sortedkeys import SortedKeys
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from dapr_state.resources.component import Component
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class MemoryStore(StateStore):
-    features: ClassVar = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
+    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
     ttl_rule = TtlRule(parse_int=values.atoi, error="{}", ranged=False)
 
     def __init__(self, clock: Clock = SYSTEM) -> None:
@@ -88,7 +88,8 @@ class MemoryStore(StateStore):
         before: dict[str, Row | None] = {}
         if len(operations) <= _AT_ONCE:
             if refused := self._write_until_refused(operations, before):
-                self._put_all(before.items())
+                for key, row in before.items():
+                    self._put(key, row)
                 raise refused
             return
         self._large = asyncio.create_task(self._transact_large(operations))
@@ -144,8 +145,9 @@ class MemoryStore(StateStore):
         try:
             for some in slices(operations, _AT_ONCE):
                 if refused := self._write_until_refused(some, before):
-                    for undone in slices(list(before.items()), _AT_ONCE):
-                        self._put_all(undone)
+                    while before:
+                        for _ in range(min(_AT_ONCE, len(before))):
+                            self._put(*before.popitem())
                         await asyncio.sleep(0)
                     raise refused
                 await asyncio.sleep(0)
@@ -158,10 +160,6 @@ class MemoryStore(StateStore):
             if refused := self._write_one(operation):
                 return refused
         return None
-
-    def _put_all(self, rows: Iterable[tuple[str, Row | None]]) -> None:
-        for key, row in rows:
-            self._put(key, row)
 
     def _get(self, keys: Sequence[str]) -> Found:
         if self._mortal.has_none_of(keys):

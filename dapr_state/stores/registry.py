@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from dapr_state.resources import loader
 
@@ -24,6 +24,13 @@ _STORES = {
 }
 
 
+class StoreType(Protocol):
+    """What serves a component type: the store's class."""
+
+    def from_component(self, component: Component) -> StateStore:
+        """The store that a component describes, not yet open. Raises PropertiesError for a field it cannot use."""
+
+
 class UnknownStoreError(LookupError):
     """No store of this type and version is built in."""
 
@@ -34,8 +41,8 @@ def create(component: Component) -> StateStore:
     for names, place in versions.items():
         if component.version.lower() in names:
             module, name = place.split(":")
-            store: type[StateStore] = getattr(importlib.import_module(f"dapr_state.stores.{module}"), name)
-            return store.from_component(component)
+            store_type: StoreType = getattr(importlib.import_module(f"dapr_state.stores.{module}"), name)
+            return store_type.from_component(component)
     raise UnknownStoreError(f"couldn't find state store {component.type}/{component.version}".rstrip("/"))
 
 

@@ -24,7 +24,7 @@ import msgspec
 from dapr_state.wire.http1_body import NO_LIMIT, ChunkedBody, CountedBody
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
 MAX_KNOWN_BLOCKS = 256
@@ -62,15 +62,38 @@ BAD_VERSION = "505 HTTP Version Not Supported: unsupported protocol version"
 
 
 class Fields:
-    """A block of header fields: first value of each name, and what it says about the message.
+    """A block of header fields: the first value of each name, and what it says about the message.
 
+    `more`: the further lines of a name; `baggage`: all of its values in one, as daprd reads them.
     `meaning`: what the layer above made of it, once for all requests with these headers.
     """
 
-    __slots__ = ("chunked", "connection", "expect", "has_host", "length", "meaning", "persists", "values")
+    __slots__ = (
+        "baggage",
+        "chunked",
+        "connection",
+        "expect",
+        "has_host",
+        "length",
+        "meaning",
+        "more",
+        "persists",
+        "values",
+    )
 
-    def __init__(self, values: Mapping[str, str], length: int, connection: frozenset[str], *, chunked: bool) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, str],
+        length: int,
+        connection: frozenset[str],
+        *,
+        chunked: bool,
+        more: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self.values = values
+        self.more = tuple(more)
+        first = [values["baggage"]] if "baggage" in values else []
+        self.baggage = ",".join(first + [value for name, value in more if name == "baggage"])
         self.length = length
         self.chunked = chunked
         self.connection = connection
@@ -101,6 +124,7 @@ class Request(msgspec.Struct, eq=False):
     ended: float = 0.0  # when there was one
     get_from: bytes = b""  # of a plain get of one key: the path before the key
     needs_client: bool = False  # the answer is worth nothing once the client has gone
+    is_routed: bool = False  # it has passed what may refuse it before its route; only said where somebody asks
     peer: Any = None  # the client's address, where whoever serves the connection says it
 
     def __repr__(self) -> str:
@@ -112,14 +136,14 @@ class Request(msgspec.Struct, eq=False):
         return self.fields.values
 
 
-def request_of(method: bytes, target: bytes, block: bytes) -> Request:
-    """A request whose head came in another version's form, without its body; no line end is inside what is given.
+def request_of(method: bytes, target: bytes, fields: Iterable[tuple[bytes, bytes]]) -> Request:
+    """A request whose head came in another version's form, without its body.
 
     Raises RefusedError for what this version refuses as well.
     """
-    verb, fields = _checked_verb(method, target), _parse_fields(block)
+    verb, read = _checked_verb(method, target), _fields(fields)
     is_plain = _PLAIN_LINE.fullmatch(b"%b %b HTTP/1.1\r\n" % (method, target)) is not None
-    return Request(verb, target, fields, keep_alive=True, expect=fields.expect, is_plain=is_plain)
+    return Request(verb, target, read, keep_alive=True, expect=read.expect, is_plain=is_plain)
 
 
 class RequestReader:
@@ -287,7 +311,7 @@ class RequestReader:
             raise RefusedError(BAD_REQUEST)
 
     def _learn(self, block: bytes) -> Fields:
-        fields = _parse_fields(block)
+        fields = _fields(_fields_in(block))
         if len(block) <= MAX_KNOWN_OCTETS and len(fields.values) <= MAX_KNOWN_FIELDS:
             if len(self._known) >= MAX_KNOWN_BLOCKS:
                 self._known.clear()
@@ -331,31 +355,46 @@ def _is_http10(version: bytes) -> bool:
     return version == b"HTTP/1.0"  # 1.2 to 1.9 do not exist, and are to be read as 1.1
 
 
-def _parse_fields(block: bytes) -> Fields:
+def _fields_in(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Names and values of a block's lines."""
+    for line in block.split(b"\r\n")[:-1] if block else ():
+        name, colon, value = line.partition(b":")
+        if not colon:
+            raise RefusedError(BAD_REQUEST)
+        if name[:1] in b" \t":  # a folded line, or no name
+            raise RefusedError(BAD_REQUEST)
+        yield name, value.strip(b" \t")
+
+
+def _fields(given: Iterable[tuple[bytes, bytes]]) -> Fields:
     values: dict[str, str] = {}
     hosts: list[bytes] = []
     lengths: set[bytes] = set()
     encodings: list[bytes] = []
     connection: set[str] = set()
-    for line in block.split(b"\r\n")[:-1] if block else ():
-        name, colon, value = line.partition(b":")
-        value = value.strip(b" \t")
-        if not colon or not _VALUE.fullmatch(value):
+    more: list[tuple[str, str]] = []
+    for name, value in given:
+        if not _VALUE.fullmatch(value):
             raise RefusedError(BAD_REQUEST)
         if not _TOKEN.fullmatch(name):
-            raise RefusedError("400 Bad Request: invalid header name" if name[:1] not in b" \t" else BAD_REQUEST)
-        lowered = name.lower()
-        values.setdefault(lowered.decode(), value.decode("utf-8", "surrogateescape"))
-        if lowered == b"host":
+            raise RefusedError("400 Bad Request: invalid header name")
+        lowered = name.lower().decode()
+        text = value.decode("utf-8", "surrogateescape")
+        if lowered in values:
+            more.append((lowered, text))
+        else:
+            values[lowered] = text
+        if lowered == "host":
             hosts.append(value)
-        elif lowered == b"content-length":
+        elif lowered == "content-length":
             lengths.add(value)
-        elif lowered == b"transfer-encoding":
+        elif lowered == "transfer-encoding":
             encodings.append(value.lower())
-        elif lowered == b"connection":
+        elif lowered == "connection":
             connection.update(word.strip().lower() for word in value.decode("latin-1").split(","))
     _check_host(hosts)
-    return Fields(values, _length(lengths), frozenset(connection), chunked=_is_chunked(encodings, lengths))
+    chunked = _is_chunked(encodings, lengths)
+    return Fields(values, _length(lengths), frozenset(connection), chunked=chunked, more=more)
 
 
 def _check_host(hosts: list[bytes]) -> None:

@@ -13,42 +13,51 @@ from dapr_state.actors.schedule import Interval, Plan, ScheduleError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NOW = datetime(2024, 1, 31, 12, 0, 0, tzinfo=UTC).timestamp()
-HOUR, DAY = 3600, 86_400
+SECOND = 1_000_000_000
+HOUR, DAY = 3600 * SECOND, 86_400 * SECOND
+
+
+def _nanoseconds(when: datetime) -> int:
+    return int(when.replace(microsecond=0).timestamp()) * SECOND + when.microsecond * 1000
+
+
+NOW = _nanoseconds(datetime(2024, 1, 31, 12, 0, 0, tzinfo=UTC))
 
 JOB = "rpc error: code = Unknown desc = job failed validation: "
 NO_REPEATS = "repetitions are not allowed"
 
-# seconds that each text stands for
+# nanoseconds that each text stands for
 DURATIONS = {
     "1h": HOUR,
     "-1h": -HOUR,
-    "+1s": 1,
-    "1h30m": 1.5 * HOUR,
+    "+1s": SECOND,
+    "1h30m": HOUR * 3 // 2,
     "1h0m0s0ms0\u03bcs": HOUR,
     "1h0m0s0ms0\u00b5s": HOUR,
-    "0.5s": 0.5,
-    ".5s": 0.5,
-    "1.s": 1,
+    "0.5s": SECOND // 2,
+    ".5s": SECOND // 2,
+    "1.s": SECOND,
+    "0.123456789s": 123_456_789,
+    "9223372036854775807ns": (1 << 63) - 1,
     "0": 0,
     "PT1H": HOUR,
-    "PT1M1H": HOUR + 60,
-    "PT1M1M": 120,
+    "PT1M1H": HOUR + 60 * SECOND,
+    "PT1M1M": 120 * SECOND,
     "P1D": DAY,
     "P1W": 7 * DAY,
     "P-1D": -DAY,
-    "PT-1S": -1,
+    "PT-1S": -SECOND,
     "P+1D": DAY,
     "P1DT1H": DAY + HOUR,
-    "PTT1S": 1,
-    "R-1/PT1S": 1,
+    "PTT1S": SECOND,
+    "R-1/PT1S": SECOND,
     # what is behind the last unit does not count
     "PT": 0,
     "P1": 0,
     "PX": 0,
     "PR5": 0,
     "PT5": 0,
-    "PT1S2": 1,
+    "PT1S2": SECOND,
     "PT1s": 0,
     "R-1": 0,
     "R-1/": 0,
@@ -91,7 +100,7 @@ def test_a_duration_is_counted_from_now(make: Callable[..., Plan], text: str) ->
 @pytest.mark.parametrize("text", TIMES)
 def test_a_time_is_taken_as_it_is(make: Callable[..., Plan], text: str) -> None:
     """RFC 3339 with all that Go's parser lets pass."""
-    assert make(text, "", "", NOW).first == datetime(*TIMES[text], tzinfo=UTC).timestamp()
+    assert make(text, "", "", NOW).first == _nanoseconds(datetime(*TIMES[text], tzinfo=UTC))
     assert schedule.is_time(text)
 
 
@@ -117,6 +126,35 @@ def test_other_texts_are_refused(text: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["1h" * 600, "1" * 2000, "P" + "1D" * 600, "PT" + "T" * 2000, "0." + "1" * 2000 + "s"])
+def test_a_text_without_measure_is_refused(text: str) -> None:
+    """It is as good as an unreadable one, and no error quotes more than its beginning."""
+    seen = [
+        _refusal(schedule.timer, due_time=text),
+        _refusal(schedule.timer, ttl=text),
+        _refusal(schedule.timer, period=text),
+        _refusal(schedule.reminder, due_time=text),
+        _refusal(schedule.reminder, period="1h", ttl=text),
+        _refusal(schedule.reminder, period=text),
+        _refusal(schedule.timer, due_time="2099-01-01T00:00:00." + text + "Z"),
+    ]
+
+    assert [sentence.partition("format")[2][:8] for sentence in seen] == [
+        *(f": {text[:6]}",) * 3,
+        *(" not rec",) * 2,
+        f": {text[:6]}",
+        ": 2099-0",
+    ]
+    assert max(map(len, seen)) < schedule.LONGEST + 100
+
+
+def test_no_period_is_too_short_to_get_ahead() -> None:
+    """Times are exact to the nanosecond, whatever the year."""
+    every = schedule.timer("", "100ns", "", NOW).every
+    assert every
+    assert every.after(NOW) == NOW + 100
+
+
 @pytest.mark.parametrize("text", REPEATED)
 def test_only_a_period_has_repetitions(text: str) -> None:
     """A number of repetitions before a due time or a ttl is refused."""
@@ -139,7 +177,7 @@ def test_only_a_period_has_repetitions(text: str) -> None:
 def test_less_than_one_repetition(text: str) -> None:
     """In due times and ttls timers refuse any number but -1, reminders only those above 0."""
     assert _refusal(schedule.timer, due_time=text).endswith(NO_REPEATS)
-    assert schedule.reminder(text, "", "", NOW).first == NOW + 1
+    assert schedule.reminder(text, "", "", NOW).first == NOW + SECOND
 
 
 @pytest.mark.parametrize(
@@ -152,10 +190,10 @@ def test_less_than_one_repetition(text: str) -> None:
         ("R-2/PT2S", 2, None),
     ],
 )
-def test_a_period(text: str, every: float, fires: int | None) -> None:
+def test_a_period(text: str, every: int, fires: int | None) -> None:
     """Its repetitions are the number of fires in all; none, or less than one, is without end."""
     for make in (schedule.timer, schedule.reminder):
-        assert make("1s", text, "", NOW) == Plan(NOW + 1, Interval(seconds=every), fires)
+        assert make("1s", text, "", NOW) == Plan(NOW + SECOND, Interval(nanoseconds=every * SECOND), fires)
 
 
 def test_no_repetition_at_all() -> None:
@@ -168,7 +206,7 @@ def test_no_repetition_at_all() -> None:
 def test_a_period_that_gets_nowhere(text: str) -> None:
     """It fires once, at the due time or now; where daprd does not rest any more."""
     for make in (schedule.timer, schedule.reminder):
-        assert make("1s", text, "", NOW) == Plan(NOW + 1)
+        assert make("1s", text, "", NOW) == Plan(NOW + SECOND)
         assert make("", text, "", NOW) == Plan(NOW)
 
 
@@ -186,14 +224,14 @@ def test_the_calendar_is_for_timers(text: str) -> None:
         (Interval(months=1), "2023-01-31T12:00:00", "2023-03-03T12:00:00"),
         (Interval(months=12), "2024-02-29T00:00:00", "2025-03-01T00:00:00"),
         (Interval(months=-1), "2024-01-15T01:02:03", "2023-12-15T01:02:03"),
-        (Interval(months=14, days=3, seconds=4), "2024-11-30T00:00:00", "2026-02-02T00:00:04"),
+        (Interval(months=14, days=3, nanoseconds=4 * SECOND), "2024-11-30T00:00:00", "2026-02-02T00:00:04"),
         (Interval(days=-1), "2024-03-01T00:00:00", "2024-02-29T00:00:00"),
         (Interval(months=1), "1969-12-31T23:59:59", "1970-01-31T23:59:59"),
     ],
 )
 def test_calendar_arithmetic(interval: Interval, start: str, end: str) -> None:
     """Months are added as Go's AddDate does: a day that is not there runs into the next month."""
-    start_time, end_time = (datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() for text in (start, end))
+    start_time, end_time = (_nanoseconds(datetime.fromisoformat(text).replace(tzinfo=UTC)) for text in (start, end))
 
     assert interval.after(start_time) == end_time
 
@@ -201,13 +239,13 @@ def test_calendar_arithmetic(interval: Interval, start: str, end: str) -> None:
 @pytest.mark.parametrize("text", ["P99999999999D", "P9999Y", "PT9223372036854775807H"])
 def test_time_ends_with_the_year_9999(text: str) -> None:
     """What lies beyond is due then, and no error."""
-    assert schedule.timer(text, "", "", NOW).first == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+    assert schedule.timer(text, "", "", NOW).first == _nanoseconds(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
 
 
 def test_without_due_time() -> None:
     """A timer fires now, a reminder after one period."""
     assert schedule.timer("", "2s", "", NOW).first == NOW
-    assert schedule.reminder("", "2s", "", NOW).first == NOW + 2
+    assert schedule.reminder("", "2s", "", NOW).first == NOW + 2 * SECOND
 
 
 def test_a_ttl_is_counted_from_the_first_fire() -> None:
@@ -219,7 +257,7 @@ def test_a_ttl_is_counted_from_the_first_fire() -> None:
         schedule.reminder("", "2s", "4s", NOW).expires_at,
     ]
 
-    assert seen == [NOW + HOUR + 4, NOW + 4, NOW + HOUR + 4, NOW + 4]
+    assert seen == [NOW + HOUR + 4 * SECOND, NOW + 4 * SECOND, NOW + HOUR + 4 * SECOND, NOW + 4 * SECOND]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +282,7 @@ def test_a_reminder_may_be_over_before_it_begins() -> None:
     """Without a due time a ttl in the past is no error, as with daprd."""
     plan = schedule.reminder("", "1s", "-1h", NOW)
 
-    assert (plan.first, plan.expires_at) == (NOW + 1, NOW - HOUR)
+    assert (plan.first, plan.expires_at) == (NOW + SECOND, NOW - HOUR)
 
 
 @pytest.mark.parametrize(
@@ -268,10 +306,10 @@ def test_a_period_as_it_is_shown(period: str, shown: str) -> None:
     ("when", "shown"),
     [
         (NOW, "2024-01-31 12:00:00 +0000 UTC"),
-        (NOW + 1.5, "2024-01-31 12:00:01.5 +0000 UTC"),
-        (-1.0, "1969-12-31 23:59:59 +0000 UTC"),
+        (NOW + SECOND * 3 // 2, "2024-01-31 12:00:01.5 +0000 UTC"),
+        (-SECOND, "1969-12-31 23:59:59 +0000 UTC"),
     ],
 )
-def test_a_time_as_go_prints_it(when: float, shown: str) -> None:
+def test_a_time_as_go_prints_it(when: int, shown: str) -> None:
     """Fractions without zeros at the end."""
     assert schedule.time_text(when) == shown

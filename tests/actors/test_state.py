@@ -102,5 +102,5 @@ def test_an_encrypting_store_has_a_plain_one() -> None:
     inner = MemoryStore.from_component(Component("s", "state.in-memory"))
     encrypted = EncryptedStore(inner, "s", [key])
 
-    assert encrypted.plain is inner
-    assert inner.plain is inner
+    assert encrypted.unencrypted is inner
+    assert inner.unencrypted is inner

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
+from dapr_state.actors import firing
 from dapr_state.actors.schedule import ScheduleError
 from dapr_state.actors.timers import Timers
 from dapr_state.app.model import ActorId, AppError, Tick
@@ -13,8 +15,10 @@ from dapr_state.clock import ManualClock
 from tests.actors.ticking import CANCEL, CART, TickHost, turn
 
 
-def _tick(name: str = "n", due_time: str = "", period: str = "", data: bytes | None = None) -> Tick:
-    return Tick(CART, name, data, due_time, period, "callback")
+def _tick(
+    name: str = "n", due_time: str = "", period: str = "", data: bytes | None = None, actor: ActorId = CART
+) -> Tick:
+    return Tick(actor, name, data, due_time, period, "callback")
 
 
 @pytest.mark.parametrize(
@@ -58,8 +62,8 @@ async def test_the_application_gets_the_timer_as_it_was_given() -> None:
     assert host.ticks == [_tick("n", "1s", "R2/PT1S", b'{"a": 1}')] * 2
 
 
-async def test_a_slow_fire_delays_no_other_timer() -> None:
-    """Each timer has its own pace; one whose fire lasts does not overlap with itself, and catches up."""
+async def test_a_slow_fire_delays_no_other_actor() -> None:
+    """One whose fire lasts does not overlap with itself or others of its actor, and catches up."""
     clock = ManualClock()
     host = TickHost(clock)
     timers = Timers(host, clock)
@@ -67,7 +71,8 @@ async def test_a_slow_fire_delays_no_other_timer() -> None:
     timers.create(_tick("slow", "1s", "1s"))
     await turn(clock, 1)
     gate, host.gate = host.gate, None
-    timers.create(_tick("quick", "1s", "1s"))
+    timers.create(_tick("quick", "1s", "1s", actor=ActorId("cart", "2")))
+    timers.create(_tick("next", "1s"))
     await turn(clock, 3)
     assert host.running == ["slow"]
     gate.set()
@@ -75,6 +80,7 @@ async def test_a_slow_fire_delays_no_other_timer() -> None:
 
     assert host.times("quick") == [2, 3, 4, 5]
     assert host.times("slow") == [1, 4, 4, 4, 5]
+    assert host.times("next") == [4]
 
 
 @pytest.mark.parametrize("answer", ["failure", "cancel"])
@@ -170,10 +176,60 @@ async def test_wall_time_that_is_set_does_not_move_timers() -> None:
     host = TickHost(clock)
     timers = Timers(host, clock)
     timers.create(_tick("n", "2s", "2s"))
-    clock._now += 3600
+    clock.jump(3600)
     await turn(clock, 4)
 
     assert len(host.times()) == 2
+
+
+async def test_the_shortest_period_ends() -> None:
+    """A hundred nanoseconds are not lost in rounding: so many ticks later the timer is over."""
+    clock = ManualClock()
+    host = TickHost(clock)
+    timers = Timers(host, clock)
+    timers.create(_tick("n", "0s", "100ns"), "5us")
+    await turn(clock, 1)
+
+    assert len(host.ticks) == 50
+    assert timers.counts() == {}
+
+
+async def test_what_all_timers_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that would be too much is refused; there is room again when others are gone."""
+    monkeypatch.setattr("dapr_state.actors.timers.MAX_OCTETS", 3 * 11_000)
+    clock = ManualClock()
+    timers = Timers(TickHost(clock), clock)
+    for name in ("a", "b", "c"):
+        timers.create(_tick(name, "1h", data=b"x" * 9_000))
+    with pytest.raises(ScheduleError, match="the timers of this sidecar would hold more than 33000 bytes"):
+        timers.create(_tick("d", "1h", data=b"x" * 9_000))
+    timers.delete(CART, "a")
+    timers.create(_tick("d", "1h", data=b"x" * 9_000))
+
+    assert timers.counts() == {"cart": 3}
+
+
+async def test_many_that_are_due_together_begin_in_slices() -> None:
+    """Others have their turn on the event loop in between; so many are under way at most, and all come."""
+    clock = ManualClock()
+    host = TickHost(clock)
+    host.gate = asyncio.Event()
+    timers = Timers(host, clock)
+    for number in range(3000):
+        timers.create(_tick("n", "1s", actor=ActorId("cart", str(number))))
+    clock.advance(1)
+    begun = [0]
+    for _ in range(40):
+        await asyncio.sleep(0)
+        clock.advance(0)
+        begun.append(len(host.seen))
+    host.gate.set()
+    await turn(clock, 1)
+
+    assert max(after - before for before, after in itertools.pairwise(begun)) <= firing.AT_ONCE
+    assert begun[-1] == firing.UNDER_WAY
+    assert len(host.seen) == 3000
+    assert timers.counts() == {}
 
 
 async def test_the_end() -> None:

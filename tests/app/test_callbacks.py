@@ -54,8 +54,8 @@ def test_slashes_in_a_method_stay_and_the_query_follows() -> None:
 
 
 def test_a_callers_headers_go_on() -> None:
-    """Each name once, the first value, in Go's spelling, followed by what the sidecar says of itself."""
-    given = (("x-a", "1"), ("X-A", "2"), ("content-type", "text/plain"), ("traceparent", "00-1-2-01"), ("x-empty", ""))
+    """In Go's spelling, followed by what the sidecar says of itself."""
+    given = (("x-a", "1"), ("content-type", "text/plain"), ("traceparent", "00-1-2-01"), ("x-empty", ""))
 
     headers = CALLER.method_headers(given)
 
@@ -108,6 +108,15 @@ def test_a_caller_cannot_pose_as_the_sidecar() -> None:
     given = tuple((name.lower(), "forged") for name in OWN)
 
     assert dict(CALLER.method_headers(given)) == {"Traceparent": VOID_TRACE, **OWN}
+
+
+def test_a_callers_lines_of_one_name_go_on() -> None:
+    """All of them, in their order, but of a few names the first only: so daprd does."""
+    once = (("baggage", "a=b"), ("baggage", "c=d"), ("User-Agent", ""), ("user-agent", "u"))
+    given = (("x-a", "1"), *once, ("X-A", "2"))
+    own = [pair for pair in CALLER.method_headers(given) if pair[0] in {"X-A", "Baggage", "User-Agent"}]
+
+    assert own == [("X-A", "1"), ("Baggage", "a=b"), ("User-Agent", ""), ("X-A", "2")]
 
 
 @pytest.mark.parametrize(

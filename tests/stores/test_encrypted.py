@@ -12,6 +12,7 @@ from dapr_state.resources.component import Component, SecretKeyRef
 from dapr_state.resources.properties import Properties, PropertiesError
 from dapr_state.stores import encryption
 from dapr_state.stores.base import EtagMismatch, StoreError
+from dapr_state.stores.build import build
 from dapr_state.stores.encrypted import EncryptedStore
 from dapr_state.stores.encryption import PRIMARY, SECONDARY, Key
 from dapr_state.stores.memory import MemoryStore
@@ -179,7 +180,7 @@ def test_a_component_with_a_secret_and_a_secret_store_is_encrypted() -> None:
     component = described({PRIMARY: HEX, SECONDARY: HEX}, {PRIMARY: "k1", SECONDARY: "k2"})
 
     assert [key.name for key in encryption.keys(component)] == ["k1", "k2"]
-    assert isinstance(encryption.create(component), EncryptedStore)
+    assert isinstance(build(component), EncryptedStore)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ def test_keys_that_do_not_count_are_told(
 ) -> None:
     """Where daprd silently stores plain values although a key is given, so do we, with a warning that names the fix."""
     with caplog.at_level(logging.WARNING):
-        store = encryption.create(described(properties, {}, secret_store))
+        store = build(described(properties, {}, secret_store))
 
     (warning,) = caplog.messages
     assert isinstance(store, MemoryStore)
@@ -208,7 +209,7 @@ def test_keys_that_do_not_count_are_told(
 def test_a_component_without_keys_is_not_spoken_of(caplog: pytest.LogCaptureFixture) -> None:
     """No key, no word about encryption."""
     with caplog.at_level(logging.DEBUG):
-        encryption.create(described({"redisHost": "h"}, {}))
+        build(described({"redisHost": "h"}, {}))
 
     assert caplog.messages == []
 
@@ -224,7 +225,7 @@ def test_a_component_without_keys_is_not_spoken_of(caplog: pytest.LogCaptureFixt
 def test_a_key_that_cannot_be_used_stops_the_component(text: str, expected: str) -> None:
     """No store is opened without the encryption that was asked for, and the key is not quoted."""
     with pytest.raises(PropertiesError) as raised:
-        encryption.create(described({PRIMARY: text}, {PRIMARY: "k1"}))
+        build(described({PRIMARY: text}, {PRIMARY: "k1"}))
 
     assert str(raised.value) == expected
 
@@ -232,7 +233,7 @@ def test_a_key_that_cannot_be_used_stops_the_component(text: str, expected: str)
 async def test_a_key_in_the_component_file_works_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """Values under a key without a name can be read again, unlike with daprd, which the log says."""
     with caplog.at_level(logging.WARNING):
-        store = encryption.create(described({PRIMARY: HEX}, {}))
+        store = build(described({PRIMARY: HEX}, {}))
     await store.write([Upsert("a", b"1")])
 
     (found,) = await store.get(["a"])

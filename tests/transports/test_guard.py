@@ -55,6 +55,7 @@ def test_with_nothing_on_http_requests_go_straight_to_the_router() -> None:
     assert http_guarded.route(router, Guard(), "app") is router
     assert http_guarded.checks(Guard()) == []
     assert metered.notes(Guard()) == []
+    assert http_guarded.notes(Guard()) == []
 
 
 def test_a_stores_requests_are_told_from_those_of_a_store_with_a_shorter_name() -> None:

@@ -212,7 +212,7 @@ def test_a_killed_application_misses_no_reminder(tmp_path: Path) -> None:
             fires(app, "before")
             app.kill()
             put(sidecar, "reminders/away", {"dueTime": "1ms"})
-            until(lambda: "waits for the application" in sidecar.log(), what="the tick has been tried")
+            until(lambda: "wait for the application" in sidecar.log(), what="the tick has been tried")
             app.start()
             bodies = fires(app, "away")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import hiredis
 
@@ -25,7 +25,7 @@ _PING: Final = hiredis.pack_command(("PING",))
 
 
 class RedisStore(StateStore):
-    features: ClassVar = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL)
+    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL)
 
     def __init__(self, settings: options.Options) -> None:
         self._options = settings

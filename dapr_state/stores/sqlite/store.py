@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from dapr_state.clock import SYSTEM, Clock
 from dapr_state.stores import paging
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class SqliteStore(StateStore):
-    features: ClassVar = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
+    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
 
     def __init__(self, settings: Options, clock: Clock = SYSTEM) -> None:
         self._options = settings

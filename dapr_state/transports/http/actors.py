@@ -104,7 +104,8 @@ class ActorRoutes:
         if found is None:
             if len(self._known_headers) >= MAX_KNOWN:
                 self._known_headers.clear()
-            found = self._known_headers[id(request.headers)] = request.headers, tuple(request.headers.items())
+            lines = (*request.headers.items(), *request.fields.more)
+            found = self._known_headers[id(request.headers)] = request.headers, lines
         return found[1]
 
     def _learn(self, pair: tuple[str, str]) -> bytes:

@@ -67,7 +67,9 @@ def api(
         from dapr_state.transports.http.traced import traced  # noqa: PLC0415  needs the extra `tracing`
 
         handler = traced(handler, guard.tracer)
-    return Service(handler, (*metered.notes(guard), *notes), names_peers=guard.tracer is not None)
+    return Service(
+        handler, (*metered.notes(guard), *guarded.notes(guard), *notes), names_peers=guard.tracer is not None
+    )
 
 
 def public(lifecycle: Lifecycle, metadata: Metadata) -> Service:

@@ -1,4 +1,4 @@
-"""What every HTTP request passes: the token, and around its route the API lists, error counts and API log.
+"""What every HTTP request passes: the token, and before its route the API lists; and what is told of its answer.
 
 Each is put there at start, and only where it is on.
 """
@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 from dapr_state import errors
-from dapr_state.clock import SYSTEM
 from dapr_state.errors import DaprError
 from dapr_state.security import tokens
-from dapr_state.transports.http import message, operations, problem, target
+from dapr_state.transports.http import message, operations, target
 from dapr_state.transports.http.labels import VERBS
 from dapr_state.transports.http.message import Response, line
 from dapr_state.transports.http.router import APP_ID
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from dapr_state.security.access import HttpAccess
     from dapr_state.security.origins import Origins
     from dapr_state.transports.guard import Guard
-    from dapr_state.transports.http.handler import Check, Handler
+    from dapr_state.transports.http.handler import Check, Handler, Note
     from dapr_state.transports.http.router import Router
     from dapr_state.wire.http1 import Request
 
@@ -50,17 +49,21 @@ def token_check(token: tokens.ApiToken) -> Check:
 
 
 def route(router: Router, guard: Guard, app_id: str) -> Handler:
-    """The router with what is around it: innermost the lists, then whose pages may call, outermost the log."""
+    """The router, behind the lists."""
     around: Handler = router
     if guard.http_access.is_limited:
         around = _limited(router, guard.http_access, app_id)
-    if guard.origins:
-        around = _of_known_origin(around, guard.origins)
+    return _telling(around) if guard.api_log else around
+
+
+def notes(guard: Guard) -> list[Note]:
+    """What is told of each answer, however it came about: an error of the API, a defect, an end of the sidecar."""
+    told: list[Note] = []
     if guard.count_errors:
-        around = _counting_errors(around, guard.count_errors)
+        told.append(_error_count(guard.count_errors))
     if guard.api_log:
-        around = _logged(around, guard.api_log)
-    return around
+        told.append(_log(guard.api_log))
+    return told
 
 
 def _limited(router: Router, access: HttpAccess, app_id: str) -> Handler:
@@ -94,37 +97,38 @@ def _of_known_origin(handler: Handler, origins: Origins) -> Handler:
     return known
 
 
-def _counting_errors(handler: Handler, count: Callable[[str], None]) -> Handler:
-    async def counted(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except DaprError as error:
-            count(error.row.code)
-            raise
+def _telling(handler: Handler) -> Handler:
+    """For the log, which leaves out what has not come so far: what the token has stopped, or CORS."""
 
-    return counted
+    def routed(request: Request) -> Coroutine[Any, Any, Response]:
+        request.is_routed = True
+        return handler(request)
+
+    return routed
 
 
-def _logged(handler: Handler, log: ApiLog) -> Handler:
-    now = SYSTEM.monotonic
+def _error_count(count: Callable[[str], None]) -> Note:
+    def note(_: Request, response: Response) -> None:
+        if response.error:
+            count(response.error.row.code)
 
-    async def logged(request: Request) -> Response:
-        began = now()
-        try:
-            response = await handler(request)
-        except DaprError as error:
-            response = problem.of(error)
+    return note
+
+
+def _log(log: ApiLog) -> Note:
+    def note(request: Request, response: Response) -> None:
+        if not request.is_routed:
+            return
         path, _ = target.split(request.target)
         clean = "/" + b"/".join(target.segments(path)).decode("utf-8", "replace")
-        if not (log.omit_health and request.method == "GET" and clean in HEALTH):
-            shown = operations.name(request.method, clean) if log.obfuscate else f"{request.method} {_decoded(path)}"
-            agent = request.headers.get("user-agent", "")
-            log.http(shown, response.status, now() - began, len(response.body), agent)
-        return response
+        if log.omit_health and request.method == "GET" and clean in HEALTH:
+            return
+        shown = operations.name(request.method, clean) if log.obfuscate else f"{request.method} {_decoded(path)}"
+        agent = request.headers.get("user-agent", "")
+        log.http(shown, response.status, request.ended - request.began, len(response.body), agent)
 
-    return logged
+    return note
 
 
 def _decoded(path: bytes) -> str:
-    # a key may hold any bytes, and a line of the log none but text
-    return unquote_to_bytes(path).decode("utf-8", "backslashreplace")
+    return unquote_to_bytes(path).decode("utf-8", "surrogateescape")  # a key may hold any bytes

@@ -35,6 +35,7 @@ MAX_STREAMS: Final = 250  # as daprd
 # HTTP/2 counts 32 octets more for each field than it has (RFC 9113, 6.5.2): up to here the answer is 431, beyond it
 # the connection ends.
 HEAD_FACTOR: Final = 2
+LINE_OVERHEAD: Final = len(": \r\n")  # of each field, as HTTP/1.1 counts it
 _CONTINUE: Final = headers.encode([(b":status", b"100")])
 
 
@@ -87,11 +88,12 @@ class Http2Connection(Http2Protocol["Meaning"]):
 
     def _interpret(self, head: Head[Meaning]) -> Meaning:
         """Read the head by the rules of HTTP/1.1: what is refused there is refused here, and the rest is the same."""
-        block = b"".join(b"%b: %b\r\n" % field for field in _http1_fields(head))
-        if len(head.method) + len(head.path) + len(block) > self.shared.max_head:
+        fields = list(_http1_fields(head))
+        size = sum(len(name) + len(value) + LINE_OVERHEAD for name, value in fields)
+        if len(head.method) + len(head.path) + size > self.shared.max_head:
             return RefusedError(HEAD_TOO_LARGE)
         try:
-            return request_of(head.method, head.path, block)
+            return request_of(head.method, head.path, fields)
         except RefusedError as refusal:
             return refusal.with_traceback(None)  # it is kept as long as the head is
 

@@ -24,7 +24,7 @@ def of(error: DaprError) -> Response:
     body: dict[str, Any] = {"errorCode": error.row.code, "message": error.http_message}
     if error.details:
         body["details"] = [_shown(detail) for detail in error.details]
-    return Response(error.row.http, [JSON], encode(body))
+    return Response(error.row.http, [JSON], encode(body), error)
 
 
 def interrupted() -> Response:

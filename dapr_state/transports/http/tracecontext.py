@@ -55,12 +55,11 @@ def note(request: Request, response: Response) -> None:
 
 
 def _learn(fields: Fields) -> _Echo:
-    fields.meaning = echo = _read(fields.values)
+    fields.meaning = echo = _read(fields.values, fields.baggage)
     return echo
 
 
-def _read(headers: Mapping[str, str]) -> _Echo:
-    baggage = headers.get("baggage")
+def _read(headers: Mapping[str, str], baggage: str) -> _Echo:
     if baggage and (problem := _problem(baggage)):
         return _Echo(problem, ())
     lines = [VOID]

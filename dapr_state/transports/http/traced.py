@@ -98,7 +98,7 @@ def _note(request: Request, response: Response, span: Span) -> None:
     response.lines.append(line("Traceparent", tracing.traceparent(context)))
     if state := context.trace_state.to_header():
         response.lines.append(line("Tracestate", state))
-    if baggage := request.headers.get("baggage"):
+    if baggage := request.fields.baggage:
         response.lines.append(line("Baggage", baggage))
     span.set_attribute("dapr.status_code", str(response.status))
     is_error = response.status >= _FIRST_ERROR

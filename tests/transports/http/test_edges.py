@@ -87,6 +87,10 @@ SAME = {
     "baggage with a bad value": KEY + b'baggage: a="x"\r\n\r\n',
     "baggage with a bad escape": KEY + b"baggage: a=%zz\r\n\r\n",
     "baggage with a bad property": KEY + b"baggage: a=b;=c\r\n\r\n",
+    "baggage of two lines": KEY + b"baggage: a=b\r\nBaggage: c=d\r\n\r\n",
+    "baggage of which the second line is bad": KEY + b"baggage: a=b\r\nbaggage: c\r\n\r\n",
+    "baggage of which the first line is empty": KEY + b"baggage: \r\nbaggage: a=b\r\n\r\n",
+    "trace state of two lines": KEY + b"traceparent: 00-" + SPAN + b"\r\ntracestate: a=b\r\ntracestate: c=d\r\n\r\n",
 }
 
 

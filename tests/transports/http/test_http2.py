@@ -133,6 +133,8 @@ ODD: dict[str, tuple[list[tuple[bytes, bytes]], int | str]] = {
     "a verb with a blank": (head("GET /", b"/"), 400),
     "an unknown verb": (head("FOO", b"/"), 200),
     "a control character": (head("GET", b"/", (b"x", b"a\x01b")), 400),
+    "a blank at the end of a value": (head("GET", b"/", (b"if-match", b"1 ")), 200),
+    "a blank at the beginning of a value": (head("GET", b"/", (b"if-match", b"\t1")), 200),
     "high bytes": (head("GET", b"/", (b"x", b"a\xff")), 200),
     "an expectation": (head("GET", b"/", (b"expect", b"foo")), 417),
     "a large head": (head("GET", b"/", (b"x", b"a" * 9000)), 431),

@@ -1,0 +1,111 @@
+"""What falls due when: one alarm, set for the first of all, and never more at a time than the event loop bears."""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from dapr_state.actors.schedule import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dapr_state.clock import Alarm, Clock
+
+T = TypeVar("T")
+
+AT_ONCE: Final = 1000  # that are called due before others have their turn on the event loop: half a millisecond
+ROUNDING: Final = 1000  # nanoseconds: an alarm is set in seconds, as a float
+_SPARE: Final = 64
+
+
+class Date(Generic[T]):
+    """When something falls due; without the thing it has come, or is cancelled."""
+
+    __slots__ = ("_agenda", "thing")
+
+    def __init__(self, agenda: Agenda[T], thing: T) -> None:
+        self._agenda = agenda
+        self.thing: T | None = thing
+
+    def cancel(self) -> None:
+        """Harmless when it has come already."""
+        if self.thing is not None:
+            self.thing = None
+            self._agenda._cancel_one()  # noqa: SLF001 - the two are one thing
+
+
+class Agenda(Generic[T]):
+    """`now` is the time that counts, in nanoseconds; `due` is called with each thing whose time has come.
+
+    A time that may be set needs `look_again`: after so many seconds at the latest it is looked at.
+    """
+
+    def __init__(
+        self, clock: Clock, now: Callable[[], int], due: Callable[[T], object], look_again: float | None = None
+    ) -> None:
+        self._clock = clock
+        self._now = now
+        self._due = due
+        self._look_again = look_again
+        self._heap: list[tuple[int, int, Date[T]]] = []
+        self._numbers = count()
+        self._cancelled = 0  # that are still in the heap
+        self._alarm: Alarm | None = None
+        self._alarm_at = 0.0  # monotonic
+        self._is_closed = False
+
+    def __repr__(self) -> str:
+        return f"<Agenda {len(self)}>"
+
+    def __len__(self) -> int:
+        return len(self._heap) - self._cancelled
+
+    def add(self, when: int, thing: T) -> Date[T]:
+        date = Date(self, thing)
+        heappush(self._heap, (when, next(self._numbers), date))
+        if self._heap[0][2] is date:
+            self._set_alarm()
+        return date
+
+    def close(self) -> None:
+        """Nothing falls due any more."""
+        self._is_closed = True
+        if self._alarm:
+            self._alarm.cancel()
+
+    def _cancel_one(self) -> None:
+        self._cancelled += 1
+        if self._cancelled * 2 > len(self._heap) + _SPARE:
+            self._heap = [each for each in self._heap if each[2].thing is not None]
+            heapify(self._heap)
+            self._cancelled = 0
+
+    def _set_alarm(self) -> None:
+        if self._is_closed or not self._heap:
+            return
+        wait = (self._heap[0][0] - self._now()) / SECOND
+        if self._look_again is not None:
+            wait = min(wait, self._look_again)
+        when = self._clock.monotonic() + wait
+        if self._alarm:
+            if self._alarm_at <= when:
+                return
+            self._alarm.cancel()
+        self._alarm_at = when
+        self._alarm = self._clock.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        latest = self._now() + ROUNDING
+        for _ in range(AT_ONCE):
+            if not self._heap or self._heap[0][0] > latest:
+                break
+            date = heappop(self._heap)[2]
+            if date.thing is None:
+                self._cancelled -= 1
+                continue
+            thing, date.thing = date.thing, None
+            self._due(thing)
+        self._set_alarm()

@@ -1,0 +1,50 @@
+"""What stands before a store and changes some of what passes: the base of every such wrapper forwards all of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from dapr_state.stores.base import Found, Outcomes, Page, StateStore
+from dapr_state.stores.model import Feature
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dapr_state.stores.model import Operation
+
+
+class Wrapper(StateStore):
+    """Forwards everything to `inner`, whose features are told as far as the wrapper keeps them."""
+
+    keeps: ClassVar[frozenset[Feature]] = frozenset(Feature)
+
+    def __init__(self, inner: StateStore) -> None:
+        self._inner = inner
+        self.features = tuple(feature for feature in inner.features if feature in self.keeps)
+        self.ttl_rule = inner.ttl_rule
+        self.max_transaction_size = inner.max_transaction_size
+
+    @property
+    def unencrypted(self) -> StateStore:
+        return self._inner.unencrypted
+
+    async def open(self) -> None:
+        await self._inner.open()
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    async def ping(self) -> None:
+        await self._inner.ping()
+
+    async def get(self, keys: Sequence[str]) -> Found:
+        return await self._inner.get(keys)
+
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
+        return await self._inner.write(operations)
+
+    async def transact(self, operations: Sequence[Operation]) -> None:
+        await self._inner.transact(operations)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
+        return await self._inner.list(prefix, after=after, limit=limit)

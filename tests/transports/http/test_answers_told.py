@@ -1,0 +1,74 @@
+"""However a request ends, the API log has its line, and an error of the API is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dapr_state.errors import STATE_STORE_NOT_FOUND
+from dapr_state.observability.apilog import ApiLog
+from dapr_state.security.tokens import ApiToken
+from dapr_state.transports.guard import Guard
+from dapr_state.transports.http import guarded
+from dapr_state.transports.http.handler import checked
+from dapr_state.transports.http.message import no_content
+from tests.transports.http.serving import serving
+
+if TYPE_CHECKING:
+    from dapr_state.transports.http.message import Response
+    from dapr_state.wire.http1 import Request
+
+TOKEN = "Dapr-Api-Token: t\r\n"
+
+
+class Router:
+    """What is asked for says how it ends."""
+
+    def __init__(self) -> None:
+        self.waits = asyncio.Event()
+
+    async def __call__(self, request: Request) -> Response:
+        match request.target:
+            case b"/refuse":
+                raise STATE_STORE_NOT_FOUND(store="s", app_id="app")
+            case b"/break":
+                raise ValueError("broken")
+            case b"/wait":
+                self.waits.set()
+                await asyncio.Event().wait()
+        return no_content()
+
+
+async def ask(port: int, path: str, headers: str = TOKEN) -> bytes:
+    """Ask, and give the status line; empty if there was none."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n{headers}Connection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    return answer.split(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/answer", 204), ("/refuse", 400), ("/break", 500), ("/wait", 500), ("/nobody", 401)]
+)
+async def test_every_end_has_its_line(path: str, status: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Also that by a defect, and by the end of the server; but what the token stops has none, as by daprd."""
+    counted: list[str] = []
+    guard = Guard(api_log=ApiLog(), token=ApiToken("t"), count_errors=counted.append)
+    router: Any = Router()
+    handler = checked(guarded.route(router, guard, "app"), guarded.checks(guard))
+    with caplog.at_level(logging.INFO, "dapr"):
+        async with serving(handler, notes=guarded.notes(guard)) as (server, port):
+            asking = asyncio.create_task(ask(port, path, "" if path == "/nobody" else TOKEN))
+            if path == "/wait":
+                await router.waits.wait()
+                await server.stop(0)
+            answer = await asking
+
+    lines = [record.fields for record in caplog.records if record.msg == "HTTP API Called"]  # type: ignore[attr-defined]
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert [(line["method"], line["code"]) for line in lines] == ([] if status == 401 else [(f"GET {path}", status)])
+    assert counted == (["ERR_STATE_STORE_NOT_FOUND"] if path == "/refuse" else [])
