@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dapr_state.actors.turns import Turns
+from dapr_state.actors.turns import TurnQueue
 
 if TYPE_CHECKING:
     from dapr_state.app.model import ActorId
@@ -19,7 +19,7 @@ class Activation:
 
     def __init__(self, actor: ActorId) -> None:
         self.actor = actor
-        self.turns = Turns()
+        self.turns = TurnQueue()
         self.idle_since = 0.0  # monotonic; means something only while no turn runs
 
     def __repr__(self) -> str:

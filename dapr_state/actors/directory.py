@@ -1,12 +1,15 @@
 """The actors that are active here, by type and id, and when each of them has rested long enough.
 
 All actors of a type have the same time to rest, so the one that began first ends first: the order in which they
-came to rest is kept, and one alarm, set for the first of all, is enough for any number of them.
+came to rest is kept, and one alarm, set for the first of all, is enough for any number of them. Those that are at rest
+are kept apart from those that are busy, which are few: what concerns all actors at once never walks through them all.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import OrderedDict
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from dapr_state.actors.activation import Activation
 
@@ -19,20 +22,29 @@ if TYPE_CHECKING:
     from dapr_state.clock import Alarm, Clock
 
 
+AT_ONCE: Final = 100  # that expire before others have their turn on the event loop; freeing one takes a tenth
+ENDING: Final = 1024  # that end at a time: as many as there are connections to an application
+
+
 class Hosted:
     """One type: how it is hosted, by whom, and its active actors. It stays while one of them is busy."""
 
-    __slots__ = ("active", "channel", "config", "is_hosted", "resting")
+    __slots__ = ("busy", "channel", "config", "is_hosted", "resting")
 
     def __init__(self, config: TypeConfig, channel: AppChannel) -> None:
         self.config = config
         self.channel = channel
         self.is_hosted = True
-        self.active: dict[str, Activation] = {}
-        self.resting: dict[str, Activation] = {}  # of these the ones without a turn, the longest first
+        self.busy: dict[str, Activation] = {}
+        # the longest first; of a plain dict the first one is hard to find once many before it have gone
+        self.resting: OrderedDict[str, Activation] = OrderedDict()
 
     def __repr__(self) -> str:
-        return f"<Hosted {len(self.active)} active, {len(self.resting)} resting>"
+        return f"<Hosted {self.count} active, {len(self.resting)} resting>"
+
+    @property
+    def count(self) -> int:
+        return len(self.busy) + len(self.resting)
 
 
 class Directory:
@@ -45,6 +57,8 @@ class Directory:
         self._types: dict[str, Hosted] = {}
         self._alarm: Alarm | None = None
         self._alarm_at = 0.0
+        self._ending = 0  # how many are expired, and have not ended yet
+        self._is_closed = False
 
     def __repr__(self) -> str:
         return f"<Directory {', '.join(f'{name} {count}' for name, count in self.counts().items()) or 'empty'}>"
@@ -68,10 +82,10 @@ class Directory:
             if hosted is None:
                 continue
             hosted.is_hosted = False
-            for activation in tuple(hosted.active.values()):
+            self._free(hosted.resting)
+            hosted.resting = OrderedDict()
+            for activation in hosted.busy.values():
                 activation.turns.close()
-                if not activation.turns.is_busy:
-                    self._forget(hosted, activation)
             self._drop_if_empty(name, hosted)
 
     def find(self, name: str) -> Hosted | None:
@@ -81,33 +95,41 @@ class Directory:
 
     def counts(self) -> dict[str, int]:
         """How many actors of each hosted type are active."""
-        return {name: len(hosted.active) for name, hosted in self._types.items() if hosted.is_hosted}
+        return {name: hosted.count for name, hosted in self._types.items() if hosted.is_hosted}
 
     # Actors
 
-    def __iter__(self) -> Iterator[Activation]:
+    def busy(self) -> Iterator[Activation]:
+        """Those that have a turn."""
         for hosted in self._types.values():
-            yield from hosted.active.values()
+            yield from hosted.busy.values()
 
     def is_active(self, actor: ActorId) -> bool:
         hosted = self._types.get(actor.type)
-        return hosted is not None and actor.id in hosted.active
+        return hosted is not None and (actor.id in hosted.busy or actor.id in hosted.resting)
 
     def take(self, hosted: Hosted, actor: ActorId) -> Activation:
         """The actor's activation, a new one if it was not active; it does not rest until it is given back."""
-        activation = hosted.active.get(actor.id)
+        activation = hosted.busy.get(actor.id)
         if activation is None:
-            activation = hosted.active[actor.id] = Activation(actor)
-        else:
-            hosted.resting.pop(actor.id, None)
+            activation = hosted.resting.pop(actor.id, None) or Activation(actor)
+            hosted.busy[actor.id] = activation
         return activation
+
+    def take_resting(self, number: int) -> list[Activation]:
+        """So many of those at rest: they are busy now."""
+        taken: list[Activation] = []
+        for hosted in self._types.values():
+            while hosted.resting and len(taken) < number:
+                taken.append(self.take(hosted, next(iter(hosted.resting.values())).actor))
+        return taken
 
     def give(self, hosted: Hosted, activation: Activation) -> None:
         """After a turn: from now on it rests, unless others wait for theirs."""
         if activation.turns.is_busy:
             return
+        hosted.busy.pop(activation.actor.id, None)
         if not hosted.is_hosted:
-            self._forget(hosted, activation)
             self._drop_if_empty(activation.actor.type, hosted)
             return
         activation.idle_since = self._clock.monotonic()
@@ -115,32 +137,51 @@ class Directory:
         if self._alarm is None or activation.idle_since + hosted.config.idle_timeout < self._alarm_at:
             self._set_alarm()
 
-    def end(self, activation: Activation) -> None:
-        """It is no longer active."""
+    def give_back(self, activation: Activation) -> None:
+        """The same, whatever has become of its type meanwhile."""
         hosted = self._types.get(activation.actor.type)
         if hosted is not None:
-            self._forget(hosted, activation)
+            self.give(hosted, activation)
+
+    def end(self, activation: Activation) -> None:
+        """It is no longer active, unless it has had to go on."""
+        self._ending = max(0, self._ending - 1)
+        if self._alarm is None:
+            self._set_alarm()
+        if activation.turns.is_busy:
+            return
+        hosted = self._types.get(activation.actor.type)
+        if hosted is not None:
+            hosted.busy.pop(activation.actor.id, None)
             self._drop_if_empty(activation.actor.type, hosted)
 
     def close(self) -> None:
         """No actor ends by itself any more."""
+        self._is_closed = True
+        self._cancel_alarm()
+
+    def _cancel_alarm(self) -> None:
         if self._alarm:
             self._alarm.cancel()
             self._alarm = None
 
-    @staticmethod
-    def _forget(hosted: Hosted, activation: Activation) -> None:
-        hosted.active.pop(activation.actor.id, None)
-        hosted.resting.pop(activation.actor.id, None)
-
     def _drop_if_empty(self, name: str, hosted: Hosted) -> None:
-        if not hosted.is_hosted and not hosted.active:
+        if not hosted.is_hosted and not hosted.busy:
             self._types.pop(name, None)
+
+    def _free(self, resting: OrderedDict[str, Activation]) -> None:
+        """Half a million actors that go together take a second: some at a time."""
+        for _ in range(min(10 * AT_ONCE, len(resting))):
+            resting.popitem()
+        if resting:
+            self._clock.call_at(self._clock.monotonic(), partial(self._free, resting))
 
     # Rest
 
     def _set_alarm(self) -> None:
-        self.close()
+        self._cancel_alarm()
+        if self._is_closed or self._ending >= ENDING:
+            return
         deadlines = [
             next(iter(hosted.resting.values())).idle_since + hosted.config.idle_timeout
             for hosted in self._types.values()
@@ -156,12 +197,12 @@ class Directory:
         now = self._clock.monotonic()
         due: list[Activation] = []
         for hosted in self._types.values():
-            while hosted.resting:
+            while hosted.resting and len(due) < min(AT_ONCE, ENDING - self._ending):
                 activation = next(iter(hosted.resting.values()))
                 if activation.idle_since + hosted.config.idle_timeout > now:
                     break
-                del hosted.resting[activation.actor.id]
-                due.append(activation)
+                due.append(self.take(hosted, activation.actor))
+        self._ending += len(due)
         self._set_alarm()
         for activation in due:
             self._expired(activation)

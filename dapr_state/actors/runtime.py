@@ -14,7 +14,7 @@ from uuid import uuid4
 from msgspec import structs
 
 from dapr_state.actors.carry import Carried
-from dapr_state.actors.directory import Directory, Hosted
+from dapr_state.actors.directory import AT_ONCE, ENDING, Directory, Hosted
 from dapr_state.actors.placement import Embedded, NoHostError, Placement
 from dapr_state.actors.turns import ClosedError, TooDeepError
 from dapr_state.app.model import AppError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from dapr_state.actors.activation import Activation
     from dapr_state.actors.config import HostConfig
-    from dapr_state.actors.turns import Flight
+    from dapr_state.actors.turns import Turn
     from dapr_state.app.channel import AppChannel
     from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Tick
     from dapr_state.clock import Clock
@@ -114,7 +114,7 @@ class ActorRuntime:
     def waiting(self) -> Mapping[str, int]:
         """How many calls wait for a turn, by type."""
         found: dict[str, int] = dict.fromkeys(self._directory.counts(), 0)
-        for activation in self._directory:
+        for activation in self._directory.busy():
             if waiting := activation.turns.waiting:
                 found[activation.actor.type] = found.get(activation.actor.type, 0) + waiting
         return found
@@ -175,16 +175,16 @@ class ActorRuntime:
         activation = self._directory.take(hosted, actor)
         turns = activation.turns
         try:
-            flight = turns.enter(reentrancy_id, hosted.config.max_depth)
+            turn = turns.enter(reentrancy_id, hosted.config.max_depth)
         except TooDeepError:
             self._directory.give(hosted, activation)
             raise
         try:
-            if not flight.has_begun:
-                await flight.begun()
+            if not turn.has_begun:
+                await turn.begun()
             return await Carried(send(what))
         finally:
-            turns.leave(flight)
+            turns.leave(turn)
             self._directory.give(hosted, activation)
 
     async def _reenter(self, hosted: Hosted, call: ActorCall) -> AppAnswer:
@@ -207,12 +207,12 @@ class ActorRuntime:
         if hosted is None or activation.turns.is_busy:
             return
         # a turn of its own: a call that comes meanwhile waits, and finds the actor active still, or anew
-        flight = activation.turns.enter()
-        ending = asyncio.create_task(self._end(hosted.channel, activation, flight))
+        turn = activation.turns.enter()
+        ending = asyncio.create_task(self._end(hosted.channel, activation, turn))
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
 
-    async def _end(self, channel: AppChannel, activation: Activation, flight: Flight) -> None:
+    async def _end(self, channel: AppChannel, activation: Activation, turn: Turn) -> None:
         actor = activation.actor
         is_failed = True
         try:
@@ -222,9 +222,8 @@ class ActorRuntime:
         except AppError as error:
             log.error("Failed to deactivate actor '%s': %s", actor, error)  # noqa: TRY400  the reason says it all
         finally:
-            activation.turns.leave(flight)
-            if not activation.turns.is_busy:
-                self._directory.end(activation)
+            activation.turns.leave(turn)
+            self._directory.end(activation)
             if self.on_deactivated:
                 self.on_deactivated(actor.type, is_failed=is_failed)
 
@@ -236,34 +235,39 @@ class ActorRuntime:
         self._is_closing = True
         self._directory.close()
         self._ready.set()  # nobody waits for an application any more
-        for activation in self._directory:
+        for activation in self._directory.busy():
             activation.turns.close()
         try:
             async with asyncio.timeout(grace):
                 await self._ended()
                 # again: a turn may have called other actors meanwhile
-                while busy := [activation for activation in self._directory if activation.turns.is_busy]:
-                    await asyncio.gather(*map(_idle, busy))
-                for activation in tuple(self._directory):
-                    self._expired(activation)
+                while busy := [activation for activation in self._directory.busy() if activation.turns.is_busy]:
+                    await asyncio.gather(*map(self._idle, busy))
+                while resting := self._directory.take_resting(AT_ONCE):
+                    for activation in resting:
+                        self._expired(activation)
+                    if len(self._endings) >= ENDING:
+                        await asyncio.wait(self._endings, return_when=asyncio.FIRST_COMPLETED)
+                    else:
+                        await asyncio.sleep(0)
                 await self._ended()
         except TimeoutError:
             for ending in self._endings:
                 ending.cancel()
 
+    async def _idle(self, activation: Activation) -> None:
+        """Return when no turn runs: the turn that one takes for that is the last."""
+        turn = activation.turns.enter()
+        try:
+            await turn.begun()
+        finally:
+            activation.turns.leave(turn)
+            self._directory.give_back(activation)
+
     async def _ended(self) -> None:
         """Return when no deactivation is under way."""
         while self._endings:
             await asyncio.wait(self._endings)
-
-
-async def _idle(activation: Activation) -> None:
-    """Return when no turn runs: the turn that one takes for that is the last."""
-    flight = activation.turns.enter()
-    try:
-        await flight.begun()
-    finally:
-        activation.turns.leave(flight)
 
 
 _REMIND: Final = attrgetter("remind")

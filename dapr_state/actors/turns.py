@@ -1,15 +1,19 @@
-"""Whose turn it is at one actor: a queue of flights, of which only the front one runs.
+"""Whose turn it is at one actor: a queue of turns, of which only the front one runs.
 
 Rules that a change must keep:
-1. A flight begins when all before it have ended, and ends when everyone who has entered it has left.
+1. A turn begins when all before it have ended, and ends when everyone who has entered it has left.
 2. Whoever has entered leaves once, whatever happens; one who leaves before it has begun changes nothing for others.
-3. With a reentrancy id that a flight has, one joins it, and counts for its depth; too deep is refused, and counts not.
+3. With a reentrancy id that a turn has, one joins it, and counts for its depth; too deep is refused, and counts not.
+4. Each step costs the same however many wait.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Final
+
+_SPARE: Final = 32  # turns that nobody waits for any more are taken from the queue when they are more, and half of it
 
 
 class TooDeepError(Exception):
@@ -20,7 +24,7 @@ class ClosedError(Exception):
     """The actor is no longer served here: the turn that was waited for does not come."""
 
 
-class Flight:
+class Turn:
     """Calls that may run at the same time: one call, or those with one reentrancy id."""
 
     __slots__ = ("depth", "has_begun", "id", "waiting")
@@ -32,81 +36,112 @@ class Flight:
         self.waiting: list[asyncio.Future[None]] = []
 
     def __repr__(self) -> str:
-        return f"<Flight {self.id or 'of one'} {'running' if self.has_begun else 'waiting'}, depth {self.depth}>"
+        return f"<Turn {self.id or 'of one'} {'running' if self.has_begun else 'waiting'}, depth {self.depth}>"
 
     async def begun(self) -> None:
         """Return when it has begun. Raises ClosedError if it will not."""
         if self.has_begun:
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.waiting.append(turn)
-        await turn
+        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(begun)
+        await begun
 
     def begin(self) -> None:
         self.has_begun = True
-        for turn in self.waiting:
-            if not turn.done():  # one who waited may have gone
-                turn.set_result(None)
+        for begun in self.waiting:
+            if not begun.done():  # one who waited may have gone
+                begun.set_result(None)
         self.waiting.clear()
 
     def close(self) -> None:
-        for turn in self.waiting:
-            if not turn.done():
-                turn.set_exception(ClosedError())
+        for begun in self.waiting:
+            if not begun.done():
+                begun.set_exception(ClosedError())
         self.waiting.clear()
 
 
-class Turns:
-    """`enter`, await the flight's `begun`, and `leave` it."""
+class TurnQueue:
+    """`enter`, await the turn's `begun`, and `leave` it."""
 
-    __slots__ = ("_flights",)
+    __slots__ = ("_behind", "_by_id", "_gone", "_running", "waiting")
 
     def __init__(self) -> None:
-        self._flights: deque[Flight] = deque()
+        self._running: Turn | None = None
+        self._behind: deque[Turn] | None = None  # made when somebody waits: most actors are idle, and many
+        self._gone = 0  # turns behind that everyone has left
+        self._by_id: dict[str, Turn] | None = None
+        self.waiting = 0  # how many wait for their turn
 
     def __repr__(self) -> str:
-        return f"<Turns {'busy' if self._flights else 'idle'}, {self.waiting} waiting>"
+        return f"<TurnQueue {'busy' if self.is_busy else 'idle'}, {self.waiting} waiting>"
 
     @property
     def is_busy(self) -> bool:
-        return bool(self._flights)
+        return self._running is not None
 
-    @property
-    def waiting(self) -> int:
-        """How many wait for their turn."""
-        return sum(flight.depth for flight in self._flights if not flight.has_begun)
-
-    def is_running(self, reentrancy_id: str) -> bool:
-        """Whether the flight with this id has begun."""
-        return any(flight.has_begun and flight.id == reentrancy_id for flight in self._flights)
-
-    def enter(self, reentrancy_id: str = "", max_depth: int = 1) -> Flight:
-        """Join the flight with this id, or queue with one of our own. Raises TooDeepError."""
+    def enter(self, reentrancy_id: str = "", max_depth: int = 1) -> Turn:
+        """Join the turn with this id, or queue with one of our own. Raises TooDeepError."""
         if reentrancy_id:
             if max_depth < 1:
                 raise TooDeepError
-            for flight in self._flights:
-                if flight.id == reentrancy_id:
-                    if flight.depth >= max_depth:
-                        raise TooDeepError
-                    flight.depth += 1
-                    return flight
-        flight = Flight(reentrancy_id, has_begun=not self._flights)
-        self._flights.append(flight)
-        return flight
+            turn = self._by_id.get(reentrancy_id) if self._by_id else None
+            if turn is not None:
+                return self._join(turn, max_depth)
+        turn = Turn(reentrancy_id, has_begun=self._running is None)
+        if reentrancy_id:
+            self._by_id = self._by_id or {}
+            self._by_id[reentrancy_id] = turn
+        if self._running is None:
+            self._running = turn
+        else:
+            self.waiting += 1
+            self._behind = self._behind or deque()
+            self._behind.append(turn)
+        return turn
 
-    def leave(self, flight: Flight) -> None:
-        flight.depth -= 1
-        if flight.depth:
+    def _join(self, turn: Turn, max_depth: int) -> Turn:
+        if turn.depth >= max_depth:
+            raise TooDeepError
+        turn.depth += 1
+        if not turn.has_begun:
+            self.waiting += 1
+        return turn
+
+    def leave(self, turn: Turn) -> None:
+        turn.depth -= 1
+        if not turn.has_begun:
+            self.waiting -= 1
+        if turn.depth:
             return
-        if flight is not self._flights[0]:
-            self._flights.remove(flight)
-            return
-        self._flights.popleft()
-        if self._flights:
-            self._flights[0].begin()
+        if turn.id and self._by_id:
+            del self._by_id[turn.id]
+        if turn is self._running:
+            self._go_on()
+        else:
+            self._gone += 1
+            self._sweep()
+
+    def _go_on(self) -> None:
+        self._running = None
+        while self._behind and self._running is None:
+            turn = self._behind.popleft()
+            if turn.depth:
+                self._running = turn
+                self.waiting -= turn.depth
+                turn.begin()
+            else:
+                self._gone -= 1
+        if not self._behind:
+            self._behind = None
+
+    def _sweep(self) -> None:
+        if self._behind and self._gone > _SPARE and self._gone * 2 > len(self._behind):
+            self._behind = deque(turn for turn in self._behind if turn.depth)
+            self._gone = 0
 
     def close(self) -> None:
         """Send away all who wait; who has begun goes on."""
-        for flight in self._flights:
-            flight.close()
+        if self._running:
+            self._running.close()
+        for turn in self._behind or ():
+            turn.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dapr_state.actors.config import TypeConfig
-from dapr_state.actors.directory import Directory, Hosted
+from dapr_state.actors.directory import ENDING, Directory, Hosted
 from dapr_state.app.model import ActorId
 from dapr_state.clock import ManualClock
 from tests.actors.apps import App
@@ -33,9 +33,9 @@ class Watched:
 
     def turn(self, kind: str, name: str, seconds: float = 0) -> None:
         activation = self.directory.take(self.hosted(kind), ActorId(kind, name))
-        flight = activation.turns.enter()
+        turn = activation.turns.enter()
         self.clock.advance(seconds)
-        activation.turns.leave(flight)
+        activation.turns.leave(turn)
         self.directory.give(self.hosted(kind), activation)
 
 
@@ -81,10 +81,10 @@ def test_a_type_that_is_not_hosted_any_more_loses_its_actors() -> None:
     watched.turn("user", "idle")
     hosted, actor = watched.hosted("user"), ActorId("user", "busy")
     activation = watched.directory.take(hosted, actor)
-    flight = activation.turns.enter()
+    turn = activation.turns.enter()
     watched.directory.unhost(["user", "unheard of"])
     seen = [watched.directory.is_active(ActorId("user", "idle")), watched.directory.is_active(actor)]
-    activation.turns.leave(flight)
+    activation.turns.leave(turn)
     watched.directory.give(hosted, activation)
     watched.clock.advance(60)
 
@@ -105,3 +105,33 @@ def test_a_busy_actor_outlives_a_type_that_comes_back() -> None:
 
     assert watched.directory.take(watched.hosted("user"), actor) is activation
     assert repr(activation) == "<Activation user/1 busy, 0 waiting>"
+
+
+def test_many_that_expire_together_end_some_at_a_time() -> None:
+    """So many at once, so many under way, and the next when one of them has ended."""
+    watched = Watched()
+    given: list[Activation] = []
+    watched.directory._expired = given.append
+    for number in range(3000):
+        watched.turn("user", str(number))
+    watched.clock.advance(60)
+    begun = len(given)
+    for activation in given[:10]:
+        watched.directory.end(activation)
+    watched.clock.advance(0)
+
+    assert (begun, len(given)) == (ENDING, ENDING + 10)
+    assert watched.directory.counts()["user"] == 2990
+
+
+def test_the_end_is_the_end() -> None:
+    """What comes to rest after the close sets no alarm."""
+    watched = Watched()
+    hosted, actor = watched.hosted("user"), ActorId("user", "1")
+    activation = watched.directory.take(hosted, actor)
+    turn = activation.turns.enter()
+    watched.directory.close()
+    activation.turns.leave(turn)
+    watched.directory.give(hosted, activation)
+
+    assert watched.clock.waiting == 0

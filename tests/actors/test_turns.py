@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from dapr_state.actors.turns import ClosedError, Flight, TooDeepError, Turns
+from dapr_state.actors.turns import ClosedError, TooDeepError, Turn, TurnQueue
 
 
 async def _steps() -> None:
@@ -17,26 +17,26 @@ async def _steps() -> None:
         await asyncio.sleep(0)
 
 
-def _ids(*flights: Flight) -> list[bool]:
-    return [flight.has_begun for flight in flights]
+def _ids(*entered: Turn) -> list[bool]:
+    return [turn.has_begun for turn in entered]
 
 
 def test_the_first_runs_and_the_others_follow_in_order() -> None:
     """One turn at a time, first come, first served."""
-    turns = Turns()
+    turns = TurnQueue()
     first, second, third = turns.enter(), turns.enter(), turns.enter()
     seen = [_ids(first, second, third)]
-    for flight in (first, second, third):
-        turns.leave(flight)
+    for turn in (first, second, third):
+        turns.leave(turn)
         seen.append(_ids(second, third))
 
     assert seen == [[True, False, False], [True, False], [True, True], [True, True]]
-    assert repr(turns) == "<Turns idle, 0 waiting>"
+    assert repr(turns) == "<TurnQueue idle, 0 waiting>"
 
 
 def test_one_id_shares_a_flight() -> None:
-    """A call with the id of a flight joins it, also while it waits; the flight ends with the last of them."""
-    turns = Turns()
+    """A call with the id of a turn joins it, also while it waits; the turn ends with the last of them."""
+    turns = TurnQueue()
     first, other = turns.enter("a", 3), turns.enter("b", 3)
     joined, joined_waiting = turns.enter("a", 3), turns.enter("b", 3)
     turns.leave(first)
@@ -49,21 +49,21 @@ def test_one_id_shares_a_flight() -> None:
 
 
 def test_too_deep_is_refused_and_costs_nothing() -> None:
-    """The call beyond the depth is refused at once; afterwards the flight ends, and the next one begins."""
-    turns = Turns()
-    flights = [turns.enter("a", 2), turns.enter("a", 2)]
+    """The call beyond the depth is refused at once; afterwards the turn ends, and the next one begins."""
+    turns = TurnQueue()
+    entered = [turns.enter("a", 2), turns.enter("a", 2)]
     waiting = turns.enter("b", 2)
     with pytest.raises(TooDeepError):
         turns.enter("a", 2)
-    for flight in flights:
-        turns.leave(flight)
+    for turn in entered:
+        turns.leave(turn)
 
     assert waiting.has_begun
 
 
 def test_no_depth_at_all_lets_nobody_in() -> None:
     """A depth of 0 refuses the first call already."""
-    turns = Turns()
+    turns = TurnQueue()
     with pytest.raises(TooDeepError):
         turns.enter("a", 0)
 
@@ -72,7 +72,7 @@ def test_no_depth_at_all_lets_nobody_in() -> None:
 
 async def test_one_who_goes_while_waiting_does_not_let_the_next_begin() -> None:
     """A cancelled waiter leaves the queue; the running turn stays the only one, and those behind keep their order."""
-    turns = Turns()
+    turns = TurnQueue()
     running, leaver, last = turns.enter(), turns.enter(), turns.enter()
     waiter = asyncio.create_task(_wait(turns, leaver))
     await _steps()
@@ -87,7 +87,7 @@ async def test_one_who_goes_while_waiting_does_not_let_the_next_begin() -> None:
 
 async def test_one_who_goes_at_the_moment_of_the_turn_passes_it_on() -> None:
     """Whoever is cancelled when the turn has just come gives it to the next."""
-    turns = Turns()
+    turns = TurnQueue()
     running, leaver, last = turns.enter(), turns.enter(), turns.enter()
     waiter = asyncio.create_task(_wait(turns, leaver))
     await _steps()
@@ -100,7 +100,7 @@ async def test_one_who_goes_at_the_moment_of_the_turn_passes_it_on() -> None:
 
 async def test_closing_sends_away_only_those_who_wait() -> None:
     """Who has begun goes on; who waits gets ClosedError, and nothing is left."""
-    turns = Turns()
+    turns = TurnQueue()
     running = turns.enter()
     waiters = [asyncio.create_task(_wait(turns, turns.enter())) for _ in range(3)]
     await _steps()
@@ -114,24 +114,39 @@ async def test_closing_sends_away_only_those_who_wait() -> None:
     assert not turns.is_busy
 
 
+async def test_those_who_go_leave_nothing_behind() -> None:
+    """A turn that lasts, and callers who come and give up behind it: as many are queued as wait, and a few."""
+    turns = TurnQueue()
+    running = turns.enter()
+    for _ in range(1000):
+        turns.leave(turns.enter("a", 2))
+        turns.leave(turns.enter())
+    last = turns.enter()
+
+    assert turns.waiting == 1
+    assert len(turns._behind or ()) < 100
+    turns.leave(running)
+    assert last.has_begun
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_random_callers(seed: int) -> None:
-    """Never two flights at a time, never deeper than allowed, everyone is answered, whoever is cancelled when."""
+    """Never two entered at a time, never deeper than allowed, everyone is answered, whoever is cancelled when."""
     dice = random.Random(seed)
-    turns = Turns()
+    turns = TurnQueue()
     running: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
 
     async def call(number: int) -> None:
         reentrancy_id = dice.choice(["", "", "a", "b", "c"])
         try:
-            flight = turns.enter(reentrancy_id, 3)
+            turn = turns.enter(reentrancy_id, 3)
         except TooDeepError:
             outcomes["refused"] += 1
             return
         name = reentrancy_id or str(number)
         try:
-            await flight.begun()
+            await turn.begun()
             running[name] += 1
             try:
                 assert list(+running) == [name]
@@ -145,7 +160,7 @@ async def test_random_callers(seed: int) -> None:
         except asyncio.CancelledError:
             outcomes["gone"] += 1
         finally:
-            turns.leave(flight)
+            turns.leave(turn)
 
     tasks = []
     for number in range(300):
@@ -159,11 +174,11 @@ async def test_random_callers(seed: int) -> None:
 
     assert failures == []
     assert sum(outcomes.values()) + never_begun == 300
-    assert repr(turns) == "<Turns idle, 0 waiting>"
+    assert repr(turns) == "<TurnQueue idle, 0 waiting>"
 
 
-async def _wait(turns: Turns, flight: Flight) -> None:
+async def _wait(turns: TurnQueue, turn: Turn) -> None:
     try:
-        await flight.begun()
+        await turn.begun()
     finally:
-        turns.leave(flight)
+        turns.leave(turn)
