@@ -24,6 +24,9 @@ class Wrapper(StateStore):
         self.ttl_rule = inner.ttl_rule
         self.max_transaction_size = inner.max_transaction_size
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._inner!r}>"
+
     @property
     def unencrypted(self) -> StateStore:
         return self._inner.unencrypted

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from dapr_state.clock import ManualClock
 from dapr_state.resources.component import Component
@@ -13,13 +15,17 @@ from dapr_state.stores import registry
 from dapr_state.stores.encrypted import EncryptedStore
 from dapr_state.stores.encryption import Key
 from dapr_state.stores.memory import MemoryStore
+from dapr_state.stores.wrapper import Wrapper
 from tests.stores.declared import Kind, Place
+from tests.support.redis import RedisServer
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from dapr_state.stores.base import StateStore
-    from tests.support.redis import RedisServer
+    from dapr_state.stores.base import Outcomes, StateStore
+    from dapr_state.stores.model import Operation
 
 REDIS_DB = 7  # the contract's own: it is emptied before each test
 
@@ -75,8 +81,40 @@ def sqlite_memory() -> Place:
 
 @pytest.fixture
 def redis(redis_server: RedisServer) -> Place:
-    def wipe() -> None:
-        with redis_server.client(db=REDIS_DB) as client:
-            client.flushdb()
+    return Place(partial(_redis, redis_server), partial(_flush, redis_server))
 
-    return Place(lambda: create("state.redis", redisHost=redis_server.address, redisDB=str(REDIS_DB)), wipe)
+
+@pytest.fixture(scope="session")
+def redis_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server with a replica that keeps in step."""
+    folder = tmp_path_factory.mktemp("redis-pair")
+    with (
+        RedisServer(folder, repl_diskless_sync_delay="0") as primary,
+        RedisServer(folder, replicaof=f"127.0.0.1 {primary.port}", dbfilename="replica.rdb"),
+        primary.client() as client,
+    ):
+        until(lambda: client.info("replication").get("slave0", {}).get("state") == "online")
+        yield primary
+
+
+@pytest.fixture
+def redis_replicated(redis_pair: RedisServer) -> Place:
+    """Every write waits for the replica."""
+    return Place(lambda: Strong(_redis(redis_pair)), partial(_flush, redis_pair))
+
+
+def _redis(server: RedisServer) -> StateStore:
+    return create("state.redis", redisHost=server.address, redisDB=str(REDIS_DB))
+
+
+def _flush(server: RedisServer) -> None:
+    with server.client(db=REDIS_DB) as client:
+        client.flushdb()
+
+
+class Strong(Wrapper):
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
+        return await super().write([replace(operation, strong=True) for operation in operations])
+
+    async def transact(self, operations: Sequence[Operation]) -> None:
+        await super().transact([replace(operation, strong=True) for operation in operations])

@@ -48,6 +48,7 @@ DECLARED = (
     Declaration("sqlite_no_wal", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ORDERED}), UUID),
     Declaration("sqlite_memory", (E, T, L, P), frozenset({Ability.ORDERED}), UUID),
     Declaration("redis", (E, T, L), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
+    Declaration("redis_replicated", (E, T, L), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import hiredis
@@ -34,6 +35,7 @@ class RedisStore(StateStore):
         self._link = Link(settings, self._context)
         self._grouping: Grouping | None = None  # of the connection that is live
         self._replicated: ReplicatedLink | None = None  # from the first strong write to a server with replicas on
+        self._replicating: set[asyncio.Future[None]] = set()  # the strong writes under way
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._link!r}>"
@@ -53,6 +55,8 @@ class RedisStore(StateStore):
     async def close(self) -> None:
         if self._grouping:
             self._grouping.flush()
+        if self._replicating:  # they take several steps, the first of which may be to connect
+            await asyncio.wait(self._replicating, timeout=self._options.read_timeout)
         await self._link.close()
         if self._replicated:
             await self._replicated.link.close()
@@ -123,9 +127,15 @@ class RedisStore(StateStore):
         if self._replicated is None:
             self._replicated = ReplicatedLink(self._options, self._context)
             self._replicated.link.open()
-        connection = await self._replicated.connected(self._link.server.replicas)
-        refusals = await _run(connection, mode, operations)
-        await self._replicated.acknowledged(connection, self._link.server.replicas)
+        under_way = asyncio.get_running_loop().create_future()
+        self._replicating.add(under_way)
+        try:
+            connection = await self._replicated.connected(self._link.server.replicas)
+            refusals = await _run(connection, mode, operations)
+            await self._replicated.acknowledged(connection, self._link.server.replicas)
+        finally:
+            self._replicating.discard(under_way)
+            under_way.set_result(None)
         return refusals
 
 
