@@ -1,6 +1,6 @@
 """Spans of the calls that are served: OpenTelemetry's SDK, set up as a Configuration file and the environment say.
 
-Only imported once an exporter is set, or a rate at which to sample: until then a call pays nothing for it.
+Only imported once an exporter is set: until then a call pays nothing for it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from urllib.parse import unquote
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import Span, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+from opentelemetry.trace import SpanKind, Status, StatusCode, TraceFlags, TraceState
+
+from dapr_state.observability.tracecontext import SpanContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 SCOPE: Final = "dapr-diagnostics"  # the instrumentation scope that daprd names
 BATCH_MILLISECONDS: Final = 5000  # as daprd
 FLUSH_SECONDS: Final = 1
+MAX_ATTRIBUTE: Final = 1024  # characters: 2,048 spans wait for an exporter that hangs, each with some ten of them
+MAX_ATTRIBUTES: Final = 64  # a caller's `dapr-…` headers are among them
 
 log = logging.getLogger("dapr.runtime.trace")
 
@@ -47,11 +51,16 @@ class TracingOptions:
 class Tracer:
     """Starts spans; `close` exports those that wait."""
 
+    keeps = True
+
     def __init__(self, app_id: str, options: TracingOptions) -> None:
         # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win
         resource = Resource({"service.name": app_id}).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(
-            sampler=ParentBased(TraceIdRatioBased(options.ratio)), resource=resource, shutdown_on_exit=False
+            sampler=ParentBased(TraceIdRatioBased(options.ratio)),
+            resource=resource,
+            shutdown_on_exit=False,
+            span_limits=SpanLimits(max_span_attributes=MAX_ATTRIBUTES, max_attribute_length=MAX_ATTRIBUTE),
         )
         for exporter in _exporters(options):
             self._provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=BATCH_MILLISECONDS))
@@ -59,10 +68,10 @@ class Tracer:
             self._provider.add_span_processor(SimpleSpanProcessor(_LogExporter()))
         self._tracer = self._provider.get_tracer(SCOPE)
 
-    def start(self, name: str, parent: SpanContext | None, attributes: Mapping[str, str]) -> trace.Span:
-        """Begin a span; end it with `finish`."""
-        context = trace.set_span_in_context(trace.NonRecordingSpan(parent)) if parent else None
-        return self._tracer.start_span(name, context, SpanKind.CLIENT, attributes)
+    def start(self, name: str, parent: SpanContext | None, attributes: Mapping[str, str]) -> _Kept:
+        """Begin a span; attributes of clients are cut to MAX_ATTRIBUTE characters."""
+        context = trace.set_span_in_context(trace.NonRecordingSpan(_remote(parent))) if parent else None
+        return _Kept(self._tracer.start_span(name[:MAX_ATTRIBUTE], context, SpanKind.CLIENT, attributes))
 
     def close(self) -> None:
         """Export what waits; blocks for FLUSH_SECONDS at most, after which it is lost."""
@@ -74,57 +83,30 @@ class Tracer:
             log.warning("The last spans could not be exported within %d s and are lost", FLUSH_SECONDS)
 
 
-def finish(span: trace.Span, problem: str | None = None) -> None:
-    """End a span, in error if there was a problem."""
-    if problem is not None:
-        span.set_status(Status(StatusCode.ERROR, problem))
-    span.end()
+class _Kept:
+    """A span that an exporter may get."""
+
+    __slots__ = ("_span", "context")
+
+    def __init__(self, span: trace.Span) -> None:
+        self._span = span
+        made = span.get_span_context()
+        state = made.trace_state.to_header()
+        self.context = SpanContext(f"{made.trace_id:032x}", f"{made.span_id:016x}", made.trace_flags, state)
+
+    def note(self, name: str, value: str) -> None:
+        self._span.set_attribute(name, value)
+
+    def finish(self, problem: str | None = None) -> None:
+        if problem is not None:
+            self._span.set_status(Status(StatusCode.ERROR, problem[:MAX_ATTRIBUTE]))
+        self._span.end()
 
 
-def traceparent(context: SpanContext) -> str:
-    """The W3C header of a context."""
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
-
-
-def read_traceparent(version_and_ids: str, tracestate: str | None) -> SpanContext:
-    """The context in a W3C header that is known to be valid."""
-    _, trace_id, span_id, flags = version_and_ids.split("-")[:4]
-    state = TraceState.from_header([tracestate]) if tracestate else None
-    return SpanContext(
-        int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=_flags(flags), trace_state=state
-    )
-
-
-def _flags(text: str) -> TraceFlags:
-    return TraceFlags(int(text, 16))
-
-
-# grpc-trace-bin: version 0, then field 0 with the trace id, field 1 with the span id, field 2 with the flags.
-
-BINARY_SIZE: Final = 29
-
-
-def to_binary(context: SpanContext) -> bytes:
-    """The `grpc-trace-bin` of a context."""
-    ids = (
-        b"\0\0",
-        context.trace_id.to_bytes(16),
-        b"\1",
-        context.span_id.to_bytes(8),
-        b"\2",
-        bytes((context.trace_flags,)),
-    )
-    return b"".join(ids)
-
-
-def read_binary(data: bytes) -> SpanContext | None:
-    """The context in a `grpc-trace-bin`, or None for one that is malformed or void."""
-    if len(data) != BINARY_SIZE or (data[0], data[1], data[18], data[27]) != (0, 0, 1, 2):
-        return None
-    context = SpanContext(
-        int.from_bytes(data[2:18]), int.from_bytes(data[19:27]), is_remote=True, trace_flags=TraceFlags(data[28])
-    )
-    return context if context.is_valid else None
+def _remote(parent: SpanContext) -> trace.SpanContext:
+    state = TraceState.from_header([parent.state]) if parent.state else None
+    flags = TraceFlags(parent.flags)
+    return trace.SpanContext(int(parent.trace, 16), int(parent.span, 16), True, flags, state)
 
 
 def headers(pairs: Sequence[str]) -> dict[str, str]:
@@ -182,8 +164,3 @@ class _LogExporter(SpanExporter):
                 span.end_time,
             )
         return SpanExportResult.SUCCESS
-
-
-def is_recording(span: trace.Span) -> bool:
-    """Whether anybody will see what is noted on it."""
-    return isinstance(span, Span) and span.is_recording()

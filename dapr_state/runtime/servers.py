@@ -75,7 +75,13 @@ class Servers:
         state = State(options.app_id, components.stores, guard.metrics)
         metadata = facts.metadata(options, components, actors, features)
         servicer = DaprServicer(
-            state, metadata, lifecycle, actors.api, schedules=actors.schedules, subscribe=actors.subscribe
+            state,
+            metadata,
+            lifecycle,
+            actors.api,
+            schedules=actors.schedules,
+            subscribe=actors.subscribe,
+            traces=guard.echoes_context,
         )
         await self._start_grpc(servicer)
         await self._start_http(

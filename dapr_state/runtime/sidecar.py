@@ -28,7 +28,7 @@ from dapr_state.runtime.servers import Servers
 from dapr_state.runtime.signals import FATAL, StopSignals, exit_at_once
 
 if TYPE_CHECKING:
-    from dapr_state.observability.tracing import Tracer
+    from dapr_state.observability.tracecontext import Tracer
     from dapr_state.resources.component import Component
     from dapr_state.resources.configuration import Configuration
     from dapr_state.resources.manifest import Manifest

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dapr_state.observability.tracecontext import Contexts
 from dapr_state.resources import values
 from dapr_state.resources.configuration import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dapr_state.observability.tracing import Tracer
+    from dapr_state.observability.tracecontext import Tracer
     from dapr_state.resources.configuration import Tracing
 
 _MILLISECONDS = 1000
@@ -22,11 +23,13 @@ def is_off(spec: Tracing) -> bool:
 
 
 def tracer(app_id: str, spec: Tracing, environ: Mapping[str, str]) -> Tracer | None:
-    """The tracer, if spans go anywhere. Raises ConfigurationError for an environment that cannot be used."""
+    """The tracer, if there is a rate or an exporter. Raises ConfigurationError for what cannot be used."""
     endpoint = spec.otel.endpoint or _variable(environ, "ENDPOINT").rpartition("://")[2]
     exports = spec.stdout or spec.zipkin_endpoint or endpoint
-    if not exports or is_off(spec):
+    if is_off(spec):
         return None
+    if not exports:
+        return Contexts(spec.ratio) if spec.sampling_rate else None
     try:
         from dapr_state.observability import tracing  # noqa: PLC0415  the SDK is an extra, and takes 100 ms to import
     except ImportError as error:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from dapr_state.observability.apilog import ApiLog
     from dapr_state.observability.metrics import Metrics
-    from dapr_state.observability.tracing import Tracer
+    from dapr_state.observability.tracecontext import Tracer
     from dapr_state.security.origins import Origins
     from dapr_state.security.tokens import ApiToken
 

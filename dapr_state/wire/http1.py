@@ -125,6 +125,7 @@ class Request(msgspec.Struct, eq=False):
     get_from: bytes = b""  # of a plain get of one key: the path before the key
     needs_client: bool = False  # the answer is worth nothing once the client has gone
     is_routed: bool = False  # it has passed what may refuse it before its route; only said where somebody asks
+    trace: Any = None  # the span that answers it, where there is one
     peer: Any = None  # the client's address, where whoever serves the connection says it
 
     def __repr__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from dapr_state_proto.runtime.v1 import actors_pb2, dapr_pb2_grpc
 
 from tests.support.client import Client, Reply
 from tests.support.components import component
+from tests.support.configured import write_configurations
 from tests.support.http import Answer, Socket, ask, request
 from tests.support.rawapp import RawApp
 from tests.support.sidecar import Sidecar
@@ -108,6 +110,48 @@ def test_a_method_is_called_over_grpc(client: Client, app: RawApp) -> None:
 
     assert reply == Reply("OK", response={"data": b"hello"})
     assert (seen.header("X-Mine"), seen.header("Content-Type")) == ("2", None)
+
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+W3C = ("traceparent", f"00-{TRACE}-{SPAN}-01")
+BINARY = ("grpc-trace-bin", b"\0\0" + bytes.fromhex(TRACE) + b"\1" + bytes.fromhex(SPAN) + b"\2\1")
+
+
+def trace_over_grpc(sidecar: Sidecar, app: RawApp, *metadata: tuple[str, str | bytes]) -> str | None:
+    """Invoke an actor with this metadata of the call; what the application is told of the trace."""
+    app.forget()
+    named = {"traceparent": f"00-{'1' * 32}-{'2' * 16}-00"} if metadata else {}
+    message = actors_pb2.InvokeActorRequest(actor_type="cart", actor_id="1", method="m", metadata=named)
+    with grpc.insecure_channel(sidecar.address) as channel:
+        dapr_pb2_grpc.DaprStub(channel).InvokeActor(message, metadata=metadata)
+    (seen,) = app.seen("/method/")
+    return seen.header("Traceparent")
+
+
+@pytest.mark.parametrize("context", [W3C, BINARY], ids=["traceparent", "grpc-trace-bin"])
+def test_the_trace_of_a_grpc_call_reaches_the_application(
+    sidecar: Sidecar, app: RawApp, context: tuple[str, str | bytes]
+) -> None:
+    """As daprd: the call's own context, in whichever form, before what the message's metadata say."""
+    assert trace_over_grpc(sidecar, app, context) == W3C[1]
+
+
+def test_with_a_sampling_rate_calls_have_ids_of_their_own(app: RawApp, tmp_path: Path) -> None:
+    """Also without an exporter: answer and application are told a new span, in the caller's trace or a new one."""
+    flags = ["--app-port", str(app.port), *write_configurations(tmp_path, ["spec: {tracing: {samplingRate: '1'}}"])]
+    with Sidecar(tmp_path, [store(tmp_path)], flags=flags) as sidecar:
+        answer = put(sidecar, "/cart/1/method/m", traceparent=W3C[1], tracestate="a=b")
+        (seen,) = app.seen("/method/")
+        begun = {put(sidecar, "/cart/1/method/m").header("Traceparent") for _ in range(3)}
+        over_grpc = [trace_over_grpc(sidecar, app, W3C), trace_over_grpc(sidecar, app, BINARY)]
+        new = trace_over_grpc(sidecar, app)
+
+    assert seen.header("Traceparent") == answer.header("Traceparent") != W3C[1]
+    assert (seen.header("Tracestate"), answer.header("Tracestate")) == ("a=b", "a=b")
+    for each in (answer.header("Traceparent"), *over_grpc):
+        assert re.fullmatch(f"00-{TRACE}-(?!{SPAN})[0-9a-f]{{16}}-01", each or "")
+    assert len({each and each[3:35] for each in (*begun, new)}) == 4
+    assert all(re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", each or "") for each in (*begun, new))
 
 
 @pytest.mark.parametrize(

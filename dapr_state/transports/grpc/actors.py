@@ -10,6 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 from dapr_state import errors
 from dapr_state.api import expiry
 from dapr_state.api.actors import ActorId, Put, Remove, check_type
+from dapr_state.transports.grpc.traced import context_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -25,14 +26,20 @@ if TYPE_CHECKING:
 
 
 class ActorsServicer(dapr_pb2_grpc.DaprServicer):
-    def __init__(self, actors: Actors, subscribe: Subscribe | None = None) -> None:
-        """`subscribe` takes an application's stream; None: the application is not one that speaks gRPC."""
+    def __init__(self, actors: Actors, subscribe: Subscribe | None = None, *, traces: bool = True) -> None:
+        """`subscribe` takes an application's stream; None: the application is not one that speaks gRPC.
+
+        `traces` False: the caller's trace is not passed on.
+        """
+        self._traces = traces
         self._actors = actors
         self._subscribe = subscribe
 
-    async def InvokeActor(self, request: actors_pb2.InvokeActorRequest, _: Context) -> actors_pb2.InvokeActorResponse:
+    async def InvokeActor(self, request: actors_pb2.InvokeActorRequest, context: Context) -> Any:
         # daprd delivers no content type
         headers = tuple(pair for pair in request.metadata.items() if pair[0].lower() != "content-type")
+        if self._traces and (trace := context_of(context)):  # the first of two counts
+            headers = (("traceparent", str(trace)), *headers)
         answer = await self._actors.invoke(
             ActorId(request.actor_type, request.actor_id), request.method, request.data, headers
         )

@@ -30,9 +30,10 @@ class DaprServicer(StateServicer, ActorsServicer, SchedulesServicer, MetadataSer
         *,
         schedules: Schedules | None = None,
         subscribe: Subscribe | None = None,
+        traces: bool = True,
     ) -> None:
-        """Without `actors` they are not configured; see ActorsServicer for `subscribe`."""
+        """Without `actors` they are not configured; see ActorsServicer for `subscribe` and `traces`."""
         StateServicer.__init__(self, state)
-        ActorsServicer.__init__(self, actors or Actors(), subscribe)
+        ActorsServicer.__init__(self, actors or Actors(), subscribe, traces=traces)
         SchedulesServicer.__init__(self, schedules or Schedules(Actors()))
         MetadataServicer.__init__(self, metadata, lifecycle)

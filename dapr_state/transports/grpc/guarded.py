@@ -17,6 +17,7 @@ from dapr_state.security.access import GRPC_PREFIX
 from dapr_state.transports.grpc import status
 from dapr_state.transports.grpc.metered import Meter
 from dapr_state.transports.grpc.native.observed import ObservedHandler, with_behavior
+from dapr_state.transports.grpc.traced import traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -77,8 +78,6 @@ def wrap(method: str, handler: Handler, guard: Guard) -> Handler:
     if not method.startswith(OWN_SERVICES):
         return handler
     if guard.tracer:
-        from dapr_state.transports.grpc.traced import traced  # noqa: PLC0415  needs the extra `tracing`
-
         handler = traced(method, handler, guard.tracer)
     return ObservedHandler(handler, status.of_exception, _after(method, handler, guard))
 

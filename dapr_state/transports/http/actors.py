@@ -46,8 +46,11 @@ class ActorRoutes:
     async def invoke(self, kind: str, name: str, method: str, request: Request, query: str = "") -> Response:
         request.needs_client = True  # one who waits for a turn and goes away leaves the queue
         body_error = TOO_LARGE if request.body_error else ""
+        headers = self._headers(request)
+        if request.trace:  # the first of two counts
+            headers = (("traceparent", str(request.trace)), *headers)
         answer = await self._actors.invoke(
-            ActorId(kind, name), method, request.body, self._headers(request), query=query, body_error=body_error
+            ActorId(kind, name), method, request.body, headers, query=query, body_error=body_error
         )
         known = self._known_lines
         lines = [known.get(pair) or self._learn(pair) for pair in answer.headers if pair[0] not in _OURS]

@@ -15,6 +15,7 @@ from dapr_state.transports.http.handler import Service, checked
 from dapr_state.transports.http.reminders import ScheduleRoutes
 from dapr_state.transports.http.router import Router
 from dapr_state.transports.http.state import StateRoutes
+from dapr_state.transports.http.traced import traced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,8 +65,6 @@ def api(
     route = guarded.route(Router(StateRoutes(state), routes, metadata.app_id, actor_routes), guard, metadata.app_id)
     handler = checked(route, (*checks, *before, *guarded.checks(guard)))
     if guard.tracer:
-        from dapr_state.transports.http.traced import traced  # noqa: PLC0415  needs the extra `tracing`
-
         handler = traced(handler, guard.tracer)
     return Service(
         handler, (*metered.notes(guard), *guarded.notes(guard), *notes), names_peers=guard.tracer is not None

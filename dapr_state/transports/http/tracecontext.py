@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from dapr_state.observability import tracecontext
 from dapr_state.resources.quoting import quote
 from dapr_state.transports.http import message
 from dapr_state.transports.http.message import line
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
     from dapr_state.transports.http.message import Response
     from dapr_state.wire.http1 import Fields, Request
 
-VOID = line("Traceparent", f"00-{'0' * 32}-{'0' * 16}-00")
+VOID = line("Traceparent", tracecontext.VOID)
 
-_SPAN = r"-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
-_PARENT = re.compile(rf"(?:00({_SPAN})|(?!00|ff)[0-9a-f]{{2}}({_SPAN})(?:-.*)?)")  # a later version may say more
 _HEALTH = b"/healthz"  # daprd traces no path that has this in it, be it a key
 
 # W3C baggage, as OpenTelemetry for Go reads it
@@ -63,20 +62,13 @@ def _read(headers: Mapping[str, str], baggage: str) -> _Echo:
     if baggage and (problem := _problem(baggage)):
         return _Echo(problem, ())
     lines = [VOID]
-    if caller := parent(headers):
-        lines = [line("Traceparent", caller)]
-        if state := headers.get("tracestate"):
-            lines.append(line("Tracestate", state))
+    if caller := tracecontext.of_headers(headers):
+        lines = [line("Traceparent", str(caller))]
+        if caller.state:
+            lines.append(line("Tracestate", caller.state))
     if baggage:
         lines.append(line("Baggage", baggage))
     return _Echo("", tuple(lines))
-
-
-def parent(headers: Mapping[str, str]) -> str:
-    """The caller's context as version 0 writes it, or "" where there is none that is valid."""
-    given = headers.get("traceparent")
-    found = _PARENT.fullmatch(given) if given else None
-    return "00" + (found[1] or found[2]) if found else ""
 
 
 def is_untraced(request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""A span around each HTTP request, under daprd's names (runtime.md 9); put there only where an exporter is set."""
+"""A span around each HTTP request, under daprd's names (runtime.md 9); put there only where tracing is on."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.errors import DaprError
-from dapr_state.observability import tracing
+from dapr_state.observability.tracecontext import of_headers
 from dapr_state.security import tokens
 from dapr_state.transports.http import problem, target, tracecontext
 from dapr_state.transports.http.message import line
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
-
-    from dapr_state.observability.tracing import Tracer
+    from dapr_state.observability.tracecontext import Span, Tracer
     from dapr_state.transports.http.handler import Handler
     from dapr_state.transports.http.message import Response
     from dapr_state.wire.http1 import Request
@@ -29,12 +27,13 @@ def traced(handler: Handler, tracer: Tracer) -> Handler:
         if tracecontext.is_untraced(request):
             return await handler(request)
         span = _start(tracer, request)
+        request.trace = span.context
         try:
             response = await handler(request)
         except DaprError as error:
             response = problem.of(error)
         except BaseException as error:
-            tracing.finish(span, type(error).__name__)
+            span.finish(type(error).__name__)
             raise
         _note(request, response, span)
         return response
@@ -44,8 +43,9 @@ def traced(handler: Handler, tracer: Tracer) -> Handler:
 
 def _start(tracer: Tracer, request: Request) -> Span:
     headers = request.headers
-    parent = tracecontext.parent(headers)
-    context = tracing.read_traceparent(parent, headers.get("tracestate")) if parent else None
+    parent = of_headers(headers)
+    if not tracer.keeps:
+        return tracer.start("", parent, {})
     path, _ = target.split(request.target)
     parts = [target.decode(part) for part in target.segments(path)]
     name, about = _subject(request.method, parts)
@@ -60,7 +60,7 @@ def _start(tracer: Tracer, request: Request) -> Span:
         # the token is a header of Dapr's as well, and nobody else's business
         **{key: value for key, value in headers.items() if key.startswith("dapr-") and key != tokens.HEADER},
     }
-    return tracer.start(name or f"/{'/'.join(parts)}", context, attributes)
+    return tracer.start(name or f"/{'/'.join(parts)}", parent, attributes)
 
 
 def _client(peer: Any) -> dict[str, str]:
@@ -94,12 +94,11 @@ def _database(name: str, statement: str) -> dict[str, str]:
 
 
 def _note(request: Request, response: Response, span: Span) -> None:
-    context = span.get_span_context()
-    response.lines.append(line("Traceparent", tracing.traceparent(context)))
-    if state := context.trace_state.to_header():
-        response.lines.append(line("Tracestate", state))
+    response.lines.append(line("Traceparent", str(span.context)))
+    if span.context.state:
+        response.lines.append(line("Tracestate", span.context.state))
     if baggage := request.fields.baggage:
         response.lines.append(line("Baggage", baggage))
-    span.set_attribute("dapr.status_code", str(response.status))
+    span.note("dapr.status_code", str(response.status))
     is_error = response.status >= _FIRST_ERROR
-    tracing.finish(span, f"Code({response.status}): {HTTPStatus(response.status).phrase}" if is_error else None)
+    span.finish(f"Code({response.status}): {HTTPStatus(response.status).phrase}" if is_error else None)
