@@ -49,10 +49,12 @@ def token_check(token: tokens.ApiToken) -> Check:
 
 
 def route(router: Router, guard: Guard, app_id: str) -> Handler:
-    """The router, behind the lists."""
+    """The router, behind the lists, and before them whose pages may call."""
     around: Handler = router
     if guard.http_access.is_limited:
         around = _limited(router, guard.http_access, app_id)
+    if guard.origins:
+        around = _of_known_origin(around, guard.origins)
     return _telling(around) if guard.api_log else around
 
 
