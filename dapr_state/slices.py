@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 B = TypeVar("B")
 
-SLICE: Final = (
-    0.002  # seconds; with the longest single step (a tenth of a MB by one C call) well below the 20 ms allowed
-)
+# Seconds; with the longest single step (a tenth of a MB by one C call) well below the 20 ms allowed
+SLICE: Final = 0.002
 STEPS: Final = 32  # of a few microseconds each, between two looks at the clock
 
 _now = SYSTEM.monotonic

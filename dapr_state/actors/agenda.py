@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 AT_ONCE: Final = 1000  # that are called due before others have their turn on the event loop: half a millisecond
 ROUNDING: Final = 1000  # nanoseconds: an alarm is set in seconds, as a float
-_SPARE: Final = 64
+_SPARE: Final = 64  # dates that are gone are cleared away once they outnumber the others by so many
 
 
 class Date(Generic[T]):

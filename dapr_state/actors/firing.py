@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AT_ONCE: Final = 100
+AT_ONCE: Final = 100  # are begun before others have their turn on the event loop
 UNDER_WAY: Final = 1024  # as many as there are connections to an application
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dapr_state.app.model import Headers
 
 MAX_CONNECTIONS: Final = 1024  # as daprd
-MAX_KNOWN_HEADERS: Final = 256
+MAX_KNOWN_HEADERS: Final = 256  # callers make up values
 
 
 class Client(ABC):

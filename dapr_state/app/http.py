@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dapr_state.app.client import Client
     from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Headers, Tick
 
-MAX_KNOWN_HEADERS: Final = 256
+MAX_KNOWN_HEADERS: Final = 256  # callers make up values
 
 
 class HttpChannel(AppChannel):

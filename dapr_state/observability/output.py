@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from typing import Final
 
-MAX_WAITING: Final = 4 << 20
+MAX_WAITING: Final = 4 << 20  # octets: some 20,000 lines
 FLUSH_SECONDS: Final = 2.0  # at the end of the process, for a reader that is slow
 _UNREADABLE: Final = "a log line could not be written: %s"
 _LOST: Final = "%d log lines were lost: %s"

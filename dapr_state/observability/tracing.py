@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SCOPE: Final = "dapr-diagnostics"  # the instrumentation scope that daprd names
 BATCH_MILLISECONDS: Final = 5000  # as daprd
-FLUSH_SECONDS: Final = 1
+FLUSH_SECONDS: Final = 1  # for the last spans, when the sidecar ends
 MAX_ATTRIBUTE: Final = 1024  # characters: 2,048 spans wait for an exporter that hangs, each with some ten of them
 MAX_ATTRIBUTES: Final = 64  # a caller's `dapr-…` headers are among them
 

@@ -14,7 +14,7 @@ from typing import Final
 # number alone. 256 KiB: saves of ordinary size do not pay for it.
 _M_MMAP_THRESHOLD: Final = -3
 _M_TRIM_THRESHOLD: Final = -1
-THRESHOLD: Final = 256 * 1024
+THRESHOLD: Final = 256 * 1024  # octets
 TOP: Final = 4 << 20  # of the heap's end, so much stays for the next requests
 DELAY: Final = 1.0  # seconds: a burst that is followed by another needs its memory again
 

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from itertools import islice
 from typing import Final, Generic, TypeVar
 
-_PART_AT_MOST: Final = 1024
+_PART_AT_MOST: Final = 1024  # keys: an insertion moves no more than these
 
 
 K = TypeVar("K", int, str)

@@ -55,7 +55,7 @@ REMEMBERED_GAPS: Final = 1_000
 SENT_PER_UPDATE: Final = 1_024
 # Work beyond a frame's own, in the unit of `Limits.turn`: a stream is opened; a stream is reset for a fault
 OPENING: Final = 3
-RESETTING: Final = 3
+RESETTING: Final = 3  # in the same unit
 # What a stream may bring along: grpc's C core opens each window by five octets before it waits for the answer.
 IDLE_FRAMES_PER_STREAM: Final = 4
 _SHUTDOWN_PING: Final = b"shutdown"

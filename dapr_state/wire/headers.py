@@ -28,7 +28,7 @@ LARGE: Final = 8_192  # octets in memory: a head that asks before its stream ope
 # What a request and one of its fields take in memory beside their octets, which are there twice: as fields, and as what
 # the layer above made of them.
 _REQUEST_OVERHEAD: Final = 1_024
-_FIELD_OVERHEAD: Final = 256
+_FIELD_OVERHEAD: Final = 256  # octets
 
 _REQUIRED: Final = (b":method", b":scheme", b":path")
 _PSEUDO: Final = frozenset((*_REQUIRED, b":authority"))

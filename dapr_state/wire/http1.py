@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-MAX_KNOWN_BLOCKS = 256
+MAX_KNOWN_BLOCKS = 256  # of a connection: enough for the distinct heads of one client
 # Of a block that is remembered. 8 KB may be 2 000 fields, which take 300 KB: so much times 256 would stay for ever.
-MAX_KNOWN_OCTETS, MAX_KNOWN_FIELDS = 2048, 64
+MAX_KNOWN_OCTETS = 2048
+MAX_KNOWN_FIELDS = 64  # of the same
 MAX_SKIPPED = 256 * 1024  # as Go: so much of a body beyond the limit is read over, to keep the connection
 
 # The usual first line, of which nothing needs a second look: a known verb, and a path without escapes and query

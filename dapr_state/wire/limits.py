@@ -28,12 +28,12 @@ class Limits:
     # Resets by either side: a burst, and so many a second (CVE-2023-44487 rapid reset, CVE-2025-8671 made you reset).
     # nghttp2: 1 000 and 33. Twice the streams: a client may give up all its calls at once, and do so again.
     resets: int = 2_000
-    resets_per_second: int = 100
+    resets_per_second: int = 100  # beyond that burst
     # Frames that carry nothing - SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA, unknown types, and all that come
     # for a stream that is closed (CVE-2019-9511 to 9518). Clients measure the path with a PING per burst of data;
     # answered calls and what is sent earn more. nghttp2 allows as many "glitches", HAProxy 100.
     idle_frames: int = 1_000
-    idle_frames_per_second: int = 100
+    idle_frames_per_second: int = 100  # beyond that burst
     # The work of one turn of the loop, in frames: the rest waits until others had theirs. About 3 ms.
     turn: int = 1_024
 

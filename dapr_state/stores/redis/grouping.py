@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Redis does nothing else meanwhile: 64 plain writes take it 0.15 ms, and more in one call gain nothing.
 _OPERATIONS_AT_MOST: Final = 64
 _OCTETS_AT_MOST: Final = 1024 * 1024  # of one call for several callers: large values gain nothing by company
-_KEYS_AT_MOST: Final = 256
+_KEYS_AT_MOST: Final = 256  # of one run of reads
 
 W = TypeVar("W")  # what is wanted: a key, or an operation
 R = TypeVar("R")  # what comes of it

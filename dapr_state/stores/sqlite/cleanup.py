@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("dapr.contrib")
 
 _ROWS_AT_MOST: Final = 5000  # looked at in one step, some 5 ms where none has expired
-_ROWS_AT_FIRST: Final = 250
+_ROWS_AT_FIRST: Final = 250  # until it is known what they cost
 _STEP_SECONDS: Final = 0.02  # writers wait no longer for a step, however large what it removes
 _FIRST_ROWID: Final = -(1 << 63) + 1
 _TOLERANCE_MS: Final = 100  # as daprd: its ticker may be early by so much

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dapr_state.stores.sqlite.options import Database
 
 _STATEMENTS_KEPT: Final = 96  # prepared ones: a few kinds, each in four lengths to a power of two
-_RETRY_SECONDS: Final = 0.005
+_RETRY_SECONDS: Final = 0.005  # between two attempts on a file that another holds
 
 T = TypeVar("T")
 

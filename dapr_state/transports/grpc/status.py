@@ -16,7 +16,7 @@ DOMAIN = "dapr.io"
 # Characters. It is sent twice, the second time in base64, and with more than 8 KB of trailers grpc's own clients
 # give a status of theirs in place of ours.
 MAX_TEXT: Final = 2500
-MAX_DETAIL: Final = 500
+MAX_DETAIL: Final = 500  # characters of one text in them
 
 _CODES = {code: next(known for known in grpc.StatusCode if known.value[0] == code) for code in Grpc}
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CALL: Final = "GET POST PUT DELETE"
 TOO_LARGE: Final = "stream too large"
 
-MAX_KNOWN: Final = 256
+MAX_KNOWN: Final = 256  # callers make up names
 _OURS: Final = frozenset({"Date", "Traceparent"})  # of the application's headers, those that we write ourselves
 
 
