@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dapr_state_proto.runtime.v1 import dapr_pb2_grpc, state_pb2
 from google.protobuf.empty_pb2 import Empty
 
 from dapr_state.api import expiry
-from dapr_state.api.state import Item, State
+from dapr_state.api.state import MANY, Item, State
+from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from dapr_state_proto.common.v1 import common_pb2
     from grpc.aio import ServicerContext
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from dapr_state.api.state import Outcome
 
     Context = ServicerContext[Any, Any]
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 # Numbers that are not in the enum mean "unspecified", as for daprd.
 _CONCURRENCY: Mapping[int, str] = {1: "first-write", 2: "last-write"}
@@ -42,19 +46,19 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
         return state_pb2.GetStateResponse(data=row.value, etag=row.etag, metadata=expiry.metadata(row))
 
     async def GetBulkState(self, request: state_pb2.GetBulkStateRequest, _: Context) -> state_pb2.GetBulkStateResponse:
-        keys = list(request.keys)  # to go through the message's own list takes longer each time
+        # to go through the message's own list takes longer each time
+        keys = list(request.keys) if len(request.keys) <= MANY else await Work().each(str, request.keys)
         outcomes = await self._state.get_bulk(request.store_name, keys)
-        # as dicts the items become messages in a sixth of the time that messages take
-        items = [
-            {"key": key, "data": outcome.value, "etag": outcome.etag}
-            if isinstance(outcome, Row) and outcome.expires_at is None
-            else _rare_item(key, outcome)
-            for key, outcome in zip(keys, outcomes, strict=True)
-        ]
-        return state_pb2.GetBulkStateResponse(items=items)
+        if len(keys) <= MANY:
+            return _bulk_answer(keys, outcomes)
+        response, work = state_pb2.GetBulkStateResponse(), Work()
+        for first in range(0, len(keys), MANY):
+            response.MergeFrom(_bulk_answer(keys[first : first + MANY], outcomes[first : first + MANY]))
+            await work.pause()
+        return response
 
     async def SaveState(self, request: state_pb2.SaveStateRequest, _: Context) -> Empty:
-        await self._state.save(request.store_name, list(map(_saved, request.states)))
+        await self._state.save(request.store_name, await _each(_saved, request.states))
         return Empty()
 
     async def DeleteState(self, request: state_pb2.DeleteStateRequest, _: Context) -> Empty:
@@ -62,17 +66,32 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
         return Empty()
 
     async def DeleteBulkState(self, request: state_pb2.DeleteBulkStateRequest, _: Context) -> Empty:
-        await self._state.delete_bulk(request.store_name, [_item(item) for item in request.states])
+        await self._state.delete_bulk(request.store_name, await _each(_item, request.states))
         return Empty()
 
     async def ExecuteStateTransaction(self, request: state_pb2.ExecuteStateTransactionRequest, _: Context) -> Empty:
-        steps = [(operation.operationType, _saved(operation.request)) for operation in request.operations]
+        steps = await _each(lambda each: (each.operationType, _saved(each.request)), request.operations)
         await self._state.transact(request.storeName, steps, request.metadata or None)
         return Empty()
 
     async def QueryStateAlpha1(self, request: state_pb2.QueryStateRequest, _: Context) -> state_pb2.QueryStateResponse:
         await self._state.query(request.store_name)
         return state_pb2.QueryStateResponse()
+
+
+def _bulk_answer(keys: Sequence[str], outcomes: Sequence[Outcome]) -> state_pb2.GetBulkStateResponse:
+    # as dicts the items become messages in a sixth of the time that messages take
+    items = [
+        {"key": key, "data": outcome.value, "etag": outcome.etag}
+        if isinstance(outcome, Row) and outcome.expires_at is None
+        else _rare_item(key, outcome)
+        for key, outcome in zip(keys, outcomes, strict=True)
+    ]
+    return state_pb2.GetBulkStateResponse(items=items)
+
+
+async def _each(make: Callable[[A], B], messages: Sequence[A]) -> list[B]:
+    return list(map(make, messages)) if len(messages) <= MANY else await Work().each(make, messages)
 
 
 def _saved(message: common_pb2.StateItem) -> Item:

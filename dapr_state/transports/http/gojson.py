@@ -171,7 +171,9 @@ async def text_map(
 async def _as_unicode(body: bytes, work: Work) -> bytes:
     if not body.isascii():
         body = await _as_utf8(body, work)
-    if json.HALF_A_PAIR.search(body):
+        if len(body) > json.LONG:
+            await work.pause()
+    if b"\\ud" in body or b"\\uD" in body:  # a surrogate: it may be half a pair
         body = await _as_whole_pairs(body, work)
     return body
 

@@ -20,12 +20,15 @@ import grpc
 from grpc.aio import EOF, AbortError, UsageError
 
 from dapr_state.clock import SYSTEM
+from dapr_state.transports.grpc.native import parsing
 from dapr_state.transports.steps import Steps
 from dapr_state.wire import grpc as framing
 from dapr_state.wire import headers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+
+    from google.protobuf.message import Message
 
     from dapr_state.transports.grpc.native.methods import Meaning
     from dapr_state.transports.grpc.native.protocol import Protocol
@@ -179,6 +182,10 @@ class Call(Steps):
         if method.request_streaming:
             argument = self._requests()
         else:
+            if len(self._request) > parsing.LONG and method.message and not method.response_streaming:
+                self.run(self._answer_long(method.message))
+                self._arm()
+                return
             try:
                 argument = method.deserialize(self._request)
             except Exception:  # noqa: BLE001 - whatever a deserializer raises
@@ -197,6 +204,13 @@ class Call(Steps):
         self.run(coroutine)
         if self._running:
             self._arm()
+
+    async def _answer_long(self, message: type[Message]) -> Any:
+        try:
+            argument = await parsing.parse(message, self._request)
+        except Exception as error:
+            raise framing.Refused(framing.INTERNAL, framing.UNREADABLE) from error
+        return await _awaited(self._method.behavior(argument, self))
 
     def _requests(self) -> AsyncIterator[Any]:
         return _Requests(self)

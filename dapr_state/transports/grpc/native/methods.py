@@ -13,6 +13,8 @@ from dapr_state.wire import headers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from google.protobuf.message import Message
+
     from dapr_state.transports.grpc.native.observed import After, StatusOf
     from dapr_state.wire.headers import Request
 
@@ -29,6 +31,7 @@ class Method:
         "after",
         "behavior",
         "deserialize",
+        "message",
         "path",
         "request_streaming",
         "response_streaming",
@@ -45,11 +48,18 @@ class Method:
         self.request_streaming = bool(handler.request_streaming)
         self.response_streaming = bool(handler.response_streaming)
         self.deserialize: Callable[[bytes], Any] = handler.request_deserializer or as_it_is
+        self.message: type[Message] | None = _message(self.deserialize)
         self.serialize: Callable[[Any], bytes] = handler.response_serializer or as_it_is
         self.behavior: Callable[[Any, Any], Any] = behavior_of(handler)
 
     def __repr__(self) -> str:
         return f"<Method {self.path}>"
+
+
+def _message(deserialize: Any) -> type[Message] | None:
+    """The class whose `FromString` it is, if it is one: messages of it can be parsed in slices."""
+    owner = getattr(deserialize, "__self__", None)
+    return owner if isinstance(owner, type) and hasattr(owner, "MergeFromString") else None
 
 
 def _no_status(_: BaseException) -> None:
