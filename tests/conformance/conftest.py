@@ -6,28 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.components import component
 from tests.support.sidecar import Daprd, Sidecar
+from tests.support.stores import one_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.components import Component
     from tests.support.redis import RedisServer
-
-STORES = ("mem", "redis", "lite")
-
-
-def one_of_each(folder: Path, redis_server: RedisServer, database: int) -> list[Component]:
-    """A store of every kind, in this folder and this database of the server, which is emptied."""
-    with redis_server.client(db=database) as control:
-        control.flushdb()
-    return [
-        component("mem", "state.in-memory"),
-        component("redis", "state.redis", redisHost=redis_server.address, redisDB=str(database)),
-        component("lite", "state.sqlite", connectionString=str(folder / "state.db")),
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conformance.cases import ALL, NO_STORE
-from tests.conformance.conftest import STORES
 from tests.conformance.differences import ALL as DIFFERENCES
 from tests.conformance.differences import same
 from tests.conformance.scenario import Scene
 from tests.support.sidecar import GRPC_SERVERS, Daprd, Sidecar
+from tests.support.stores import STORES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

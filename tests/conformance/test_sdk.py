@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conformance.conftest import STORES
+from tests.support.stores import STORES
 from tests.support.waiting import until
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.conformance.conftest import one_of_each
 from tests.fairness.attacks import ATTACKS, Scene
 from tests.support.components import component
 from tests.support.http import Socket, request
 from tests.support.rawapp import RawApp
 from tests.support.sidecar import Sidecar
+from tests.support.stores import one_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

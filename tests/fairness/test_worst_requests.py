@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conformance.conftest import one_of_each
 from tests.fairness.bodies import GRPC, HTTP, STORED
 from tests.fairness.floods import HTTP1, HTTP2, Opener
 from tests.fairness.owed import OWED
 from tests.fairness.pace import Pace
 from tests.fairness.place import Place
 from tests.support.configured import metrics_port
+from tests.support.stores import one_of_each
 from tests.support.watched import Watched
 
 if TYPE_CHECKING:

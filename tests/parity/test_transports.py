@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from tests.conformance.cases import ALL
-from tests.conformance.conftest import STORES, one_of_each
 from tests.conformance.scenario import Scene, show
 from tests.parity.http_client import NOT_OVER_HTTP, HttpClient
 from tests.support.client import Reply
 from tests.support.sidecar import Sidecar
+from tests.support.stores import STORES, one_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

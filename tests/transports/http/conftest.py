@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conformance.conftest import one_of_each
 from tests.support.sidecar import Daprd, Sidecar
+from tests.support.stores import one_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conformance.conftest import STORES
 from tests.support.http import Answer, ask, plain
 from tests.support.sidecar import Daprd, Sidecar
+from tests.support.stores import STORES
 from tests.transports.http.cases import OTHERS, STATE
 from tests.transports.http.differences import DIFFERENCES
 
