@@ -26,12 +26,15 @@ __all__ = ["MISSING_KEY", "ActorId", "Actors", "Put", "Remove"]
 
 RESERVED: Final = "dapr.internal."
 
+LONGEST_NAME: Final = 16_384  # of a type, an id, a method: more than servers take of a path
+
 # Nothing here needs another look
 _PLAIN_NAME: Final = re.compile(r"[^#?.\\/\x00-\x1f\x7f]+")
 _PLAIN_METHOD: Final = re.compile(r"[^#?./\x00-\x1f\x7f]+")
 _FORBIDDEN: Final = re.compile(r"[#?\\/\x00]")
 _FORBIDDEN_IN_METHOD: Final = re.compile(r"[#?\x00]")
 _CONTROL: Final = re.compile(r"[\x01-\x1f\x7f]")
+_UPWARDS: Final = re.compile(r"\A(?:\.\./)+")
 _TRAVERSALS: Final = frozenset({".", ".."})
 
 
@@ -47,11 +50,11 @@ class Actors:
     ) -> AppAnswer:
         """Call a method of the actor; of what the application answers only a status of 200 is an answer."""
         runtime = await self.gate()
-        if not _PLAIN_NAME.fullmatch(actor.type):
+        if len(actor.type) > LONGEST_NAME or not _PLAIN_NAME.fullmatch(actor.type):
             _check_name(actor.type, "invalid actorType: ")
-        if not _PLAIN_NAME.fullmatch(actor.id):
+        if len(actor.id) > LONGEST_NAME or not _PLAIN_NAME.fullmatch(actor.id):
             _check_name(actor.id, "invalid actorId: ")
-        if not _PLAIN_METHOD.fullmatch(method):
+        if len(method) > LONGEST_NAME or not _PLAIN_METHOD.fullmatch(method):
             method = _clean_method(method)
         if body_error:
             raise errors.ACTOR_BODY(cause=body_error)
@@ -121,6 +124,12 @@ def check_name(name: str) -> None:
     _check_name(name, "")
 
 
+def check_length(name: str) -> None:
+    """Raise for an actor's id without measure; that of a reminder or timer may hold anything else."""
+    if len(name) > LONGEST_NAME:
+        _check_name(name, "invalid actorId: ")
+
+
 def _check_name(name: str, what: str) -> None:
     if problem := _problem(name, _FORBIDDEN):
         cause = f"{what}name {problem}"
@@ -138,13 +147,13 @@ def _clean_method(method: str) -> str:
         raise errors.ACTOR_BAD_NAME(cause=f"invalid actor method: method {problem}", http_cause=f"method {problem}")
     if not method:
         return ""
-    clean = posixpath.normpath(re.sub("/+", "/", method))
-    while clean.startswith("../"):
-        clean = clean[3:]
+    clean = _UPWARDS.sub("", posixpath.normpath(re.sub("/+", "/", method)))
     return "" if clean in _TRAVERSALS else clean
 
 
 def _problem(text: str, forbidden: re.Pattern[str]) -> str:
+    if len(text) > LONGEST_NAME:
+        return f"is longer than {LONGEST_NAME} characters"
     if forbidden.search(text):
         return f"contains forbidden character: {quote(text)}"
     if found := _CONTROL.search(text):

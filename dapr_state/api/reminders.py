@@ -10,7 +10,7 @@ from dapr_state.actors.reminder import DROP, Policy, Reminder, Request
 from dapr_state.actors.reminders import ExistsError
 from dapr_state.actors.schedule import ScheduleError
 from dapr_state.actors.state import NoStoreError
-from dapr_state.api.actors import ActorId, Actors, check_name, check_type
+from dapr_state.api.actors import ActorId, Actors, check_length, check_name, check_type
 from dapr_state.app.model import Tick
 from dapr_state.stores.base import StoreError
 
@@ -35,6 +35,7 @@ class Schedules:
     async def create_reminder(self, request: Request) -> None:
         """Return when it is kept for good."""
         check_name(request.name)
+        check_length(request.actor.id)
         reminders = await self._of(request.actor.type)
         with _told_by(errors.ACTOR_REMINDER_CREATE):
             try:
@@ -75,6 +76,7 @@ class Schedules:
     async def create_timer(self, tick: Tick, ttl: str) -> None:
         """Start a timer as its tick says."""
         check_name(tick.name)
+        check_length(tick.actor.id)
         timers = await self._running()
         try:
             timers.create(tick, ttl)

@@ -19,6 +19,8 @@ MAX_HEAD: Final = 64 * 1024  # of an answer; daprd stops at its --read-buffer-si
 
 _SWITCHING_PROTOCOLS: Final = 101
 _LAST_INTERIM: Final = 199
+MAX_BODY: Final = 64 << 20  # of an answer: sixteen times what a request may hold
+TOO_LONG: Final = f"the answer is longer than {MAX_BODY} bytes"
 
 
 class BrokenError(Exception):
@@ -101,6 +103,10 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         self._parts.append(data)
+        self._size += len(data)
+        if self._size > MAX_BODY:
+            self._break(TOO_LONG)
+            self._begin_answer()
 
     def on_message_complete(self) -> None:
         if _SWITCHING_PROTOCOLS != self._parser.get_status_code() <= _LAST_INTERIM:
@@ -111,6 +117,7 @@ class Connection(asyncio.Protocol):
     def _begin_answer(self) -> None:
         self._headers: list[tuple[bytes, bytes]] = []
         self._parts: list[bytes] = []
+        self._size = 0  # bytes of its body
         self._is_in_body = False
         self._has_begun = False
         self._head = 0  # bytes of its header fields

@@ -23,7 +23,7 @@ from msgspec import Struct, field
 
 from dapr_state.app.callbacks import Reply
 from dapr_state.app.client import MAX_CONNECTIONS, Client, without_verification
-from dapr_state.app.connection import BrokenError, reason
+from dapr_state.app.connection import MAX_BODY, TOO_LONG, BrokenError, reason
 
 if TYPE_CHECKING:
     from dapr_state.app.model import Headers
@@ -36,6 +36,7 @@ class _Exchange(Struct, eq=False):
     unsent: memoryview
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     parts: list[bytes] = field(default_factory=list)
+    size: int = 0
     status: int = 0
 
 
@@ -129,6 +130,10 @@ class Http2Connection(asyncio.Protocol):
             exchange.headers += [pair for pair in pairs if not pair[0].startswith(b":")]
         elif isinstance(event, DataReceived):
             exchange.parts.append(event.data)
+            exchange.size += len(event.data)
+            if exchange.size > MAX_BODY:
+                exchange.parts.clear()
+                _fail(exchange, TOO_LONG)
         elif isinstance(event, StreamReset):
             self._exchanges.pop(event.stream_id)
             _fail(exchange, f"stream error: stream ID {event.stream_id}; error code {event.error_code}")

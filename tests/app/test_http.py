@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -167,6 +167,28 @@ async def test_big_bodies(app: RawApp) -> None:
         answer = await channel.invoke(ActorCall(CART, "add", body))
 
     assert answer.body == body
+
+
+async def test_an_answer_without_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given up, and the next call works."""
+    monkeypatch.setattr("dapr_state.app.connection.MAX_BODY", 100_000)
+    sizes = [1_000_000, 100_000]
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        size = sizes.pop(0)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+        with suppress(ConnectionError):
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server, channel_to(server.sockets[0].getsockname()[1]) as channel:
+        with pytest.raises(AppError, match="the answer is longer than"):
+            await channel.invoke(CALL)
+        body = (await channel.invoke(CALL)).body
+
+    assert body == b"x" * 100_000
 
 
 async def test_an_answer_before_the_whole_request(app: RawApp) -> None:

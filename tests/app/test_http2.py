@@ -95,6 +95,17 @@ async def test_many_requests_at_once(app: H2App) -> None:
     assert [answer.body for answer in answers] == bodies
 
 
+async def test_an_answer_without_measure(app: H2App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given up; one that is as long as may be is an answer."""
+    monkeypatch.setattr("dapr_state.app.http2.MAX_BODY", 100_000)
+    async with client_of(app) as client:
+        answer = await channel(client).invoke(ActorCall(CART, "add", b"y" * 100_000))
+        with pytest.raises(AppError, match="the answer is longer than"):
+            await channel(client).invoke(ActorCall(CART, "add", b"x" * 1_000_000))
+
+    assert answer.body == b"y" * 100_000
+
+
 # what the system says of a process that died depends on how much of what was sent to it had arrived
 LOST = {"EOF", "connection reset by peer", "broken pipe"}
 

@@ -204,6 +204,24 @@ def test_bad_names_over_grpc(client: Client, kind: str, name: str, method: str, 
     assert invoke(client, method, kind, name) == Reply("INVALID_ARGUMENT", message)
 
 
+LONG = "is longer than 16384 characters"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("x" * 20_000, "1", "m"), f"invalid actorType: name {LONG}"),
+        (("cart", "1" * 20_000, "m"), f"invalid actorId: name {LONG}"),
+        (("cart", "1", "../" * 1_000_000), f"invalid actor method: method {LONG}"),
+    ],
+)
+def test_names_without_measure(client: Client, app: RawApp, names: tuple[str, str, str], message: str) -> None:
+    """They are refused in few words; no server would take such a path."""
+    kind, actor_id, method = names
+    assert invoke(client, method, kind, actor_id) == Reply("INVALID_ARGUMENT", message)
+    assert app.seen("/method/") == []
+
+
 NO_HOST = "failed to lookup actor: api error: code = FailedPrecondition desc = did not find address for actor '{}'"
 FAILURES = [
     ({"status": 500, "body": "oops"}, "error from actor service: (500) oops"),
