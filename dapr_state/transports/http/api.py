@@ -8,7 +8,7 @@ from dapr_state.api.actors import Actors
 from dapr_state.api.reminders import Schedules
 from dapr_state.security.origins import AllowedOrigins
 from dapr_state.transports.guard import Guard
-from dapr_state.transports.http import blocks, guarded, message, metered, runtime, tracecontext
+from dapr_state.transports.http import blocks, guarded, message, metered, problem, runtime, tracecontext
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.cors import Cors
 from dapr_state.transports.http.handler import Service, checked
@@ -67,7 +67,10 @@ def api(
     if guard.tracer:
         handler = traced(handler, guard.tracer)
     return Service(
-        handler, (*metered.notes(guard), *guarded.notes(guard), *notes), names_peers=guard.tracer is not None
+        handler,
+        problem.failure,
+        (*metered.notes(guard), *guarded.notes(guard), *notes),
+        names_peers=guard.tracer is not None,
     )
 
 
@@ -82,4 +85,4 @@ def public(lifecycle: Lifecycle, metadata: Metadata) -> Service:
             return message.Response(405, [message.line("Allow", verb) for verb in verbs])
         return message.text(404, "404 page not found")
 
-    return Service(checked(route, (tracecontext.check,)), (tracecontext.note,))
+    return Service(checked(route, (tracecontext.check,)), problem.failure, (tracecontext.note,))

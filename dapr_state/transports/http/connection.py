@@ -12,7 +12,6 @@ import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
-from dapr_state import errors
 from dapr_state.transports.http.exchange import Exchange
 from dapr_state.transports.http.h2 import Http2Connection
 from dapr_state.transports.http.limits import LITTLE, TURN
@@ -339,7 +338,7 @@ class Connection(asyncio.Protocol):
         self._serve_on()
 
     def _refuse_memory(self) -> None:
-        self._give_up_waiting(errors.REQUEST_MEMORY())
+        self._give_up_waiting(CrowdedError())
 
     def _give_up_waiting(self, error: BaseException) -> None:
         """Answer the request that waits for memory, whole or not."""

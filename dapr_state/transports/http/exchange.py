@@ -6,15 +6,24 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from dapr_state.clock import SYSTEM
-from dapr_state.transports.http import own
+from dapr_state.transports.http.message import Response
 from dapr_state.transports.steps import Steps
 
 if TYPE_CHECKING:
-    from dapr_state.transports.http.message import Response
     from dapr_state.transports.http.server import Shared
     from dapr_state.wire.http1 import Request
 
 _now = SYSTEM.monotonic
+
+
+def answer_of_any_server(request: Request) -> Response | None:
+    """What is not for the handler, but for any HTTP server to answer."""
+    if request.expect not in {"", "100-continue"}:
+        request.keep_alive = False  # its body may come or not
+        return Response(417)
+    if request.target == b"*" and request.method == "OPTIONS":
+        return Response(200)
+    return None
 
 
 class Exchange(Steps):
@@ -38,7 +47,7 @@ class Exchange(Steps):
     def begin(self, request: Request) -> None:
         self.request = request
         request.began = _now()
-        if (request.expect or request.target == b"*") and (response := own.answer(request)):
+        if (request.expect or request.target == b"*") and (response := answer_of_any_server(request)):
             request.ended = request.began
             self.send(request, response)
             return
@@ -62,8 +71,8 @@ class Exchange(Steps):
             for note in self.shared.notes:
                 note(request, response)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client waits
-            response = own.failure(request, error)
+            response = self.shared.failure(request, error)
         self.send(request, response)
 
     def _raised(self, error: BaseException) -> None:
-        self._returned(own.failure(self.request, error))
+        self._returned(self.shared.failure(self.request, error))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from copy import copy
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.clock import SYSTEM
-from dapr_state.transports.http import problem
 from dapr_state.transports.http.exchange import Exchange
 from dapr_state.transports.http.message import TEXT, WITHOUT_LENGTH, Response
 from dapr_state.transports.http2 import FAREWELL, LOOK, Bounds, Http2Protocol
@@ -192,7 +192,7 @@ class Http2Exchange(Exchange):
     def shut_down(self) -> None:
         """The server ends, and the grace with it."""
         if self._running:
-            self.send(self.request, problem.interrupted())
+            self.send(self.request, self.shared.failure(self.request, CancelledError()))
             self._unwind()
         else:  # nothing was done
             self._is_over = True

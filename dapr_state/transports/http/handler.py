@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     Handler = Callable[[Request], Coroutine[Any, Any, Response]]
     Check = Callable[[Request], Response | None]
     Note = Callable[[Request, Response], None]
+    Failure = Callable[[Request, BaseException], Response]
 
 
 class Service(NamedTuple):
-    """What a server is given: `handler` may raise DaprError; every answer passes all of `notes`, in order.
+    """What a server is given: `failure` answers what `handler` raises; every answer passes all of `notes`, in order.
 
-    With `names_peers` each request says its client's address.
+    `failure` is asked as well where the server itself gives up a request: CancelledError when it ends, CrowdedError
+    when there is no memory for it. With `names_peers` each request says its client's address.
     """
 
     handler: Handler
+    failure: Failure
     notes: Sequence[Note] = ()
     names_peers: bool = False
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 
+from dapr_state import errors
 from dapr_state.errors import BadRequest, DaprError, Detail, ErrorInfo, Help, ResourceInfo
 from dapr_state.transports.http.message import JSON, Response
+from dapr_state.transports.request_memory import CrowdedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from dapr_state.wire.http1 import Request
+
+log = logging.getLogger("dapr.runtime.http")
 
 DOMAIN = "dapr.io"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -25,6 +33,20 @@ def of(error: DaprError) -> Response:
     if error.details:
         body["details"] = [_shown(detail) for detail in error.details]
     return Response(error.row.http, [JSON], encode(body), error)
+
+
+def failure(request: Request, error: BaseException) -> Response:
+    """The answer to a request that nothing else was answered to."""
+    match error:
+        case DaprError():
+            return of(error)
+        case CrowdedError():
+            return of(errors.REQUEST_MEMORY())
+        case asyncio.CancelledError():
+            pass
+        case _:  # a defect of ours; the connection's other requests go on
+            log.error("Request failed: %r", request, exc_info=error)
+    return interrupted()
 
 
 def interrupted() -> Response:

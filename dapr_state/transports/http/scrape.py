@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.clock import SYSTEM
+from dapr_state.transports.http import problem
 from dapr_state.transports.http.handler import Service
 from dapr_state.transports.http.message import Response, line
 
@@ -30,4 +31,4 @@ def scrape(lines: Callable[[], Iterator[str]]) -> Service:
                 began = SYSTEM.monotonic()
         return Response(200, [_CONTENT_TYPE], b"".join(written))
 
-    return Service(answer)
+    return Service(answer, problem.failure)

@@ -33,6 +33,7 @@ class Shared:
         self, service: Service, max_head: int, max_body: int, *, http2: bool, timeouts: Timeouts, memory: RequestMemory
     ) -> None:
         self.handler = service.handler
+        self.failure = service.failure
         self.notes = service.notes
         self.names_peers = service.names_peers
         self.max_head = max_head

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from dapr_state.transports.http import problem
 from dapr_state.transports.http.handler import Service
 from dapr_state.transports.http.server import HttpServer
 
@@ -29,7 +30,11 @@ async def serving(
 ) -> AsyncIterator[tuple[HttpServer, int]]:
     """The server and its port."""
     server = HttpServer(
-        Service(handler, notes), max_body=max_body, read_buffer=read_buffer, timeouts=timeouts, memory=memory
+        Service(handler, problem.failure, notes),
+        max_body=max_body,
+        read_buffer=read_buffer,
+        timeouts=timeouts,
+        memory=memory,
     )
     port = server.listen("127.0.0.1:0")
     await server.start()

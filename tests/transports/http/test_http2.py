@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dapr_state.transports.http import problem
 from dapr_state.transports.http.handler import Service
 from dapr_state.transports.http.limits import Timeouts
 from dapr_state.transports.http.message import JSON, Response, line
@@ -230,7 +231,7 @@ async def test_requests_say_whose_they_are_and_are_noted() -> None:
         with Http2Client(port) as client:
             return client.ask("GET", "/x"), repr(client.raw.getsockname())
 
-    server = HttpServer(Service(handler, [note], names_peers=True), max_body=0, read_buffer=0)
+    server = HttpServer(Service(handler, problem.failure, [note], names_peers=True), max_body=0, read_buffer=0)
     port = server.listen("127.0.0.1:0")
     await server.start()
     answer, address = await blocking(exchange, port)

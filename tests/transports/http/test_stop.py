@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dapr_state import errors
+from dapr_state.transports.http import problem
 from dapr_state.transports.http.handler import Service
 from dapr_state.transports.http.message import Response
 from dapr_state.transports.http.server import HttpServer
@@ -138,9 +139,9 @@ async def test_a_defect_before_or_after_the_answer_is_one_as_well() -> None:
 
 def test_a_busy_port_is_an_error() -> None:
     """Two servers do not share a port."""
-    first = HttpServer(Service(Gate()), max_body=0, read_buffer=0)
+    first = HttpServer(Service(Gate(), problem.failure), max_body=0, read_buffer=0)
     port = first.listen("127.0.0.1:0")
-    second = HttpServer(Service(Gate()), max_body=0, read_buffer=0)
+    second = HttpServer(Service(Gate(), problem.failure), max_body=0, read_buffer=0)
 
     with pytest.raises(OSError, match="in use"):
         second.listen(f"127.0.0.1:{port}")
@@ -152,7 +153,7 @@ async def test_a_socket_file_is_served_and_removed(tmp_path: Path) -> None:
     gate = Gate()
     gate.release.set()
     path = tmp_path / "dapr.socket"
-    server = HttpServer(Service(gate), max_body=0, read_buffer=0)
+    server = HttpServer(Service(gate, problem.failure), max_body=0, read_buffer=0)
     server.listen(f"unix:{path}")
     await server.start()
     with pytest.raises(OSError, match="in use"):
@@ -170,7 +171,7 @@ async def test_all_interfaces_are_one_port() -> None:
     """An empty host listens on IPv4 and IPv6 alike."""
     gate = Gate()
     gate.release.set()
-    server = HttpServer(Service(gate), max_body=0, read_buffer=0)
+    server = HttpServer(Service(gate, problem.failure), max_body=0, read_buffer=0)
     port = server.listen(":0")
     await server.start()
 
