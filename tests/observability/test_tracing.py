@@ -8,6 +8,7 @@ import queue
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +19,7 @@ import pytest
 from dapr_state_proto.runtime.v1 import dapr_pb2_grpc, state_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
+from dapr_state.observability.tracing import MAX_ATTRIBUTE, MAX_ATTRIBUTES
 from tests.support.configured import TOKEN, ours
 from tests.support.http import Socket, ask, request
 
@@ -221,6 +223,36 @@ def test_errors_are_spans_in_error_and_secrets_are_in_none(tmp_path: Path) -> No
         _, _, span = collector.received.get(timeout=TIMEOUT)
         assert span.status.message == "Code(400): Bad Request"
         assert TOKEN not in str(span)
+
+
+def test_what_clients_say_is_cut_in_spans(tmp_path: Path) -> None:
+    """Long paths and headers, and many of them, are no spans of megabytes."""
+    headers = {f"dapr-{number}": "h" * 20 for number in range(90)}
+    with Collector() as collector, ours(tmp_path, otel(collector.port)) as sidecar:
+        ask(sidecar.http_port, "GET", f"{SAVE}/{'k' * 3000}", **headers)
+        with grpc.insecure_channel(sidecar.address) as channel:
+            request = state_pb2.GetStateRequest(store_name="s" * 1_000_000, key="k")
+            with suppress(grpc.RpcError):
+                dapr_pb2_grpc.DaprStub(channel).GetState(request)
+        sidecar.stop()
+        spans = [collector.received.get(timeout=TIMEOUT)[2] for _ in range(2)]
+
+    for span in spans:
+        assert len(span.attributes) <= MAX_ATTRIBUTES
+        assert max(map(len, (span.name, span.status.message, *attributes(span).values()))) == MAX_ATTRIBUTE
+
+
+def test_a_collector_that_hangs_holds_neither_calls_nor_the_end(tmp_path: Path) -> None:
+    """It takes connections and never answers: spans beyond what waits are lost, and the process ends."""
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=100) as hanging,
+        ours(tmp_path, otel(hanging.getsockname()[1])) as sidecar,
+    ):
+        with Socket(sidecar.http_port) as connection:
+            for _ in range(3000):  # more than wait for an exporter
+                assert connection.send(request("GET", GET)).answer().code == 204
+
+        assert sidecar.stop() == 0
 
 
 def test_otlp_over_http(tmp_path: Path, posted: Posted) -> None:

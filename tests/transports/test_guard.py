@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -17,10 +17,13 @@ from dapr_state.transports.grpc.native.methods import Method
 from dapr_state.transports.guard import Guard
 from dapr_state.transports.http import guarded as http_guarded
 from dapr_state.transports.http import labels, metered, operations
-from dapr_state.transports.http.labels import MAX_PATHS, Labels, shorten
+from dapr_state.transports.http.labels import MAX_KNOWN, MAX_LABEL, MAX_PATHS, MAX_TARGET, Labels, shorten
 from dapr_state.transports.http.message import Response
 from dapr_state.transports.http.router import Router
 from dapr_state.wire.http1 import Fields, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GET = "/dapr.proto.runtime.v1.Dapr/GetState"
 
@@ -191,6 +194,42 @@ def test_actors_of_one_type_share_a_label() -> None:
 
     assert seen == {"/v1.0/actors/cart/{id}/method"}
     assert labels.path(b"/v1.0/healthz") == "/v1.0/healthz"
+
+
+@pytest.mark.parametrize("make", [Labels, lambda: Labels(patterns=["/items/{id}"])], ids=["", "with patterns"])
+def test_made_up_paths_are_few_labels_and_short_ones(make: Callable[[], Labels]) -> None:
+    """However many and however long they are; what was known before stays known."""
+    labels = make()
+    first = labels.path(b"/first")
+    seen = {labels.path(b"/%d/%b" % (number, b"x" * (number * 8))) for number in range(2 * MAX_PATHS)}
+
+    assert sum(map(len, seen)) < MAX_PATHS * MAX_LABEL
+    assert len(seen) < MAX_PATHS
+    assert (first, labels.path(b"/first")) == ("/first", "/first")
+    assert sum(map(len, labels._known)) <= MAX_KNOWN * MAX_TARGET
+
+
+def test_a_query_makes_no_label() -> None:
+    """Targets that differ in their query alone leave room for other paths."""
+    labels = Labels()
+    for number in range(2 * MAX_PATHS):
+        labels.path(b"/v1.0/healthz?appid=%d" % number)
+
+    assert labels.path(b"/v1.0/metadata") == "/v1.0/metadata"
+
+
+def test_a_scrape_is_bounded_whatever_callers_have_asked_for() -> None:
+    """Paths of 8 KB made 300 MB of text, at each scrape."""
+    metrics = Metrics("app")
+    fields = Fields({}, 0, frozenset(), chunked=False)
+    (count,) = metered.notes(Guard(metrics=metrics))
+    for number in range(3 * MAX_PATHS):
+        for start in (b"/", b"/v1.0/state/", b"/v1.0/actors/"):
+            target = start + b"%d" % number + b"x" * 8000
+            count(Request("GET", target, fields, keep_alive=True, expect=""), Response(404))
+            count(Request("GET", start + b"%d" % number, fields, keep_alive=True, expect=""), Response(404))
+
+    assert sum(map(len, metrics.lines())) < 20_000_000
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,12 @@ from dapr_state.transports.http import target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# A caller can make up paths; those beyond so many are counted under an empty label (daprd: keeps every one).
+# A caller can make up paths: those beyond so many, and longer ones, are counted under an empty label (daprd: keeps all
+# of them). Each label is written some forty times when the metrics are read.
 MAX_PATHS: Final = 1000
+MAX_LABEL: Final = 200  # characters
+MAX_KNOWN: Final = 1000  # targets whose label is remembered
+MAX_TARGET: Final = 512  # octets of one of these
 VERBS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"})
 
 # Nearly all requests: what comes behind the store's name does not change the label
@@ -33,6 +37,7 @@ class Labels:
         self._with_verb = with_verb
         self._patterns = _compile(patterns)
         self._known: dict[bytes, str] = {}
+        self._labels: set[str] = set()  # that were given
 
     def path(self, raw_target: bytes) -> str:
         """The label for a request's target, query and all."""
@@ -45,13 +50,9 @@ class Labels:
         elif found := _ACTOR_TARGET.match(raw_target):
             key = b"/v1.0/actors/%b/{id}/%b" % found.groups()
         else:
-            key = raw_target
+            key = raw_target.partition(b"?")[0]
         label = self._known.get(key)
-        if label is None:
-            if len(self._known) >= MAX_PATHS:
-                return ""
-            label = self._known[key] = shorten(_clean(key))
-        return label
+        return self._learn(key) if label is None else label
 
     @property
     def is_by_store(self) -> bool:
@@ -70,11 +71,22 @@ class Labels:
                 return label
         if not self._with_path:
             return ""
-        label = shorten(path)
-        known = self._known
-        if label.encode() not in known and len(known) < MAX_PATHS:
-            known[label.encode()] = label
-        return known.get(label.encode(), "")
+        return self._bounded(shorten(path))
+
+    def _learn(self, key: bytes) -> str:
+        label = self._bounded(shorten(_clean(key)))
+        if len(key) <= MAX_TARGET:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[key] = label
+        return label
+
+    def _bounded(self, label: str) -> str:
+        if label not in self._labels:
+            if len(label) > MAX_LABEL or len(self._labels) >= MAX_PATHS:
+                return ""
+            self._labels.add(label)
+        return label
 
 
 def shorten(path: str) -> str:

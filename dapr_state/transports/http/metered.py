@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.observability.exposition import MAX_SERIES, WHOLE
-from dapr_state.transports.http.labels import STATE
+from dapr_state.transports.http.labels import MAX_TARGET, STATE
 
 if TYPE_CHECKING:
     from dapr_state.observability.exposition import Histogram
@@ -61,8 +61,9 @@ def _counter(metrics: Metrics, labels: Labels) -> Note:
         method, path = request.method, request.target
         found = metrics.http_latency.series(labels.verb(method), labels.path(path), str(status))
         store = STATE.match(path) if labels.is_by_store else None
-        # a caller can make up verbs and stores; the slash, if any, must be the first behind the store's name
-        if store and path[store.end() :][:1] in {b"", b"/"} and len(known) < MAX_SERIES:
+        # a caller can make up verbs and stores, also long ones; the slash, if any, must be the first behind the name
+        is_usual = store and store.end() <= MAX_TARGET and path[store.end() :][:1] in {b"", b"/"}
+        if store and is_usual and len(known) < MAX_SERIES:
             known.setdefault(request.get_from or (method, store[0]), {})[status] = found
         return found
 
