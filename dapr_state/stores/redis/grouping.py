@@ -9,181 +9,203 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.callers import Callers
+from dapr_state.stores.batching import OVERHEAD, Batch, Batcher, Budget
+from dapr_state.stores.model import Operation, Row, Upsert
 from dapr_state.stores.redis import reading, writing
 from dapr_state.stores.redis.connection import MAX_WAITING, ReplyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dapr_state.stores.model import Operation, Row
+    from dapr_state.stores.base import Found, Outcomes
     from dapr_state.stores.redis.connection import Connection
-
-    Found = Row | StoreError | None
 
 # Redis does nothing else meanwhile: 64 plain writes take it 0.15 ms, and more in one call gain nothing.
 _OPERATIONS_AT_MOST: Final = 64
-_OCTETS_AT_MOST: Final = 1024 * 1024  # of one call for several callers: large values gain nothing by company
 _KEYS_AT_MOST: Final = 256  # of one run of reads
+OCTETS_AT_MOST: Final = 1024 * 1024  # of one call for several callers: large values gain nothing by company
+MAX_OCTETS: Final = 64 * 1024 * 1024  # of all that waits: twice what large requests may hold together
+SLICE: Final = 1024  # operations that are packed in 2 ms
 
-W = TypeVar("W")  # what is wanted: a key, or an operation
-R = TypeVar("R")  # what comes of it
+Reads = Batch[str, Row | StoreError | None]
+Writes = Batch[Operation, StoreError | None]
+
+
+def budget() -> Budget:
+    return Budget("redis", callers=MAX_WAITING, octets=MAX_OCTETS)
+
+
+def weight_of_keys(keys: Sequence[str]) -> int:
+    if len(keys) == 1:
+        return OVERHEAD + len(keys[0])
+    return OVERHEAD * len(keys) + sum(map(len, keys))
+
+
+def weight(operations: Sequence[Operation]) -> int:
+    if len(operations) == 1:  # as most are
+        (operation,) = operations
+        value = len(operation.value) if type(operation) is Upsert else 0
+        return OVERHEAD + len(operation.key) + value
+    octets = OVERHEAD * len(operations)
+    for operation in operations:
+        octets += len(operation.key)
+        if type(operation) is Upsert:
+            octets += len(operation.value)
+    return octets
 
 
 class Grouping:
-    """`tells_expiry`: whether the server knows PEXPIRETIME."""
+    """`tells_expiry`: whether the server knows PEXPIRETIME. `waiting`: for the store, on its other connections too."""
 
-    def __init__(self, connection: Connection, *, tells_expiry: bool = True) -> None:
+    def __init__(self, connection: Connection, *, tells_expiry: bool = True, waiting: Budget | None = None) -> None:
         self.connection = connection
         self.tells_expiry = tells_expiry
-        self.waiting = 0  # callers
+        self.waiting = waiting or budget()
         self._loop = asyncio.get_running_loop()
-        self._reads: _Reads | None = None  # this tick's
-        self._writes: _Writes | None = None
         self._scheduled = False
+        common: dict[str, Any] = {"budget": self.waiting, "begun": self._schedule, "octets_at_most": OCTETS_AT_MOST}
+        self._reads: Batcher[str, Row | StoreError | None] = Batcher(
+            lambda batch: _Read(self, batch).send(), weigh=weight_of_keys, at_most=_KEYS_AT_MOST, **common
+        )
+        self._writes: Batcher[Operation, StoreError | None] = Batcher(
+            lambda batch: _Call(self.connection, writing.EACH, batch).send(),
+            weigh=weight,
+            at_most=_OPERATIONS_AT_MOST,
+            **common,
+        )
+        self._transactions: Batcher[Operation, StoreError | None] = Batcher(
+            lambda batch: _Call(self.connection, writing.ALL, batch).send(), weigh=weight, at_most=1, **common
+        )
 
-    def read(self, keys: Sequence[str]) -> asyncio.Future[list[Found]]:
+    def read(self, keys: Sequence[str]) -> asyncio.Future[Found]:
         """Ask for rows at the end of the tick. Raises StoreError, with nothing sent, when too many wait."""
-        self._refuse_too_many()  # before there is a batch: none is ever empty
-        group = self._reads
-        if group is None:
-            group = self._reads = _Reads(self)
-        answer = self._join(group, keys)
-        if len(group.wanted) >= _KEYS_AT_MOST:
-            self._close_reads()
-        return answer
+        return self._reads.ask(keys)
 
-    def write(self, operations: Sequence[Operation]) -> asyncio.Future[list[StoreError | None]]:
+    def write(self, operations: Sequence[Operation]) -> asyncio.Future[Outcomes]:
         """Send independent operations at the end of the tick; an error for each that was not done. Raises as `read`."""
-        self._refuse_too_many()
-        group = self._writes
-        if group is None:
-            group = self._writes = _Writes(self)
-        answer = self._join(group, operations)
-        if len(group.wanted) >= _OPERATIONS_AT_MOST:
-            self.close_writes()
-        return answer
+        return self._writes.ask(operations)
+
+    def transact(self, operations: Sequence[Operation]) -> asyncio.Future[Outcomes]:
+        """Send a transaction, behind what was written before; an error in the place of the operation that failed."""
+        self._writes.close()  # writes are done in the order in which they came
+        return self._transactions.ask(operations)
+
+    async def transact_many(self, operations: Sequence[Operation]) -> Outcomes:
+        """As `transact`, for so many that they are packed in slices: others have their turns meanwhile."""
+        parts: list[writing.Words] = []
+        octets = 0
+        for start in range(0, len(operations), SLICE):
+            some = operations[start : start + SLICE]
+            parts.append(writing.some_words(some))
+            octets += weight(some)
+            await asyncio.sleep(0)
+        self.waiting.take(octets)
+        batch: Writes = Batch(self.waiting)
+        answer: asyncio.Future[Outcomes] = self._loop.create_future()
+        batch.join(answer, operations, octets)
+        self._writes.close()
+        try:
+            self.connection.send(writing.whole_call(writing.ALL, parts), 1, _Call(self.connection, writing.ALL, batch))
+        except StoreError as error:
+            batch.fail(error)
+        return await answer
 
     def flush(self) -> None:
         """Send what waits for the end of the tick."""
         self._scheduled = False
-        self.close_writes()
-        self._close_reads()
+        self._writes.close()
+        self._reads.close()
         self.connection.flush()
 
-    def close_writes(self) -> None:
-        """Let no other write join: what is sent from now on comes behind."""
-        group, self._writes = self._writes, None
-        if group:
-            group.send()
-
-    def _close_reads(self) -> None:
-        group, self._reads = self._reads, None
-        if group:
-            group.send()
-
-    def _refuse_too_many(self) -> None:
-        if self.waiting >= MAX_WAITING:
-            raise StoreError(f"too many requests wait for redis: {self.waiting}")
-
-    def _join(self, group: _Group[W, R], wanted: Sequence[W]) -> asyncio.Future[list[R]]:
+    def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self.flush)
-        self.waiting += 1
-        group.wanted += wanted
-        return group.callers.join(self._loop, len(wanted))
 
 
-class _Group(ABC, Generic[W, R]):
-    """What a connection takes for a future: callers whose answers come together."""
+class _Sent(ABC):
+    """What a connection takes for a future: a batch whose replies are on their way."""
 
-    def __init__(self, grouping: Grouping) -> None:
-        self._grouping = grouping
-        self.wanted: list[W] = []
-        self.callers: Callers[R] = Callers()
+    __slots__ = ("_batch", "_connection")
+
+    def __init__(self, connection: Connection, batch: Batch[Any, Any]) -> None:
+        self._connection = connection
+        self._batch = batch
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {len(self.callers)} callers, {len(self.wanted)} wanted>"
-
-    @abstractmethod
-    def send(self) -> None:
-        """Ask, and settle what the callers wait for when the replies are there, or will not come."""
-
-    @abstractmethod
-    def set_result(self, replies: list[Any]) -> None: ...
+        return f"<{type(self).__name__} {self._batch!r}>"
 
     def done(self) -> bool:
         return False  # if nobody waits any more, a script may still have to be sent again
 
+    @abstractmethod
+    def set_result(self, replies: list[Any]) -> None: ...
+
     def set_exception(self, error: StoreError) -> None:
-        self._grouping.waiting -= len(self.callers)
-        self.callers.fail(error)
+        self._batch.fail(error)
 
-    def _settle(self, outcomes: list[R]) -> None:
-        self._grouping.waiting -= len(self.callers)
-        self.callers.settle(outcomes)
-
-    def _send(self, commands: bytes, replies: int) -> None:
+    def _again(self, commands: bytes, replies: int) -> None:
+        """Ask once more, from within an answer."""
         try:
-            self._grouping.connection.send(commands, replies, self)
+            self._connection.send(commands, replies, self)
         except StoreError as error:
-            self.set_exception(error)
+            self._batch.fail(error)
 
 
-class _Reads(_Group[str, "Found"]):
-    def __init__(self, grouping: Grouping) -> None:
-        super().__init__(grouping)
-        self._found: list[Found] | None = None
+class _Read(_Sent):
+    __slots__ = ("_found", "_tells_expiry", "_unclear")
+
+    def __init__(self, grouping: Grouping, batch: Reads) -> None:
+        super().__init__(grouping.connection, batch)
+        self._tells_expiry = grouping.tells_expiry
+        self._found: Found | None = None
         self._unclear: list[int] = []  # places in it that plain commands do not explain, and a script has to look at
 
     def send(self) -> None:
-        if self._grouping.tells_expiry:
-            self._send(reading.pack(self.wanted), 2 * len(self.wanted))
+        keys = self._batch.wanted
+        if self._tells_expiry:
+            self._connection.send(reading.pack(keys), 2 * len(keys), self)
         else:
-            self._send(reading.pack_for_old_server(self.wanted), 2 * len(self.wanted) + 1)
+            self._connection.send(reading.pack_for_old_server(keys), 2 * len(keys) + 1, self)
 
     def set_result(self, replies: list[Any]) -> None:
         if self._found is not None:
             for place, reply in zip(self._unclear, replies, strict=True):
                 self._found[place] = reading.looked_at(reply)
-            self._settle(self._found)
+            self._batch.settle(self._found)
             return
-        found, unclear = reading.rows(replies if self._grouping.tells_expiry else reading.with_expiry(replies))
+        found, unclear = reading.rows(replies if self._tells_expiry else reading.with_expiry(replies))
         if not unclear:
-            self._settle(found)
+            self._batch.settle(found)
             return
         self._found, self._unclear = found, unclear
-        self._send(reading.pack_look(self.wanted[place] for place in unclear), len(unclear))
+        self._again(reading.pack_look(self._batch.wanted[place] for place in unclear), len(unclear))
 
 
-class _Writes(_Group["Operation", "StoreError | None"]):
-    def send(self, *, whole: bool = False) -> None:
-        call = writing.call(writing.EACH, self.wanted, whole=whole)
-        if len(call) > _OCTETS_AT_MOST and len(self.callers) > 1:
-            self._send_apart()
-        else:
-            self._send(call, 1)
+class _Call(_Sent):
+    """A call of the script: the only place that knows that a server may have forgotten it."""
+
+    __slots__ = ("_mode",)
+
+    def __init__(self, connection: Connection, mode: bytes, batch: Writes) -> None:
+        super().__init__(connection, batch)
+        self._mode = mode
+
+    def send(self) -> None:
+        self._connection.send(writing.call(self._mode, self._batch.wanted), 1, self)
 
     def set_result(self, replies: list[Any]) -> None:
         (reply,) = replies
         if not isinstance(reply, ReplyError):
-            self._settle(writing.outcomes(self.wanted, reply))
+            self._batch.settle(writing.outcomes(self._batch.wanted, reply))
         elif str(reply).startswith("NOSCRIPT"):  # not run, then: it is sent again, and brought along
-            self.send(whole=True)
-        elif str(reply).startswith("NOPERM") and len(self.callers) > 1:  # not run either, for one of the keys
-            self._send_apart()
+            self._again(writing.call(self._mode, self._batch.wanted, whole=True), 1)
+        elif str(reply).startswith("NOPERM") and len(self._batch) > 1:  # not run either, for one of the keys
+            for alone in self._batch.apart():
+                call = _Call(self._connection, self._mode, alone)
+                call._again(writing.call(self._mode, alone.wanted), 1)
         else:
-            self.set_exception(reply)
-
-    def _send_apart(self) -> None:
-        """Each caller's on its own."""
-        at = 0
-        for caller, size in self.callers.apart():
-            alone = _Writes(self._grouping)
-            alone.callers, alone.wanted = caller, self.wanted[at : at + size]
-            alone.send()
-            at += size
+            self._batch.fail(reply)

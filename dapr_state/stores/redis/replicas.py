@@ -8,49 +8,91 @@ while a replica does not answer, the writes of a whole second wait together, not
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.redis.connection import Connection, ReplyError
+from dapr_state.stores.redis.connection import ReplyError
+from dapr_state.stores.redis.grouping import SLICE, Grouping
 from dapr_state.stores.redis.link import Link
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterator, Sequence
 
+    from dapr_state.stores.base import Outcomes
+    from dapr_state.stores.batching import Budget
+    from dapr_state.stores.model import Operation
+    from dapr_state.stores.redis.connection import Connection
     from dapr_state.stores.redis.options import Options
 
 _SECONDS: Final = 1.0  # that daprd gives the replicas
 
 
 class ReplicatedLink:
-    def __init__(self, options: Options, context: ssl.SSLContext | None) -> None:
+    def __init__(self, options: Options, context: ssl.SSLContext | None, waiting: Budget) -> None:
         patience = None if options.read_timeout is None else options.read_timeout + _SECONDS
         self.link = Link(replace(options, read_timeout=patience), context)
+        self.replicas = 0  # that the server has
+        self._waiting = waiting
+        self._grouping: Grouping | None = None  # of the connection that is live
+        self._under_way: set[asyncio.Future[None]] = set()
         self._asked: asyncio.Future[list[Any]] | None = None  # in this tick
 
-    async def connected(self, replicas: int) -> Connection:
-        """The connection to write on. A user who may not wait is refused before anything is written."""
+    async def close(self, patience: float | None) -> None:
+        if self._under_way:  # they take several steps, the first of which may be to connect
+            await asyncio.wait(self._under_way, timeout=patience)
+        await self.link.close()
+
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
+        with self._is_under_way():
+            grouping = await self._connected()
+            outcomes = await grouping.write(operations)
+            await self._acknowledged(grouping.connection)
+            return outcomes
+
+    async def transact(self, operations: Sequence[Operation]) -> Outcomes:
+        with self._is_under_way():
+            grouping = await self._connected()
+            many = len(operations) > SLICE
+            outcomes = await (grouping.transact_many(operations) if many else grouping.transact(operations))
+            await self._acknowledged(grouping.connection)
+            return outcomes
+
+    @contextmanager
+    def _is_under_way(self) -> Iterator[None]:
+        mark = asyncio.get_running_loop().create_future()
+        self._under_way.add(mark)
+        try:
+            yield
+        finally:
+            self._under_way.discard(mark)
+            mark.set_result(None)
+
+    async def _connected(self) -> Grouping:
+        """What is sent on the connection. A user who may not wait is refused before anything is written."""
         connection = self.link.live or await self.link.connected()
         if self.link.server.wait_refused:
-            raise _failure(replicas, self.link.server.wait_refused)
-        return connection
+            raise self._failure(self.link.server.wait_refused)
+        if self._grouping is None or self._grouping.connection is not connection:
+            self._grouping = Grouping(connection, waiting=self._waiting)
+        return self._grouping
 
-    async def acknowledged(self, connection: Connection, replicas: int) -> None:
+    async def _acknowledged(self, connection: Connection) -> None:
         """Wait until the replicas have what this connection wrote. How many of them did is not asked, as in daprd."""
         if self._asked is None:
-            words: tuple[Any, ...] = ("WAIT", replicas, round(_SECONDS * 1000))
+            words: tuple[Any, ...] = ("WAIT", self.replicas, round(_SECONDS * 1000))
             self._asked = connection.ask(hiredis.pack_command(words), 1)
             asyncio.get_running_loop().call_soon(self._end_tick)
         (reply,) = await asyncio.shield(self._asked)  # others may be waiting for the same
         if isinstance(reply, ReplyError):
-            raise _failure(replicas, reply)
+            raise self._failure(reply)
 
     def _end_tick(self) -> None:
         self._asked = None
 
-
-def _failure(replicas: int, why: object) -> StoreError:
-    return StoreError(f"redis waiting for {replicas} replicas to acknowledge write, err: {why}")
+    def _failure(self, why: object) -> StoreError:
+        return StoreError(f"redis waiting for {self.replicas} replicas to acknowledge write, err: {why}")

@@ -27,6 +27,11 @@ class Script:
         return _packed(b"EVAL", self.source, b"%d" % len(keys), *keys, *arguments)
 
 
+def words(*some: bytes) -> bytes:
+    """Words as they stand in a packed command, whatever comes before and behind."""
+    return _packed(*some).partition(b"\r\n")[2]
+
+
 def _packed(*words: Any) -> bytes:
     packed: bytes = hiredis.pack_command(words)
     return packed

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import hiredis
 
-from dapr_state.stores.base import Found, Outcomes, StateStore
-from dapr_state.stores.model import Feature, Operation
-from dapr_state.stores.redis import options, tls, writing
+from dapr_state.stores.base import Found, Outcomes, StateStore, StoreError
+from dapr_state.stores.batching import OVERHEAD, runs
+from dapr_state.stores.model import Feature, Operation, Row
+from dapr_state.stores.redis import options, tls
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError, Silence
-from dapr_state.stores.redis.grouping import Grouping
+from dapr_state.stores.redis.grouping import OCTETS_AT_MOST, SLICE, Grouping, budget, weight, weight_of_keys
 from dapr_state.stores.redis.link import Link
 from dapr_state.stores.redis.replicas import ReplicatedLink
 from dapr_state.stores.ttl import TtlRule
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dapr_state.resources.component import Component
-    from dapr_state.stores.redis.connection import Connection
 
+# Of one request: what is more goes in runs, so that others come in between. Redis takes some 1.5 ms for the writes.
+_OPERATIONS_AT_ONCE: Final = 512
+_KEYS_AT_ONCE: Final = 256  # of one request: what is more goes in runs, that others come in between
+_TRANSACTION_AT_MOST: Final = 300_000  # operations: a second of Redis's time; before 7.0 it cuts off who asks for more
 _PING: Final = hiredis.pack_command(("PING",))
 
 
@@ -33,9 +36,9 @@ class RedisStore(StateStore):
         self._context = tls.context(settings)
         self.ttl_rule = TtlRule(error="failed to parse ttl from metadata: {}", ranged=False, default=settings.ttl)
         self._link = Link(settings, self._context)
+        self._waiting = budget()
         self._grouping: Grouping | None = None  # of the connection that is live
         self._replicated: ReplicatedLink | None = None  # from the first strong write to a server with replicas on
-        self._replicating: set[asyncio.Future[None]] = set()  # the strong writes under way
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._link!r}>"
@@ -55,11 +58,9 @@ class RedisStore(StateStore):
     async def close(self) -> None:
         if self._grouping:
             self._grouping.flush()
-        if self._replicating:  # they take several steps, the first of which may be to connect
-            await asyncio.wait(self._replicating, timeout=self._options.read_timeout)
-        await self._link.close()
         if self._replicated:
-            await self._replicated.link.close()
+            await self._replicated.close(self._options.read_timeout)
+        await self._link.close()
 
     async def ping(self) -> None:
         connection = self._link.live or await self._link.connected()
@@ -68,44 +69,74 @@ class RedisStore(StateStore):
             raise self._link.failure(reply)
 
     async def get(self, keys: Sequence[str]) -> Found:
+        if len(keys) > _KEYS_AT_ONCE:
+            return await self._get_in_runs(keys)
         if not keys:
             return []
         grouping = self._grouping
         if grouping is None or grouping.connection is not self._link.live:
-            grouping = await self._connected()
+            grouping = await self._connected(weight_of_keys(keys))
         try:
             return await grouping.read(keys)
         except ConnectionLost as lost:
             return await self._read_again(keys, lost)
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
-        if not operations:
-            return []
-        grouping = self._grouping
-        if grouping is None or grouping.connection is not self._link.live:
-            grouping = await self._connected()
-        if self._waits_for_replicas(operations):
-            return writing.outcomes(operations, await self._replicate(writing.EACH, operations))
-        return await grouping.write(operations)
+        if len(operations) <= 1:
+            return await self._write(operations) if operations else []
+        if len(operations) <= _OPERATIONS_AT_ONCE and weight(operations) <= OCTETS_AT_MOST:
+            return await self._write(operations)
+        outcomes: Outcomes = []
+        for run in runs(operations, weight, at_most=_OPERATIONS_AT_ONCE, octets_at_most=OCTETS_AT_MOST):
+            outcomes += await self._write(run)  # one behind the other: in their order, and others come in between
+        return outcomes
 
     async def transact(self, operations: Sequence[Operation]) -> None:
         if not operations:
             return
-        grouping = await self._connected()
+        if len(operations) > _TRANSACTION_AT_MOST:
+            raise StoreError(f"a transaction of {len(operations)} operations is more than redis takes in one call")
+        grouping = await self._connected(OVERHEAD * len(operations))
         if self._waits_for_replicas(operations):
-            refusals = await self._replicate(writing.ALL, operations)
+            outcomes = await self._replicated_writes().transact(operations)
+        elif len(operations) > SLICE:
+            outcomes = await grouping.transact_many(operations)
         else:
-            grouping.close_writes()  # writes are done in the order in which they came
-            refusals = await _run(grouping.connection, writing.ALL, operations)
-        if refusals:
-            number, kind, detail = refusals
-            raise writing.refusal(operations[number - 1], kind, detail)
+            outcomes = await grouping.transact(operations)
+        for refusal in outcomes:
+            if refusal is not None:
+                raise refusal
 
-    async def _connected(self) -> Grouping:
-        """What is sent on the connection that is live, or will be."""
-        connection = self._link.live or await self._link.connected()
+    async def _write(self, operations: Sequence[Operation]) -> Outcomes:
+        grouping = self._grouping
+        if grouping is None or grouping.connection is not self._link.live:
+            grouping = await self._connected(weight(operations))
+        if self._waits_for_replicas(operations):
+            return await self._replicated_writes().write(operations)
+        return await grouping.write(operations)
+
+    async def _get_in_runs(self, keys: Sequence[str]) -> Found:
+        """So many at once that others are not kept waiting: fewer after a run of large values."""
+        found: Found = []
+        size = _KEYS_AT_ONCE
+        while len(found) < len(keys):
+            run = await self.get(keys[len(found) : len(found) + size])
+            octets = sum(len(row.value) for row in run if isinstance(row, Row))
+            size = max(1, min(_KEYS_AT_ONCE, len(run) * OCTETS_AT_MOST // max(octets, 1)))
+            found += run
+        return found
+
+    async def _connected(self, octets: int) -> Grouping:
+        """What is sent on the connection that is live, or will be; so many octets wait for it."""
+        connection = self._link.live
+        if connection is None:
+            self._waiting.take(octets)
+            try:
+                connection = await self._link.connected()
+            finally:
+                self._waiting.give(1, octets)
         if self._grouping is None or self._grouping.connection is not connection:
-            self._grouping = Grouping(connection, tells_expiry=self._link.server.tells_expiry)
+            self._grouping = Grouping(connection, tells_expiry=self._link.server.tells_expiry, waiting=self._waiting)
         return self._grouping
 
     async def _read_again(self, keys: Sequence[str], lost: ConnectionLost) -> Found:
@@ -114,7 +145,7 @@ class RedisStore(StateStore):
             if isinstance(lost, Silence):  # the caller has waited long enough
                 break
             try:
-                return await (await self._connected()).read(keys)
+                return await (await self._connected(weight_of_keys(keys))).read(keys)
             except ConnectionLost as again:
                 lost = again
         raise lost
@@ -122,32 +153,10 @@ class RedisStore(StateStore):
     def _waits_for_replicas(self, operations: Sequence[Operation]) -> bool:
         return self._link.server.replicas > 0 and any(operation.strong for operation in operations)
 
-    async def _replicate(self, mode: bytes, operations: Sequence[Operation]) -> list[Any]:
-        """Run the script on the connection of those that wait for replicas, and wait for them."""
+    def _replicated_writes(self) -> ReplicatedLink:
+        """The connection of those that wait for replicas."""
         if self._replicated is None:
-            self._replicated = ReplicatedLink(self._options, self._context)
+            self._replicated = ReplicatedLink(self._options, self._context, self._waiting)
             self._replicated.link.open()
-        under_way = asyncio.get_running_loop().create_future()
-        self._replicating.add(under_way)
-        try:
-            connection = await self._replicated.connected(self._link.server.replicas)
-            refusals = await _run(connection, mode, operations)
-            await self._replicated.acknowledged(connection, self._link.server.replicas)
-        finally:
-            self._replicating.discard(under_way)
-            under_way.set_result(None)
-        return refusals
-
-
-async def _run(connection: Connection, mode: bytes, operations: Sequence[Operation]) -> list[Any]:
-    """Run the script once, and return what it refuses.
-
-    Only to a server that does not know the script yet, and so has not run it, it is sent again.
-    """
-    (reply,) = await connection.ask(writing.call(mode, operations), 1)
-    if isinstance(reply, ReplyError) and str(reply).startswith("NOSCRIPT"):
-        (reply,) = await connection.ask(writing.call(mode, operations, whole=True), 1)
-    if isinstance(reply, ReplyError):
-        raise reply
-    refusals: list[Any] = reply
-    return refusals
+        self._replicated.replicas = self._link.server.replicas
+        return self._replicated

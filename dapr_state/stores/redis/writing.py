@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dapr_state.resources import values
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, StoreError
 from dapr_state.stores.model import Operation, Upsert
+from dapr_state.stores.redis import scripts
 from dapr_state.stores.redis.scripts import APPLY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+class Words(NamedTuple):
+    number: int  # of operations
+    keys: bytes
+    arguments: bytes
+
 
 EACH: Final = b"each"
 ALL: Final = b"all"
@@ -21,8 +29,28 @@ _INVALID: Final = b"i:"
 
 def call(mode: bytes, operations: Sequence[Operation], *, whole: bool = False) -> bytes:
     """The packed call of the script; `whole` brings the script along, for a server that does not know it yet."""
+    keys, arguments = _words(operations, mode)
+    return APPLY.whole(keys, arguments) if whole else APPLY.remembered(keys, arguments)
+
+
+def some_words(operations: Sequence[Operation]) -> Words:
+    """What some operations add to the keys and to the arguments of a call that is packed in slices."""
+    keys, arguments = _words(operations)
+    return Words(len(keys), scripts.words(*keys), scripts.words(*arguments))
+
+
+def whole_call(mode: bytes, parts: Sequence[Words]) -> bytes:
+    """The call of all the parts, which brings the script along."""
+    number = sum(part.number for part in parts)
+    head = b"*%d\r\n%b" % (3 * number + 4, scripts.words(b"EVAL", APPLY.source, b"%d" % number))
+    keys = [part.keys for part in parts]
+    return b"".join([head, *keys, scripts.words(mode), *(part.arguments for part in parts)])
+
+
+def _words(operations: Sequence[Operation], *first: bytes) -> tuple[list[bytes], list[bytes]]:
+    """The keys, and the arguments behind the first ones."""
     keys: list[bytes] = []
-    arguments: list[bytes] = [mode]
+    arguments: list[bytes] = [*first]
     for operation in operations:
         keys.append(operation.key.encode(errors="surrogateescape"))
         if isinstance(operation, Upsert):
@@ -30,7 +58,7 @@ def call(mode: bytes, operations: Sequence[Operation], *, whole: bool = False) -
             arguments += (_SET if plain else _set(operation), operation.value)
         else:
             arguments += (b"d:" + _canonical(operation.etag), b"")
-    return APPLY.whole(keys, arguments) if whole else APPLY.remembered(keys, arguments)
+    return keys, arguments
 
 
 def refusal(operation: Operation, kind: bytes, detail: bytes) -> StoreError:
@@ -49,7 +77,12 @@ def refusal(operation: Operation, kind: bytes, detail: bytes) -> StoreError:
 
 
 def outcomes(operations: Sequence[Operation], refusals: list[Any]) -> list[StoreError | None]:
-    """One entry for each operation, from the script's triples: none at all is the usual answer."""
+    """One entry for each operation, from the script's triples: none at all is the usual answer.
+
+    Raises for what the script never returns.
+    """
+    if type(refusals) is not list:
+        raise TypeError("no list of refusals")
     made: list[StoreError | None] = [None] * len(operations)
     for number, kind, detail in zip(*[iter(refusals)] * 3, strict=True):
         made[number - 1] = refusal(operations[number - 1], kind, detail)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from dapr_state.stores.base import EtagMismatch, StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError
@@ -16,6 +18,7 @@ from tests.support.redis import RedisServer
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dapr_state.stores.model import Operation
     from dapr_state.stores.redis.store import RedisStore
 
 
@@ -101,15 +104,15 @@ async def test_a_group_whose_script_the_server_forgot_is_sent_again(own_redis: R
         assert await store.get(["k"]) == [Row(b"9", "10")]
 
 
-async def test_large_values_go_alone(own_redis: RedisServer) -> None:
-    """Beyond a megabyte in all a call is for one caller: no limit of the server is met because others came along."""
+async def test_large_values_go_in_several_calls(own_redis: RedisServer) -> None:
+    """A call for several callers has a megabyte at most: no limit of the server is met because others came along."""
     value = b"x" * 400_000
     async with opened(own_redis.address) as store:
         await known(store)
         before = calls(own_redis)
         await asyncio.gather(*(store.write([Upsert(f"k{number}", value)]) for number in range(4)))
 
-        assert calls(own_redis) - before == 4
+        assert calls(own_redis) - before == 2
         assert await store.get([f"k{number}" for number in range(4)]) == [Row(value, "1")] * 4
 
 
@@ -159,3 +162,109 @@ async def test_an_error_of_the_server_is_the_same_for_all() -> None:
         loading = await asyncio.gather(*waiting, return_exceptions=True)
 
     assert [(type(error), str(error)) for error in loading] == [(ReplyError, "LOADING wait")] * 2
+
+
+@pytest.mark.parametrize("bad", ["\ud800", "a\udfffb\ud800"])
+async def test_a_key_that_cannot_be_sent_keeps_nobody_from_an_answer(own_redis: RedisServer, bad: str) -> None:
+    """Its caller is told so, and the others of the tick are served."""
+    async with opened(own_redis.address) as store:
+        await known(store)
+        good, wrong, other, refused, fine = await asyncio.gather(
+            store.get(["first"]),
+            store.get([bad]),
+            store.write([Upsert("k", b"v")]),
+            store.write([Upsert(bad, b"v")]),
+            store.get(["first"]),
+            return_exceptions=True,
+        )
+        with pytest.raises(StoreError, match="cannot be sent to the store: UnicodeEncodeError"):
+            await store.transact([Upsert("k", b"w"), Delete(bad)])
+
+        assert good == fine == [Row(b"", "1")]
+        assert other == [None]
+        assert [str(each) for each in (wrong, refused)] == [
+            "the request cannot be sent to the store: UnicodeEncodeError"
+        ] * 2
+        assert await store.get(["k"]) == [Row(b"v", "1")]
+
+
+async def test_a_huge_save_lets_others_in_between(own_redis: RedisServer) -> None:
+    """It goes in runs of bounded size, in its order; gets and saves of others do not wait for its end."""
+    size = 60_000
+    async with opened(own_redis.address) as store:
+        await known(store)
+        operations = [Upsert(f"k{number % 50_000}", b"%d" % number) for number in range(size)]
+        before = calls(own_redis)
+        operations[30_000] = Upsert("k30000", b"x", etag="77")
+        huge = asyncio.ensure_future(store.write(operations))
+        served = 0
+        while not huge.done():
+            await store.get(["first"])
+            await store.write([Upsert("other", b"v")])
+            served += 1
+        outcomes = await huge
+        called = calls(own_redis) - before - served
+        rows = await store.get(["k0", "k9999", "k10000", "k30000"])
+
+    assert served > 20
+    assert [number for number, outcome in enumerate(outcomes) if outcome] == [30_000]
+    assert rows == [Row(b"50000", "2"), Row(b"59999", "2"), Row(b"10000", "1"), None]
+    assert called >= size / 512
+
+
+async def test_a_huge_bulk_read_goes_in_runs_that_shrink_with_the_values(own_redis: RedisServer) -> None:
+    """Each key has its own row, in order; others are served in between."""
+    async with opened(own_redis.address) as store:
+        await store.write(
+            [Upsert(f"k{number}", b"%d" % number * (50_000 if number < 600 else 1)) for number in range(2000)]
+        )
+        huge = asyncio.ensure_future(store.get([f"k{number % 2100}" for number in range(4000)]))
+        served = 0
+        while not huge.done():
+            await store.get(["k1999"])
+            served += 1
+        rows = await huge
+
+    expected = [number % 2100 for number in range(4000)]
+    assert [
+        row.value[: len(b"%d" % number)] if isinstance(row, Row) else row
+        for number, row in zip(expected, rows, strict=True)
+    ] == [b"%d" % number if number < 2000 else None for number in expected]
+    assert served > 20
+
+
+async def test_a_huge_transaction_is_one_call(own_redis: RedisServer) -> None:
+    """All or nothing, whatever its size; more than the protocol takes is refused before it is sent."""
+    async with opened(own_redis.address) as store:
+        many: list[Operation] = [Upsert(f"k{number}", b"%d" % number) for number in range(5000)]
+        await store.transact(many)
+        before = calls(own_redis)
+        with pytest.raises(EtagMismatch):
+            await store.transact([*many, Delete("k7", etag="9")])
+        with pytest.raises(StoreError, match="more than redis takes in one call"):
+            await store.transact([Delete("k")] * 400_000)
+
+        assert calls(own_redis) - before == 1
+        assert await store.get(["k0", "k4999"]) == [Row(b"0", "1"), Row(b"4999", "1")]
+
+
+async def test_what_waits_is_bounded_in_octets(own_redis: RedisServer) -> None:
+    """Large saves for a server that stands still are refused beyond the limit, also those whose callers gave up."""
+    value = b"x" * 1024 * 1024
+    async with opened(own_redis.address, readTimeout="60s") as store:
+        await known(store)
+        own_redis.pause()
+        crowd = [asyncio.ensure_future(store.write([Upsert(f"k{number}", value)])) for number in range(100)]
+        await asyncio.sleep(0)
+        for caller in crowd[::2]:
+            caller.cancel()
+        late = asyncio.ensure_future(store.write([Upsert("late", value)]))
+        await asyncio.wait([late])
+        own_redis.resume()
+        outcomes = await asyncio.gather(*crowd[1::2], return_exceptions=True)
+        after = await store.write([Upsert("after", value)])
+
+    refused = [outcome for outcome in (*outcomes, late.exception()) if isinstance(outcome, StoreError)]
+    assert {str(error)[:33] for error in refused} == {"too many requests wait for redis:"}
+    assert 18 < len(refused) < 22  # of 100 MB, 64 wait
+    assert after == [None]

@@ -1,0 +1,188 @@
+"""What callers ask of a store in one tick of the event loop goes to it as one batch; each has the outcomes of his own.
+
+Rules that a change must respect:
+1. A caller is taken or refused before there is a batch for him: no batch is empty.
+2. A batch is answered once, with as many outcomes as were wanted, or with an error for each caller, whatever raises.
+3. What waits is bounded in callers and in octets from the moment it is taken until it is answered; who gives up leaves
+   his octets in the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from dapr_state.stores.base import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+W = TypeVar("W")  # what is wanted: a key, or an operation
+R = TypeVar("R")  # what comes of it
+
+OVERHEAD: Final = 256  # octets that one key or operation costs beside its text
+
+
+class Budget:
+    """What may wait for a store; one that is larger than all may wait alone."""
+
+    def __init__(self, store: str, *, callers: int, octets: int) -> None:
+        self._store = store
+        self._callers_at_most = callers
+        self._octets_at_most = octets
+        self.callers = 0
+        self.octets = 0
+
+    def __repr__(self) -> str:
+        return f"<Budget of {self._store}: {self.callers} waiting with {self.octets} octets>"
+
+    def take(self, octets: int) -> None:
+        """Let a caller wait. Raises StoreError, with nothing taken, when too many do."""
+        if self.callers and (self.callers >= self._callers_at_most or self.octets + octets > self._octets_at_most):
+            raise StoreError(f"too many requests wait for {self._store}: {self.callers}, with {self.octets} octets")
+        self.callers += 1
+        self.octets += octets
+
+    def give(self, callers: int, octets: int) -> None:
+        self.callers -= callers
+        self.octets -= octets
+
+
+class Batch(Generic[W, R]):
+    """What some callers want together."""
+
+    __slots__ = ("_budget", "_callers", "octets", "wanted")
+
+    def __init__(self, budget: Budget) -> None:
+        self.wanted: list[W] = []
+        self.octets = 0
+        self._budget = budget
+        self._callers: list[tuple[asyncio.Future[list[R]], int, int]] = []  # with what number and octets he wants
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)} callers, {len(self.wanted)} wanted>"
+
+    def __len__(self) -> int:
+        return len(self._callers)
+
+    def join(self, caller: asyncio.Future[list[R]], wanted: Sequence[W], octets: int) -> None:
+        self._callers.append((caller, len(wanted), octets))
+        self.wanted += wanted
+        self.octets += octets
+
+    def settle(self, outcomes: list[R]) -> None:
+        """Give the outcomes out, as the callers joined. Raises, with none given, if they do not fit."""
+        if len(outcomes) != len(self.wanted):
+            raise ValueError(f"{len(outcomes)} outcomes for {len(self.wanted)} that were wanted")
+        at = 0
+        for caller, size, _ in self._ended():
+            if not caller.done():  # he may have given up
+                caller.set_result(outcomes[at : at + size])
+            at += size
+
+    def fail(self, error: Exception) -> None:
+        """Tell each caller: an error of his own, for a traceback grows in each that is raised."""
+        for caller, _, _ in self._ended():
+            if not caller.done():
+                caller.set_exception(_copy(error))
+
+    def apart(self) -> list[Batch[W, R]]:
+        """A batch for each caller, in the place of this one."""
+        batches = []
+        at = 0
+        for entry in self._callers:
+            batch: Batch[W, R] = Batch(self._budget)
+            batch.join(entry[0], self.wanted[at : at + entry[1]], entry[2])
+            batches.append(batch)
+            at += entry[1]
+        self._callers = []
+        return batches
+
+    def _ended(self) -> list[tuple[asyncio.Future[list[R]], int, int]]:
+        callers, self._callers = self._callers, []
+        if callers:
+            self._budget.give(len(callers), self.octets)
+        return callers
+
+
+class Batcher(Generic[W, R]):
+    """Makes batches of what is asked.
+
+    `run` takes a batch over, and answers it now or later; or it raises, with nothing done. `begun` is called with each
+    new batch: whoever owns the batcher closes it at the end of the tick.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Batch[W, R]], None],
+        *,
+        budget: Budget,
+        weigh: Callable[[Sequence[W]], int],
+        begun: Callable[[], None],
+        at_most: int,
+        octets_at_most: int,
+    ) -> None:
+        self._run = run
+        self._budget = budget
+        self._weigh = weigh
+        self._begun = begun
+        self._at_most = at_most
+        self._octets_at_most = octets_at_most
+        self._loop = asyncio.get_running_loop()
+        self._batch: Batch[W, R] | None = None
+
+    def ask(self, wanted: Sequence[W]) -> asyncio.Future[list[R]]:
+        """Ask for an outcome for each. Raises StoreError when too many wait.
+
+        A batch is as large as `at_most` and `octets_at_most` say, give or take a caller: larger requests come in runs.
+        """
+        octets = self._weigh(wanted)
+        self._budget.take(octets)
+        batch = self._batch
+        if batch is not None and batch.octets + octets > self._octets_at_most:
+            self.close()
+            batch = None
+        if batch is None:
+            batch = self._batch = Batch(self._budget)
+            self._begun()
+        answer: asyncio.Future[list[R]] = self._loop.create_future()
+        batch.join(answer, wanted, octets)
+        if len(batch.wanted) >= self._at_most:
+            self.close()
+        return answer
+
+    def close(self) -> None:
+        """Run what was asked so far: what comes now is another batch."""
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            self._attempt(batch)
+
+    def _attempt(self, batch: Batch[W, R]) -> None:
+        try:
+            self._run(batch)
+        except StoreError as error:
+            batch.fail(error)
+        except Exception as error:  # noqa: BLE001 - those who wait get an answer; the text could hold a value
+            if len(batch) <= 1:
+                batch.fail(StoreError(f"the request cannot be sent to the store: {type(error).__name__}"))
+                return
+            for alone in batch.apart():  # one of them cannot be sent, and the others can
+                self._attempt(alone)
+
+
+def runs(
+    wanted: Sequence[W], weigh: Callable[[Sequence[W]], int], *, at_most: int, octets_at_most: int
+) -> Iterator[Sequence[W]]:
+    """A request in pieces that leave room for others: each is within the bounds, or a single one."""
+    start, octets = 0, 0
+    for at in range(len(wanted)):
+        weight = weigh(wanted[at : at + 1])
+        if at > start and (at - start >= at_most or octets + weight > octets_at_most):
+            yield wanted[start:at]
+            start, octets = at, 0
+        octets += weight
+    yield wanted[start:]
+
+
+def _copy(error: Exception) -> Exception:
+    return type(error)(str(error))
