@@ -108,7 +108,7 @@ class State:
     async def save(self, store: str, items: Sequence[Item]) -> None:
         """Write the items in their order. Those that fail are named in the error; the others are written."""
         bound = self._find(store)
-        work = Work()
+        work = Work() if len(items) > MANY else None
         for item in items:
             if not item.key:
                 raise errors.STATE_KEY_EMPTY()  # noqa: RSE102  a row is called to make its error
@@ -116,7 +116,7 @@ class State:
                 raise _illegal(bound, item.key)
             if item.metadata:
                 await _check_json(item)
-            if work.is_over():
+            if work and work.is_over():
                 await work.pause()
         if failures := await _write(bound, items, _upsert, self._saves):
             raise await _failed(errors.STATE_SAVE, failures, of=len(items), store=store)
@@ -169,7 +169,11 @@ class State:
                 store=store, currentOpsTransaction=len(prepared), maxOpsPerTransaction=limit
             )
         try:
-            await bound.store.transact(await work.each(lambda each: each[0](bound, each[1]), prepared))
+            if len(prepared) <= MANY:
+                operations = [prepare(bound, item) for prepare, item in prepared]
+            else:
+                operations = await work.each(lambda each: each[0](bound, each[1]), prepared)
+            await bound.store.transact(operations)
         except StoreError as error:
             self._transactions.failed(store, began)
             raise _row_for(errors.STATE_TRANSACTION, error)(cause=error) from error

@@ -12,7 +12,9 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dapr_state.api.state import BoundStore, State
+from dapr_state.api.state import BoundStore, Item, State
+from dapr_state.errors import DaprError
+from dapr_state.stores.base import StoreError
 from dapr_state.stores.memory import MemoryStore
 from dapr_state.transports.grpc.native import parsing
 from dapr_state.transports.grpc.state import StateServicer
@@ -133,3 +135,22 @@ def test_very_many_items_are_saved_read_and_deleted(tmp_path: Path) -> None:
         unreadable = client.call("SaveState", b"\x12\x7f" * 50_000)
         assert (unreadable.code, unreadable.message[:36]) == ("INTERNAL", "grpc: error unmarshalling request: p")
         assert "data" not in client.bulk_get("mem", "1").response["items"][0]
+
+
+async def test_a_store_that_fails_is_not_asked_for_the_rest_of_very_many_items() -> None:
+    """A save of thousands of items ends with the first thousand that the store as a whole fails at, and names why."""
+
+    class Failing(MemoryStore):
+        asked = 0
+
+        async def write(self, operations: Any) -> Any:  # noqa: ARG002 - the contract names it
+            self.asked += 1
+            raise StoreError("down")
+
+    store = Failing()
+    state = State("app", {"s": BoundStore("s", "app||", store)})
+
+    with pytest.raises(DaprError, match="failed saving state in state store s: down"):
+        await state.save("s", [Item(key) for key in numbered(5000)])
+
+    assert store.asked == 1
