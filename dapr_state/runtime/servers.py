@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 import grpc
@@ -24,7 +25,7 @@ from dapr_state.transports.http.server import HttpServer
 from dapr_state.transports.request_memory import RequestMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from dapr_state.api.lifecycle import Lifecycle
     from dapr_state.api.metadata import Metadata
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 GRPC_HEADERS = 65_536
 GRPC_HEADER_FACTOR = 2
 EARLY = 0.002  # seconds by which uvloop, which counts whole milliseconds, may end a grace before its time
-
-GRPC_SERVERS: dict[str, Callable[..., grpc.aio.Server]] = {"native": NativeServer, "grpcio": grpc.aio.server}
 
 log = logging.getLogger("dapr.runtime")
 http_log = logging.getLogger("dapr.runtime.http")
@@ -122,7 +121,7 @@ class Servers:
             options.max_body_size,
             max(GRPC_HEADERS, options.read_buffer_size * GRPC_HEADER_FACTOR),
             self._guard,
-            make=GRPC_SERVERS[options.grpc_server],
+            make=partial(NativeServer, memory=self._memory) if options.grpc_server != "grpcio" else grpc.aio.server,
             absent=Absent(options.app_id, options.namespace),
         )
         where = addresses(options, "gRPC", options.grpc_port)

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
         def shut_down(self) -> None:
             """The server ends, and the grace with it."""
 
+        def check_body(self, now: float) -> None:
+            """End the call if its request does not go on. Called about every second."""
+
 
 log = logging.getLogger("dapr.http2")
 monotonic = SYSTEM.monotonic
@@ -72,6 +75,8 @@ class Bounds:
     keepalive_timeout: float = 20.0  # likewise
     max_idle: float = float("inf")  # likewise
     handshake_timeout: float = 20.0  # for TLS and the first frame; grpc-go allows 120 s
+    body_timeout: float = 10.0  # without an octet of a request that has begun; as over HTTP/1.1
+    memory_timeout: float = 30.0  # that a request waits for the process's memory; likewise
     stall_timeout: float = 300.0  # output that nothing moves; no client that lives is so slow
 
 
@@ -83,7 +88,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         self.connection: Connection[M] = Connection(interpret, bounds.limits, memory)
         self.unwinding: set[Any] = set()  # calls that are over, but whose coroutine has not ended yet
         self.peer = ""
-        self._bounds = bounds
+        self.bounds = bounds
         self._backlog_limit = bounds.limits.backlog
         self._transport: asyncio.Transport
         self._held: deque[Call] = deque()  # calls that may begin once the backlog is smaller, or in another turn
@@ -213,7 +218,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
             stream.call.lose()
 
     def _too_many_calls(self) -> bool:
-        return len(self.connection.streams) + len(self.unwinding) > self._bounds.limits.max_concurrent_streams
+        return len(self.connection.streams) + len(self.unwinding) > self.bounds.limits.max_concurrent_streams
 
     def start(self, call: Call) -> None:
         """Begin a call's work now, or in another turn, or once the peer has taken what waits for it."""
@@ -267,9 +272,10 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
 
     def look(self, now: float) -> None:
         """Called about every second: end what hangs, and ask those that are silent whether they live."""
-        bounds, connection = self._bounds, self.connection
+        bounds, connection = self.bounds, self.connection
         if connection.streams or connection.opened != self._opened:
             self._last_call, self._opened = now, connection.opened
+        self._check_bodies(now)
         backlog = connection.backlog + self._transport.get_write_buffer_size()
         if not backlog or backlog < self._stuck_at:
             self._last_moved = now
@@ -290,12 +296,19 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
             connection.ping(_KEEPALIVE_PING)
             self.flush()
 
+    def _check_bodies(self, now: float) -> None:
+        if self._paused or self._is_waiting:  # it is this side that does not go on
+            return
+        for stream in list(self.connection.streams.values()):
+            if stream.call is not None:
+                stream.call.check_body(now)
+
     def _leave(self, now: float) -> None:
         """Close in two steps: what the peer sends until it hears of the first is answered (RFC 9113, section 6.8)."""
         if self._leaving is None:
             self._leaving = now
             self.connection.announce_shutdown()
-        elif now - self._leaving > self._bounds.keepalive_timeout:
+        elif now - self._leaving > self.bounds.keepalive_timeout:
             self.connection.refuse_streams()
         self.flush()
 

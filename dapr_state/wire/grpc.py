@@ -119,6 +119,11 @@ class Messages:
             return PREFIX_SIZE - len(buffer)
         return int(PREFIX_SIZE + _LENGTH.unpack_from(buffer, 1)[0] - len(buffer))
 
+    @property
+    def size(self) -> int:
+        """Octets of the message under way, those that it still lacks included."""
+        return len(self._buffer) + self.missing
+
     def feed(self, data: bytes) -> list[bytes]:
         """Return the messages that are complete now. Raises Refused as soon as one is known to be too long."""
         buffer = self._buffer

@@ -6,10 +6,13 @@ from asyncio import CancelledError
 from copy import copy
 from typing import TYPE_CHECKING, Final
 
+from dapr_state import errors
 from dapr_state.clock import SYSTEM
 from dapr_state.transports.http.exchange import Exchange
 from dapr_state.transports.http.message import TEXT, WITHOUT_LENGTH, Response
 from dapr_state.transports.http2 import FAREWELL, LOOK, Bounds, Http2Protocol
+from dapr_state.transports.request_memory import SMALL, CrowdedError
+from dapr_state.transports.upload import Upload
 from dapr_state.wire import headers
 from dapr_state.wire.faults import ErrorCode
 from dapr_state.wire.frames import MAX_WINDOW
@@ -131,7 +134,7 @@ class Http2Connection(Http2Protocol["Meaning"]):
 class Http2Exchange(Exchange):
     """One request, from its head to its answer."""
 
-    __slots__ = ("_body", "_connection", "_is_complete", "_is_over", "_stream")
+    __slots__ = ("_body", "_connection", "_is_complete", "_is_over", "_moved", "_stream", "_upload")
 
     def __init__(self, connection: Http2Connection, stream: Stream[Meaning], request: Request) -> None:
         super().__init__(connection.shared)
@@ -141,6 +144,8 @@ class Http2Exchange(Exchange):
         self._body = bytearray()
         self._is_complete = False  # what more may come of the request means nothing
         self._is_over = False  # answered, or nobody waits for the answer
+        self._upload = Upload(connection.shared.memory, self._go_on)
+        self._moved = connection.heard  # when a piece of the body came
 
     def __repr__(self) -> str:
         return f"<Exchange {self.request!r}{' over' * self._is_over}>"
@@ -151,6 +156,7 @@ class Http2Exchange(Exchange):
             return
         body, limit = self._body, self._connection.max_body
         body += data
+        self._moved = self._connection.heard
         if len(body) <= limit and not ended:
             self._open_window()
             return
@@ -160,12 +166,51 @@ class Http2Exchange(Exchange):
         self.request.body = bytes(body)
         self._body = bytearray()
         self._is_complete = True
-        self._connection.start(self)
+        if self._may_hold(len(self.request.body)):
+            self._connection.start(self)
 
     def _open_window(self) -> None:
         # of a body whose length is not told, no more is let in ahead than of a small one
-        length = min(self._stream.request.content_length or 0, self._connection.max_body + 1, MAX_WINDOW)
-        self._connection.connection.open_window(self._stream, max(length - len(self._body), 0))
+        limit = self._connection.max_body
+        length = min(self._stream.request.content_length or 0, limit + 1, MAX_WINDOW)
+        held = length or (limit if len(self._body) > SMALL else 0)
+        if self._may_hold(held):
+            self._connection.connection.open_window(self._stream, max(length - len(self._body), 0))
+
+    def _may_hold(self, octets: int) -> bool:
+        try:
+            return self._upload.may_hold(octets, whole=self._is_complete)
+        except CrowdedError:
+            self._give_up(errors.REQUEST_MEMORY())
+            return False
+
+    def _go_on(self) -> None:
+        """The memory that was waited for is there."""
+        if self._is_over:
+            return
+        if self._is_complete:
+            self._connection.start(self)
+            self._connection.flush_soon()
+        else:
+            self._open_window()
+            self._connection.flush_soon()
+
+    def check_body(self, now: float) -> None:
+        """End a body that does not go on, or waits for memory for too long."""
+        times = self._connection.shared.timeouts
+        if self._upload.is_waiting:
+            if now - self._moved > times.memory:
+                self._give_up(errors.REQUEST_MEMORY())
+        elif not self._is_complete and now - self._moved > times.body:
+            self._is_complete = True
+            self.send(self.request, Response(408, [TEXT], b"408 Request Timeout"))
+
+    def _give_up(self, error: BaseException) -> None:
+        """Answer a request that is not begun, whole or not."""
+        self._is_complete = True
+        self._body = bytearray()
+        self.request.body = b""
+        self.refuse(self.request, error)
 
     def start(self) -> None:
         """Answer the request."""
@@ -173,6 +218,7 @@ class Http2Exchange(Exchange):
             self.begin(self.request)
 
     def send(self, request: Request, response: Response) -> None:
+        self._upload.give_back()
         if self._is_over:
             self._connection.unwinding.discard(self)
             return
@@ -196,12 +242,15 @@ class Http2Exchange(Exchange):
             self._unwind()
         else:  # nothing was done
             self._is_over = True
+            self._upload.give_back()
             self._connection.connection.reset(self._stream, ErrorCode.REFUSED_STREAM)
 
     def _unwind(self) -> None:
         if self._running:
             self._connection.unwinding.add(self)
             self.cancel()
+        else:
+            self._upload.give_back()
 
 
 def _http1_fields(head: Head[Meaning]) -> Iterator[Field]:

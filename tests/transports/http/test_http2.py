@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dapr_state.clock import SYSTEM
 from dapr_state.transports.http import problem
 from dapr_state.transports.http.handler import Service
 from dapr_state.transports.http.limits import Timeouts
 from dapr_state.transports.http.message import JSON, Response, line
 from dapr_state.transports.http.server import HttpServer
+from dapr_state.transports.request_memory import RequestMemory
 from dapr_state.wire.faults import ErrorCode
 from dapr_state.wire.frames import MAX_WINDOW, PREFACE, FrameType, goaway, settings
 from tests.support import cache
@@ -499,3 +501,34 @@ def test_the_ports_beside_the_api_speak_http1_only(tmp_path: Path) -> None:
                 client.ask("GET", path)
 
             assert ask(port, "GET", path).code in {200, 204}
+
+
+async def test_large_bodies_wait_for_the_process_s_memory() -> None:
+    """A body that does not fit is let in when another has been answered; what was held is given back."""
+    memory = RequestMemory(1_500_000)
+    async with serving(told, memory=memory) as (_, port):
+        with Http2Client(port) as client:
+            streams = [await blocking(client.send, "POST", "/", bytes(1_000_000)) for _ in range(3)]
+            bodies = [(await blocking(client.answer, stream)).body for stream in streams]
+
+    assert bodies == [b"POST / 1000000"] * 3
+    assert (memory._taken, memory._kept, memory._waiting) == ({}, {}, {})
+
+
+async def test_a_body_that_stands_still_is_ended() -> None:
+    """Its client is told so by the status, and its memory is given back; the connection goes on."""
+    memory = RequestMemory(1_500_000)
+    async with serving(told, memory=memory) as (server, port):
+        with Http2Client(port) as client:
+            still = client.open(head("POST", b"/", (b"content-length", b"1000000")), ended=False)
+            client.h2.send_data(still, bytes(16_384))
+            client.flush()
+            await blocking(client.ask, "GET", "/")
+            held = len(memory._taken)
+            for connection in server._shared.connections:
+                connection.look(SYSTEM.monotonic() + server._shared.timeouts.body + 1)
+            ended = await blocking(client.answer, still)
+            again = await blocking(client.ask, "GET", "/")
+
+    assert (held, ended.code, again.code) == (1, 408, 200)
+    assert (memory._taken, memory._kept, memory._waiting) == ({}, {}, {})

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from dapr_state.transports.grpc.native.settings import Settings
+    from dapr_state.transports.request_memory import RequestMemory
 
 
 @asynccontextmanager
-async def serving(settings: Settings | None = None, **unary: Any) -> AsyncIterator[tuple[NativeServer, int]]:
+async def serving(
+    settings: Settings | None = None, *, memory: RequestMemory | None = None, **unary: Any
+) -> AsyncIterator[tuple[NativeServer, int]]:
     """The server and its port; with methods of the test's own."""
-    server = NativeServer(settings=settings)
+    server = NativeServer(settings=settings, memory=memory)
     own = {name: grpc.unary_unary_rpc_method_handler(method) for name, method in unary.items()}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers() | own),))
     port = server.add_insecure_port("127.0.0.1:0")

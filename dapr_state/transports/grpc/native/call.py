@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import grpc
 from grpc.aio import EOF, AbortError, UsageError
 
+from dapr_state import errors
 from dapr_state.clock import SYSTEM
 from dapr_state.transports.grpc.native import parsing
+from dapr_state.transports.request_memory import CrowdedError
 from dapr_state.transports.steps import Steps
+from dapr_state.transports.upload import Upload
 from dapr_state.wire import grpc as framing
 from dapr_state.wire import headers
 
@@ -41,6 +44,8 @@ log = logging.getLogger("dapr.grpc")
 monotonic = SYSTEM.monotonic
 
 _CANCELLED: Final = grpc.StatusCode.CANCELLED.value[0]
+_EXPIRED: Final = grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
+_CROWDED: Final = errors.REQUEST_MEMORY.sentence
 _DEADLINE: Final = "context deadline exceeded"
 _COMPRESSIONS: Final = {
     grpc.Compression.NoCompression: None,
@@ -67,6 +72,7 @@ class Call(Steps):
         "_meaning",
         "_messages",
         "_method",
+        "_moved",
         "_over",
         "_plain",
         "_protocol",
@@ -78,6 +84,7 @@ class Call(Steps):
         "_trailing_fields",
         "_unread",
         "_unread_octets",
+        "_upload",
         "_writers",
     )
 
@@ -95,6 +102,8 @@ class Call(Steps):
         self._messages: framing.Messages | None = None
         self._unread: deque[bytes] | None = None  # messages of a stream that came, and nobody took
         self._unread_octets = 0  # of them, as they came
+        self._upload: Upload | None = None  # of a request that did not come at once
+        self._moved = protocol.heard  # when a piece of the request came
         self._complete = False  # all of a streaming request is in `_unread`; the stream may have ended before that
         self._readers: list[asyncio.Future[None]] | None = None  # wait for one of them, or for the end
         self._writers: list[asyncio.Future[None]] | None = None  # wait until the peer has taken what was written
@@ -138,8 +147,10 @@ class Call(Steps):
             self._refuse(refused.code, refused.details)
 
     def _collect(self, data: bytes, ended: bool) -> None:
+        self._moved = self._protocol.heard
         if self._messages is None:
             self._messages = framing.Messages(self._protocol.max_receive, self._meaning.encoding)
+            self._upload = Upload(self._protocol.memory, self._go_on)
             self._arm()
         messages = self._messages.feed(data)
         if ended and self._messages.missing:
@@ -157,13 +168,49 @@ class Call(Steps):
             raise framing.Refused(framing.INTERNAL, "EOF")
         elif ended:
             self._request = self._unread.popleft()
-            self._protocol.start(self)
+            if self._may_hold(len(self._request), whole=True):
+                self._protocol.start(self)
         self._open_window()
 
     def _open_window(self) -> None:
         if self._messages is None or self._stream.ended:
             return
-        self._connection.open_window(self._stream, self._messages.missing, self._unread_octets)
+        missing, unread = self._messages.missing, self._unread_octets
+        if self._upload is not None and not (missing or unread):
+            self._upload.give_back()  # of a stream, one message is over and another may begin
+        if self._may_hold(self._messages.size):
+            self._connection.open_window(self._stream, missing, unread)
+
+    def _may_hold(self, octets: int, *, whole: bool = False) -> bool:
+        if self._upload is None:
+            return True
+        try:
+            return self._upload.may_hold(octets, whole=whole)
+        except CrowdedError:
+            raise framing.Refused(framing.RESOURCE_EXHAUSTED, _CROWDED) from None
+
+    def _go_on(self) -> None:
+        """The memory that was waited for is there."""
+        if self._over:
+            return
+        if self._stream.ended and not self._method.request_streaming:
+            self._protocol.start(self)
+        else:
+            self._open_window()
+        self._protocol.flush_soon()
+
+    def check_body(self, now: float) -> None:
+        """End a request whose message does not go on, or waits for memory for too long."""
+        bounds = self._protocol.bounds
+        if self._upload is not None and self._upload.is_waiting:
+            if now - self._moved > bounds.memory_timeout:
+                self._refuse(framing.RESOURCE_EXHAUSTED, _CROWDED)
+        elif not self._stream.ended and now - self._moved > bounds.body_timeout and self._is_incomplete():
+            self._refuse(_EXPIRED, "the request's message did not come in time")
+
+    def _is_incomplete(self) -> bool:
+        """Whether a message is awaited: between two of a stream, a client may take its time."""
+        return bool(self._messages.missing) if self._messages is not None else not self._method.request_streaming
 
     def _wake_readers(self) -> None:
         readers, self._readers = self._readers, None
@@ -233,7 +280,7 @@ class Call(Steps):
     def _returned(self, result: Any) -> None:
         method = self._method
         if self._over:
-            self._protocol.unwinding.discard(self)
+            self._unwound()
             self._tell(self._code or _CANCELLED)
             return
         if method.response_streaming or self._code:
@@ -268,7 +315,7 @@ class Call(Steps):
         if not self._over:
             self._fail(error)
         else:
-            self._protocol.unwinding.discard(self)
+            self._unwound()
             if not isinstance(error, (asyncio.CancelledError, AbortError, UsageError)):
                 log.debug("%s failed after its end", self._method.path, exc_info=error)
         self._tell(self._code or _CANCELLED, error)
@@ -324,7 +371,7 @@ class Call(Steps):
         self._refuse(framing.RESOURCE_EXHAUSTED, f"grpc: trying to send message larger than max ({size} vs. {limit})")
 
     def _expire(self) -> None:
-        self._refuse(grpc.StatusCode.DEADLINE_EXCEEDED.value[0], _DEADLINE)
+        self._refuse(_EXPIRED, _DEADLINE)
 
     def _arm(self) -> None:
         """Watch the deadline, now that the call takes its time."""
@@ -348,11 +395,19 @@ class Call(Steps):
         writers, self._writers = self._writers, None
         _wake(writers)
 
+    def _unwound(self) -> None:
+        """The servicer of a call that was over has ended."""
+        self._protocol.unwinding.discard(self)
+        if self._upload is not None:
+            self._upload.give_back()
+
     def _finish(self) -> None:
         self._over = True
         self._stream.call = None  # a circle less for the collector: a tenth of a small call
         if self._running:
             self._protocol.unwinding.add(self)
+        elif self._upload is not None:
+            self._upload.give_back()
         if self._timer is not None:
             self._timer.cancel()
         if self._writers is not None or self._readers is not None:

@@ -25,6 +25,7 @@ class Protocol(Http2Protocol["Meaning"]):
     def __init__(self, server: NativeServer, settings: Settings) -> None:
         super().__init__(server.methods.interpret, settings, server.turns, server.blocks)
         self._server = server
+        self.memory = server.memory
         self.max_receive = settings.max_receive
         self.max_send = settings.max_send
         self.auth_context: Mapping[str, list[bytes]] = _INSECURE

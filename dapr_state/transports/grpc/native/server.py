@@ -17,6 +17,7 @@ from dapr_state.transports.grpc.native.methods import Methods
 from dapr_state.transports.grpc.native.protocol import Protocol
 from dapr_state.transports.grpc.native.settings import Settings, read
 from dapr_state.transports.http2 import FAREWELL, LOOK
+from dapr_state.transports.request_memory import RequestMemory
 from dapr_state.transports.turns import Turns
 from dapr_state.wire.headers import BlockMemory
 
@@ -34,7 +35,10 @@ class NativeServer(grpc.aio.Server):
         handlers: Iterable[grpc.GenericRpcHandler] = (),
         options: Iterable[tuple[str, Any]] = (),
         settings: Settings | None = None,
+        memory: RequestMemory | None = None,
     ) -> None:
+        """`memory` is the process's account of large requests, a new one if none is given."""
+        self.memory = memory or RequestMemory()
         self.methods = Methods()
         self.methods.add_generic(handlers)
         self.protocols: set[Protocol] = set()
