@@ -23,7 +23,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
 from dapr_state.actors import reminder
 from dapr_state.actors.agenda import ROUNDING, Agenda, Date
@@ -93,20 +93,17 @@ class Host(Protocol):
     async def deliver_reminder(self, tick: Tick, /) -> AppAnswer: ...
 
 
-class _Known:
+class _Known(Struct, eq=False, gc=False):
     """One reminder, as far as it is remembered. After each change that is written here it is another one."""
 
-    __slots__ = ("date", "etag", "has_come", "is_firing", "key", "renewal", "renewing", "seen")
-
-    def __init__(self, key: Key, seen: int) -> None:
-        self.key = key
-        self.seen = seen  # the last reading of the table that has met it
-        self.etag = ""  # if another sidecar is the owner: the version that was seen last
-        self.date: Date[_Known] | None = None  # when it is looked at
-        self.has_come: int | None = None  # the due time of the tick that is tried: wall time may be set back meanwhile
-        self.is_firing = False
-        self.renewal: Date[_Known] | None = None  # while a tick lasts: when its row is written again
-        self.renewing: asyncio.Task[None] | None = None
+    key: Key
+    seen: int  # the last reading of the table that has met it
+    etag: str = ""  # if another sidecar is the owner: the version that was seen last
+    date: Date[_Known] | None = None  # when it is looked at
+    has_come: int | None = None  # the due time of the tick that is tried: wall time may be set back meanwhile
+    is_firing: bool = False
+    renewal: Date[_Known] | None = None  # while a tick lasts: when its row is written again
+    renewing: asyncio.Task[None] | None = None
 
 
 class _Away:
@@ -430,6 +427,7 @@ class EmbeddedReminders(ReminderBackend):
             after, is_taken = None if answer.cancels_reminder else current.finished(), True
         finally:
             known.renewal.cancel()  # the latest: it has set the next one
+            known.renewal = None
             place.leave()
         self._away.pop(kind, None)
         self._fired(kind, is_taken)
