@@ -138,7 +138,7 @@ class _Crowd:
 
     def __init__(self, port: int) -> None:
         path = b"/v1.0/state/redis/own-7"
-        head = b"\x82\x86\x04%c%b\x01\x01h" % (len(path), path)  # GET, http, :path, :authority
+        head = b"\x82\x86\x04%c%b\x01\x09localhost" % (len(path), path)  # GET, http, :path, :authority
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         frames = [
             struct.pack("!BHBBL", 0, len(head), 0x1, 0x5, 2 * number + 1) + head  # HEADERS, whole, and the end
