@@ -1,8 +1,8 @@
 """No request within the limits and no connection holds the loop longer than BOUND, on any store, by any door.
 
 A turn counts what the loop's thread ran or was blocked (tests/support/watched_program.py), so that other programs do
-not count. Still they slow the processor down, and a measurement can be unlucky: a case that came near is tried again,
-and the bound is that of a machine that has nothing else to do.
+not count. Still they slow the processor down, and a machine that is itself a guest may stand still for a while: a case
+that came near, or was only blocked, is tried again, and the bound is that of a machine that has nothing else to do.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def check(place: Place, act: Callable[[], object], case: str) -> None:
         with place.sidecar.watch() as watch:
             act()
         slowness = max(slowness, PACE.slowness())
-        if not BOUND < watch.worst < NEAR * BOUND:
+        if watch.worst <= BOUND or watch.used > NEAR * BOUND:
             break
     if watch.worst > BOUND * (1 if case in OWED else slowness):
         pytest.fail(str(watch), pytrace=False)

@@ -49,6 +49,10 @@ class Watch:
     def worst(self) -> float:
         return max((each.held for each in self.holds), default=0.0)
 
+    @property
+    def used(self) -> float:
+        return max((each.used for each in self.holds), default=0.0)
+
     def __str__(self) -> str:
         return "\n".join(str(each) for each in sorted(self.holds, key=lambda hold: -hold.held)[:3])
 
