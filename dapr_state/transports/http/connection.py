@@ -56,6 +56,7 @@ class _Http1Exchange(Exchange):
         self._connection = connection
 
     def send(self, request: Request, response: Response) -> None:
+        del self.request  # the connection may rest for long, and this holds the body
         self._connection.answer(request, response)
 
 

@@ -54,3 +54,20 @@ def test_uploads_that_never_end_are_not_all_held(chunked: bool, tmp_path: Path) 
         until(lambda: resident(sidecar) - idle < LEFT)
 
     assert served == 204
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_connection_that_rests_holds_nothing_of_its_last_request(tmp_path: Path) -> None:
+    """60 connections that have each saved a megabyte, and stay open."""
+    sent = request("POST", "/v1.0/state/mem", b'[{"key":"k","value":"%b"}]' % (b"x" * MEGABYTE))
+    with Sidecar(tmp_path, [component("mem", "state.in-memory")]) as sidecar:
+        ask(sidecar.http_port, "GET", "/v1.0/healthz")
+        idle = resident(sidecar)
+        clients = [Socket(sidecar.http_port) for _ in range(60)]
+        codes = {client.send(sent).answer().code for client in clients}
+        held = resident(sidecar) - idle
+        for client in clients:
+            client.raw.close()
+
+    assert codes == {204}
+    assert held < LEFT
