@@ -23,7 +23,7 @@ FLOORS = (
     {"observability", "security"},
     {"golang"},
     {"slices"},
-    {"errors", "clock"},
+    {"errors", "clock", "operations"},
     {"wire"},  # bytes and events: it is used from any floor, and uses none
     {""},  # the package itself: its version
 )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from dapr_state import operations
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Protocol
@@ -26,37 +28,7 @@ if TYPE_CHECKING:
 GRPC_PREFIX: Final = "/dapr.proto.runtime."  # other services are never hidden
 _DAPR: Final = GRPC_PREFIX + "v1.Dapr/"
 
-_GRPC_GROUPS: Final[Mapping[str, str]] = {
-    "invoke.v1": "InvokeService",
-    "state.v1": "GetState GetBulkState SaveState DeleteState DeleteBulkState ExecuteStateTransaction",
-    "state.v1alpha1": "QueryStateAlpha1",
-    "publish.v1": "PublishEvent BulkPublishEvent",
-    "publish.v1alpha1": "BulkPublishEventAlpha1",
-    "bindings.v1": "InvokeBinding",
-    "secrets.v1": "GetSecret GetBulkSecret",
-    "actors.v1": "RegisterActorTimer UnregisterActorTimer RegisterActorReminder GetActorReminder "
-    "UnregisterActorReminder UnregisterActorRemindersByType ListActorReminders GetActorState "
-    "ExecuteActorStateTransaction InvokeActor",
-    "actors.v1alpha1": "SubscribeActorEventsAlpha1",
-    "metadata.v1": "GetMetadata SetMetadata",
-    "configuration.v1alpha1": "GetConfigurationAlpha1 SubscribeConfigurationAlpha1 UnsubscribeConfigurationAlpha1",
-    "configuration.v1": "GetConfiguration SubscribeConfiguration UnsubscribeConfiguration",
-    "lock.v1alpha1": "TryLockAlpha1",
-    "unlock.v1alpha1": "UnlockAlpha1",
-    "subtlecrypto.v1alpha1": "SubtleGetKeyAlpha1 SubtleEncryptAlpha1 SubtleDecryptAlpha1 SubtleSignAlpha1 "
-    "SubtleVerifyAlpha1 SubtleWrapKeyAlpha1 SubtleUnwrapKeyAlpha1",
-    "crypto.v1alpha1": "EncryptAlpha1 DecryptAlpha1",
-    "workflows.v1alpha1": "StartWorkflowAlpha1 GetWorkflowAlpha1 TerminateWorkflowAlpha1 RaiseEventWorkflowAlpha1 "
-    "PurgeWorkflowAlpha1 PauseWorkflowAlpha1 ResumeWorkflowAlpha1",
-    "workflows.v1beta1": "StartWorkflowBeta1 GetWorkflowBeta1 TerminateWorkflowBeta1 RaiseEventWorkflowBeta1 "
-    "PurgeWorkflowBeta1 PauseWorkflowBeta1 ResumeWorkflowBeta1",
-    "jobs.v1alpha1": "ScheduleJobAlpha1 DeleteJobAlpha1 GetJobAlpha1 DeleteJobsByPrefixAlpha1 ListJobsAlpha1",
-    "jobs.v1": "ScheduleJob DeleteJob GetJob DeleteJobsByPrefix ListJobs",
-    "shutdown.v1": "Shutdown",
-    "subscribe.v1alpha1": "SubscribeTopicEventsAlpha1",
-    "conversation.v1alpha1": "ConverseAlpha1",
-    "conversation.v1alpha2": "ConverseAlpha2",
-}
+_GRPC_GROUPS: Final = operations.grpc_groups()
 
 # The first segment of an HTTP path, and the version that rules call it by
 _HTTP_VERSIONS: Final[Mapping[str, str]] = {
@@ -121,7 +93,7 @@ def _http_match(rules: Iterable[str], version: str, name: str) -> bool:
 def _grpc_methods(rules: Iterable[Rule]) -> Iterator[str]:
     for rule in rules:
         if rule.protocol == "grpc":
-            yield from (_DAPR + name for name in _GRPC_GROUPS.get(f"{rule.name}.{rule.version}", "").split())
+            yield from (_DAPR + name for name in _GRPC_GROUPS.get(f"{rule.name}.{rule.version}", ()))
 
 
 def warnings(allowed: Sequence[Rule], denied: Sequence[Rule]) -> list[str]:

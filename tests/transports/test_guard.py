@@ -16,7 +16,7 @@ from dapr_state.transports.grpc import guarded
 from dapr_state.transports.grpc.native.methods import Method
 from dapr_state.transports.guard import Guard
 from dapr_state.transports.http import guarded as http_guarded
-from dapr_state.transports.http import labels, metered, operations
+from dapr_state.transports.http import labels, metered
 from dapr_state.transports.http.labels import MAX_KNOWN, MAX_LABEL, MAX_PATHS, MAX_TARGET, Labels, shorten
 from dapr_state.transports.http.message import Response
 from dapr_state.transports.http.router import Router
@@ -258,10 +258,3 @@ def test_a_pattern_that_cannot_be_used_is_known_at_start(pattern: str) -> None:
     """daprd ends with a panic."""
     assert labels.problem(pattern)
     assert Labels(with_path=False, patterns=[pattern]).path(b"/a/b") == ""
-
-
-def test_an_operation_has_a_name_whatever_the_path() -> None:
-    """What is no route is taken for the call of an application."""
-    assert operations.name("GET", "/v1.0/state/mem/k") == "GetState"
-    assert operations.name("GET", "/nope") == "InvokeService"
-    assert operations.name("POST", "/v1.0/actors/T/1/method/m") == "InvokeActor/T.1"

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from dapr_state import errors
+from dapr_state import errors, operations
 from dapr_state.errors import DaprError
 from dapr_state.security import tokens
-from dapr_state.transports.http import message, operations, target
+from dapr_state.transports.http import message, target
 from dapr_state.transports.http.labels import VERBS
 from dapr_state.transports.http.message import Response, line
 from dapr_state.transports.http.router import APP_ID
