@@ -203,6 +203,32 @@ def test_killed_sidecars_lose_no_reminder(tmp_path: Path) -> None:
     assert len(acknowledged) == 100
 
 
+def test_two_sidecars_of_one_app_id(tmp_path: Path) -> None:
+    """As while a new one takes the place of another: they share the reminders, a tick is one of them's."""
+    for name in ("two", "three"):
+        (tmp_path / name).mkdir()
+    with RawApp(tmp_path, CONFIG) as app:
+        flags = ["--app-port", str(app.port)]
+        with (
+            Sidecar(tmp_path, [store(tmp_path)], flags=flags) as one,
+            Sidecar(tmp_path / "two", [store(tmp_path)], flags=flags) as two,
+        ):
+            for number in range(10):
+                put(one, f"reminders/fires{number}", {"dueTime": "300ms"})
+                put(two, f"reminders/fires{number}", {"dueTime": "100ms"})
+                put(one, f"reminders/gone{number}", {"dueTime": "3s"})
+            codes = {delete(two, f"reminders/gone{number}").code for number in range(10)}
+            put(one, "reminders/left", {"dueTime": "2s"})
+            until(lambda: _kept(two) == 1, what="what was due is finished")
+            one.kill()
+            with Sidecar(tmp_path / "three", [store(tmp_path)], flags=flags) as three:
+                until(lambda: _kept(three) == 0, 20, what="another one has taken over")
+        fired = [seen.target.rpartition("/")[2] for seen in app.seen("/remind/")]
+
+    assert codes == {204}
+    assert sorted(fired) == sorted(["left", *(f"fires{number}" for number in range(10))])
+
+
 def test_a_killed_application_misses_no_reminder(tmp_path: Path) -> None:
     """What falls due while it is away comes when it is back."""
     with RawApp(tmp_path, CONFIG) as app:
