@@ -28,6 +28,7 @@ T = TypeVar("T")
 _NULL = msgspec.Raw(gojson.NULL)
 _NO_METADATA: Mapping[str, str] = {}
 _IS_JSON = True
+_NO_ITEM = Item("", gojson.NULL, is_json=True)
 MAX_PROBLEMS = 100  # that one error lists
 
 
@@ -124,7 +125,9 @@ def _metadata(given: Mapping[str, str | None]) -> Mapping[str, str]:
     return {name: value or "" for name, value in given.items()}
 
 
-def _item(given: StateItem) -> Item:
+def _item(given: StateItem | None) -> Item:
+    if given is None:
+        return _NO_ITEM
     metadata = _metadata(given.metadata) if given.metadata else _NO_METADATA
     concurrency = consistency = ""
     if options := given.options:
@@ -139,7 +142,7 @@ _ITEM = ("key", "value", "etag", "metadata", "options", "contentType")
 _OPTIONS = ("concurrency", "consistency")
 
 
-_items = msgspec.json.Decoder(list[StateItem]).decode
+_items = msgspec.json.Decoder(list[StateItem | None]).decode
 _operations = msgspec.json.Decoder(list[Operation]).decode
 _keys = msgspec.json.Decoder(list[str]).decode
 
@@ -301,7 +304,7 @@ def _steps(given: Transaction) -> Steps:
     return Steps(list(map(_operation, given.operations or ())), _metadata(given.metadata or {}))
 
 
-SAVE: Shape[list[Item]] = Shape(list[StateItem], lambda given: list(map(_item, given)), _items_slowly)
+SAVE: Shape[list[Item]] = Shape(list[StateItem | None], lambda given: list(map(_item, given)), _items_slowly)
 BULK_GET: Shape[list[str]] = Shape(
     BulkGet, lambda given: [key or "" for key in given.keys or ()], _bulk_get_slowly, (b",",)
 )
