@@ -13,9 +13,9 @@ from uuid import uuid4
 
 from msgspec import structs
 
-from dapr_state.actors.carry import Carried
 from dapr_state.actors.directory import AT_ONCE, ENDING, Directory, Hosted
 from dapr_state.actors.placement import Embedded, NoHostError, Placement
+from dapr_state.actors.shielded import RunToCompletion
 from dapr_state.actors.turns import ClosedError, TooDeepError
 from dapr_state.app.model import AppError
 from dapr_state.clock import SYSTEM
@@ -124,7 +124,7 @@ class ActorRuntime:
     async def invoke(self, call: ActorCall) -> AppAnswer:
         """Call a method in the actor's turn. Raises AppError, NoHostError, TooDeepError or ClosingError.
 
-        One who is cancelled before the turn begins leaves the queue; a turn that has begun is carried to its end.
+        One who is cancelled before the turn begins leaves the queue; a turn that has begun runs to its end.
         """
         while True:
             if not self._ready.is_set():
@@ -182,7 +182,7 @@ class ActorRuntime:
         try:
             if not turn.has_begun:
                 await turn.begun()
-            return await Carried(send(what))
+            return await RunToCompletion(send(what))
         finally:
             turns.leave(turn)
             self._directory.give(hosted, activation)

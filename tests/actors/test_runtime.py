@@ -94,7 +94,7 @@ async def test_a_caller_who_goes_leaves_the_queue() -> None:
     assert scene.app.log == ["+1 wait", "-1 wait", "+1 last", "-1 last"]
 
 
-async def test_a_turn_that_has_begun_is_carried_to_its_end() -> None:
+async def test_a_turn_that_has_begun_runs_to_its_end() -> None:
     """Its caller may go: the next turn begins only when the application has answered."""
     scene = Scene()
     calls = [scene.call("wait"), scene.call("next")]

@@ -1,4 +1,4 @@
-"""A call that is carried to its end, in asyncio's tasks and in the steps that requests are run in."""
+"""A call that is shielded, in asyncio's tasks and in the steps that requests are run in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dapr_state.actors.carry import Carried
+from dapr_state.actors.shielded import RunToCompletion
 from dapr_state.transports.steps import Steps
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ class Work:
             raise ValueError("no")
         return " ".join(heard)
 
-    async def carried(self) -> str:
-        return await Carried(self())
+    async def shielded(self) -> str:
+        return await RunToCompletion(self())
 
 
 async def _steps() -> None:
@@ -76,7 +76,7 @@ async def _steps() -> None:
 async def test_without_a_cancellation_nothing_is_different(run: Any) -> None:
     """Results come through."""
     work = Work()
-    _, end = run(work.carried())
+    _, end = run(work.shielded())
     for word, text in zip(work.words, ("one", "two"), strict=True):
         await _steps()
         word.set_result(text)
@@ -88,7 +88,7 @@ async def test_without_a_cancellation_nothing_is_different(run: Any) -> None:
 async def test_errors_come_through(run: Any) -> None:
     """What the coroutine raises, and what a future raises in it, is raised."""
     work, broken = Work(fails=True), Work()
-    ends = [run(each.carried())[1] for each in (work, broken)]
+    ends = [run(each.shielded())[1] for each in (work, broken)]
     await _steps()
     for word in work.words:
         word.set_result("x")
@@ -103,7 +103,7 @@ async def test_errors_come_through(run: Any) -> None:
 async def test_a_cancellation_waits_for_the_end(run: Any, fails: bool) -> None:
     """However often it is cancelled, the work is done; only then the one who waits gets CancelledError."""
     work = Work(fails=fails)
-    cancel, end = run(work.carried())
+    cancel, end = run(work.shielded())
     for word in work.words:
         await _steps()
         cancel()
@@ -118,9 +118,9 @@ async def test_a_cancellation_waits_for_the_end(run: Any, fails: bool) -> None:
 
 @RUNNERS
 async def test_a_future_that_is_cancelled_ends_the_work(run: Any) -> None:
-    """That is the work's own affair, as without carrying."""
+    """That is the work's own affair, as without the shield."""
     work = Work()
-    _, end = run(work.carried())
+    _, end = run(work.shielded())
     await _steps()
     work.words[0].cancel()
     await asyncio.wait([end])

@@ -1,4 +1,4 @@
-"""A call that is carried to its end, though the one who waits for it has gone.
+"""A call that is shielded: it runs to its end, though the one who waits for it has gone.
 
 What the application has begun cannot be taken back: while it runs the turn is not over, or the next one would begin
 beside it. A task for each call would do the same, and cost a fifth of a small one.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Carried(Generic[T]):
+class RunToCompletion(Generic[T]):
     """Await it once. If the waiting task is cancelled, CancelledError comes when the coroutine has ended."""
 
     __slots__ = ("_coroutine",)
