@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 from pathlib import Path
@@ -24,6 +25,7 @@ from dapr_state.wire.headers import BlockMemory
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+_NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # a machine without IPv6
 _BACKLOG: Final = 1024  # connections that wait to be accepted: a burst of clients; the kernel may allow fewer
 
 
@@ -81,10 +83,10 @@ class NativeServer(grpc.aio.Server):
         return self._bind(address, server_credentials)
 
     def _bind(self, address: str, tls: ssl.SSLContext | None) -> int:
-        bound = _unix(address) if address.startswith("unix") else _tcp(address, reuse_port=self._settings.reuse_port)
-        self._sockets.append((bound, tls))
-        name = bound.getsockname()
-        if bound.family == socket.AF_UNIX:
+        bound = [_unix(address)] if address.startswith("unix") else _tcp(address, reuse_port=self._settings.reuse_port)
+        self._sockets += [(each, tls) for each in bound]
+        name = bound[0].getsockname()
+        if bound[0].family == socket.AF_UNIX:
             if isinstance(name, str):
                 self._unix_paths.append(name)
             return 1  # as grpc does: any number but 0
@@ -176,24 +178,42 @@ class NativeServer(grpc.aio.Server):
             protocol.look(now)
 
 
-def _tcp(address: str, *, reuse_port: bool) -> socket.socket:
+def _tcp(address: str, *, reuse_port: bool) -> list[socket.socket]:
+    """A socket for each address of the host; with port 0, all on the port that the first is given."""
     host, port = _host_and_port(address)
-    family, kind, protocol, _, target = socket.getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if reuse_port:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            # "::" takes IPv4 as well, as it does in grpc and in Go
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        bound.bind(target)
-    except BaseException:
-        bound.close()
-        raise
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    bound: list[socket.socket] = []
+    for family, *_, where in dict.fromkeys(found):
+        try:
+            bound.append(_one_tcp(family, (where[0], port, *where[2:]), alone=len(found) == 1, reuse_port=reuse_port))
+        except OSError as error:
+            if error.errno in _NO_SUCH_FAMILY and (bound or len(found) > 1):
+                continue
+            for each in bound:
+                each.close()
+            raise
+        port = bound[0].getsockname()[1]
+    if not bound:
+        raise OSError(errno.EADDRNOTAVAIL, f"cannot listen on {address}: no address of it is this machine's")
     return bound
+
+
+def _one_tcp(
+    family: socket.AddressFamily, where: tuple[object, ...], *, alone: bool, reuse_port: bool
+) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            # "::" takes IPv4 as well, as it does in grpc and in Go, unless IPv4 has a socket of its own
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not alone)
+        made.bind(where)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
