@@ -36,3 +36,16 @@ OWED: Mapping[str, str] = {
     "store, bulk get: 256 of 50 kB on redis": "transports/grpc/state, StateServicer.GetBulkState",
     "HTTP/1.1, empty lines": "wire/http1, RequestReader._pass_over",
 }
+
+# Attacks that the process grows with, or stays large after, as yet
+OWED_MEMORY: Mapping[str, str] = {
+    "uploads that never end, HTTP/2": "bodies that are not whole, up to 4 MB a stream",
+    "uploads that never end, gRPC": "messages that are not whole, up to 4 MB a stream",
+    "saves while Redis stands still": "several copies of each request wait",
+    "saves while SQLite is locked": "several copies of each request wait",
+    "reads while Redis stands still": "does not come back: what was freed lies in pieces",
+    "bulk gets that nobody takes": "answers of any size are made whole",
+    "large quotes in errors": "does not come back: what was freed lies in pieces",
+    "saves of 300,000 items": "each item is some objects",
+    "bodies beyond the limit": "several copies of each body",
+}
