@@ -300,7 +300,7 @@ ACTOR_STREAM_FIRST_MESSAGE = Row(
 )
 
 # The building blocks that are not built here, as daprd answers where none is configured: runtime.md 5.5. What one
-# transport alone can say stands in its blocks.py. Workflows are actors to daprd: ACTOR_NO_PLACEMENT.
+# transport alone can say stands in its unconfigured.py. Workflows are actors to daprd: ACTOR_NO_PLACEMENT.
 
 NO_APP_ID = Row(
     "ERR_DIRECT_INVOKE",

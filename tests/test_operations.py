@@ -11,8 +11,8 @@ from dapr_state_proto.runtime.v1 import dapr_pb2
 
 from dapr_state import operations
 from dapr_state.operations import OPERATIONS, UNKNOWN, Operation
-from dapr_state.transports.grpc.blocks import Absent
-from dapr_state.transports.http import blocks, runtime
+from dapr_state.transports.grpc.unconfigured import UnconfiguredBlocks
+from dapr_state.transports.http import runtime, unconfigured
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.reminders import ScheduleRoutes
 from dapr_state.transports.http.router import Route, Router
@@ -27,7 +27,7 @@ ROUTES: list[Route] = [
     *runtime.health_routes(nothing),
     *runtime.shutdown_routes(nothing),
     *runtime.metadata_routes(nothing),
-    *blocks.routes("app", ""),
+    *unconfigured.routes("app", ""),
 ]
 
 
@@ -40,7 +40,7 @@ def test_every_rpc_has_one_row_and_one_group() -> None:
     """Those of the service, and those of building blocks that are not there; no row is for anything else."""
     rows = Counter(rpc for operation in OPERATIONS for rpc in operation.rpcs.split())
     groups = Counter(rpc for rpcs in operations.grpc_groups().values() for rpc in rpcs)
-    absent = {method.rpartition("/")[2] for method in Absent("app", "")._answers}
+    absent = {method.rpartition("/")[2] for method in UnconfiguredBlocks("app", "")._answers}
 
     assert set(rows) == SERVED | absent
     assert set(rows.values()) == {1}

@@ -15,10 +15,10 @@ from dapr_state.observability import process
 from dapr_state.runtime import facts
 from dapr_state.runtime.allocator import Allocator
 from dapr_state.runtime.listening import ListeningError, Server, addresses, is_running, listen
-from dapr_state.transports.grpc.blocks import Absent
 from dapr_state.transports.grpc.dapr import DaprServicer
 from dapr_state.transports.grpc.native.server import NativeServer
 from dapr_state.transports.grpc.server import GrpcServer
+from dapr_state.transports.grpc.unconfigured import UnconfiguredBlocks
 from dapr_state.transports.http.api import api, public
 from dapr_state.transports.http.scrape import scrape
 from dapr_state.transports.http.server import HttpServer
@@ -122,7 +122,7 @@ class Servers:
             max(GRPC_HEADERS, options.read_buffer_size * GRPC_HEADER_FACTOR),
             self._guard,
             make=partial(NativeServer, memory=self._memory) if options.grpc_server != "grpcio" else grpc.aio.server,
-            absent=Absent(options.app_id, options.namespace),
+            absent=UnconfiguredBlocks(options.app_id, options.namespace),
         )
         where = addresses(options, "gRPC", options.grpc_port)
         self._running.append(server)

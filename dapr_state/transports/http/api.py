@@ -8,7 +8,7 @@ from dapr_state.api.actors import Actors
 from dapr_state.api.reminders import Schedules
 from dapr_state.security.origins import AllowedOrigins
 from dapr_state.transports.guard import Guard
-from dapr_state.transports.http import blocks, guarded, message, metered, problem, runtime, tracecontext
+from dapr_state.transports.http import guarded, message, metered, problem, runtime, tracecontext, unconfigured
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.cors import Cors
 from dapr_state.transports.http.handler import Service, checked
@@ -53,7 +53,7 @@ def api(
         *runtime.health_routes(lifecycle),
         *runtime.shutdown_routes(lifecycle),
         *runtime.metadata_routes(metadata),
-        *blocks.routes(metadata.app_id, namespace),
+        *unconfigured.routes(metadata.app_id, namespace),
     ]
     echoes = guard.echoes_context
     checks: list[Check] = [tracecontext.check] if echoes else []

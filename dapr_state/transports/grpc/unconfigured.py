@@ -56,7 +56,7 @@ _STREAMS: Final = frozenset(
 )
 
 
-class Absent(grpc.GenericRpcHandler):
+class UnconfiguredBlocks(grpc.GenericRpcHandler):
     """Takes the methods of these building blocks."""
 
     def __init__(self, app_id: str, namespace: str) -> None:
