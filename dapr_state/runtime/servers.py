@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from dapr_state.runtime.actors import ActorHost
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
-    from dapr_state.transports.guard import Guard
     from dapr_state.transports.http.handler import Service
+    from dapr_state.transports.middleware import Middleware
 
 # Octets of a gRPC header list, with 32 for each field: this, or twice the limit for HTTP if that is more. daprd says
 # 1024 times that limit, 4 MiB: octets that a client makes a header stand for, and has us keep, before it is asked for
@@ -49,9 +49,9 @@ http_log = logging.getLogger("dapr.runtime.http")
 class Servers:
     """`start_metrics` before all else, `start` when the components are open, then `stop`."""
 
-    def __init__(self, options: Options, guard: Guard) -> None:
+    def __init__(self, options: Options, layers: Middleware) -> None:
         self._options = options
-        self._guard = guard
+        self._layers = layers
         self._memory = RequestMemory(options.max_request_memory, Allocator().release_soon)  # one for all servers
         self._running: list[Server] = []  # those that callers use
         self._metrics: Server | None = None
@@ -61,7 +61,7 @@ class Servers:
         options = self._options
         if not options.metrics:
             return
-        lines = self._guard.metrics.lines if self._guard.metrics else process.lines
+        lines = self._layers.metrics.lines if self._layers.metrics else process.lines
         self._metrics = self._http_server(scrape(lines))
         address = f"{options.metrics_listen_address}:{options.metrics_port}"
         await _start_at_once(self._metrics, address, f"failed to listen on {address}: ")
@@ -70,8 +70,8 @@ class Servers:
     async def start(
         self, components: Components, actors: ActorHost, lifecycle: Lifecycle, features: Sequence[str]
     ) -> None:
-        options, guard = self._options, self._guard
-        state = State(options.app_id, components.stores, guard.metrics)
+        options, layers = self._options, self._layers
+        state = State(options.app_id, components.stores, layers.metrics)
         metadata = facts.metadata(options, components, actors, features)
         servicer = DaprServicer(
             state,
@@ -80,7 +80,7 @@ class Servers:
             actors.api,
             schedules=actors.schedules,
             subscribe=actors.subscribe,
-            traces=guard.echoes_context,
+            traces=layers.echoes_context,
         )
         await self._start_grpc(servicer)
         await self._start_http(
@@ -93,7 +93,7 @@ class Servers:
                     schedules=actors.schedules,
                     namespace=options.namespace,
                     allowed_origins=options.allowed_origins,
-                    guard=guard,
+                    layers=layers,
                 ),
                 http2=options.http2,
             )
@@ -120,7 +120,7 @@ class Servers:
             servicer,
             options.max_body_size,
             max(GRPC_HEADERS, options.read_buffer_size * GRPC_HEADER_FACTOR),
-            self._guard,
+            self._layers,
             make=partial(NativeServer, memory=self._memory) if options.grpc_server != "grpcio" else grpc.aio.server,
             absent=UnconfiguredBlocks(options.app_id, options.namespace),
         )

@@ -18,7 +18,7 @@ from dapr_state.resources.default import default_store
 from dapr_state.resources.loader import LoadError
 from dapr_state.resources.resolve import Surroundings
 from dapr_state.resources.values import format_duration
-from dapr_state.runtime import application, guarding
+from dapr_state.runtime import application, middleware
 from dapr_state.runtime.actors import PLACEMENT, ActorHost
 from dapr_state.runtime.allocator import Allocator
 from dapr_state.runtime.components import ComponentError, Components
@@ -102,21 +102,21 @@ class Sidecar:
     async def _start(self) -> None:
         options = self._options
         settings = configuration.load(options.config_paths, options.environment)
-        guarding.announce(options, settings)
-        guard = guarding.guard(options, settings)
-        self._tracer = guard.tracer
+        middleware.announce(options, settings)
+        layers = middleware.of(options, settings)
+        self._tracer = layers.tracer
         log.info("standalone mode configured")
         log.info("app id: %s", options.app_id)
-        self._servers = Servers(options, guard)
+        self._servers = Servers(options, layers)
         await self._servers.start_metrics()
         self._components = Components(
             options.app_id,
             options.namespace,
-            count=lambda component, reasons: guarding.count_component(guard, component, reasons),
+            count=lambda component, reasons: middleware.count_component(layers, component, reasons),
         )
         await self._open(self._components, settings)
         application.announce(options)
-        self._actors = ActorHost(options, self._components, guard.metrics)
+        self._actors = ActorHost(options, self._components, layers.metrics)
         if options.app_port:
             self._lifecycle.pending.add(PLACEMENT)
             self._actors.runtime.on_hosted.append(lambda _: self._lifecycle.pending.discard(PLACEMENT))
@@ -133,7 +133,7 @@ class Sidecar:
         options = self._options
 
         def allows(component: Component | Manifest) -> bool:
-            return guarding.allows(settings, component)
+            return middleware.allows(settings, component)
 
         log.info("Loading components…")
         if options.resources_paths:

@@ -17,9 +17,9 @@ from dapr_state.observability.apilog import ApiLog
 from dapr_state.observability.metrics import Metrics
 from dapr_state.resources.configuration import ApiRule
 from dapr_state.security.access import GrpcAccess
-from dapr_state.transports.grpc.guarded import Services
+from dapr_state.transports.grpc.interceptors import Services
 from dapr_state.transports.grpc.native.server import NativeServer
-from dapr_state.transports.guard import Guard
+from dapr_state.transports.middleware import Middleware
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -72,12 +72,12 @@ class Otherwise(grpc.GenericRpcHandler):
 
 
 @asynccontextmanager
-async def serving(kind: str, guard: Guard, behaviors: Behaviors) -> AsyncIterator[grpc.aio.Channel]:
-    """A server with a service of every kind of method behind the guard, and a channel to it."""
+async def serving(kind: str, layers: Middleware, behaviors: Behaviors) -> AsyncIterator[grpc.aio.Channel]:
+    """A server with a service of every kind of method behind the middleware, and a channel to it."""
     handlers = {
         each: getattr(grpc, f"{each}_rpc_method_handler")(getattr(behaviors, each), _whole, bytes) for each in KINDS
     }
-    services: Any = Services(guard, Otherwise())
+    services: Any = Services(layers, Otherwise())
     services.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, handlers)])
     server = SERVERS[kind](handlers=(services,))
     port = server.add_insecure_port("127.0.0.1:0")
@@ -122,8 +122,8 @@ async def test_every_end_of_every_kind(
     """The client has its status, and log, metrics and error counts have it once; streams are not counted, as there."""
     metrics = Metrics("app")
     tracer = tracing.Tracer("app", tracing.TracingOptions(ratio=1)) if traced else None
-    guard = Guard(metrics=metrics, api_log=ApiLog(), tracer=tracer, count_errors=metrics.error)
-    async with serving(server, guard, Behaviors()) as channel:
+    layers = Middleware(metrics=metrics, api_log=ApiLog(), tracer=tracer, count_errors=metrics.error)
+    async with serving(server, layers, Behaviors()) as channel:
         status = await call(channel, kind, request_)
 
     assert status == ENDS[request_]
@@ -143,7 +143,7 @@ async def test_every_end_of_every_kind(
 async def test_a_cancelled_call_has_its_line(server: str, kind: str, lines: Callable[[], list[dict[str, Any]]]) -> None:
     """Once its servicer has ended, under the code of cancellation."""
     behaviors = Behaviors()
-    async with serving(server, Guard(api_log=ApiLog()), behaviors) as channel:
+    async with serving(server, Middleware(api_log=ApiLog()), behaviors) as channel:
         made = getattr(channel, kind)(f"/{SERVICE}/{kind}")
         under_way = made(iter([b"wait"]) if kind.startswith("stream") else b"wait")
         asking = asyncio.ensure_future(under_way.code())
@@ -158,8 +158,8 @@ async def test_a_cancelled_call_has_its_line(server: str, kind: str, lines: Call
 @pytest.mark.parametrize("server", SERVERS)
 async def test_an_unreadable_message_is_said_before_a_method_is_hidden(server: str) -> None:
     """As daprd: its lists come behind the decoding of a unary call's message; of a stream nothing is read."""
-    guard = Guard(grpc_access=GrpcAccess([ApiRule("metadata", "v1", "grpc")], []))
-    async with serving(server, guard, Behaviors()) as channel:
+    layers = Middleware(grpc_access=GrpcAccess([ApiRule("metadata", "v1", "grpc")], []))
+    async with serving(server, layers, Behaviors()) as channel:
         found = [
             await call(channel, "unary_unary", b"unreadable"),
             await call(channel, "unary_unary", b"x"),

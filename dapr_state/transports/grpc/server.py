@@ -9,9 +9,9 @@ from dapr_state_proto.runtime.v1 import dapr_pb2, dapr_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from dapr_state.transports.grpc import reflection
-from dapr_state.transports.grpc.guarded import OWN_SERVICES, Services
+from dapr_state.transports.grpc.interceptors import OWN_SERVICES, Services
 from dapr_state.transports.grpc.native.server import NativeServer
-from dapr_state.transports.guard import Guard
+from dapr_state.transports.middleware import Middleware
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,13 +36,13 @@ class GrpcServer:
         servicer: DaprServicer,
         max_message_size: int,
         max_header_size: int,
-        guard: Guard | None = None,
+        layers: Middleware | None = None,
         *,
         make: Callable[..., grpc.aio.Server] = NativeServer,
         absent: grpc.GenericRpcHandler | None = None,
     ) -> None:
         """`make` is NativeServer, or grpc.aio.server where grpc's own is wanted; `absent` takes what is not built."""
-        services: Any = Services(guard or Guard(), _Unknown())  # generated code names grpc's own class
+        services: Any = Services(layers or Middleware(), _Unknown())  # generated code names grpc's own class
         self._server = make(handlers=(services,), options=_limits(max_message_size, max_header_size))
         self._health = health.aio.HealthServicer()
         dapr_pb2_grpc.add_DaprServicer_to_server(servicer, services)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from dapr_state.api.actors import Actors
 from dapr_state.api.reminders import Schedules
 from dapr_state.security.origins import AllowedOrigins
-from dapr_state.transports.guard import Guard
-from dapr_state.transports.http import guarded, message, metered, problem, runtime, tracecontext, unconfigured
+from dapr_state.transports.http import message, metered, middleware, problem, runtime, tracecontext, unconfigured
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.cors import Cors
 from dapr_state.transports.http.handler import Service, checked
@@ -16,6 +15,7 @@ from dapr_state.transports.http.reminders import ScheduleRoutes
 from dapr_state.transports.http.router import Router
 from dapr_state.transports.http.state import StateRoutes
 from dapr_state.transports.http.traced import traced
+from dapr_state.transports.middleware import Middleware
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,16 +36,16 @@ def api(
     actors: Actors | None = None,
     schedules: Schedules | None = None,
     namespace: str = "",
-    allowed_origins: str = "",  # for CORS; that others are refused is the guard's
-    guard: Guard | None = None,
+    allowed_origins: str = "",  # for CORS; that others are refused is the middleware's
+    layers: Middleware | None = None,
     before: Sequence[Check] = (),
     after: Sequence[Note] = (),
 ) -> Service:
     """The whole API; without `actors` they are not configured.
 
-    `before` and `after` come after tracing and CORS, as in daprd, and before the guard's checks.
+    `before` and `after` come after tracing and CORS, as in daprd, and before the middleware's checks.
     """
-    guard = guard or Guard()
+    layers = layers or Middleware()
     actor_routes = ActorRoutes(actors or Actors())
     routes = [
         *actor_routes.table(),
@@ -55,22 +55,22 @@ def api(
         *runtime.metadata_routes(metadata),
         *unconfigured.routes(metadata.app_id, namespace),
     ]
-    echoes = guard.echoes_context
+    echoes = layers.echoes_context
     checks: list[Check] = [tracecontext.check] if echoes else []
-    notes: list[Note] = [*after, tracecontext.note] if echoes and not guard.tracer else [*after]
+    notes: list[Note] = [*after, tracecontext.note] if echoes and not layers.tracer else [*after]
     if allowed := AllowedOrigins(allowed_origins):
         cors = Cors(allowed)
         checks.append(cors.check)
         notes.insert(0, cors.note)
-    route = guarded.route(Router(StateRoutes(state), routes, metadata.app_id, actor_routes), guard, metadata.app_id)
-    handler = checked(route, (*checks, *before, *guarded.checks(guard)))
-    if guard.tracer:
-        handler = traced(handler, guard.tracer)
+    route = middleware.route(Router(StateRoutes(state), routes, metadata.app_id, actor_routes), layers, metadata.app_id)
+    handler = checked(route, (*checks, *before, *middleware.checks(layers)))
+    if layers.tracer:
+        handler = traced(handler, layers.tracer)
     return Service(
         handler,
         problem.failure,
-        (*metered.notes(guard), *guarded.notes(guard), *notes),
-        names_peers=guard.tracer is not None,
+        (*metered.notes(layers), *middleware.notes(layers), *notes),
+        names_peers=layers.tracer is not None,
     )
 
 

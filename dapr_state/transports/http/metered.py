@@ -10,18 +10,18 @@ from dapr_state.transports.http.labels import MAX_TARGET, STATE
 if TYPE_CHECKING:
     from dapr_state.observability.exposition import Histogram
     from dapr_state.observability.metrics import Metrics
-    from dapr_state.transports.guard import Guard
     from dapr_state.transports.http.handler import Note
     from dapr_state.transports.http.labels import Labels
     from dapr_state.transports.http.message import Response
+    from dapr_state.transports.middleware import Middleware
     from dapr_state.wire.http1 import Request
 
 AFTER_STATE: Final = len(b"/v1.0/state/")
 
 
-def notes(guard: Guard) -> list[Note]:
+def notes(layers: Middleware) -> list[Note]:
     """What counts the answers, refusals and failures included."""
-    return [_counter(guard.metrics, guard.http_labels)] if guard.metrics else []
+    return [_counter(layers.metrics, layers.http_labels)] if layers.metrics else []
 
 
 def _counter(metrics: Metrics, labels: Labels) -> Note:

@@ -11,10 +11,10 @@ import pytest
 from dapr_state.errors import STATE_STORE_NOT_FOUND
 from dapr_state.observability.apilog import ApiLog
 from dapr_state.security.tokens import ApiToken
-from dapr_state.transports.guard import Guard
-from dapr_state.transports.http import guarded
+from dapr_state.transports.http import middleware
 from dapr_state.transports.http.handler import checked
 from dapr_state.transports.http.message import no_content
+from dapr_state.transports.middleware import Middleware
 from tests.transports.http.serving import serving
 
 if TYPE_CHECKING:
@@ -57,11 +57,11 @@ async def ask(port: int, path: str, headers: str = TOKEN) -> bytes:
 async def test_every_end_has_its_line(path: str, status: int, caplog: pytest.LogCaptureFixture) -> None:
     """Also that by a defect, and by the end of the server; but what the token stops has none, as by daprd."""
     counted: list[str] = []
-    guard = Guard(api_log=ApiLog(), token=ApiToken("t"), count_errors=counted.append)
+    layers = Middleware(api_log=ApiLog(), token=ApiToken("t"), count_errors=counted.append)
     router: Any = Router()
-    handler = checked(guarded.route(router, guard, "app"), guarded.checks(guard))
+    handler = checked(middleware.route(router, layers, "app"), middleware.checks(layers))
     with caplog.at_level(logging.INFO, "dapr"):
-        async with serving(handler, notes=guarded.notes(guard)) as (server, port):
+        async with serving(handler, notes=middleware.notes(layers)) as (server, port):
             asking = asyncio.create_task(ask(port, path, "" if path == "/nobody" else TOKEN))
             if path == "/wait":
                 await router.waits.wait()

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from dapr_state.observability.apilog import ApiLog
     from dapr_state.security.access import HttpAccess
     from dapr_state.security.origins import Origins
-    from dapr_state.transports.guard import Guard
     from dapr_state.transports.http.handler import Check, Handler, Note
     from dapr_state.transports.http.router import Router
+    from dapr_state.transports.middleware import Middleware
     from dapr_state.wire.http1 import Request
 
 HEALTH: Final = frozenset({"/v1.0/healthz", "/v1.0/healthz/outbound"})
@@ -32,9 +32,9 @@ _OPEN: Final = frozenset(path.strip("/").encode() for path in HEALTH)  # probes 
 _NOT_INVOKED: Final = frozenset({id(errors.NO_APP_ID), id(errors.INVOKE_FAILED)})
 
 
-def checks(guard: Guard) -> list[Check]:
+def checks(layers: Middleware) -> list[Check]:
     """What may answer a request before its route is looked for."""
-    return [] if guard.token is None else [token_check(guard.token)]
+    return [] if layers.token is None else [token_check(layers.token)]
 
 
 def token_check(token: tokens.ApiToken) -> Check:
@@ -48,23 +48,23 @@ def token_check(token: tokens.ApiToken) -> Check:
     return check
 
 
-def route(router: Router, guard: Guard, app_id: str) -> Handler:
+def route(router: Router, layers: Middleware, app_id: str) -> Handler:
     """The router, behind the lists, and before them whose pages may call."""
     around: Handler = router
-    if guard.http_access.is_limited:
-        around = _limited(router, guard.http_access, app_id)
-    if guard.origins:
-        around = _of_known_origin(around, guard.origins)
-    return _telling(around) if guard.api_log else around
+    if layers.http_access.is_limited:
+        around = _limited(router, layers.http_access, app_id)
+    if layers.origins:
+        around = _of_known_origin(around, layers.origins)
+    return _telling(around) if layers.api_log else around
 
 
-def notes(guard: Guard) -> list[Note]:
+def notes(layers: Middleware) -> list[Note]:
     """What is told of each answer, however it came about: an error of the API, a defect, an end of the sidecar."""
     told: list[Note] = []
-    if guard.count_errors:
-        told.append(_error_count(guard.count_errors))
-    if guard.api_log:
-        told.append(_log(guard.api_log))
+    if layers.count_errors:
+        told.append(_error_count(layers.count_errors))
+    if layers.api_log:
+        told.append(_log(layers.api_log))
     return told
 
 

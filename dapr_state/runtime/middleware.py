@@ -12,9 +12,9 @@ from dapr_state.security import access
 from dapr_state.security.access import GrpcAccess, HttpAccess
 from dapr_state.security.origins import Origins
 from dapr_state.security.tokens import ApiToken
-from dapr_state.transports.guard import Guard
 from dapr_state.transports.http import labels
 from dapr_state.transports.http.labels import Labels
+from dapr_state.transports.middleware import Middleware
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +41,9 @@ def announce(options: Options, configuration: Configuration) -> None:
             log.warning("spec.metric.http.pathMatching: %s is left out: %s", pattern, problem)
 
 
-def guard(options: Options, configuration: Configuration) -> Guard:
+def of(options: Options, configuration: Configuration) -> Middleware:
     metrics = _metrics(options, configuration) if options.metrics and configuration.metrics.enabled else None
-    return Guard(
+    return Middleware(
         token=ApiToken(options.api_token) if options.api_token else None,
         origins=Origins(
             () if options.unix_domain_socket else options.listen_addresses,
@@ -100,11 +100,11 @@ def allows(configuration: Configuration, component: Component | Manifest) -> boo
     return bool(component.version)  # as daprd: where something is denied, what has no version is left out, and unsaid
 
 
-def count_component(guard: Guard, component: Component | Manifest, reasons: Sequence[str]) -> None:
+def count_component(layers: Middleware, component: Component | Manifest, reasons: Sequence[str]) -> None:
     """Note in the metrics what became of a component: the reasons that it failed for; none: it is loaded."""
-    if guard.metrics is None:
+    if layers.metrics is None:
         return
     if not reasons:
-        guard.metrics.component_loaded(component.type)
+        layers.metrics.component_loaded(component.type)
     for reason in reasons:  # once each; daprd counts `init` twice for most failures
-        guard.metrics.component_failed(component.type, component.name, reason)
+        layers.metrics.component_failed(component.type, component.name, reason)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
+class Middleware:
     """None, and lists without rules, cost a request nothing."""
 
     token: ApiToken | None = None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dapr_state.observability.apilog import ApiLog
     from dapr_state.transports.grpc.native.observed import After, Context
-    from dapr_state.transports.guard import Guard
+    from dapr_state.transports.middleware import Middleware
 
     Handler = grpc.RpcMethodHandler[Any, Any]
 
@@ -39,9 +39,9 @@ class Services(grpc.GenericRpcHandler):
     of asking matters: grpc.aio asks those first that it was made with.
     """
 
-    def __init__(self, guard: Guard, otherwise: grpc.GenericRpcHandler) -> None:
+    def __init__(self, layers: Middleware, otherwise: grpc.GenericRpcHandler) -> None:
         """`otherwise` takes every call that no service takes; what it makes of a method is not remembered."""
-        self._guard = guard
+        self._layers = layers
         self._otherwise = otherwise
         self._handlers: list[grpc.GenericRpcHandler] = []
         self._known: dict[str, Handler] = {}
@@ -53,10 +53,10 @@ class Services(grpc.GenericRpcHandler):
         """Generated code adds every method twice, for servers that prefer a table. This one does not."""
 
     def service(self, details: grpc.HandlerCallDetails) -> Handler | None:
-        method, guard = details.method, self._guard
-        if guard.token and not method.startswith(HEALTH) and not guard.grpc_access.hides(method):
+        method, layers = details.method, self._layers
+        if layers.token and not method.startswith(HEALTH) and not layers.grpc_access.hides(method):
             given = next((value for name, value in details.invocation_metadata if name == tokens.HEADER), None)
-            if problem := guard.token.problem(given):
+            if problem := layers.token.problem(given):
                 return _refusal(errors.unauthorized(problem))
         known = self._known.get(method)
         if known is not None:
@@ -64,22 +64,22 @@ class Services(grpc.GenericRpcHandler):
         for each in self._handlers:
             handler = each.service(details)
             if handler is not None:
-                self._known[method] = wrap(method, handler, guard)
+                self._known[method] = wrap(method, handler, layers)
                 return self._known[method]
         unknown = self._otherwise.service(details)
-        return unknown and wrap(method, unknown, guard)
+        return unknown and wrap(method, unknown, layers)
 
 
-def wrap(method: str, handler: Handler, guard: Guard) -> Handler:
+def wrap(method: str, handler: Handler, layers: Middleware) -> Handler:
     """The handler with all that is on; those of others are left as they are."""
-    if guard.grpc_access.hides(method):
+    if layers.grpc_access.hides(method):
         # as in daprd, the message of a unary call is looked at first
         return _refusal(errors.hidden(), handler)
     if not method.startswith(OWN_SERVICES):
         return handler
-    if guard.tracer:
-        handler = traced(method, handler, guard.tracer)
-    return ObservedHandler(handler, status.of_exception, _after(method, handler, guard))
+    if layers.tracer:
+        handler = traced(method, handler, layers.tracer)
+    return ObservedHandler(handler, status.of_exception, _after(method, handler, layers))
 
 
 def _refusal(error: DaprError, handler: Handler | None = None) -> Handler:
@@ -91,16 +91,16 @@ def _refusal(error: DaprError, handler: Handler | None = None) -> Handler:
     return ObservedHandler(with_behavior(handler, refuse), status.of_exception)
 
 
-def _after(method: str, handler: Handler, guard: Guard) -> After | None:
+def _after(method: str, handler: Handler, layers: Middleware) -> After | None:
     """What is told of each call's end; only unary calls and their errors are counted, as by daprd."""
     told: list[After] = []
     is_unary = not (handler.request_streaming or handler.response_streaming)
-    if guard.metrics and is_unary:
-        told.append(Meter(method, guard.metrics).count)
-    if guard.count_errors and is_unary:
-        told.append(_error_count(guard.count_errors))
-    if guard.api_log:
-        told.append(_log(method, guard.api_log))
+    if layers.metrics and is_unary:
+        told.append(Meter(method, layers.metrics).count)
+    if layers.count_errors and is_unary:
+        told.append(_error_count(layers.count_errors))
+    if layers.api_log:
+        told.append(_log(method, layers.api_log))
     if len(told) < 2:  # noqa: PLR2004  one is called without a loop around it
         return told[0] if told else None
 

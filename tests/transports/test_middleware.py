@@ -12,14 +12,13 @@ from dapr_state.observability.metrics import Metrics
 from dapr_state.resources.configuration import ApiRule
 from dapr_state.security.access import GrpcAccess
 from dapr_state.security.tokens import ApiToken
-from dapr_state.transports.grpc import guarded
+from dapr_state.transports.grpc import interceptors
 from dapr_state.transports.grpc.native.methods import Method
-from dapr_state.transports.guard import Guard
-from dapr_state.transports.http import guarded as http_guarded
-from dapr_state.transports.http import labels, metered
+from dapr_state.transports.http import labels, metered, middleware
 from dapr_state.transports.http.labels import MAX_KNOWN, MAX_LABEL, MAX_PATHS, MAX_TARGET, Labels, shorten
 from dapr_state.transports.http.message import Response
 from dapr_state.transports.http.router import Router
+from dapr_state.transports.middleware import Middleware
 from dapr_state.wire.http1 import Fields, Request
 
 if TYPE_CHECKING:
@@ -36,18 +35,18 @@ def handler() -> grpc.RpcMethodHandler[Any, Any]:
     return grpc.unary_unary_rpc_method_handler(behave, bytes, bytes)
 
 
-def behavior(method: str, plain: grpc.RpcMethodHandler[Any, Any], guard: Guard) -> Any:
+def behavior(method: str, plain: grpc.RpcMethodHandler[Any, Any], layers: Middleware) -> Any:
     """What the native server calls."""
-    return Method(method, guarded.wrap(method, plain, guard)).behavior
+    return Method(method, interceptors.wrap(method, plain, layers)).behavior
 
 
 def test_no_coroutine_is_put_around_a_grpc_call_but_for_its_span() -> None:
     """With nothing on the call pays nothing; metrics, log and error counts are told of it where it ends."""
     metrics = Metrics("app")
-    everything = Guard(metrics=metrics, count_errors=metrics.error, api_log=ApiLog())
+    everything = Middleware(metrics=metrics, count_errors=metrics.error, api_log=ApiLog())
 
-    assert Method(GET, guarded.wrap(GET, handler(), Guard())).after is None
-    assert behavior(GET, handler(), Guard()) is behave
+    assert Method(GET, interceptors.wrap(GET, handler(), Middleware())).after is None
+    assert behavior(GET, handler(), Middleware()) is behave
     assert behavior(GET, handler(), everything) is behave
 
 
@@ -55,17 +54,17 @@ def test_with_nothing_on_http_requests_go_straight_to_the_router() -> None:
     """No layer around the router, no check before it, no counting of its answers."""
     router = Router(None, [])
 
-    assert http_guarded.route(router, Guard(), "app") is router
-    assert http_guarded.checks(Guard()) == []
-    assert metered.notes(Guard()) == []
-    assert http_guarded.notes(Guard()) == []
+    assert middleware.route(router, Middleware(), "app") is router
+    assert middleware.checks(Middleware()) == []
+    assert metered.notes(Middleware()) == []
+    assert middleware.notes(Middleware()) == []
 
 
 def test_a_stores_requests_are_told_from_those_of_a_store_with_a_shorter_name() -> None:
     """Whatever order they come in, and with or without something behind the name."""
     metrics = Metrics("app")
     fields = Fields({}, 0, frozenset(), chunked=False)
-    (count,) = metered.notes(Guard(metrics=metrics))
+    (count,) = metered.notes(Middleware(metrics=metrics))
     targets = (b"/v1.0/state/me/bulk", b"/v1.0/state/mem", b"/v1.0/state/mem?a=b/c", b"/v1.0/state/me/x/y")
     for target in targets * 2:
         count(Request("POST", target, fields, keep_alive=True, expect=""), Response(204))
@@ -80,7 +79,7 @@ def test_services_that_are_not_daprs_are_not_measured() -> None:
     """Health probes and reflection are not in daprd's metrics."""
     plain = handler()
 
-    assert guarded.wrap("/grpc.health.v1.Health/Check", plain, Guard(metrics=Metrics("app"))) is plain
+    assert interceptors.wrap("/grpc.health.v1.Health/Check", plain, Middleware(metrics=Metrics("app"))) is plain
 
 
 class Details(grpc.HandlerCallDetails):
@@ -110,7 +109,7 @@ class Everything(grpc.GenericRpcHandler):
 def test_a_service_is_asked_once_for_each_of_its_methods() -> None:
     """Afterwards the method is known, and the token is all that is looked at."""
     service = Service(GET)
-    services = guarded.Services(Guard(token=ApiToken("t")), Everything())
+    services = interceptors.Services(Middleware(token=ApiToken("t")), Everything())
     services.add_generic_rpc_handlers([service])
 
     found = [services.service(Details(GET, ("dapr-api-token", "t"))) for _ in range(3)]
@@ -121,7 +120,7 @@ def test_a_service_is_asked_once_for_each_of_its_methods() -> None:
 
 def test_unknown_methods_are_not_remembered() -> None:
     """A caller can make up any number of them."""
-    services = guarded.Services(Guard(), Everything())
+    services = interceptors.Services(Middleware(), Everything())
     for number in range(100):
         services.service(Details(f"/made.up/{number}"))
 
@@ -131,7 +130,7 @@ def test_unknown_methods_are_not_remembered() -> None:
 def test_a_wrong_token_is_not_shown_to_any_service() -> None:
     """It is refused before anybody is asked, and before the request is read."""
     service = Service(GET)
-    services = guarded.Services(Guard(token=ApiToken("t")), Everything())
+    services = interceptors.Services(Middleware(token=ApiToken("t")), Everything())
     services.add_generic_rpc_handlers([service])
 
     refusal = services.service(Details(GET, ("dapr-api-token", "x")))
@@ -142,10 +141,10 @@ def test_a_wrong_token_is_not_shown_to_any_service() -> None:
 
 def test_a_hidden_method_is_replaced_when_it_is_registered() -> None:
     """Nothing is looked up when it is called."""
-    guard = Guard(grpc_access=GrpcAccess([], [ApiRule("state", "v1", "grpc")]))
+    layers = Middleware(grpc_access=GrpcAccess([], [ApiRule("state", "v1", "grpc")]))
 
-    assert behavior(GET, handler(), guard) is not behave
-    assert behavior(GET.replace("GetState", "GetMetadata"), handler(), guard) is behave
+    assert behavior(GET, handler(), layers) is not behave
+    assert behavior(GET.replace("GetState", "GetMetadata"), handler(), layers) is behave
 
 
 @pytest.mark.parametrize(
@@ -222,7 +221,7 @@ def test_a_scrape_is_bounded_whatever_callers_have_asked_for() -> None:
     """Paths of 8 KB made 300 MB of text, at each scrape."""
     metrics = Metrics("app")
     fields = Fields({}, 0, frozenset(), chunked=False)
-    (count,) = metered.notes(Guard(metrics=metrics))
+    (count,) = metered.notes(Middleware(metrics=metrics))
     for number in range(3 * MAX_PATHS):
         for start in (b"/", b"/v1.0/state/", b"/v1.0/actors/"):
             target = start + b"%d" % number + b"x" * 8000
