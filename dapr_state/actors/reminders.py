@@ -3,7 +3,7 @@
 The table is what counts; this sidecar remembers of each reminder only when it has to look at it. So the table may be
 changed by another sidecar of the same app id, as when one takes the place of the other:
 1. The API reads and writes the table alone. Before each tick the row is read: what was deleted does not fire, and
-   what was registered anew fires as it is now. After the tick it is read, and changed under its version.
+   what was registered anew fires as it is now. After the tick it is changed under the version that was read.
 2. A reminder fires on the sidecar that registered it, its owner. Another one takes it over once it has been due and
    unchanged for TAKEOVER; while a tick lasts its owner writes the row now and then. So both fire the same tick only if
    the owner was held up for so long; and a tick whose end was not written comes again.
@@ -104,6 +104,7 @@ class _Known(Struct, eq=False, gc=False):
     is_firing: bool = False
     renewal: Date[_Known] | None = None  # while a tick lasts: when its row is written again
     renewing: asyncio.Task[None] | None = None
+    is_renewed: bool = False
 
 
 class _Away:
@@ -395,7 +396,7 @@ class EmbeddedReminders(ReminderBackend):
         if due != known.has_come and due > self._clock.nanoseconds() + ROUNDING:
             self._expect(known, kept)
         elif self._is_mine(kept.reminder):
-            await self._tick(known, kept.reminder, place)
+            await self._tick(known, kept, place)
         elif known.etag == kept.etag:
             await self._take_over(known, kept)
         else:
@@ -406,7 +407,8 @@ class EmbeddedReminders(ReminderBackend):
         if not await self._table.write(Put(structs.replace(kept.reminder, owner=self._me), kept.etag)):
             self._look_in(known, TAKEOVER)
 
-    async def _tick(self, known: _Known, current: Reminder, place: Place) -> None:
+    async def _tick(self, known: _Known, kept: Kept, place: Place) -> None:
+        current = kept.reminder
         kind, known.has_come = current.type, current.due
         known.renewal = self._renewals.add(self._monotonic() + round(RENEWAL * SECOND), known)
         try:
@@ -431,7 +433,7 @@ class EmbeddedReminders(ReminderBackend):
             place.leave()
         self._away.pop(kind, None)
         self._fired(kind, is_taken)
-        await self._keep(known, current, after)
+        await self._keep(known, kept, after)
 
     def _unreached(self, known: _Known, error: UnreachableError) -> None:
         """That is no attempt, or a restart of the application would cost reminders."""
@@ -441,15 +443,16 @@ class EmbeddedReminders(ReminderBackend):
         away.until = self._clock.monotonic() + UNREACHED_WAIT
         self._look_in(known, UNREACHED_WAIT)
 
-    async def _keep(self, known: _Known, before: Reminder, after: Reminder | None) -> None:
+    async def _keep(self, known: _Known, kept: Kept, after: Reminder | None) -> None:
         """Return when it is written; if the store fails, the reminder waits for it."""
+        before = kept.reminder
         again_at = self._monotonic() + round(before.retry_interval * SECOND)
         if after is before:
             self._set_date(known, self._waits, again_at)
             return
         while self._is_current(known):
             try:
-                if not await self._change(known, before, after, again_at):
+                if not await self._change(known, kept, after, again_at):
                     self._look_in(known, 0)  # another sidecar has changed it
             except (StoreError, NoStoreError) as error:
                 self._tell(logging.ERROR, "Reminders cannot be written%s: %s", "", error)
@@ -457,12 +460,18 @@ class EmbeddedReminders(ReminderBackend):
             else:
                 return
 
-    async def _change(self, known: _Known, before: Reminder, after: Reminder | None, again_at: int) -> bool:
+    async def _change(self, known: _Known, kept: Kept, after: Reminder | None, again_at: int) -> bool:
         """Whether it was still as it was before the tick."""
+        before = kept.reminder
         if known.renewing:
             await known.renewing
-        kept = await self._table.read(before.key)
-        if kept is None or not self._is_current(known) or not _is_same_tick(kept.reminder, before):
+        # Redis counts versions, and begins again after a delete
+        if known.is_renewed or kept.etag.isdecimal():
+            found = await self._table.read(before.key)
+            if found is None or not _is_same_tick(found.reminder, before):
+                return False
+            kept = found
+        if not self._is_current(known):
             return False
         if after is None:
             return await self._table.write(Remove(before.key, kept.etag), is_patient=True)
@@ -475,6 +484,7 @@ class EmbeddedReminders(ReminderBackend):
     def _begin_renewal(self, known: _Known) -> None:
         known.renewal = self._renewals.add(self._monotonic() + round(RENEWAL * SECOND), known)
         if not known.renewing:
+            known.is_renewed = True
             known.renewing = self._spawn(self._renew(known))
 
     async def _renew(self, known: _Known) -> None:
