@@ -13,7 +13,7 @@ import pytest
 
 from dapr_state.runtime.options import Options
 from dapr_state.runtime.servers import Servers
-from dapr_state.transports.guard import Guard
+from dapr_state.transports.middleware import Middleware
 from tests.support.client import Client, item
 from tests.support.components import component
 from tests.support.http import Socket, ask, request
@@ -60,7 +60,7 @@ class Early:
 
 async def test_a_grace_that_ends_a_little_early_has_ended() -> None:
     """Calls that were given up are never taken for answered ones."""
-    servers = Servers(Options(), Guard())
+    servers = Servers(Options(), Middleware())
     servers._running.append(Early())  # type: ignore[arg-type]
 
     assert not await servers.stop(0.01)
