@@ -20,7 +20,6 @@ OWED: Mapping[str, str] = {
     "store, save: most refused items on lite": "wire/grpc, percent_encoded",
     "store, save: most refused items on redis": "wire/grpc, percent_encoded",
     "store, transaction: most operations on lite": "transports/http/bodies, Shape.read",
-    "store, transaction: most operations on redis": "transports/http/bodies, Shape.read",
     "store, bulk get: most keys over HTTP on redis": "transports/http/state, _bulk_item",
     "store, bulk get: most keys on mem": "transports/grpc/state, StateServicer.GetBulkState",
     "store, bulk get: most keys on lite": "transports/grpc/state, StateServicer.GetBulkState",
@@ -37,6 +36,7 @@ OWED: Mapping[str, str] = {
     "HTTP/1.1, empty lines": "wire/http1, RequestReader._pass_over",
 }
 
+
 # Attacks that the process grows with, or stays large after, as yet
 OWED_MEMORY: Mapping[str, str] = {
     "uploads that never end, HTTP/2": "bodies that are not whole, up to 4 MB a stream",
@@ -47,5 +47,4 @@ OWED_MEMORY: Mapping[str, str] = {
     "bulk gets that nobody takes": "answers of any size are made whole",
     "large quotes in errors": "does not come back: what was freed lies in pieces",
     "saves of 300,000 items": "each item is some objects",
-    "bodies beyond the limit": "several copies of each body",
 }
