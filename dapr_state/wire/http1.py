@@ -44,6 +44,7 @@ _BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _VERSION = re.compile(rb"HTTP/\d\.\d")
 _VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
 _HOST = re.compile(rb"[A-Za-z0-9!$%&'()*+,\-.:;=@\[\]_~]*")
+_LINE_ENDS = re.compile(rb"(?:\r\n)*+")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
@@ -299,11 +300,8 @@ class RequestReader:
         """Where the next head begins: after what is left of a body, and after line ends too many (RFC 9112 2.2)."""
         skipped = min(self._skip, len(buffer) - at)
         self._skip -= skipped
-        at += skipped
-        while buffer.startswith(b"\r\n", at):
-            at += 2
-        self._at = at
-        return at
+        self._at = _LINE_ENDS.match(buffer, at + skipped).end()  # type: ignore[union-attr] # none is a match too
+        return self._at
 
     def _refuse_hopeless(self, head: bytes) -> None:
         """A head that is not complete, and can never be right."""

@@ -33,7 +33,6 @@ OWED: Mapping[str, str] = {
     "store, bulk get: 256 of 50 kB on mem": "transports/http/state, StateRoutes.bulk_get",
     "store, bulk get: 256 of 50 kB on lite": "transports/http/state, StateRoutes.bulk_get",
     "store, bulk get: 256 of 50 kB on redis": "transports/grpc/state, StateServicer.GetBulkState",
-    "HTTP/1.1, empty lines": "wire/http1, RequestReader._pass_over",
 }
 
 
