@@ -38,10 +38,10 @@ OWED: Mapping[str, str] = {
 
 # Attacks that the process grows with, or stays large after, as yet
 OWED_MEMORY: Mapping[str, str] = {
-    "uploads that never end, HTTP/2": "bodies that are not whole, up to 4 MB a stream",
-    "uploads that never end, gRPC": "messages that are not whole, up to 4 MB a stream",
-    "saves while Redis stands still": "several copies of each request wait",
-    "saves while SQLite is locked": "several copies of each request wait",
+    "uploads that never end, HTTP/2": "does not come back: cycles of references keep bodies until garbage is collected",
+    "uploads that never end, gRPC": "does not come back: cycles of references keep bodies until garbage is collected",
+    "saves while Redis stands still": "does not come back: cycles of references keep bodies until garbage is collected",
+    "saves while SQLite is locked": "does not come back: cycles of references keep bodies until garbage is collected",
     "reads while Redis stands still": "does not come back: what was freed lies in pieces",
     "bulk gets that nobody takes": "answers of any size are made whole",
     "large quotes in errors": "does not come back: what was freed lies in pieces",
