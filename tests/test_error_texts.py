@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dapr_state import errors
-from dapr_state.resources import values
+from dapr_state.golang import strconv
+from dapr_state.golang.duration import parse_duration
 from dapr_state.transports.grpc import status
 from dapr_state.transports.http import problem
 from dapr_state.wire import grpc as framing
@@ -38,7 +39,7 @@ def test_a_short_error_is_told_whole() -> None:
     assert errors.STATE_OPERATION_UNKNOWN(operation="b" * 1000).message == f"operation type {'b' * 1000} not supported"
 
 
-@pytest.mark.parametrize("parse", [values.atoi, values.parse_duration, values.parse_bool, values.parse_uint])
+@pytest.mark.parametrize("parse", [strconv.atoi, parse_duration, strconv.parse_bool, strconv.parse_uint])
 def test_a_long_text_that_is_no_number_is_quoted_in_part(parse: object) -> None:
     """The end of the sentence still says what is wrong."""
     with pytest.raises(ValueError, match=r"^(?s:.){1000,1200}$"):
@@ -47,6 +48,6 @@ def test_a_long_text_that_is_no_number_is_quoted_in_part(parse: object) -> None:
 
 def test_a_duration_of_megabytes_is_none() -> None:
     """Durations may have many parts, and no million of them."""
-    assert values.parse_duration("1h1m" * 100) == 100 * 3660
+    assert parse_duration("1h1m" * 100) == 100 * 3660
     with pytest.raises(ValueError, match="invalid duration"):
-        values.parse_duration("0h" * 2_000_000)
+        parse_duration("0h" * 2_000_000)

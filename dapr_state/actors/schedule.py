@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from dapr_state.resources.values import LONGEST_DURATION, format_nanoseconds, parse_nanoseconds
+from dapr_state.golang.duration import LONGEST_DURATION, format_nanoseconds, parse_nanoseconds
 
 LONGEST: Final = LONGEST_DURATION  # of a text, in characters; of a longer one no error quotes more
 

@@ -12,7 +12,7 @@ from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.state import MISSING_KEY, ActorState, NoStoreError, Put, Remove
 from dapr_state.actors.turns import TooDeepError
 from dapr_state.app.model import ActorCall, ActorId, AppAnswer, AppError
-from dapr_state.resources.quoting import quote
+from dapr_state.golang.quoting import quote
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, StoreError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from dapr_state.resources import values
+from dapr_state.golang import strconv
+from dapr_state.golang.duration import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -80,7 +81,7 @@ def _truth(tag: str, text: str) -> bool:
 
 def _integer(tag: str, text: str) -> int:
     if tag == "!!int":
-        return values.parse_int(text.replace("_", ""), base=0)
+        return strconv.parse_int(text.replace("_", ""), base=0)
     if tag == "!!float":
         return int(float(text))
     raise ValueError(text)
@@ -89,7 +90,7 @@ def _integer(tag: str, text: str) -> int:
 def _duration(tag: str, text: str) -> float:
     if tag != "!!str":
         raise ValueError(text)
-    return values.parse_duration(text)
+    return parse_duration(text)
 
 
 TEXT: Final = Scalar("string", _text)
@@ -208,7 +209,7 @@ def _plain_tag(text: str) -> str:
         return "!!bool"
     digits = text.replace("_", "")
     try:
-        values.parse_int(digits, base=0)
+        strconv.parse_int(digits, base=0)
     except ValueError:
         return "!!float" if _FLOAT.fullmatch(digits) else "!!str"
     return "!!int"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from dapr_state.resources import values
+from dapr_state.golang import strconv
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -110,7 +110,7 @@ def _scalar(text: str) -> tuple[str, Any]:
         return _WORDS[text]
     digits = text.replace("_", "")
     if text[0] in "+-0123456789":
-        for number in (values.parse_int, values.parse_uint):
+        for number in (strconv.parse_int, strconv.parse_uint):
             try:
                 return _INT, number(digits, base=0)
             except ValueError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from dapr_state.resources import documents, values
+from dapr_state.golang.duration import parse_duration
+from dapr_state.resources import documents
 from dapr_state.resources.component import DEFAULT_INIT_TIMEOUT, SecretKeyRef, Source, display
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _check_name(name: str) -> None:
 
 def _init_timeout(text: str) -> float:
     try:
-        return values.parse_duration(text)
+        return parse_duration(text)
     except ValueError:
         return DEFAULT_INIT_TIMEOUT
 

@@ -4,17 +4,24 @@ import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, TypeVar
 
-from dapr_state.resources import values
-from dapr_state.resources.quoting import quote
+from dapr_state.golang import strconv
+from dapr_state.golang.duration import parse_duration
+from dapr_state.golang.quoting import quote
 
 T = TypeVar("T")
 D = TypeVar("D")
 
 _PORT_BITS: Final = 16
+_TRUTHY: Final = frozenset({"y", "yes", "t", "true", "on", "1"})
 
 
 class PropertiesError(ValueError):
     """A component's properties are not usable; the text is daprd's."""
+
+
+def is_truthy(text: str) -> bool:
+    """Dapr's reading of a yes: everything else is a no, never an error."""
+    return text.strip().lower() in _TRUTHY
 
 
 class Properties(Mapping[str, str]):
@@ -78,7 +85,7 @@ class StrictFields(_Fields):
     def bool(self, name: str, *, default: builtins.bool = False) -> builtins.bool:
         def parse(text: str) -> builtins.bool:
             try:
-                return values.parse_bool(text)
+                return strconv.parse_bool(text)
             except ValueError:
                 raise ValueError(f"error decoding '{name}': invalid bool {quote(text)}") from None
 
@@ -87,7 +94,7 @@ class StrictFields(_Fields):
     def int(self, name: str, *, default: D) -> builtins.int | D:
         def parse(text: str) -> builtins.int:
             try:
-                return values.atoi(text)
+                return strconv.atoi(text)
             except ValueError:
                 raise ValueError(f"error decoding '{name}': invalid int {quote(text)}") from None
 
@@ -96,7 +103,7 @@ class StrictFields(_Fields):
     def port(self, name: str, *, default: D) -> builtins.int | D:
         def parse(text: str) -> builtins.int:
             try:
-                return values.parse_uint(text, bits=_PORT_BITS)
+                return strconv.parse_uint(text, bits=_PORT_BITS)
             except ValueError:
                 raise ValueError(f"error decoding '{name}': invalid uint16 {quote(text)}") from None
 
@@ -107,14 +114,14 @@ class StrictFields(_Fields):
 
         def parse(text: str) -> float:
             try:
-                number = values.atoi(text)
+                number = strconv.atoi(text)
             except ValueError:
                 return parse_go(text)
             return number / 1000 if number >= 0 else -1.0
 
         def parse_go(text: str) -> float:
             try:
-                return values.parse_duration(text)
+                return parse_duration(text)
             except ValueError as error:
                 raise ValueError(f"error decoding '{name}': invalid Duration {quote(text)}: {error}") from None
 
@@ -137,12 +144,12 @@ class LenientFields(_Fields):
         return default if found is None else found
 
     def bool(self, name: str, *aliases: str, default: builtins.bool = False) -> builtins.bool:
-        return self._read(values.is_truthy, self._find(name, aliases), default)
+        return self._read(is_truthy, self._find(name, aliases), default)
 
     def int(self, name: str, *aliases: str, default: D) -> builtins.int | D:
         def parse(text: str) -> builtins.int:
             try:
-                return values.parse_int(text or "0", base=0)
+                return strconv.parse_int(text or "0", base=0)
             except ValueError as error:
                 raise ValueError(f"cannot parse '{name}' as int: {error}") from None
 
@@ -155,13 +162,13 @@ class LenientFields(_Fields):
             if not text:
                 return 0.0
             try:
-                return values.parse_duration(text)
+                return parse_duration(text)
             except ValueError as first:
                 return parse_seconds(text, first)
 
         def parse_seconds(text: str, first: ValueError) -> float:
             try:
-                return float(values.parse_int(text))
+                return float(strconv.parse_int(text))
             except ValueError as second:
                 raise ValueError(f"error decoding '{name}': {first}\n{second}") from None
 

@@ -8,9 +8,9 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dapr_state.golang.quoting import unquote
 from dapr_state.resources.component import Component
 from dapr_state.resources.properties import Properties, PropertiesError
-from dapr_state.resources.quoting import unquote
 from dapr_state.resources.secrets import SecretStoreError, is_own_variable
 
 if TYPE_CHECKING:

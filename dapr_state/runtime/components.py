@@ -11,8 +11,7 @@ from dapr_state.api import keys
 from dapr_state.api.state import BoundStore
 from dapr_state.resources.component import CREATION, INIT
 from dapr_state.resources.loader import start_failure
-from dapr_state.resources.properties import PropertiesError
-from dapr_state.resources.values import is_truthy
+from dapr_state.resources.properties import PropertiesError, is_truthy
 from dapr_state.stores import encryption, registry
 from dapr_state.stores.base import StateStore, StoreError
 from dapr_state.stores.build import build

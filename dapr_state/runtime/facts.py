@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dapr_state.api.metadata import AppFacts, AppHealthFacts, ComponentFacts, Metadata, capabilities
-from dapr_state.resources.values import format_duration
+from dapr_state.golang.duration import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

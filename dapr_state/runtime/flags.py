@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from dapr_state.resources import values
-from dapr_state.resources.quoting import quote
+from dapr_state.golang import strconv
+from dapr_state.golang.duration import format_duration, parse_duration
+from dapr_state.golang.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,13 +186,13 @@ def _store(parsed: Parsed, flag: Flag, text: str) -> None:
 def _convert(kind: Kind, text: str) -> Any:
     match kind:
         case Kind.INT:
-            return values.parse_int(text, base=0)
+            return strconv.parse_int(text, base=0)
         case Kind.UINT:
-            return values.parse_uint(text, base=0)
+            return strconv.parse_uint(text, base=0)
         case Kind.BOOL:
-            return values.parse_bool(text)
+            return strconv.parse_bool(text)
         case Kind.DURATION:
-            return values.parse_duration(text)
+            return parse_duration(text)
         case Kind.LIST:
             return _split_csv(text)
         case Kind.TEXT:
@@ -209,7 +210,7 @@ def _split_csv(text: str) -> tuple[str, ...]:
 def _default(flag: Flag) -> str:
     match flag.kind:
         case Kind.DURATION if flag.default:
-            return f" (default {values.format_duration(flag.default)})"
+            return f" (default {format_duration(flag.default)})"
         case Kind.TEXT if flag.default:
             return f" (default {quote(flag.default)})"
         case Kind.BOOL if flag.default:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.resources import values
-from dapr_state.resources.quantity import parse_bytes
+from dapr_state.golang import strconv
+from dapr_state.golang.duration import format_duration
+from dapr_state.golang.quantity import parse_bytes
+from dapr_state.resources.properties import is_truthy
 from dapr_state.runtime import host
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ class Options:
         read_buffer_size = _size(flags, "read-buffer-size", "dapr-http-read-buffer-size", 10)
         max_request_memory = _quantity(flags, "max-request-memory")
         if flags["actors-disseminate-timeout"] <= 0:
-            shown = values.format_duration(flags["actors-disseminate-timeout"])
+            shown = format_duration(flags["actors-disseminate-timeout"])
             raise OptionsError(
                 "Failed to parse flags: "
                 f"invalid value for 'actors-disseminate-timeout' option: must be positive, got {shown}"
@@ -141,7 +143,7 @@ class Options:
             read_buffer_size=read_buffer_size,
             max_request_memory=max_request_memory,
             api_token=environ.get("DAPR_API_TOKEN", ""),
-            http2=not values.is_truthy(environ.get("DAPR_HTTP_DISABLE_H2C", "")),
+            http2=not is_truthy(environ.get("DAPR_HTTP_DISABLE_H2C", "")),
             app_port=app_port,
             app_protocol=app_protocol,
             app_channel_address=flags["app-channel-address"],
@@ -228,7 +230,7 @@ def _check_mode(mode: str) -> None:
 
 def _port(flags: Parsed, name: str, shown: str) -> int:
     try:
-        return values.atoi(flags[name])
+        return strconv.atoi(flags[name])
     except ValueError as error:
         raise _fatal(f"error parsing {shown}: {error}") from None
 
@@ -239,7 +241,7 @@ def _optional_port(flags: Parsed, name: str) -> int | None:
 
 def _metrics_port(flags: Parsed) -> int:
     try:
-        return values.atoi(flags["metrics-port"])
+        return strconv.atoi(flags["metrics-port"])
     except ValueError as error:
         if flags["enable-metrics"]:
             raise _fatal(f"failed to parse metrics port: {error}") from None

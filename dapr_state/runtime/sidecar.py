@@ -12,12 +12,12 @@ import uvloop
 from dapr_state import DAPR_VERSION, __version__
 from dapr_state.api.lifecycle import RUNTIME, Lifecycle
 from dapr_state.clock import SYSTEM
+from dapr_state.golang.duration import format_duration
 from dapr_state.resources import configuration
 from dapr_state.resources.configuration import ConfigurationError
 from dapr_state.resources.default import default_store
 from dapr_state.resources.loader import LoadError
 from dapr_state.resources.resolve import Surroundings
-from dapr_state.resources.values import format_duration
 from dapr_state.runtime import application, middleware
 from dapr_state.runtime.actors import PLACEMENT, ActorHost
 from dapr_state.runtime.allocator import Allocator

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dapr_state.golang import strconv
 from dapr_state.observability.tracecontext import Contexts
-from dapr_state.resources import values
 from dapr_state.resources.configuration import ConfigurationError
 
 if TYPE_CHECKING:
@@ -71,4 +71,4 @@ def _pairs(text: str) -> list[str]:
 
 def _timeout(environ: Mapping[str, str]) -> float | None:
     text = _variable(environ, "TIMEOUT")
-    return values.atoi(text) / _MILLISECONDS if text else None
+    return strconv.atoi(text) / _MILLISECONDS if text else None

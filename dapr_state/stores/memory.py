@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from dapr_state.clock import SYSTEM, Clock
-from dapr_state.resources import values
+from dapr_state.golang import strconv
 from dapr_state.stores import paging
 from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError, conflict
 from dapr_state.stores.etags import new_etags
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 class MemoryStore(StateStore):
     features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
-    ttl_rule = TtlRule(parse_int=values.atoi, error="{}", ranged=False)
+    ttl_rule = TtlRule(parse_int=strconv.atoi, error="{}", ranged=False)
 
     def __init__(self, clock: Clock = SYSTEM) -> None:
         self._clock = clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.resources import values
+from dapr_state.golang import strconv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ LARGEST: Final = 2**31 - 1  # what the SQL stores of daprd accept
 class TtlRule:
     """The texts of errors and the accepted range, which differ from store to store (state-stores.md 0.3)."""
 
-    parse_int: Callable[[str], int] = values.parse_int
+    parse_int: Callable[[str], int] = strconv.parse_int
     error: str = "error parsing TTL: incorrect value for metadata 'ttlInSeconds': {}"
     ranged: bool = True  # below -1 and above LARGEST is an error
     default: int | None = None  # of the component, for requests without a TTL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dapr_state.resources.properties import LenientFields, Properties, PropertiesError, StrictFields
+from dapr_state.resources.properties import LenientFields, Properties, PropertiesError, StrictFields, is_truthy
 
 
 def test_names_match_in_any_case() -> None:
@@ -145,3 +145,12 @@ def test_lenient_fields_refuse_a_name_in_two_cases() -> None:
     """Two spellings of one name are a mistake, not a choice."""
     with pytest.raises(PropertiesError, match=r"^failed to resolve aliases: key timeout is duplicate in the metadata$"):
         LenientFields(Properties([("timeout", "1s"), ("Timeout", "2s")]))
+
+
+@pytest.mark.parametrize(
+    ("text", "truth"),
+    [("y", True), (" YES ", True), ("On", True), ("1", True), ("T", True), ("", False), ("2", False), ("ja", False)],
+)
+def test_lenient_truth(text: str, truth: bool) -> None:
+    """A few words mean yes, everything else no."""
+    assert is_truthy(text) is truth

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.resources import values
+from dapr_state.golang import strconv
 from dapr_state.resources.properties import Properties, PropertiesError, StrictFields
 from dapr_state.stores.ttl import lifetime
 
@@ -120,7 +120,7 @@ def _backoff_in_nanoseconds(properties: Properties) -> float | None:
     if "maxRetryBackoff" not in list(properties) or not properties["maxRetryBackoff"]:
         return None
     try:
-        return values.parse_int(properties["maxRetryBackoff"]) * _NANOSECONDS
+        return strconv.parse_int(properties["maxRetryBackoff"]) * _NANOSECONDS
     except ValueError as error:
         raise PropertiesError(f"redis store error: can't parse maxRetryBackoff field: {error}") from None
 

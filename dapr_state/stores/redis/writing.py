@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dapr_state.resources import values
+from dapr_state.golang import strconv
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, StoreError
 from dapr_state.stores.model import Operation, Upsert
 from dapr_state.stores.redis import scripts
@@ -100,14 +100,14 @@ def _set(operation: Upsert) -> bytes:
 def _canonical(etag: str) -> bytes:
     """A version as Redis counts: daprd reads an etag as a number, so that +3 and 03 are 3."""
     try:
-        return b"%d" % values.atoi(etag) if etag else b""
+        return b"%d" % strconv.atoi(etag) if etag else b""
     except ValueError:
         return etag.encode(errors="backslashreplace")
 
 
 def _problem(etag: str) -> str:
     try:
-        values.atoi(etag)
+        strconv.atoi(etag)
     except ValueError as error:
         return str(error)
     return ""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from dapr_state.resources.values import format_duration
+from dapr_state.golang.duration import format_duration
 from dapr_state.stores.base import StoreError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from dapr_state.api.reminders import DROP, Policy
-from dapr_state.resources.values import parse_duration
+from dapr_state.golang.duration import parse_duration
 from dapr_state.slices import Work
 from dapr_state.transports.http import gojson
 from dapr_state.transports.http.bodies import Shape

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from dapr_state.golang.quoting import quote
 from dapr_state.observability import tracecontext
-from dapr_state.resources.quoting import quote
 from dapr_state.transports.http import message
 from dapr_state.transports.http.message import line
 

@@ -1,23 +1,9 @@
-"""Texts to numbers, truth and durations by the rules of Go, whose error texts users of daprd know."""
+"""Go's `time.Duration`: how it is read and shown."""
 
 import re
 from typing import Final
 
-from dapr_state.resources.quoting import quote, quote_bytes
-
-_TRUTHY: Final = frozenset({"y", "yes", "t", "true", "on", "1"})
-_BOOLS: Final = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
-    ("0", "f", "F", "FALSE", "false", "False"), False
-)
-
-_DECIMAL: Final = re.compile(r"[+-]?[0-9]+")
-# Go's literal with base 0: an underscore stands between digits or behind the base prefix only
-_LITERAL: Final = re.compile(
-    r"(?P<sign>[+-]?)(?:"
-    r"0[xX](?P<hex>(?:_?[0-9a-fA-F])+)|0[bB](?P<binary>(?:_?[01])+)|0[oO]?(?P<octal>(?:_?[0-7])+)"
-    r"|(?P<decimal>0|[1-9](?:_?[0-9])*))"
-)
-_BASES: Final = {"hex": 16, "binary": 2, "octal": 8, "decimal": 10}
+from dapr_state.golang.quoting import quote_bytes
 
 _NANOSECONDS: Final = {
     "ns": 1,
@@ -32,44 +18,7 @@ _NANOSECONDS: Final = {
 _DURATION_PART: Final = re.compile(r"(?P<whole>[0-9]*)(?P<fraction>\.[0-9]*)?(?P<unit>[^0-9.]*)")
 _DURATION_MAX: Final = 1 << 63
 LONGEST_DURATION: Final = 1024  # characters: forty times the longest one that says nothing twice
-_MAX_DIGITS: Final = 4000  # Python refuses 4300; long before that every number is out of range
-
-
-def is_truthy(text: str) -> bool:
-    """Dapr's reading of a yes: everything else is a no, never an error."""
-    return text.strip().lower() in _TRUTHY
-
-
-def parse_bool(text: str) -> bool:
-    """Go's `strconv.ParseBool`."""
-    if text not in _BOOLS:
-        raise _syntax_error("ParseBool", text)
-    return _BOOLS[text]
-
-
-def parse_int(text: str, *, base: int = 10, bits: int = 64, function: str = "ParseInt") -> int:
-    """Go's `strconv.ParseInt`; with base 0 the text may carry 0x, 0o, 0b, a leading 0 and underscores."""
-    number = _literal(text) if base == 0 else _decimal(text)
-    if number is None:
-        raise _syntax_error(function, text)
-    if not -(1 << (bits - 1)) <= number < 1 << (bits - 1):
-        raise _range_error(function, text)
-    return number
-
-
-def parse_uint(text: str, *, base: int = 10, bits: int = 64) -> int:
-    """Go's `strconv.ParseUint`: no sign at all."""
-    number = _literal(text) if base == 0 else _decimal(text)
-    if number is None or text[0] in "+-":
-        raise _syntax_error("ParseUint", text)
-    if number >= 1 << bits:
-        raise _range_error("ParseUint", text)
-    return number
-
-
-def atoi(text: str) -> int:
-    """Go's `strconv.Atoi`."""
-    return parse_int(text, function="Atoi")
+_MAX_DIGITS: Final = 4000  # as strconv
 
 
 def parse_duration(text: str) -> float:
@@ -119,19 +68,6 @@ def format_nanoseconds(nanoseconds: int) -> str:
     return f"{sign}{minutes}m{text}" if minutes else f"{sign}{text}"
 
 
-def _literal(text: str) -> int | None:
-    match = _LITERAL.fullmatch(text)
-    if match is None:
-        return None
-    kind = next(kind for kind in _BASES if match[kind] is not None)
-    number = int(match[kind].removeprefix("_"), _BASES[kind])
-    return -number if match["sign"] == "-" else number
-
-
-def _decimal(text: str) -> int | None:
-    return int(text[:_MAX_DIGITS]) if _DECIMAL.fullmatch(text) else None
-
-
 def _nanoseconds(part: re.Match[str], duration: str) -> int:
     unit, whole = part["unit"], int(part["whole"][:_MAX_DIGITS] or "0")
     if whole > _DURATION_MAX:
@@ -155,11 +91,3 @@ def _shortest(nanoseconds: int, scale: int) -> str:
 
 def _invalid_duration(text: str) -> ValueError:
     return ValueError(f"time: invalid duration {quote_bytes(text)}")
-
-
-def _syntax_error(function: str, text: str) -> ValueError:
-    return ValueError(f"strconv.{function}: parsing {quote(text)}: invalid syntax")
-
-
-def _range_error(function: str, text: str) -> ValueError:
-    return ValueError(f"strconv.{function}: parsing {quote(text)}: value out of range")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dapr_state.resources.quantity import parse_bytes
+from dapr_state.golang.quantity import parse_bytes
 
 
 @pytest.mark.parametrize(

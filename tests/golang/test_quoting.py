@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dapr_state.resources.quoting import quote, unquote
+from dapr_state.golang.quoting import quote, unquote
 
 
 @pytest.mark.parametrize(
