@@ -64,7 +64,7 @@ class ReminderTable(ABC):
 
     @abstractmethod
     def pages(self, kind: str = "", actor_id: str | None = None) -> AsyncIterator[list[Kept]]:
-        """All rows, those of one type or of one actor, some at a time; what changes meanwhile may come or not."""
+        """All rows, those of one type or of one actor, some at a time; one may come twice, and what changes may not."""
 
     @abstractmethod
     async def write(self, change: Change, *, is_patient: bool = False) -> bool:

@@ -182,8 +182,9 @@ class EmbeddedReminders(ReminderBackend):
         await self._table.write(Remove((actor.type, actor.id, name)))
 
     async def list(self, actor_type: str, actor_id: str | None = None) -> list[Reminder]:
-        found = [kept.reminder async for page in self._table.pages(actor_type, actor_id) for kept in page]
-        return sorted(found, key=lambda each: each.key)
+        pages = self._table.pages(actor_type, actor_id)  # which may tell a row twice
+        found = {kept.reminder.key: kept.reminder async for page in pages for kept in page}
+        return [found[key] for key in sorted(found)]
 
     async def delete_all(self, actor_type: str, actor_id: str | None = None) -> None:
         async for page in self._table.pages(actor_type, actor_id):

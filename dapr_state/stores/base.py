@@ -143,7 +143,8 @@ class StateStore(ABC):
 
         Go on with the page's `after`, which means something to this store and prefix alone; another one is refused.
         A page may hold fewer entries than asked for, even none, while there are more: only `after` tells. A row that
-        does not change while its pages are read comes exactly once; one that does may come or not. Entries are
-        ordered by key (as code points) where the store can do so: memory and SQL stores can, Redis cannot.
+        does not change while its pages are read comes; one that does may come or not. Memory and SQL stores list in
+        the order of keys (as code points), and each of them once. Redis has no order: a row may come on several pages,
+        and who must not meet it twice keeps the keys that he has met.
         """
         raise Unsupported(Feature.LIST)

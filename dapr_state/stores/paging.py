@@ -33,8 +33,13 @@ def key_of(after: str, prefix: str) -> bytes:
     except ValueError:
         told = b""
     if not told.startswith(_MARK + encoded(prefix)):
-        raise StoreError("the token to go on with was not given by this list")
+        raise other_list()
     return told.removeprefix(_MARK)
+
+
+def other_list() -> StoreError:
+    """Why a token is refused."""
+    return StoreError("the token to go on with was not given by this list")
 
 
 def encoded(key: str) -> bytes:

@@ -18,12 +18,12 @@ from dapr_state.actors.schedule import ScheduleError
 from dapr_state.actors.state import NoStoreError
 from dapr_state.app.model import ActorId, AppError, Tick, UnreachableError
 from dapr_state.clock import ManualClock
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import Page, StoreError
 from dapr_state.stores.memory import MemoryStore
 from tests.actors.ticking import CANCEL, CART, TickHost, settle, turn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from dapr_state.stores.model import Operation
 
@@ -561,6 +561,33 @@ async def test_the_shortest_period_gets_ahead() -> None:
 
     assert len(house.host.ticks) == 21
     assert await house.names() == []
+
+
+async def test_a_table_that_tells_a_row_twice() -> None:
+    """It is one reminder: listed once, fired once, deleted."""
+    house = House()
+    house.store.list = _twice(house.store.list)  # type: ignore[method-assign]
+    await house.create("a", "1s")
+    await house.create("b", "1h")
+    await house.reminders.close()
+    house.start()
+    await house.turn(2)
+    names, seen = await house.names(), house.host.times("a")
+    await house.reminders.delete_all("cart")
+
+    assert (names, seen) == (["b"], [1])
+    assert await house.names() == []
+    assert house.reminders.counts() == {}
+
+
+def _twice(pages: Callable[..., Awaitable[Page]]) -> Callable[..., Awaitable[Page]]:
+    """As Redis may list while its table shrinks."""
+
+    async def listed(prefix: str, *, after: str = "", limit: int) -> Page:
+        page = await pages(prefix, after=after, limit=limit)
+        return Page([*page.entries, *reversed(page.entries)], page.after)
+
+    return listed
 
 
 # Two sidecars of one app id

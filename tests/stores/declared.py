@@ -47,8 +47,8 @@ DECLARED = (
     Declaration("sqlite_file", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ORDERED}), UUID),
     Declaration("sqlite_no_wal", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ORDERED}), UUID),
     Declaration("sqlite_memory", (E, T, L, P), frozenset({Ability.ORDERED}), UUID),
-    Declaration("redis", (E, T, L), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
-    Declaration("redis_replicated", (E, T, L), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
+    Declaration("redis", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
+    Declaration("redis_replicated", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
 )
 
 

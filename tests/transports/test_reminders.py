@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,12 +15,12 @@ from tests.support.client import Client, Reply
 from tests.support.components import component
 from tests.support.http import Answer, ask
 from tests.support.rawapp import RawApp
+from tests.support.redis import RedisServer
 from tests.support.sidecar import Sidecar
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 CONFIG = {"entities": ["cart", "cart2"]}
 BASE = "/v1.0/actors/cart/1"
@@ -33,8 +35,26 @@ SHOWN = {
 }
 
 
-def store(folder: Path) -> dict[str, Any]:
-    return component("actors", "state.sqlite", connectionString=str(folder / "actors.db"), actorStateStore="true")
+Store = Callable[[Path], dict[str, Any]]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "redis"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """An actor state store of its own for each folder."""
+    with ExitStack() as servers:
+
+        def redis(folder: Path) -> dict[str, Any]:
+            server = servers.enter_context(RedisServer(folder))
+            return _actors("state.redis", redisHost=server.address)
+
+        def sqlite(folder: Path) -> dict[str, Any]:
+            return _actors("state.sqlite", connectionString=str(folder / "actors.db"))
+
+        yield redis if request.param == "redis" else sqlite
+
+
+def _actors(kind: str, **fields: str) -> dict[str, Any]:
+    return component("actors", kind, actorStateStore="true", **fields)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +64,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RawApp]:
 
 
 @pytest.fixture(scope="module")
-def sidecar(app: RawApp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
+def sidecar(app: RawApp, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     folder = tmp_path_factory.mktemp("sidecar")
     with Sidecar(folder, [store(folder)], flags=["--app-port", str(app.port)]) as sidecar:
         yield sidecar
@@ -182,7 +202,7 @@ def test_bulk_deletion_takes_the_type_at_its_word(sidecar: Sidecar, client: Clie
     assert (get(sidecar, "reminders/n").code, other.code) == (404, 200)
 
 
-def test_killed_sidecars_lose_no_reminder(tmp_path: Path) -> None:
+def test_killed_sidecars_lose_no_reminder(tmp_path: Path, store: Store) -> None:
     """Each time reminders are registered and the sidecar is killed at once; all fire, before or after that."""
     acknowledged = []
     with (
@@ -203,15 +223,16 @@ def test_killed_sidecars_lose_no_reminder(tmp_path: Path) -> None:
     assert len(acknowledged) == 100
 
 
-def test_two_sidecars_of_one_app_id(tmp_path: Path) -> None:
+def test_two_sidecars_of_one_app_id(tmp_path: Path, store: Store) -> None:
     """As while a new one takes the place of another: they share the reminders, a tick is one of them's."""
     for name in ("two", "three"):
         (tmp_path / name).mkdir()
+    shared = store(tmp_path)
     with RawApp(tmp_path, CONFIG) as app:
         flags = ["--app-port", str(app.port)]
         with (
-            Sidecar(tmp_path, [store(tmp_path)], flags=flags) as one,
-            Sidecar(tmp_path / "two", [store(tmp_path)], flags=flags) as two,
+            Sidecar(tmp_path, [shared], flags=flags) as one,
+            Sidecar(tmp_path / "two", [shared], flags=flags) as two,
         ):
             for number in range(10):
                 put(one, f"reminders/fires{number}", {"dueTime": "300ms"})
@@ -221,7 +242,7 @@ def test_two_sidecars_of_one_app_id(tmp_path: Path) -> None:
             put(one, "reminders/left", {"dueTime": "2s"})
             until(lambda: _kept(two) == 1, what="what was due is finished")
             one.kill()
-            with Sidecar(tmp_path / "three", [store(tmp_path)], flags=flags) as three:
+            with Sidecar(tmp_path / "three", [shared], flags=flags) as three:
                 until(lambda: _kept(three) == 0, 20, what="another one has taken over")
         fired = [seen.target.rpartition("/")[2] for seen in app.seen("/remind/")]
 
@@ -229,7 +250,7 @@ def test_two_sidecars_of_one_app_id(tmp_path: Path) -> None:
     assert sorted(fired) == sorted(["left", *(f"fires{number}" for number in range(10))])
 
 
-def test_a_killed_application_misses_no_reminder(tmp_path: Path) -> None:
+def test_a_killed_application_misses_no_reminder(tmp_path: Path, store: Store) -> None:
     """What falls due while it is away comes when it is back."""
     with RawApp(tmp_path, CONFIG) as app:
         flags = ["--app-port", str(app.port)]

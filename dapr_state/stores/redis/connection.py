@@ -177,7 +177,7 @@ class Connection(asyncio.Protocol):
                 replies.append(reply)
                 if not self._pending:
                     # an error tells why the server speaks up by itself; anything else may be a value, and is not shown
-                    self._leave(f"a reply without a command {reply if isinstance(reply, ReplyError) else ''}")
+                    self.leave(f"a reply without a command {reply if isinstance(reply, ReplyError) else ''}")
                     return
                 if len(replies) < self._pending[0][1]:
                     continue
@@ -185,7 +185,7 @@ class Connection(asyncio.Protocol):
                     return
                 replies = []
         except hiredis.ProtocolError as error:
-            self._leave(str(error))
+            self.leave(str(error))
             return
         self._replies = replies
         if not self._pending:
@@ -195,13 +195,13 @@ class Connection(asyncio.Protocol):
         """Give the first who waits his replies; False where they are not his, and the connection has ended."""
         waiter, _, mark = self._pending[0]
         if mark is not None and replies.pop() != mark:
-            self._leave("its replies are not those of the commands")
+            self.leave("its replies are not those of the commands")
             return False
         if not waiter.done():  # its caller may have given up; the replies were his all the same
             try:
                 waiter.set_result(replies)
             except Exception as error:  # noqa: BLE001 - nobody may be left waiting; the text could hold a value
-                self._leave(f"a reply of another kind than was asked for ({type(error).__name__})")
+                self.leave(f"a reply of another kind than was asked for ({type(error).__name__})")
                 return False
         if self.lost:
             return False
@@ -230,7 +230,8 @@ class Connection(asyncio.Protocol):
             self._stall.cancel()
         self.flush()
 
-    def _leave(self, broken: str) -> None:
+    def leave(self, broken: str) -> None:
+        """End, for the server has answered what it must not."""
         self.abort(ConnectionLost(f"redis at {self._address} broke the protocol: {broken}".rstrip()))
 
     # timeouts

@@ -16,6 +16,7 @@ from dapr_state.stores.batching import OVERHEAD, Batch, Batcher, Budget
 from dapr_state.stores.model import Operation, Row, Upsert
 from dapr_state.stores.redis import reading, writing
 from dapr_state.stores.redis.connection import MAX_WAITING, ReplyError
+from dapr_state.stores.redis.handshake import Server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,11 +59,11 @@ def weight(operations: Sequence[Operation]) -> int:
 
 
 class Grouping:
-    """`tells_expiry`: whether the server knows PEXPIRETIME. `waiting`: for the store, on its other connections too."""
+    """`waiting`: for the store, on its other connections too."""
 
-    def __init__(self, connection: Connection, *, tells_expiry: bool = True, waiting: Budget | None = None) -> None:
+    def __init__(self, connection: Connection, server: Server | None = None, *, waiting: Budget | None = None) -> None:
         self.connection = connection
-        self.tells_expiry = tells_expiry
+        self.server = server or Server()
         self.waiting = waiting or budget()
         self._loop = asyncio.get_running_loop()
         self._scheduled = False
@@ -160,7 +161,7 @@ class _Read(_Sent):
 
     def __init__(self, grouping: Grouping, batch: Reads) -> None:
         super().__init__(grouping.connection, batch)
-        self._tells_expiry = grouping.tells_expiry
+        self._tells_expiry = grouping.server.tells_expiry
         self._found: Found | None = None
         self._unclear: list[int] = []  # places in it that plain commands do not explain, and a script has to look at
 

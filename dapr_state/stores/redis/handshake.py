@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import socket
 import ssl
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Server:
     replicas: int = 0
     tells_expiry: bool = True  # PEXPIRETIME, since Redis 7.0
     wait_refused: str = ""  # why this user may not WAIT for replicas
+    process: str = ""  # of Redis: what one tells of its keys' order is not true of another
 
 
 class ConnectError(StoreError):
@@ -79,7 +81,13 @@ async def _greet(options: Options, connection: Connection) -> Server:
     """Ask everything in one round trip: what fails first is the answer."""
     login = _login(options)
     choice = [("SELECT", options.database)] if options.database > 0 else []
-    abilities = [("WAIT", "0", "1"), ("ECHO", "dapr-state"), ("INFO", "replication"), ("PEXPIRETIME", "dapr-state")]
+    abilities = [
+        ("WAIT", "0", "1"),
+        ("ECHO", "dapr-state"),
+        ("INFO", "server"),
+        ("INFO", "replication"),
+        ("PEXPIRETIME", "dapr-state"),
+    ]
     commands = [*login, *choice, ("PING",), *abilities]
     connection.marks = False
     replies = await connection.ask(b"".join(map(hiredis.pack_command, commands)), len(commands))
@@ -87,12 +95,13 @@ async def _greet(options: Options, connection: Connection) -> Server:
     for command, reply in zip(commands, replies, strict=True):
         if command in (*login, *choice, ("PING",)) and isinstance(reply, ReplyError) and not _needless(reply):
             raise reply
-    wait, echo, replication, expiry = replies[-4:]
+    wait, echo, server, replication, expiry = replies[-5:]
     connection.marks = not isinstance(echo, ReplyError)
     return Server(
-        _replicas(replication),
+        int(_fact(replication, b"connected_slaves") or 0),
         tells_expiry="unknown command" not in str(expiry),
         wait_refused=str(wait) if str(wait).startswith("NOPERM") else "",
+        process=_fact(server, b"run_id") or secrets.token_hex(8),
     )
 
 
@@ -107,11 +116,12 @@ def _needless(reply: ReplyError) -> bool:
     return "without any password configured" in str(reply) or "no password is set" in str(reply)
 
 
-def _replicas(replication: object) -> int:
-    if not isinstance(replication, bytes):
-        return 0  # a user who may not ask
-    _, _, rest = replication.partition(b"connected_slaves:")
-    return int(rest.split(maxsplit=1)[0]) if rest else 0
+def _fact(info: object, name: bytes) -> str:
+    """What INFO says, or "" for a user who may not ask."""
+    if not isinstance(info, bytes):
+        return ""
+    _, _, rest = info.partition(name + b":")
+    return rest.split(maxsplit=1)[0].decode() if rest else ""
 
 
 def _reason(address: str, error: BaseException) -> ConnectError | None:

@@ -20,19 +20,20 @@ class Script:
 
     def remembered(self, keys: Sequence[bytes], arguments: Sequence[bytes] = ()) -> bytes:
         """The call for a server that has run the script before; another answers NOSCRIPT, and does nothing."""
-        return _packed(b"EVALSHA", self.sha, b"%d" % len(keys), *keys, *arguments)
+        return packed(b"EVALSHA", self.sha, b"%d" % len(keys), *keys, *arguments)
 
     def whole(self, keys: Sequence[bytes], arguments: Sequence[bytes] = ()) -> bytes:
         """The call that brings the script along; the server remembers it from then on."""
-        return _packed(b"EVAL", self.source, b"%d" % len(keys), *keys, *arguments)
+        return packed(b"EVAL", self.source, b"%d" % len(keys), *keys, *arguments)
 
 
 def words(*some: bytes) -> bytes:
     """Words as they stand in a packed command, whatever comes before and behind."""
-    return _packed(*some).partition(b"\r\n")[2]
+    return packed(*some).partition(b"\r\n")[2]
 
 
-def _packed(*words: Any) -> bytes:
+def packed(*words: Any) -> bytes:
+    """A command."""
     packed: bytes = hiredis.pack_command(words)
     return packed
 

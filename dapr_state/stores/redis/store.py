@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import hiredis
 
-from dapr_state.stores.base import Found, Outcomes, StateStore, StoreError
+from dapr_state.stores import paging
+from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError
 from dapr_state.stores.batching import OVERHEAD, runs
 from dapr_state.stores.model import Feature, Operation, Row
-from dapr_state.stores.redis import options, tls
+from dapr_state.stores.redis import listing, options, tls
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError, Silence
 from dapr_state.stores.redis.grouping import OCTETS_AT_MOST, SLICE, Grouping, budget, weight, weight_of_keys
 from dapr_state.stores.redis.link import Link
@@ -17,7 +18,7 @@ from dapr_state.stores.redis.replicas import ReplicatedLink
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from dapr_state.resources.component import Component
 
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 _OPERATIONS_AT_ONCE: Final = 512
 _KEYS_AT_ONCE: Final = 256  # of one request: what is more goes in runs, that others come in between
 _TRANSACTION_AT_MOST: Final = 300_000  # operations: a second of Redis's time; before 7.0 it cuts off who asks for more
+T = TypeVar("T")
+
 _PING: Final = hiredis.pack_command(("PING",))
 
 
 class RedisStore(StateStore):
-    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL)
+    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
 
     def __init__(self, settings: options.Options) -> None:
         self._options = settings
@@ -79,7 +82,21 @@ class RedisStore(StateStore):
         try:
             return await grouping.read(keys)
         except ConnectionLost as lost:
-            return await self._read_again(keys, lost)
+            return await self._read_again(lambda again: again.read(keys), weight_of_keys(keys), lost)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
+        size = paging.size(limit)
+        octets = OVERHEAD + len(prefix) + len(after)
+
+        async def find(grouping: Grouping) -> tuple[Sequence[str], str]:
+            return await listing.find(grouping.connection, grouping.server.process, prefix, after, size)
+
+        try:
+            keys, after_these = await find(await self._connected(octets))
+        except ConnectionLost as lost:
+            keys, after_these = await self._read_again(find, octets, lost)
+        rows = zip(keys, await self.get(keys), strict=True)
+        return Page([Entry(key, row) for key, row in rows if row is not None], after_these)
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         if len(operations) <= 1:
@@ -136,16 +153,16 @@ class RedisStore(StateStore):
             finally:
                 self._waiting.give(1, octets)
         if self._grouping is None or self._grouping.connection is not connection:
-            self._grouping = Grouping(connection, tells_expiry=self._link.server.tells_expiry, waiting=self._waiting)
+            self._grouping = Grouping(connection, self._link.server, waiting=self._waiting)
         return self._grouping
 
-    async def _read_again(self, keys: Sequence[str], lost: ConnectionLost) -> Found:
+    async def _read_again(self, read: Callable[[Grouping], Awaitable[T]], octets: int, lost: ConnectionLost) -> T:
         """Repeat a read whose connection was lost, as often as the component allows; a write is never repeated."""
         for _ in range(self._options.retries):
             if isinstance(lost, Silence):  # the caller has waited long enough
                 break
             try:
-                return await (await self._connected(weight_of_keys(keys))).read(keys)
+                return await read(await self._connected(octets))
             except ConnectionLost as again:
                 lost = again
         raise lost
