@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Requests that may wait for Redis: at 100,000 commands a second a third of a second's work, and some 30 MB.
 MAX_WAITING: Final = 32_768
 MAX_UNSENT: Final = 64 * 1024 * 1024  # bytes kept for a server that does not read
+_SHARE: Final = 128 * 1024  # octets that came at once: there may be more, and others have their turn first
 _MARK: Final = b"*2\r\n$4\r\nECHO\r\n$8\r\n%b\r\n"
 _LOOKS: Final = 4  # how often per read timeout the replies are looked at: silence is seen after 1 to 1.25 timeouts
 
@@ -87,6 +88,8 @@ class Connection(asyncio.Protocol):
         self._all_answered: asyncio.Future[None] | None = None  # what a closing connection waits for
         self._replies: list[Any] = []  # of the first in `_pending`, as far as they are here
         self._heard = 0  # how often data came
+        self.received = 0  # octets
+        self._resting = False  # until the next turn, for others have theirs
         self._watch: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
 
@@ -170,6 +173,11 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard += 1
+        self.received += len(data)
+        if len(data) >= _SHARE and not self._resting:
+            self._resting = True
+            self._transport.pause_reading()
+            self._loop.call_soon(self._read_on)
         replies, take = self._replies, self._reader.gets
         try:
             self._reader.feed(data)
@@ -190,6 +198,11 @@ class Connection(asyncio.Protocol):
         self._replies = replies
         if not self._pending:
             self._tell_all_answered()
+
+    def _read_on(self) -> None:
+        self._resting = False
+        if not self.lost:
+            self._transport.resume_reading()
 
     def _answer(self, replies: list[Any]) -> bool:
         """Give the first who waits his replies; False where they are not his, and the connection has ended."""

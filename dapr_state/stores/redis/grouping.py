@@ -65,6 +65,8 @@ class Grouping:
         self.connection = connection
         self.server = server or Server()
         self.waiting = waiting or budget()
+        self.keys_at_once = _KEYS_AT_MOST  # of one request: fewer where values are large, as others wait for them
+        self._received = 0  # octets, when the last rows came
         self._loop = asyncio.get_running_loop()
         self._scheduled = False
         common: dict[str, Any] = {"budget": self.waiting, "begun": self._schedule, "octets_at_most": OCTETS_AT_MOST}
@@ -103,13 +105,15 @@ class Grouping:
             parts.append(writing.some_words(some))
             octets += weight(some)
             await asyncio.sleep(0)
+        call = writing.whole_call(writing.ALL, parts)
+        await asyncio.sleep(0)
         self.waiting.take(octets)
         batch: Writes = Batch(self.waiting)
         answer: asyncio.Future[Outcomes] = self._loop.create_future()
         batch.join(answer, operations, octets)
         self._writes.close()
         try:
-            self.connection.send(writing.whole_call(writing.ALL, parts), 1, _Call(self.connection, writing.ALL, batch))
+            self.connection.send(call, 1, _Call(self.connection, writing.ALL, batch))
         except StoreError as error:
             batch.fail(error)
         return await answer
@@ -120,6 +124,14 @@ class Grouping:
         self._writes.close()
         self._reads.close()
         self.connection.flush()
+
+    def came(self, keys: int) -> None:
+        """Rows of so many keys are here: fewer are asked for at once if they are large, and more if they are not."""
+        octets, self._received = self.connection.received - self._received, self.connection.received
+        if octets > OCTETS_AT_MOST:
+            self.keys_at_once = max(1, min(self.keys_at_once, keys * OCTETS_AT_MOST // octets))
+        elif keys >= self.keys_at_once < _KEYS_AT_MOST:
+            self.keys_at_once = min(_KEYS_AT_MOST, 2 * self.keys_at_once)
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -157,10 +169,11 @@ class _Sent(ABC):
 
 
 class _Read(_Sent):
-    __slots__ = ("_found", "_tells_expiry", "_unclear")
+    __slots__ = ("_found", "_grouping", "_tells_expiry", "_unclear")
 
     def __init__(self, grouping: Grouping, batch: Reads) -> None:
         super().__init__(grouping.connection, batch)
+        self._grouping = grouping
         self._tells_expiry = grouping.server.tells_expiry
         self._found: Found | None = None
         self._unclear: list[int] = []  # places in it that plain commands do not explain, and a script has to look at
@@ -178,6 +191,7 @@ class _Read(_Sent):
                 self._found[place] = reading.looked_at(reply)
             self._batch.settle(self._found)
             return
+        self._grouping.came(len(self._batch.wanted))
         found, unclear = reading.rows(replies if self._tells_expiry else reading.with_expiry(replies))
         if not unclear:
             self._batch.settle(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import hiredis
@@ -9,12 +10,13 @@ import hiredis
 from dapr_state.stores import paging
 from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError
 from dapr_state.stores.batching import OVERHEAD, runs
-from dapr_state.stores.model import Feature, Operation, Row
+from dapr_state.stores.model import Feature, Operation
 from dapr_state.stores.redis import listing, options, tls
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError, Silence
 from dapr_state.stores.redis.grouping import OCTETS_AT_MOST, SLICE, Grouping, budget, weight, weight_of_keys
 from dapr_state.stores.redis.link import Link
 from dapr_state.stores.redis.replicas import ReplicatedLink
+from dapr_state.stores.slices import slices
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
@@ -72,13 +74,13 @@ class RedisStore(StateStore):
             raise self._link.failure(reply)
 
     async def get(self, keys: Sequence[str]) -> Found:
-        if len(keys) > _KEYS_AT_ONCE:
-            return await self._get_in_runs(keys)
         if not keys:
             return []
         grouping = self._grouping
         if grouping is None or grouping.connection is not self._link.live:
-            grouping = await self._connected(weight_of_keys(keys))
+            grouping = await self._connected(weight_of_keys(keys[:_KEYS_AT_ONCE]))
+        if len(keys) > grouping.keys_at_once:
+            return await self._get_in_runs(keys)
         try:
             return await grouping.read(keys)
         except ConnectionLost as lost:
@@ -114,15 +116,14 @@ class RedisStore(StateStore):
         if len(operations) > _TRANSACTION_AT_MOST:
             raise StoreError(f"a transaction of {len(operations)} operations is more than redis takes in one call")
         grouping = await self._connected(OVERHEAD * len(operations))
-        if self._waits_for_replicas(operations):
+        if await self._transaction_waits_for_replicas(operations):
             outcomes = await self._replicated_writes().transact(operations)
         elif len(operations) > SLICE:
             outcomes = await grouping.transact_many(operations)
         else:
             outcomes = await grouping.transact(operations)
-        for refusal in outcomes:
-            if refusal is not None:
-                raise refusal
+        for refusal in filter(None, outcomes):
+            raise refusal
 
     async def _write(self, operations: Sequence[Operation]) -> Outcomes:
         grouping = self._grouping
@@ -133,14 +134,11 @@ class RedisStore(StateStore):
         return await grouping.write(operations)
 
     async def _get_in_runs(self, keys: Sequence[str]) -> Found:
-        """So many at once that others are not kept waiting: fewer after a run of large values."""
+        """So many at once that others are not kept waiting."""
         found: Found = []
-        size = _KEYS_AT_ONCE
         while len(found) < len(keys):
-            run = await self.get(keys[len(found) : len(found) + size])
-            octets = sum(len(row.value) for row in run if isinstance(row, Row))
-            size = max(1, min(_KEYS_AT_ONCE, len(run) * OCTETS_AT_MOST // max(octets, 1)))
-            found += run
+            at_once = self._grouping.keys_at_once if self._grouping else 1
+            found += await self.get(keys[len(found) : len(found) + at_once])
         return found
 
     async def _connected(self, octets: int) -> Grouping:
@@ -169,6 +167,14 @@ class RedisStore(StateStore):
 
     def _waits_for_replicas(self, operations: Sequence[Operation]) -> bool:
         return self._link.server.replicas > 0 and any(operation.strong for operation in operations)
+
+    async def _transaction_waits_for_replicas(self, operations: Sequence[Operation]) -> bool:
+        for some in slices(operations, SLICE):
+            if self._waits_for_replicas(some):
+                return True
+            if len(some) == SLICE:
+                await asyncio.sleep(0)
+        return False
 
     def _replicated_writes(self) -> ReplicatedLink:
         """The connection of those that wait for replicas."""

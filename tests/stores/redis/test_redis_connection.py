@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,9 @@ from tests.stores.redis.peer import connected
 
 if TYPE_CHECKING:
     from dapr_state.stores.redis.connection import Connection
+
+
+LARGE = 10_000_000  # octets
 
 
 def lost_connections() -> tuple[list[Connection], dict[str, Any]]:
@@ -210,3 +214,18 @@ async def test_closing_answers_those_whose_replies_do_not_come() -> None:
 
         with pytest.raises(ConnectionLost, match="closed"):
             await waiting
+
+
+async def test_a_large_answer_comes_over_many_turns() -> None:
+    """Others have theirs in between: a turn of the event loop takes what is read at once, and no more."""
+    async with connected() as (connection, peer):
+        answer = connection.ask(b"<a>", 1)
+        await peer.read()
+        peer.answer(b"$%d\r\n%b\r\n" % (LARGE, bytes(LARGE)))
+        turns = [connection.received]
+        while not answer.done():
+            await asyncio.sleep(0)
+            turns.append(connection.received)
+
+        assert [len(reply) for reply in await answer] == [LARGE]
+        assert max(after - before for before, after in pairwise(turns)) <= 256 * 1024

@@ -268,3 +268,36 @@ async def test_what_waits_is_bounded_in_octets(own_redis: RedisServer) -> None:
     assert {str(error)[:33] for error in refused} == {"too many requests wait for redis:"}
     assert 18 < len(refused) < 22  # of 100 MB, 64 wait
     assert after == [None]
+
+
+async def test_nobody_waits_for_all_of_a_large_bulk_read(own_redis: RedisServer) -> None:
+    """Once values were seen to be large they are asked for some at a time; once they are small, together again."""
+    keys = [f"k{number}" for number in range(60)]
+    async with opened(own_redis.address) as store:
+        for key in keys:
+            await store.write([Upsert(key, b"x" * 500_000)])
+        await store.write([Upsert("small", b"")])
+        await store.get(keys)
+        bulk = asyncio.create_task(store.get(keys))
+        await asyncio.sleep(0)
+        small = await store.get(["small"])
+        was_done = bulk.done()
+        rows = await bulk
+        await store.write([Upsert(key, b"") for key in keys])
+        for _ in range(10):
+            await store.get(keys)
+        before = commands(own_redis)
+        tick = await asyncio.gather(store.get(keys), store.get(["small"]))
+
+        assert small == [Row(b"", "1")]
+        assert not was_done
+        assert {len(row.value) for row in rows if isinstance(row, Row)} == {500_000}
+        assert [len(rows) for rows in tick] == [60, 1]
+        assert commands(own_redis) - before == 1
+
+
+def commands(server: RedisServer) -> int:
+    """How many batches were sent: each ends with an ECHO."""
+    with server.client() as client:
+        calls: int = client.info("commandstats")["cmdstat_echo"]["calls"]
+    return calls
