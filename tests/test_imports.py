@@ -22,6 +22,7 @@ FLOORS = (
     {"resources"},
     {"observability", "security"},
     {"golang"},
+    {"serving"},
     {"slices"},
     {"errors", "clock", "operations"},
     {"wire"},  # bytes and events: it is used from any floor, and uses none

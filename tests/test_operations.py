@@ -16,7 +16,7 @@ from dapr_state.transports.http import runtime, unconfigured
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.reminders import ScheduleRoutes
 from dapr_state.transports.http.router import Route, Router
-from dapr_state.wire.http1 import Fields, Request
+from dapr_state.wire.http1.request import Fields, Request
 
 VERSIONS = ("v1.0", "v1.0-alpha1", "v1.0-alpha2", "v1.0-beta1")
 SERVED = {method.name for method in dapr_pb2.DESCRIPTOR.services_by_name["Dapr"].methods}

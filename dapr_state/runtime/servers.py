@@ -15,14 +15,14 @@ from dapr_state.observability import process
 from dapr_state.runtime import facts
 from dapr_state.runtime.allocator import Allocator
 from dapr_state.runtime.listening import ListeningError, Server, addresses, is_running, listen
+from dapr_state.serving.grpc.server import NativeServer
+from dapr_state.serving.http.server import HttpServer
+from dapr_state.serving.request_memory import RequestMemory
 from dapr_state.transports.grpc.dapr import DaprServicer
-from dapr_state.transports.grpc.native.server import NativeServer
 from dapr_state.transports.grpc.server import GrpcServer
 from dapr_state.transports.grpc.unconfigured import UnconfiguredBlocks
 from dapr_state.transports.http.api import api, public
 from dapr_state.transports.http.scrape import scrape
-from dapr_state.transports.http.server import HttpServer
-from dapr_state.transports.request_memory import RequestMemory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dapr_state.runtime.actors import ActorHost
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
-    from dapr_state.transports.http.handler import Service
+    from dapr_state.serving.http.service import Service
     from dapr_state.transports.middleware import Middleware
 
 # Octets of a gRPC header list, with 32 for each field: this, or twice the limit for HTTP if that is more. daprd says

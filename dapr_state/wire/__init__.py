@@ -1,1 +1,1 @@
-"""HTTP/2 and gRPC framing: bytes in, events and bytes out; no sockets, no clock, no word of Dapr."""
+"""Protocols as bytes in, events and bytes out: without a socket, a clock or anything of ours."""

@@ -10,12 +10,12 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from dapr_state.wire import headers
+from dapr_state.wire.http2 import headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from dapr_state.wire.hpack import Field
+    from dapr_state.wire.http2.hpack import Field
 
 PREFIX: Final = Struct(">BI")  # compressed or not, length
 PREFIX_SIZE: Final = 5

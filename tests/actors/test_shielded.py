@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dapr_state.actors.shielded import RunToCompletion
-from dapr_state.transports.steps import Steps
+from dapr_state.serving.eager_task import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

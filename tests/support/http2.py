@@ -9,7 +9,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, InformationalResponseReceived, ResponseReceived, StreamEnded, StreamReset
 
-from dapr_state.wire.frames import PREFIX_SIZE, FrameType
+from dapr_state.wire.http2.frames import PREFIX_SIZE, FrameType
 from tests.support.http import TIMEOUT, Answer
 
 if TYPE_CHECKING:

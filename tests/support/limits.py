@@ -20,7 +20,14 @@ PACKAGE = ROOT / "dapr_state"
 TABLE = ROOT / "docs" / "limits.md"
 
 # Whole files of numbers that protocols have
-PROTOCOLS = {"wire/frames.py", "wire/faults.py", "wire/grpc.py", "errors.py", "cli.py", "actors/schedule.py"}
+PROTOCOLS = {
+    "wire/http2/frames.py",
+    "wire/http2/faults.py",
+    "wire/grpc.py",
+    "errors.py",
+    "cli.py",
+    "actors/schedule.py",
+}
 ENUMS = {"Enum", "IntEnum", "StrEnum", "IntFlag"}
 # What a field begins with, and numbers of protocols, of Go and of units
 NO_LIMITS = re.compile(

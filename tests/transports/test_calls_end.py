@@ -17,8 +17,8 @@ from dapr_state.observability.apilog import ApiLog
 from dapr_state.observability.metrics import Metrics
 from dapr_state.resources.configuration import ApiRule
 from dapr_state.security.access import GrpcAccess
+from dapr_state.serving.grpc.server import NativeServer
 from dapr_state.transports.grpc.interceptors import Services
-from dapr_state.transports.grpc.native.server import NativeServer
 from dapr_state.transports.middleware import Middleware
 
 if TYPE_CHECKING:

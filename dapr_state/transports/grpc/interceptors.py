@@ -14,16 +14,16 @@ from dapr_state import errors
 from dapr_state.errors import DaprError
 from dapr_state.security import tokens
 from dapr_state.security.access import GRPC_PREFIX
+from dapr_state.serving.grpc.observed import ObservedHandler, with_behavior
 from dapr_state.transports.grpc import status
 from dapr_state.transports.grpc.metered import Meter
-from dapr_state.transports.grpc.native.observed import ObservedHandler, with_behavior
 from dapr_state.transports.grpc.traced import traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from dapr_state.observability.apilog import ApiLog
-    from dapr_state.transports.grpc.native.observed import After, Context
+    from dapr_state.serving.grpc.observed import After, Context
     from dapr_state.transports.middleware import Middleware
 
     Handler = grpc.RpcMethodHandler[Any, Any]

@@ -8,9 +8,9 @@ import grpc
 from dapr_state_proto.runtime.v1 import dapr_pb2, dapr_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from dapr_state.serving.grpc.server import NativeServer
 from dapr_state.transports.grpc import reflection
 from dapr_state.transports.grpc.interceptors import OWN_SERVICES, Services
-from dapr_state.transports.grpc.native.server import NativeServer
 from dapr_state.transports.middleware import Middleware
 
 if TYPE_CHECKING:

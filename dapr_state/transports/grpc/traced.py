@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dapr_state.errors import DaprError
 from dapr_state.observability.tracecontext import BINARY, SpanContext, of_metadata
 from dapr_state.security import tokens
-from dapr_state.transports.grpc.native.observed import behavior_of, with_behavior, write_all
+from dapr_state.serving.grpc.observed import behavior_of, with_behavior, write_all
 
 if TYPE_CHECKING:
     import grpc

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from dapr_state.api.actors import Actors
 from dapr_state.api.reminders import Schedules
 from dapr_state.security.origins import AllowedOrigins
-from dapr_state.transports.http import message, metered, middleware, problem, runtime, tracecontext, unconfigured
+from dapr_state.serving.http import message
+from dapr_state.serving.http.service import Service, checked
+from dapr_state.transports.http import metered, middleware, problem, runtime, tracecontext, unconfigured
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.cors import Cors
-from dapr_state.transports.http.handler import Service, checked
 from dapr_state.transports.http.reminders import ScheduleRoutes
 from dapr_state.transports.http.router import Router
 from dapr_state.transports.http.state import StateRoutes
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from dapr_state.api.lifecycle import Lifecycle
     from dapr_state.api.metadata import Metadata
     from dapr_state.api.state import State
-    from dapr_state.transports.http.handler import Check, Note
-    from dapr_state.transports.http.message import Response
-    from dapr_state.wire.http1 import Request
+    from dapr_state.serving.http.message import Response
+    from dapr_state.serving.http.service import Check, Note
+    from dapr_state.wire.http1.request import Request
 
 
 def api(

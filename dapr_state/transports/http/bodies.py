@@ -19,7 +19,7 @@ from dapr_state.transports.http.gojson import MalformedError, Place
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from dapr_state.wire.http1 import Request
+    from dapr_state.wire.http1.request import Request
 
 MANY = 10_000  # members or items: the strict way takes 1 us for each
 

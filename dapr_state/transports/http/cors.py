@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dapr_state.transports.http.message import Response, line
+from dapr_state.serving.http.message import Response, line
 
 if TYPE_CHECKING:
     from dapr_state.security.origins import AllowedOrigins
-    from dapr_state.wire.http1 import Request
+    from dapr_state.wire.http1.request import Request
 
 METHODS = frozenset({"HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

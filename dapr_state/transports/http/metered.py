@@ -10,11 +10,11 @@ from dapr_state.transports.http.labels import MAX_TARGET, STATE
 if TYPE_CHECKING:
     from dapr_state.observability.exposition import Histogram
     from dapr_state.observability.metrics import Metrics
-    from dapr_state.transports.http.handler import Note
+    from dapr_state.serving.http.message import Response
+    from dapr_state.serving.http.service import Note
     from dapr_state.transports.http.labels import Labels
-    from dapr_state.transports.http.message import Response
     from dapr_state.transports.middleware import Middleware
-    from dapr_state.wire.http1 import Request
+    from dapr_state.wire.http1.request import Request
 
 AFTER_STATE: Final = len(b"/v1.0/state/")
 

@@ -11,9 +11,10 @@ from urllib.parse import unquote_to_bytes
 from dapr_state import errors, operations
 from dapr_state.errors import DaprError
 from dapr_state.security import tokens
-from dapr_state.transports.http import message, target
+from dapr_state.serving.http import message
+from dapr_state.serving.http.message import Response, line
+from dapr_state.transports.http import target
 from dapr_state.transports.http.labels import VERBS
-from dapr_state.transports.http.message import Response, line
 from dapr_state.transports.http.router import APP_ID
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from dapr_state.observability.apilog import ApiLog
     from dapr_state.security.access import HttpAccess
     from dapr_state.security.origins import Origins
-    from dapr_state.transports.http.handler import Check, Handler, Note
+    from dapr_state.serving.http.service import Check, Handler, Note
     from dapr_state.transports.http.router import Router
     from dapr_state.transports.middleware import Middleware
-    from dapr_state.wire.http1 import Request
+    from dapr_state.wire.http1.request import Request
 
 HEALTH: Final = frozenset({"/v1.0/healthz", "/v1.0/healthz/outbound"})
 _OPEN: Final = frozenset(path.strip("/").encode() for path in HEALTH)  # probes have no token

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from dapr_state import errors
 from dapr_state.errors import BadRequest, DaprError, Detail, ErrorInfo, Help, ResourceInfo
-from dapr_state.transports.http.message import JSON, Response
-from dapr_state.transports.request_memory import CrowdedError
+from dapr_state.serving.http.message import JSON, Response
+from dapr_state.serving.request_memory import CrowdedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dapr_state.wire.http1 import Request
+    from dapr_state.wire.http1.request import Request
 
 log = logging.getLogger("dapr.runtime.http")
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
     from typing import Any
 
+    from dapr_state.serving.http.message import Response
     from dapr_state.transports.http.actors import ActorRoutes
-    from dapr_state.transports.http.message import Response
     from dapr_state.transports.http.state import StateRoutes
-    from dapr_state.wire.http1 import Request
+    from dapr_state.wire.http1.request import Request
 
     Answering = Coroutine[Any, Any, Response]
     Answer = Callable[["Call"], Answering]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dapr_state import errors
+from dapr_state.serving.http.message import JSON, Response, no_content
 from dapr_state.transports.http import problem
-from dapr_state.transports.http.message import JSON, Response, no_content
 from dapr_state.transports.http.router import Route
 
 if TYPE_CHECKING:

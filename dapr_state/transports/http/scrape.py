@@ -6,14 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.clock import SYSTEM
+from dapr_state.serving.http.message import Response, line
+from dapr_state.serving.http.service import Service
 from dapr_state.transports.http import problem
-from dapr_state.transports.http.handler import Service
-from dapr_state.transports.http.message import Response, line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dapr_state.wire.http1 import Request
+    from dapr_state.wire.http1.request import Request
 
 # Writing is done in steps; after so long, requests that wait are served before it goes on.
 SLICE: Final = 0.0005  # seconds: half of what the finest latency bucket can tell

@@ -12,13 +12,13 @@ from dapr_state.api import expiry
 from dapr_state.api.state import Item
 from dapr_state.errors import BadRequest, DaprError, ErrorInfo
 from dapr_state.golang import json
+from dapr_state.serving.http.message import JSON, Response, line, no_content
 from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Row
 from dapr_state.transports.http import bodies, problem, target
 from dapr_state.transports.http.bodies import KNOWN_OPERATIONS
 from dapr_state.transports.http.gojson import MalformedError
-from dapr_state.transports.http.message import JSON, Response, line, no_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dapr_state.api.state import Outcome, State
     from dapr_state.errors import Detail
     from dapr_state.transports.http.bodies import Steps
-    from dapr_state.wire.http1 import Request
+    from dapr_state.wire.http1.request import Request
 
 
 class StateRoutes:

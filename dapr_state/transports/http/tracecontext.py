@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dapr_state.golang.quoting import quote
 from dapr_state.observability import tracecontext
-from dapr_state.transports.http import message
-from dapr_state.transports.http.message import line
+from dapr_state.serving.http import message
+from dapr_state.serving.http.message import line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dapr_state.transports.http.message import Response
-    from dapr_state.wire.http1 import Fields, Request
+    from dapr_state.serving.http.message import Response
+    from dapr_state.wire.http1.request import Fields, Request
 
 VOID = line("Traceparent", tracecontext.VOID)
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from dapr_state.errors import DaprError
 from dapr_state.observability.tracecontext import of_headers
 from dapr_state.security import tokens
+from dapr_state.serving.http.message import line
 from dapr_state.transports.http import problem, target, tracecontext
-from dapr_state.transports.http.message import line
 
 if TYPE_CHECKING:
     from dapr_state.observability.tracecontext import Span, Tracer
-    from dapr_state.transports.http.handler import Handler
-    from dapr_state.transports.http.message import Response
-    from dapr_state.wire.http1 import Request
+    from dapr_state.serving.http.message import Response
+    from dapr_state.serving.http.service import Handler
+    from dapr_state.wire.http1.request import Request
 
 _FIRST_ERROR: Final = 400
 

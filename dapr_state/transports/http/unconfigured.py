@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from dapr_state.transports.http.message import Response
+    from dapr_state.serving.http.message import Response
     from dapr_state.transports.http.router import Call
 
 _CRYPTO = errors.Row(

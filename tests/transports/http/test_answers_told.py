@@ -11,15 +11,15 @@ import pytest
 from dapr_state.errors import STATE_STORE_NOT_FOUND
 from dapr_state.observability.apilog import ApiLog
 from dapr_state.security.tokens import ApiToken
+from dapr_state.serving.http.message import no_content
+from dapr_state.serving.http.service import checked
 from dapr_state.transports.http import middleware
-from dapr_state.transports.http.handler import checked
-from dapr_state.transports.http.message import no_content
 from dapr_state.transports.middleware import Middleware
-from tests.transports.http.serving import serving
+from tests.serving.http.serving import serving
 
 if TYPE_CHECKING:
-    from dapr_state.transports.http.message import Response
-    from dapr_state.wire.http1 import Request
+    from dapr_state.serving.http.message import Response
+    from dapr_state.wire.http1.request import Request
 
 TOKEN = "Dapr-Api-Token: t\r\n"
 

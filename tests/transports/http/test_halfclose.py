@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dapr_state.transports.http.message import Response
+from dapr_state.serving.http.message import Response
+from tests.serving.http.serving import blocking, serving
 from tests.support.http import Socket, ask, request
-from tests.transports.http.serving import blocking, serving
 
 if TYPE_CHECKING:
-    from dapr_state.wire.http1 import Request
+    from dapr_state.wire.http1.request import Request
     from tests.support.sidecar import Daprd, Sidecar
 
 COUNT = 5

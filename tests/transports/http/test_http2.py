@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dapr_state.clock import SYSTEM
+from dapr_state.serving.http.limits import Timeouts
+from dapr_state.serving.http.message import JSON, Response, line
+from dapr_state.serving.http.server import HttpServer
+from dapr_state.serving.http.service import Service
+from dapr_state.serving.request_memory import RequestMemory
 from dapr_state.transports.http import problem
-from dapr_state.transports.http.handler import Service
-from dapr_state.transports.http.limits import Timeouts
-from dapr_state.transports.http.message import JSON, Response, line
-from dapr_state.transports.http.server import HttpServer
-from dapr_state.transports.request_memory import RequestMemory
-from dapr_state.wire.faults import ErrorCode
-from dapr_state.wire.frames import MAX_WINDOW, PREFACE, FrameType, goaway, settings
+from dapr_state.wire.http2.faults import ErrorCode
+from dapr_state.wire.http2.frames import MAX_WINDOW, PREFACE, FrameType, goaway, settings
+from tests.serving.http.serving import blocking, serving
+from tests.serving.http.test_stop import Gate
 from tests.support import cache
 from tests.support.components import component
 from tests.support.configured import metrics_port
@@ -25,15 +27,13 @@ from tests.support.http2 import Http2Client, head
 from tests.support.processes import free_port
 from tests.support.sidecar import Sidecar
 from tests.transports.http.cases import OTHERS, STATE, Case
-from tests.transports.http.serving import blocking, serving
 from tests.transports.http.test_beside_daprd import show
-from tests.transports.http.test_stop import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from dapr_state.wire.http1 import Request
+    from dapr_state.wire.http1.request import Request
 
 CASES = [*STATE, *OTHERS]
 MEGABYTE = 1 << 20

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dapr_state.transports.http.limits import Timeouts
-from dapr_state.transports.http.message import Response
+from dapr_state.serving.http.limits import Timeouts
+from dapr_state.serving.http.message import Response
+from tests.serving.http.serving import blocking, serving
 from tests.support.components import component
 from tests.support.http import Socket, ask, request
 from tests.support.sidecar import Daprd, Sidecar
 from tests.support.waiting import eventually
-from tests.transports.http.serving import blocking, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from dapr_state.wire.http1 import Request
+    from dapr_state.wire.http1.request import Request
 
 LIMIT = 1000
 FLAGS = ("--max-body-size", str(LIMIT), "--read-buffer-size", "1Ki")

@@ -19,8 +19,8 @@ from dapr_state.stores.model import Row
 from dapr_state.transports.http import bodies, gojson
 from dapr_state.transports.http.gojson import MalformedError
 from dapr_state.transports.http.state import StateRoutes, _bulk_answer
-from dapr_state.wire.http1 import Request, request_of
-from dapr_state.wire.http1_body import TOO_LARGE
+from dapr_state.wire.http1.body import TOO_LARGE
+from dapr_state.wire.http1.request import Request, request_of
 from tests.support.held import ALLOWED, longest_turn
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 from dapr_state.errors import DaprError
 from dapr_state.transports.http.router import MAX_STORES, Router
-from dapr_state.wire.http1 import RequestReader
+from dapr_state.wire.http1.request import RequestReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

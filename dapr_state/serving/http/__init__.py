@@ -1,0 +1,1 @@
+"""A server for handlers of HTTP requests, over HTTP/1.1 and HTTP/2."""

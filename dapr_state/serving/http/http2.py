@@ -1,0 +1,279 @@
+"""HTTP/2 on the HTTP port: each stream is a request as HTTP/1.1 has them, and its answer; many at once."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from copy import copy
+from typing import TYPE_CHECKING, Final
+
+from dapr_state import errors
+from dapr_state.clock import SYSTEM
+from dapr_state.serving.http.exchange import Exchange
+from dapr_state.serving.http.message import TEXT, WITHOUT_LENGTH, Response
+from dapr_state.serving.http2 import FAREWELL, LOOK, Bounds, Http2Protocol
+from dapr_state.serving.request_memory import SMALL, CrowdedError
+from dapr_state.serving.upload import Upload
+from dapr_state.wire.http1.body import NO_LIMIT, TOO_LARGE
+from dapr_state.wire.http1.request import HEAD_TOO_LARGE, RefusedError, Request, request_of
+from dapr_state.wire.http2 import headers
+from dapr_state.wire.http2.faults import ErrorCode
+from dapr_state.wire.http2.frames import MAX_WINDOW
+from dapr_state.wire.http2.limits import Limits
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
+    from dapr_state.serving.http.server import Shared
+    from dapr_state.wire.http2.events import DataReceived, RequestReceived
+    from dapr_state.wire.http2.headers import Request as Head
+    from dapr_state.wire.http2.hpack import Field
+    from dapr_state.wire.http2.stream import Stream
+
+    Meaning = Request | RefusedError  # what each request with these headers begins as
+
+_now = SYSTEM.monotonic
+
+MAX_STREAMS: Final = 250  # as daprd
+# HTTP/2 counts 32 octets more for each field than it has (RFC 9113, 6.5.2): up to here the answer is 431, beyond it
+# the connection ends.
+HEAD_FACTOR: Final = 2
+LINE_OVERHEAD: Final = len(": \r\n")  # of each field, as HTTP/1.1 counts it
+_CONTINUE: Final = headers.encode([(b":status", b"100")])
+
+
+def bounds(max_head: int, head_seconds: float) -> Bounds:
+    limits = Limits(max_concurrent_streams=MAX_STREAMS, max_header_list_size=max_head * HEAD_FACTOR)
+    return Bounds(limits, handshake_timeout=head_seconds)
+
+
+class Http2Connection(Http2Protocol["Meaning"]):
+    def __init__(self, shared: Shared, bounds: Bounds) -> None:
+        super().__init__(self._interpret, bounds, shared.turns, shared.blocks)
+        self.shared = shared
+        self.max_body = shared.max_body if shared.max_body > 0 else NO_LIMIT
+        self.client: object = None  # its address, where requests are to say it
+        self._looking: asyncio.TimerHandle
+
+    # What happens to the connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self.shared.names_peers:
+            self.client = transport.get_extra_info("peername")
+        self.shared.connections.add(self)
+        self._look_later()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._looking.cancel()
+        super().connection_lost(exc)
+        self.shared.forget(self)
+
+    def _look_later(self) -> None:
+        self._looking = self.loop.call_later(LOOK, self._look)
+
+    def _look(self) -> None:
+        self._look_later()
+        self.look(_now())
+
+    # What the server asks of it
+
+    def finish(self) -> None:
+        """Answer the requests that are under way or have begun to arrive, then close."""
+        self.announce_shutdown()
+        self.loop.call_later(FAREWELL, self.refuse_streams)
+
+    def abort(self) -> None:
+        """Give up the requests under way, and tell their client."""
+        self.cancel_calls()
+
+    # Requests
+
+    def _interpret(self, head: Head[Meaning]) -> Meaning:
+        """Read the head by the rules of HTTP/1.1: what is refused there is refused here, and the rest is the same."""
+        fields = list(_http1_fields(head))
+        size = sum(len(name) + len(value) + LINE_OVERHEAD for name, value in fields)
+        if len(head.method) + len(head.path) + size > self.shared.max_head:
+            return RefusedError(HEAD_TOO_LARGE)
+        try:
+            return request_of(head.method, head.path, fields)
+        except RefusedError as refusal:
+            return refusal.with_traceback(None)  # it is kept as long as the head is
+
+    def _on_request(self, event: RequestReceived) -> None:
+        stream = event.stream
+        meaning = stream.request.meaning
+        if isinstance(meaning, RefusedError):
+            status, _, _ = meaning.status.partition(" ")
+            self.send(stream, Response(int(status), [TEXT], meaning.text.encode()))
+            return
+        request = copy(meaning)
+        request.peer = self.client
+        call = stream.call = Http2Exchange(self, stream, request)
+        if event.ended:
+            call.receive(event.data, event.ended)
+        elif request.expect == "100-continue":
+            self.connection.send_headers(stream, _CONTINUE)
+
+    def _on_data(self, event: DataReceived) -> None:
+        if event.stream.call is not None:
+            event.stream.call.receive(event.data, event.ended)
+
+    def send(self, stream: Stream[Meaning], response: Response, *, head: bool = False) -> None:
+        """Send a whole answer; `head`: without the body."""
+        connection, body = self.connection, response.body
+        block = headers.encode(_answer_fields(response, self.shared.date.at(_now())))
+        if body and not head:
+            connection.send_headers(stream, block)
+            connection.send_data(stream, body)
+            block = b""
+        connection.send_trailers(stream, block)
+        self.flush_soon()
+
+
+class Http2Exchange(Exchange):
+    """One request, from its head to its answer."""
+
+    __slots__ = ("_body", "_connection", "_is_complete", "_is_over", "_moved", "_stream", "_upload")
+
+    def __init__(self, connection: Http2Connection, stream: Stream[Meaning], request: Request) -> None:
+        super().__init__(connection.shared)
+        self._connection = connection
+        self._stream = stream
+        self.request = request
+        self._body = bytearray()
+        self._is_complete = False  # what more may come of the request means nothing
+        self._is_over = False  # answered, or nobody waits for the answer
+        self._upload = Upload(connection.shared.memory, self._go_on)
+        self._moved = connection.heard  # when a piece of the body came
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.request!r}{' over' * self._is_over}>"
+
+    def receive(self, data: bytes, ended: bool) -> None:
+        """A piece of the body has come."""
+        if self._is_complete:
+            return
+        body, limit = self._body, self._connection.max_body
+        body += data
+        self._moved = self._connection.heard
+        if len(body) <= limit and not ended:
+            self._open_window()
+            return
+        if len(body) > limit:
+            del body[limit:]
+            self.request.body_error = TOO_LARGE
+        self.request.body = bytes(body)
+        self._body = bytearray()
+        self._is_complete = True
+        if self._may_hold(len(self.request.body)):
+            self._connection.start(self)
+
+    def _open_window(self) -> None:
+        # of a body whose length is not told, no more is let in ahead than of a small one
+        limit = self._connection.max_body
+        length = min(self._stream.request.content_length or 0, limit + 1, MAX_WINDOW)
+        held = length or (limit if len(self._body) > SMALL else 0)
+        if self._may_hold(held):
+            self._connection.connection.open_window(self._stream, max(length - len(self._body), 0))
+
+    def _may_hold(self, octets: int) -> bool:
+        try:
+            return self._upload.may_hold(octets, whole=self._is_complete)
+        except CrowdedError:
+            self._give_up(errors.REQUEST_MEMORY())
+            return False
+
+    def _go_on(self) -> None:
+        """The memory that was waited for is there."""
+        if self._is_over:
+            return
+        if self._is_complete:
+            self._connection.start(self)
+            self._connection.flush_soon()
+        else:
+            self._open_window()
+            self._connection.flush_soon()
+
+    def check_body(self, now: float) -> None:
+        """End a body that does not go on, or waits for memory for too long."""
+        times = self._connection.shared.timeouts
+        if self._upload.is_waiting:
+            if now - self._moved > times.memory:
+                self._give_up(errors.REQUEST_MEMORY())
+        elif not self._is_complete and now - self._moved > times.body:
+            self._is_complete = True
+            self.send(self.request, Response(408, [TEXT], b"408 Request Timeout"))
+
+    def _give_up(self, error: BaseException) -> None:
+        """Answer a request that is not begun, whole or not."""
+        self._is_complete = True
+        self._body = bytearray()
+        self.request.body = b""
+        self.refuse(self.request, error)
+
+    def start(self) -> None:
+        """Answer the request."""
+        if not self._is_over:
+            self.begin(self.request)
+
+    def send(self, request: Request, response: Response) -> None:
+        self._upload.give_back()
+        if self._is_over:
+            self._connection.unwinding.discard(self)
+            return
+        self._is_over = True
+        self._stream.call = None
+        self._connection.send(self._stream, response, head=request.method == "HEAD")
+
+    def drain(self) -> None:
+        """Nothing waits for it: an answer is sent whole."""
+
+    def lose(self) -> None:
+        """The client has given the request up, or is lost."""
+        self._is_over = True
+        self._stream.call = None
+        self._unwind()
+
+    def shut_down(self) -> None:
+        """The server ends, and the grace with it."""
+        if self._running:
+            self.send(self.request, self.shared.failure(self.request, CancelledError()))
+            self._unwind()
+        else:  # nothing was done
+            self._is_over = True
+            self._upload.give_back()
+            self._connection.connection.reset(self._stream, ErrorCode.REFUSED_STREAM)
+
+    def _unwind(self) -> None:
+        if self._running:
+            self._connection.unwinding.add(self)
+            self.cancel()
+        else:
+            self._upload.give_back()
+
+
+def _http1_fields(head: Head[Meaning]) -> Iterator[Field]:
+    """The fields as HTTP/1.1 has them: the host, and one cookie line (RFC 9113, 8.2.3, 8.3.1)."""
+    cookies = []
+    if head.authority:
+        yield b"host", head.authority
+    for name, value in head.fields:
+        if name == b"cookie":
+            cookies.append(value)
+        elif name != b"host" or not head.authority:
+            yield name, value
+    if cookies:
+        yield b"cookie", b"; ".join(cookies)
+
+
+def _answer_fields(response: Response, date: bytes) -> Iterator[Field]:
+    """The answer's lines without those that belong to a connection of HTTP/1.1."""
+    yield b":status", b"%d" % response.status
+    for each in (*response.lines, date):
+        name, _, value = each.partition(b":")
+        name, value = name.lower(), value.strip(b" \t\r\n")
+        if headers.sendable(name, value):
+            yield name, value
+    if response.status not in WITHOUT_LENGTH:
+        yield b"content-length", b"%d" % len(response.body)

@@ -1,0 +1,49 @@
+"""The way of every request: checks that may answer it, then its route; its answer passes the notes and is sent.
+
+Checks and notes are plain functions, chosen once at start: the API token, allow lists, logs, metrics and tracing are
+such functions. With none of them a request pays for two empty loops.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from dapr_state.serving.http.message import Response
+    from dapr_state.wire.http1.request import Request
+
+    Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+    Check = Callable[[Request], Response | None]
+    Note = Callable[[Request, Response], None]
+    Failure = Callable[[Request, BaseException], Response]
+
+
+class Service(NamedTuple):
+    """What a server is given: `failure` answers what `handler` raises; every answer passes all of `notes`, in order.
+
+    `failure` is asked as well where the server itself gives up a request: CancelledError when it ends, CrowdedError
+    when there is no memory for it. With `names_peers` each request says its client's address.
+    """
+
+    handler: Handler
+    failure: Failure
+    notes: Sequence[Note] = ()
+    names_peers: bool = False
+
+
+def checked(route: Handler, checks: Sequence[Check]) -> Handler:
+    """The route behind checks: they are asked in order, and the first that has an answer gives it."""
+
+    def handler(request: Request) -> Coroutine[Any, Any, Response]:
+        for check in checks:
+            if response := check(request):
+                return _at_once(response)
+        return route(request)
+
+    return handler
+
+
+async def _at_once(response: Response) -> Response:
+    return response

@@ -1,5 +1,0 @@
-"""A gRPC server on our own HTTP/2, with the registration and life of grpc.aio's: servicers run on either unchanged."""
-
-from dapr_state.transports.grpc.native.server import NativeServer
-
-__all__ = ["NativeServer"]

@@ -1,0 +1,49 @@
+"""A server in this process for a handler of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from dapr_state.serving.http.server import HttpServer
+from dapr_state.serving.http.service import Service
+from dapr_state.transports.http import problem
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from dapr_state.serving.http.limits import Timeouts
+    from dapr_state.serving.http.service import Note
+    from dapr_state.serving.request_memory import RequestMemory
+
+
+@asynccontextmanager
+async def serving(
+    handler: Any,
+    *,
+    notes: Sequence[Note] = (),
+    max_body: int = 1 << 20,
+    read_buffer: int = 4096,
+    timeouts: Timeouts | None = None,
+    memory: RequestMemory | None = None,
+) -> AsyncIterator[tuple[HttpServer, int]]:
+    """The server and its port."""
+    server = HttpServer(
+        Service(handler, problem.failure, notes),
+        max_body=max_body,
+        read_buffer=read_buffer,
+        timeouts=timeouts,
+        memory=memory,
+    )
+    port = server.listen("127.0.0.1:0")
+    await server.start()
+    try:
+        yield server, port
+    finally:
+        await server.stop(0)
+
+
+async def blocking(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a client beside the server."""
+    return await asyncio.to_thread(function, *arguments)
