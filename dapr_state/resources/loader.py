@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.resources import documents, manifest, secrets
+from dapr_state.golang import yaml
+from dapr_state.resources import manifest, secrets
 from dapr_state.resources.component import CREATION, INIT, Component, Source, creation_failure, init_failure
 from dapr_state.resources.properties import PropertiesError
 from dapr_state.resources.resolve import resolve
@@ -109,11 +110,11 @@ def parse(text: str, path: str) -> tuple[list[Manifest], list[str]]:
     """The components of one file's text, and what is wrong with the documents that had to be left out."""
     manifests: list[Manifest] = []
     problems: list[str] = []
-    for number, (line, document) in enumerate(documents.split(text), start=1):
+    for number, (line, document) in enumerate(yaml.split(text), start=1):
         source = Source(path, number)
         try:
-            each = manifest.read(documents.parse(document, line), source)
-        except (documents.DocumentError, manifest.ManifestError) as error:
+            each = manifest.read(yaml.parse(document, line), source)
+        except (yaml.DocumentError, manifest.ManifestError) as error:
             problems.append(f"{source}: {error}")
             continue
         if each is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from dapr_state.golang import yaml
 from dapr_state.golang.duration import parse_duration
-from dapr_state.resources import documents
+from dapr_state.golang.marshal import json_text
 from dapr_state.resources.component import DEFAULT_INIT_TIMEOUT, SecretKeyRef, Source, display
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class _Map:
         return _Map(self.get(name), self._at(name))
 
     def text(self, name: str) -> str:
-        text = documents.scalar_text(self.get(name))
+        text = yaml.scalar_text(self.get(name))
         if text is None:
             raise ManifestError(
                 self._at(name), f"{_kind(self.get(name))} stands where a text belongs", "write one text"
@@ -128,7 +129,7 @@ class _Map:
         raise ManifestError(self._at(name), f"{_kind(value)} stands where true or false belongs", "leave out quotes")
 
     def texts(self, name: str) -> tuple[str, ...]:
-        texts = [documents.scalar_text(each) for each in self._list(name)]
+        texts = [yaml.scalar_text(each) for each in self._list(name)]
         if None in texts:
             raise ManifestError(self._at(name), "only texts belong in this list", 'write "- text" for each')
         return tuple(text for text in texts if text is not None)
@@ -169,7 +170,7 @@ def _value(entry: _Map) -> str | None:
     if isinstance(value, str):
         return value
     try:
-        return documents.json_text(value)
+        return json_text(value)
     except ValueError as error:
         raise entry.error("value", str(error), "put it in quotes") from None
     except RecursionError:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OWED: Mapping[str, str] = {
-    "HTTP, save: not UTF-8": "transports/http/gojson, _as_unicode",
+    "HTTP, save: not UTF-8": "golang/unmarshal, _as_unicode",
     "HTTP, save: most empty items": "transports/http/bodies, _item",
     "gRPC, most empty items": "transports/grpc/state, _saved",
     "gRPC, most empty items with values": "transports/grpc/state, _saved",

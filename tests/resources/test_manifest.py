@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from dapr_state.resources import documents, manifest
+from dapr_state.golang import yaml
+from dapr_state.resources import manifest
 from dapr_state.resources.component import SecretKeyRef, Source
 
 SOURCE = Source("a.yaml", 2)
 
 
 def _read(text: str) -> manifest.Manifest | None:
-    return manifest.read(documents.parse(text), SOURCE)
+    return manifest.read(yaml.parse(text), SOURCE)
 
 
 def _component(**changes: Any) -> dict[str, Any]:
@@ -149,7 +150,7 @@ def test_a_wrong_field_is_named(document: Any, error: str) -> None:
 
 def test_a_value_that_contains_itself_is_refused() -> None:
     """An alias to the value around it has no end."""
-    document = documents.parse("&whole {name: a, value: *whole}")
+    document = yaml.parse("&whole {name: a, value: *whole}")
 
     with pytest.raises(manifest.ManifestError, match=r"^spec.metadata\[0\].value: the value contains itself; "):
         manifest.read(_component(spec={"metadata": [document]}), SOURCE)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from dapr_state.api.actors import MISSING_KEY, Put, Remove
-from dapr_state.transports.http import gojson
+from dapr_state.golang import unmarshal
+from dapr_state.golang.unmarshal import MalformedError, Place
 from dapr_state.transports.http.bodies import Shape, operation_request
-from dapr_state.transports.http.gojson import MalformedError, Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dapr_state.slices import Work
 
-_NULL = msgspec.Raw(gojson.NULL)
+_NULL = msgspec.Raw(unmarshal.NULL)
 _STEP = "TransactionalOperation"
 
 
@@ -45,7 +45,7 @@ Step = tuple[str, Put | bytes]
 async def change(step: Step, work: Work) -> Put | Remove:
     """What one operation asks for. Raises StepError."""
     kind, given = step
-    if given == gojson.NULL:
+    if given == unmarshal.NULL:
         raise StepError("request data is empty")
     if not kind:
         raise StepError("operation is empty")
@@ -68,7 +68,7 @@ def _steps(given: Sequence[_Operation | None] | None) -> list[Step]:
 
 def _step(given: _Operation | None) -> Step:
     if given is None or given.request is None:
-        return (given and given.operation) or "", gojson.NULL
+        return (given and given.operation) or "", unmarshal.NULL
     request = given.request
     put = Put(request.key or "", bytes(request.value), request.etag or "", request.metadata or {}, is_json=True)
     return given.operation or "", put
@@ -76,8 +76,8 @@ def _step(given: _Operation | None) -> Step:
 
 async def _steps_slowly(raw: bytes, work: Work) -> list[Step]:
     steps: list[Step] = []
-    async for piece in gojson.arrays(raw, Place(), f"[]api.{_STEP}", work):
-        for each in gojson.elements(piece):
+    async for piece in unmarshal.arrays(raw, Place(), f"[]api.{_STEP}", work):
+        for each in unmarshal.elements(piece):
             steps.append(await _step_slowly(each, work))
             if work.is_over():
                 await work.pause()
@@ -85,11 +85,11 @@ async def _steps_slowly(raw: bytes, work: Work) -> list[Step]:
 
 
 async def _step_slowly(raw: bytes, work: Work) -> Step:
-    found = await gojson.fields(raw, Place(), f"api.{_STEP}", ("operation", "request"), work)
-    kind = found.get("operation", gojson.NULL)
-    if kind != gojson.NULL and gojson.kind(kind) != "string":
-        Place().field(_STEP, "operation").refuse(gojson.kind(kind), "api.OperationType")
-    return gojson.text(kind), found.get("request", gojson.NULL)
+    found = await unmarshal.fields(raw, Place(), f"api.{_STEP}", ("operation", "request"), work)
+    kind = found.get("operation", unmarshal.NULL)
+    if kind != unmarshal.NULL and unmarshal.kind(kind) != "string":
+        Place().field(_STEP, "operation").refuse(unmarshal.kind(kind), "api.OperationType")
+    return unmarshal.text(kind), found.get("request", unmarshal.NULL)
 
 
 TRANSACTION: Shape[list[Step]] = Shape(list[_Operation | None] | None, _steps, _steps_slowly)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 from dapr_state import errors
 from dapr_state.api import expiry
 from dapr_state.api.actors import ActorId, Put, Remove, check_type
+from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.serving.http.message import JSON, Response, line, no_content
 from dapr_state.slices import Work
 from dapr_state.transports.http import actor_bodies, target
 from dapr_state.transports.http.actor_bodies import StepError
-from dapr_state.transports.http.gojson import MalformedError
 from dapr_state.transports.http.router import WRITE, Route
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 import msgspec
 
 from dapr_state.api.state import DELETE, UPSERT, Item
+from dapr_state.golang import mapstructure, unmarshal
 from dapr_state.golang.json import LONG, PIECE, QUICK
+from dapr_state.golang.unmarshal import Place
 from dapr_state.slices import Work
-from dapr_state.transports.http import gojson
-from dapr_state.transports.http.gojson import MalformedError, Place
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -25,11 +25,10 @@ MANY = 10_000  # members or items: the strict way takes 1 us for each
 
 T = TypeVar("T")
 
-_NULL = msgspec.Raw(gojson.NULL)
+_NULL = msgspec.Raw(unmarshal.NULL)
 _NO_METADATA: Mapping[str, str] = {}
 _IS_JSON = True
-_NO_ITEM = Item("", gojson.NULL, is_json=True)
-MAX_PROBLEMS = 100  # that one error lists
+_NO_ITEM = Item("", unmarshal.NULL, is_json=True)
 
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True):
@@ -105,7 +104,7 @@ class Shape(Generic[T]):
                 return self._made(self._decode(body))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass  # the slow way decides
-        return await self._slow(await gojson.first_value(body, work, request.body_error), work)
+        return await self._slow(await unmarshal.first_value(body, work, request.body_error), work)
 
     async def _has_few_parts(self, body: bytes, work: Work) -> bool:
         has_few = len(body) <= QUICK and all(body.count(part) <= MANY for part in self._parts)
@@ -158,14 +157,14 @@ async def _each(  # noqa: PLR0917 - an array, where it stands, and the two ways
 ) -> list[T]:
     """What is made of each element of an array: of a piece at once, unless one of its elements is unusual."""
     found: list[T] = []
-    async for piece in gojson.arrays(raw, at, go_type, work):
+    async for piece in unmarshal.arrays(raw, at, go_type, work):
         if len(piece) <= PIECE:
             try:
                 found += map(made, strict(piece))
                 continue
             except (msgspec.DecodeError, RecursionError):
                 pass
-        for element in gojson.elements(piece):
+        for element in unmarshal.elements(piece):
             found.append(await slow(element, work))
             if work.is_over():
                 await work.pause()
@@ -178,35 +177,35 @@ async def _items_slowly(raw: bytes, work: Work) -> list[Item]:
 
 async def _item_slowly(raw: bytes, work: Work) -> Item:
     at = Place()
-    found = await gojson.fields(raw, at, "state.SetRequest", _ITEM, work)
+    found = await unmarshal.fields(raw, at, "state.SetRequest", _ITEM, work)
 
     def place(name: str) -> Place:
         return at.field("SetRequest", name)
 
-    texts = {name: gojson.text(found[name], place(name)) for name in ("key", "etag", "contentType") if name in found}
-    options_raw = found.get("options", gojson.NULL)
-    options = await gojson.fields(options_raw, place("options"), "state.SetStateOption", _OPTIONS, work)
+    texts = {name: unmarshal.text(found[name], place(name)) for name in ("key", "etag", "contentType") if name in found}
+    options_raw = found.get("options", unmarshal.NULL)
+    options = await unmarshal.fields(options_raw, place("options"), "state.SetStateOption", _OPTIONS, work)
     # Go's struct has no other name for these two, so its errors show the field's own
     concurrency, consistency = (
-        gojson.text(options.get(name, gojson.NULL), place("options").field("SetStateOption", name.capitalize()))
+        unmarshal.text(options.get(name, unmarshal.NULL), place("options").field("SetStateOption", name.capitalize()))
         for name in ("concurrency", "consistency")
     )
-    metadata = await gojson.text_map(found.get("metadata", gojson.NULL), place("metadata"), work)
-    value = found.get("value", gojson.NULL)
+    metadata = await unmarshal.text_map(found.get("metadata", unmarshal.NULL), place("metadata"), work)
+    value = found.get("value", unmarshal.NULL)
     return Item(texts.get("key", ""), value, texts.get("etag", ""), metadata, concurrency, consistency, is_json=True)
 
 
 async def _bulk_get_slowly(raw: bytes, work: Work) -> list[str]:
     at = Place()
-    found = await gojson.fields(raw, at, "http.BulkGetRequest", ("keys", "metadata", "parallelism"), work)
+    found = await unmarshal.fields(raw, at, "http.BulkGetRequest", ("keys", "metadata", "parallelism"), work)
     place = at.field("BulkGetRequest", "keys")
 
     async def key(raw: bytes, _: Work) -> str:
-        return gojson.text(raw, place)
+        return unmarshal.text(raw, place)
 
-    keys = await _each(found.get("keys", gojson.NULL), place, "[]string", _keys, str, key, work)
-    await gojson.text_map(found.get("metadata", gojson.NULL), at.field("BulkGetRequest", "metadata"), work)
-    gojson.integer(found.get("parallelism", gojson.NULL), at.field("BulkGetRequest", "parallelism"))
+    keys = await _each(found.get("keys", unmarshal.NULL), place, "[]string", _keys, str, key, work)
+    await unmarshal.text_map(found.get("metadata", unmarshal.NULL), at.field("BulkGetRequest", "metadata"), work)
+    unmarshal.integer(found.get("parallelism", unmarshal.NULL), at.field("BulkGetRequest", "parallelism"))
     return keys
 
 
@@ -214,90 +213,44 @@ _BODY, _STEP = "stateTransactionRequestBody", "stateTransactionRequestBodyOperat
 
 
 async def _steps_slowly(raw: bytes, work: Work) -> Steps:
-    found = await gojson.fields(raw, Place(), f"http.{_BODY}", ("operations", "metadata"), work)
+    found = await unmarshal.fields(raw, Place(), f"http.{_BODY}", ("operations", "metadata"), work)
     at = Place().field(_BODY, "operations")
 
     async def operation(raw: bytes, work: Work) -> tuple[str, Item | bytes]:
-        members = await gojson.fields(raw, at, f"http.{_STEP}", ("operation", "request"), work)
-        name = gojson.text(members.get("operation", gojson.NULL), at.field(_STEP, "operation"))
-        return name, members.get("request", gojson.NULL)
+        members = await unmarshal.fields(raw, at, f"http.{_STEP}", ("operation", "request"), work)
+        name = unmarshal.text(members.get("operation", unmarshal.NULL), at.field(_STEP, "operation"))
+        return name, members.get("request", unmarshal.NULL)
 
-    given = found.get("operations", gojson.NULL)
+    given = found.get("operations", unmarshal.NULL)
     operations = await _each(given, at, f"[]http.{_STEP}", _operations, _operation, operation, work)
-    metadata = await gojson.text_map(found.get("metadata", gojson.NULL), Place().field(_BODY, "metadata"), work)
+    metadata = await unmarshal.text_map(found.get("metadata", unmarshal.NULL), Place().field(_BODY, "metadata"), work)
     return Steps(operations, metadata)
 
 
 async def operation_request(raw: bytes, work: Work) -> Item:
-    """The `request` of an operation, with the errors of the second decoder that daprd uses there (mapstructure)."""
-    if raw == gojson.NULL:
-        return Item("", gojson.NULL, is_json=True)
-    if gojson.kind(raw) != "object":
-        raise MalformedError(f"'' expected a map, got '{_GO_KINDS[gojson.kind(raw)]}'")
-    found = await gojson.fields(raw, Place(), "", _ITEM, work)
-    problems: list[str] = []
+    """The `request` of an operation, which daprd reads by another decoder (mapstructure)."""
+    found = await mapstructure.fields(raw, _ITEM, work)
+    decoding = mapstructure.Decoding()
 
-    def text(raw: bytes, name: str) -> str:
-        if raw != gojson.NULL and gojson.kind(raw) != "string":
-            problems.append(_unconvertible(raw, name))
-            return ""
-        return gojson.text(raw)
+    def given(name: str) -> bytes:
+        return found.get(name, unmarshal.NULL)
 
-    async def texts_of(field: str, name: str, member: Callable[[str], str]) -> dict[str, str]:
-        raw = found.get(field, gojson.NULL)
-        if raw != gojson.NULL and gojson.kind(raw) != "object":
-            problems.append(f"'{name}' expected a map, got '{_GO_KINDS[gojson.kind(raw)]}'")
-            return {}
-        return await gojson.text_map(raw, Place(), work, lambda raw, key: text(raw, member(key)) if member(key) else "")
-
-    names = {"key": "Key", "etag": "ETag", "contentType": "ContentType"}
-    texts = {field: text(found.get(field, gojson.NULL), name) for field, name in names.items()}
-    metadata = await texts_of("metadata", "Metadata", "Metadata[{}]".format)
-    given = await texts_of("options", "Options", _option)
-    options = {key.lower(): value for key, value in given.items()}
-    if problems:
-        shown = "\n".join(f"* {problem}" for problem in sorted(problems)[:MAX_PROBLEMS])
-        raise MalformedError(f"{len(problems)} error(s) decoding:\n\n{shown}")
-    return Item(
-        texts["key"],
-        found.get("value", gojson.NULL),
-        texts["etag"],
-        metadata,
-        options.get("concurrency", ""),
-        options.get("consistency", ""),
-        is_json=True,
-    )
-
-
-_GO_KINDS = {"string": "string", "array": "slice", "number": "float64", "bool": "bool", "object": "map"}
-_GO_TYPES = _GO_KINDS | {"array": "[]interface {}", "object": "map[string]interface {}"}
+    key, etag = decoding.text(given("key"), "Key"), decoding.text(given("etag"), "ETag")
+    decoding.text(given("contentType"), "ContentType")  # accepted, and without a meaning
+    metadata = await decoding.text_map(given("metadata"), "Metadata", "Metadata[{}]".format, work)
+    written = await decoding.text_map(given("options"), "Options", _option, work)
+    decoding.check()
+    options = {name.lower(): value for name, value in written.items()}
+    concurrency, consistency = (options.get(name, "") for name in _OPTIONS)
+    return Item(key, given("value"), etag, metadata, concurrency, consistency, is_json=True)
 
 
 def _option(name: str) -> str:
     return f"Options.{name.capitalize()}" if name.lower() in _OPTIONS else ""
 
 
-def _unconvertible(raw: bytes, name: str) -> str:
-    kind = _GO_TYPES[gojson.kind(raw)]
-    value = _printed(msgspec.json.decode(raw)) if len(raw) <= PIECE else "..."  # an error names it, and is no dump
-    return f"'{name}' expected type 'string', got unconvertible type '{kind}', value: '{value}'"
-
-
-def _printed(value: Any) -> str:
-    """A decoded value as Go's %v shows it."""
-    if value is None:
-        return "<nil>"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return f"[{' '.join(map(_printed, value))}]"
-    if isinstance(value, dict):
-        return f"map[{' '.join(f'{key}:{_printed(member)}' for key, member in sorted(value.items()))}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _operation(given: Operation) -> tuple[str, Item | bytes]:
-    return given.operation or "", _item(given.request) if given.request else gojson.NULL
+    return given.operation or "", _item(given.request) if given.request else unmarshal.NULL
 
 
 def _steps(given: Transaction) -> Steps:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import re
 from typing import TYPE_CHECKING, Any
 
 from dapr_state import errors
 from dapr_state.errors import BadRequest, DaprError, Detail, ErrorInfo, Help, ResourceInfo
+from dapr_state.golang.marshal import encode
 from dapr_state.serving.http.message import JSON, Response
 from dapr_state.serving.request_memory import CrowdedError
 
@@ -21,11 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("dapr.runtime.http")
 
 DOMAIN = "dapr.io"
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _TYPE = "type.googleapis.com/google.rpc."
-
-# Go's JSON shows these escaped, so that an answer may stand inside HTML
-_ESCAPES = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"})
 
 
 def of(error: DaprError) -> Response:
@@ -52,12 +47,6 @@ def failure(request: Request, error: BaseException) -> Response:
 def interrupted() -> Response:
     """The sidecar stops, or fails at something that is no store's fault: the caller cannot know what was done."""
     return Response(500, [JSON], encode({"errorCode": "ERR_INTERNAL", "message": "the request was interrupted"}))
-
-
-def encode(value: object) -> bytes:
-    """JSON text as Go writes it. Bytes of a key that are not UTF-8 come out as U+FFFD."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPES)
-    return _SURROGATE.sub("\ufffd", text).encode()
 
 
 def _shown(detail: Detail) -> Mapping[str, Any]:

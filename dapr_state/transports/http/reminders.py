@@ -9,9 +9,9 @@ import msgspec
 from dapr_state import errors
 from dapr_state.api.actors import check_type
 from dapr_state.api.reminders import ActorId, Reminder, Request, Schedules, Tick
+from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.serving.http.message import JSON, Response, no_content
 from dapr_state.transports.http import schedule_bodies
-from dapr_state.transports.http.gojson import MalformedError
 from dapr_state.transports.http.router import WRITE, Route
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dapr_state import errors
+from dapr_state.golang import marshal
 from dapr_state.serving.http.message import JSON, Response, no_content
-from dapr_state.transports.http import problem
 from dapr_state.transports.http.router import Route
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def shutdown_routes(lifecycle: Lifecycle) -> list[Route]:
 
 def metadata_routes(metadata: Metadata) -> list[Route]:
     async def get(_: Call) -> Response:
-        return Response(200, [JSON], problem.encode(shown(metadata)) + b"\n")
+        return Response(200, [JSON], marshal.encode(shown(metadata)) + b"\n")
 
     async def put(call: Call) -> Response:
         if call.request.body_error:

@@ -7,11 +7,11 @@ from typing import Any, Final
 import msgspec
 
 from dapr_state.api.reminders import DROP, Policy
+from dapr_state.golang import unmarshal
 from dapr_state.golang.duration import parse_duration
+from dapr_state.golang.unmarshal import MalformedError, Place
 from dapr_state.slices import Work
-from dapr_state.transports.http import gojson
 from dapr_state.transports.http.bodies import Shape
-from dapr_state.transports.http.gojson import MalformedError, Place
 
 _NONE: Final = msgspec.Raw(b"")
 _REMINDER: Final = ".createReminderAlias"
@@ -82,28 +82,28 @@ def _timer(given: _Timer) -> TimerBody:
 
 async def _reminder_slowly(raw: bytes, work: Work) -> ReminderBody:
     names = ("name", "dueTime", "period", "ttl", "data", "overwrite", "failurePolicy", "failure_policy")
-    found = await gojson.fields(raw, Place(), _REMINDER_TYPE, names, work)
+    found = await unmarshal.fields(raw, Place(), _REMINDER_TYPE, names, work)
     due_time, period, ttl = _texts(found, _REMINDER, ("dueTime", "period", "ttl"))
-    overwrite = found.get("overwrite", gojson.NULL)
-    if gojson.kind(overwrite) not in {"bool", "null"}:
-        Place().field(_REMINDER, "overwrite").refuse(gojson.kind(overwrite), "bool")
-    snake = found.get("failure_policy", gojson.NULL)
-    if gojson.kind(snake) not in {"object", "null"}:
-        Place().field("", "failure_policy").refuse(gojson.kind(snake), "common.JobFailurePolicy")
+    overwrite = found.get("overwrite", unmarshal.NULL)
+    if unmarshal.kind(overwrite) not in {"bool", "null"}:
+        Place().field(_REMINDER, "overwrite").refuse(unmarshal.kind(overwrite), "bool")
+    snake = found.get("failure_policy", unmarshal.NULL)
+    if unmarshal.kind(snake) not in {"object", "null"}:
+        Place().field("", "failure_policy").refuse(unmarshal.kind(snake), "common.JobFailurePolicy")
     policy = _policy(found.get("failurePolicy") or snake)
     return ReminderBody(due_time, period, ttl, found.get("data"), overwrite != b"false", policy)
 
 
 async def _timer_slowly(raw: bytes, work: Work) -> TimerBody:
     names = ("name", "dueTime", "period", "ttl", "data", "callback")
-    found = await gojson.fields(raw, Place(), _TIMER_TYPE, names, work)
+    found = await unmarshal.fields(raw, Place(), _TIMER_TYPE, names, work)
     due_time, period, ttl, callback = _texts(found, _TIMER, ("dueTime", "period", "ttl", "callback"))
     return TimerBody(due_time, period, ttl, found.get("data"), callback)
 
 
 def _texts(found: dict[str, bytes], struct: str, names: tuple[str, ...]) -> list[str]:
-    gojson.text(found.get("name", gojson.NULL), Place().field(struct, "Name"))
-    return [gojson.text(found.get(name, gojson.NULL), Place().field(struct, name)) for name in names]
+    unmarshal.text(found.get("name", unmarshal.NULL), Place().field(struct, "Name"))
+    return [unmarshal.text(found.get(name, unmarshal.NULL), Place().field(struct, name)) for name in names]
 
 
 def _policy(raw: bytes) -> Policy:
@@ -132,11 +132,11 @@ async def check_nothing_asked(body: bytes) -> None:
     if not body.strip():
         return
     try:
-        value = await gojson.first_value(body, Work())
+        value = await unmarshal.first_value(body, Work())
     except MalformedError:
         shown = body.split(maxsplit=1)[0].decode(errors="replace")
         raise MalformedError(f"proto: syntax error (line 1:1): invalid value {shown}") from None
-    if gojson.kind(value) != "object":
+    if unmarshal.kind(value) != "object":
         raise MalformedError(f"proto: syntax error (line 1:1): unexpected token {value.decode(errors='replace')}")
 
 

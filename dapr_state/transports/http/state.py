@@ -11,14 +11,14 @@ from dapr_state import errors
 from dapr_state.api import expiry
 from dapr_state.api.state import Item
 from dapr_state.errors import BadRequest, DaprError, ErrorInfo
-from dapr_state.golang import json
+from dapr_state.golang import json, marshal
+from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.serving.http.message import JSON, Response, line, no_content
 from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Row
-from dapr_state.transports.http import bodies, problem, target
+from dapr_state.transports.http import bodies, target
 from dapr_state.transports.http.bodies import KNOWN_OPERATIONS
-from dapr_state.transports.http.gojson import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -167,7 +167,7 @@ async def _bulk_answer(keys: Sequence[str], outcomes: Sequence[Outcome]) -> byte
 
 
 async def _bulk_item(key: str, outcome: Outcome) -> _BulkItem:
-    shown_key = key if key.isascii() else msgspec.Raw(problem.encode(key))
+    shown_key = key if key.isascii() else msgspec.Raw(marshal.encode(key))
     if outcome is None:
         return _BulkItem(shown_key)
     if isinstance(outcome, StoreError):

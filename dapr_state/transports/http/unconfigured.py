@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dapr_state import errors
 from dapr_state.errors import Grpc
+from dapr_state.golang import unmarshal
+from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.slices import Work
-from dapr_state.transports.http import gojson
-from dapr_state.transports.http.gojson import MalformedError
 from dapr_state.transports.http.router import ANY, WRITE, Route
 
 if TYPE_CHECKING:
@@ -106,16 +106,16 @@ _LOOKED_AT = ("operation", "expiryinseconds", "schedule", "duetime")
 async def _members(call: Call, go_type: str) -> Mapping[str, bytes]:
     try:
         work = Work()
-        raw = await gojson.first_value(call.request.body, work, call.request.body_error)
-        return await gojson.fields(raw, gojson.TOP, go_type, _LOOKED_AT, work)
+        raw = await unmarshal.first_value(call.request.body, work, call.request.body_error)
+        return await unmarshal.fields(raw, unmarshal.TOP, go_type, _LOOKED_AT, work)
     except MalformedError as error:
         raise errors.MALFORMED_BODY(cause=error) from error
 
 
 async def _bind(call: Call) -> Response:
-    operation = (await _members(call, "http.OutputBindingRequest")).get("operation", gojson.NULL)
+    operation = (await _members(call, "http.OutputBindingRequest")).get("operation", unmarshal.NULL)
     try:
-        named = gojson.text(operation, gojson.TOP.field("OutputBindingRequest", "operation"))
+        named = unmarshal.text(operation, unmarshal.TOP.field("OutputBindingRequest", "operation"))
     except MalformedError as error:
         raise errors.MALFORMED_BODY(cause=error) from error
     raise errors.not_bound(call.params["name"], has_operation=bool(named))

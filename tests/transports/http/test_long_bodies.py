@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from dapr_state.api.state import BoundStore, State
 from dapr_state.errors import DaprError
-from dapr_state.golang import json
+from dapr_state.golang import json, unmarshal
+from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.stores.memory import MemoryStore
 from dapr_state.stores.model import Row
-from dapr_state.transports.http import bodies, gojson
-from dapr_state.transports.http.gojson import MalformedError
+from dapr_state.transports.http import bodies
 from dapr_state.transports.http.state import StateRoutes, _bulk_answer
 from dapr_state.wire.http1.body import TOO_LARGE
 from dapr_state.wire.http1.request import Request, request_of
@@ -111,7 +111,7 @@ def test_octets_that_are_no_characters_are_replaced_one_by_one(octets: bytes) ->
     for piece in (8, 9, 10, 11, 64):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(json, "PIECE", piece)
-            found = asyncio.run(gojson.first_value(body, json.Work()))
+            found = asyncio.run(unmarshal.first_value(body, json.Work()))
 
         assert msgspec.json.decode(found) == expected
 

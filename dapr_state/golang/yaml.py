@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from dapr_state.golang import strconv
+from dapr_state.golang.marshal import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -30,8 +29,6 @@ _WORDS: Final[dict[str, tuple[str, Any]]] = (
     | dict.fromkeys(("-.inf", "-.Inf", "-.INF"), (_FLOAT, -math.inf))
 )
 _FLOAT_TEXT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_PLAIN_FLOATS: Final = (1e-6, 1e21)  # Go prints others with an exponent
-_ESCAPED: Final = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}  # as Go's JSON does
 
 
 class DocumentError(ValueError):
@@ -62,20 +59,6 @@ def parse(text: str, first_line: int = 1) -> Any:
         raise DocumentError(reason + _hint(reason), first_line + line) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DocumentError(str(error).partition("\n")[0], first_line) from None
-
-
-def json_text(value: Any) -> str:
-    """Compact JSON with sorted keys, numbers as Go prints them. Raises ValueError for what JSON has no word for."""
-    match value:
-        case float():
-            return _float_text(value)
-        case dict():
-            return "{" + ",".join(f"{json_text(key)}:{json_text(value[key])}" for key in sorted(value)) + "}"
-        case list():
-            return "[" + ",".join(map(json_text, value)) + "]"
-        case str() | bool() | int() | None:
-            return json.dumps(value, ensure_ascii=False).translate(_ESCAPED)
-    raise ValueError(f"a value of type {type(value).__name__} cannot be used here")
 
 
 def scalar_text(value: Any) -> str | None:
@@ -139,13 +122,3 @@ def _key_text(key: Any) -> str:
     if isinstance(key, (bool, int, float)):
         return json_text(key)
     raise ValueError(f"a key must be a text, not {key!r}")
-
-
-def _float_text(number: float) -> str:
-    if not math.isfinite(number):
-        raise ValueError(f"{number} is no number that JSON knows")
-    smallest, largest = _PLAIN_FLOATS
-    if number == 0 or smallest <= abs(number) < largest:
-        return f"{Decimal(repr(number)):f}".removesuffix(".0")
-    mantissa, _, exponent = repr(number).partition("e")
-    return f"{mantissa}e{exponent[0]}{exponent[1:].lstrip('0')}"
