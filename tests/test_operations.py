@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from dapr_state_proto.runtime.v1 import dapr_pb2
@@ -15,8 +15,11 @@ from dapr_state.transports.grpc.unconfigured import UnconfiguredBlocks
 from dapr_state.transports.http import runtime, unconfigured
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.reminders import ScheduleRoutes
-from dapr_state.transports.http.router import Route, Router
+from dapr_state.transports.http.router import Router
 from dapr_state.wire.http1.request import Fields, Request
+
+if TYPE_CHECKING:
+    from dapr_state.transports.http.route import Route
 
 VERSIONS = ("v1.0", "v1.0-alpha1", "v1.0-alpha2", "v1.0-beta1")
 SERVED = {method.name for method in dapr_pb2.DESCRIPTOR.services_by_name["Dapr"].methods}

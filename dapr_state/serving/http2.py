@@ -74,7 +74,7 @@ class Bounds:
     keepalive_time: float = 7200.0  # gRPC's own default: two hours
     keepalive_timeout: float = 20.0  # likewise
     max_idle: float = float("inf")  # likewise
-    handshake_timeout: float = 20.0  # for TLS and the first frame; grpc-go allows 120 s
+    handshake_timeout: float = 20.0  # until the first frame; grpc-go allows 120 s
     body_timeout: float = 10.0  # without an octet of a request that has begun; as over HTTP/1.1
     memory_timeout: float = 30.0  # that a request waits for the process's memory; likewise
     stall_timeout: float = 300.0  # output that nothing moves; no client that lives is so slow
@@ -262,9 +262,6 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
 
     def _close(self) -> None:
         """Say that nothing more will come, and close when the peer does, or a moment later."""
-        if not self._transport.can_write_eof():  # TLS
-            self._transport.close()
-            return
         self._lingering = self.loop.call_later(LINGER, self._transport.close)
         self._transport.write_eof()
 
@@ -326,6 +323,10 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         if not self.connection.refusing:
             self.connection.refuse_streams()
         self.flush_soon()
+
+    def close_at_once(self) -> None:
+        """Close at once, whatever is under way."""
+        self._transport.abort()
 
     def cancel_calls(self) -> None:
         """End every call at once, with an answer that says why, and the connection with them."""

@@ -39,6 +39,9 @@ LARGE_USE: Final = 8 << 20  # after so much at one time, freed memory is worth g
 class CrowdedError(Exception):
     """Too much waits already: this caller is refused."""
 
+    def __init__(self) -> None:
+        super().__init__("too many large requests wait for memory")
+
 
 class RequestMemory:
     """`size` 0 and below is no bound. `on_emptied` is told when nothing is held any more after a large use."""

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import grpc
 from grpc.aio import EOF, AbortError, UsageError
 
-from dapr_state import errors
 from dapr_state.clock import SYSTEM
 from dapr_state.serving.eager_task import Steps
 from dapr_state.serving.grpc import parsing
@@ -29,12 +28,13 @@ from dapr_state.wire import grpc as framing
 from dapr_state.wire.http2 import headers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from google.protobuf.message import Message
 
     from dapr_state.serving.grpc.methods import Meaning
-    from dapr_state.serving.grpc.protocol import Protocol
+    from dapr_state.serving.grpc.shared import Shared
+    from dapr_state.serving.http2 import Http2Protocol
     from dapr_state.wire.http2.hpack import Field
     from dapr_state.wire.http2.stream import Stream
 
@@ -45,7 +45,6 @@ monotonic = SYSTEM.monotonic
 
 _CANCELLED: Final = grpc.StatusCode.CANCELLED.value[0]
 _EXPIRED: Final = grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
-_CROWDED: Final = errors.REQUEST_MEMORY.sentence
 _DEADLINE: Final = "context deadline exceeded"
 _COMPRESSIONS: Final = {
     grpc.Compression.NoCompression: None,
@@ -55,7 +54,7 @@ _COMPRESSIONS: Final = {
 
 
 class Call(Steps):
-    """Has all methods of grpc.aio.ServicerContext; see there what they promise."""
+    """As much of grpc.aio.ServicerContext as there is without TLS; see there what its methods promise."""
 
     __slots__ = (
         "_began",
@@ -78,6 +77,7 @@ class Call(Steps):
         "_protocol",
         "_readers",
         "_request",
+        "_shared",
         "_stream",
         "_timer",
         "_trailing",
@@ -88,9 +88,10 @@ class Call(Steps):
         "_writers",
     )
 
-    def __init__(self, protocol: Protocol, stream: Stream[Meaning]) -> None:
+    def __init__(self, protocol: Http2Protocol[Meaning], shared: Shared, stream: Stream[Meaning]) -> None:
         super().__init__(protocol.loop)
         self._protocol = protocol
+        self._shared = shared
         self._connection = protocol.connection
         self._stream = stream
         self._meaning = meaning = stream.request.meaning
@@ -137,20 +138,20 @@ class Call(Steps):
         """A piece of the request has come."""
         if ended and self._messages is None and self._unread is None:
             message = framing.only_message(data)
-            if message is not None and len(message) <= self._protocol.max_receive:
+            if message is not None and len(message) <= self._shared.settings.max_receive:
                 self._request = message
                 self._protocol.start(self)
                 return
         try:
             self._collect(data, ended)
-        except framing.Refused as refused:
-            self._refuse(refused.code, refused.details)
+        except (framing.Refused, CrowdedError) as error:
+            self._give_up(error)
 
     def _collect(self, data: bytes, ended: bool) -> None:
         self._moved = self._protocol.heard
         if self._messages is None:
-            self._messages = framing.Messages(self._protocol.max_receive, self._meaning.encoding)
-            self._upload = Upload(self._protocol.memory, self._go_on)
+            self._messages = framing.Messages(self._shared.settings.max_receive, self._meaning.encoding)
+            self._upload = Upload(self._shared.memory, self._go_on)
             self._arm()
         messages = self._messages.feed(data)
         if ended and self._messages.missing:
@@ -182,12 +183,7 @@ class Call(Steps):
             self._connection.open_window(self._stream, missing, unread)
 
     def _may_hold(self, octets: int, *, whole: bool = False) -> bool:
-        if self._upload is None:
-            return True
-        try:
-            return self._upload.may_hold(octets, whole=whole)
-        except CrowdedError:
-            raise framing.Refused(framing.RESOURCE_EXHAUSTED, _CROWDED) from None
+        return self._upload is None or self._upload.may_hold(octets, whole=whole)
 
     def _go_on(self) -> None:
         """The memory that was waited for is there."""
@@ -204,7 +200,7 @@ class Call(Steps):
         bounds = self._protocol.bounds
         if self._upload is not None and self._upload.is_waiting:
             if now - self._moved > bounds.memory_timeout:
-                self._refuse(framing.RESOURCE_EXHAUSTED, _CROWDED)
+                self._give_up(CrowdedError())
         elif not self._stream.ended and now - self._moved > bounds.body_timeout and self._is_incomplete():
             self._refuse(_EXPIRED, "the request's message did not come in time")
 
@@ -292,7 +288,7 @@ class Call(Steps):
         except Exception as error:  # noqa: BLE001 - whatever a serializer raises
             self._raised(error)
             return
-        if len(body) > self._protocol.max_send:
+        if len(body) > self._shared.settings.max_send:
             self._refuse_answer(len(body))
             self._tell(self._code)
             return
@@ -334,6 +330,8 @@ class Call(Steps):
             self._end()
         elif isinstance(error, framing.Refused):
             self._refuse(error.code, error.details)
+        elif isinstance(error, CrowdedError):
+            self._refuse(framing.RESOURCE_EXHAUSTED, str(error))
         elif isinstance(error, asyncio.CancelledError):
             self._refuse(_CANCELLED, "the call was cancelled")
         else:
@@ -366,8 +364,14 @@ class Call(Steps):
         self._end()
         self.cancel()
 
+    def _give_up(self, error: framing.Refused | CrowdedError) -> None:
+        """End because of what the peer sends, whatever the servicer is doing."""
+        if not self._over:
+            self._fail(error)
+            self.cancel()
+
     def _refuse_answer(self, size: int) -> None:
-        limit = self._protocol.max_send
+        limit = self._shared.settings.max_send
         self._refuse(framing.RESOURCE_EXHAUSTED, f"grpc: trying to send message larger than max ({size} vs. {limit})")
 
     def _expire(self) -> None:
@@ -445,7 +449,7 @@ class Call(Steps):
         if self._over:
             raise UsageError("RPC already finished.")
         body = self._method.serialize(message)
-        if len(body) > self._protocol.max_send:
+        if len(body) > self._shared.settings.max_send:
             self._refuse_answer(len(body))
             raise UsageError("the message is too large, and the call has ended")
         if not self._headers_sent:
@@ -544,16 +548,6 @@ class Call(Steps):
 
     def peer(self) -> str:
         return self._protocol.peer
-
-    def auth_context(self) -> Mapping[str, Iterable[bytes]]:
-        return self._protocol.auth_context
-
-    def peer_identity_key(self) -> str | None:
-        return self._protocol.identity_key
-
-    def peer_identities(self) -> Iterable[bytes] | None:
-        key = self._protocol.identity_key
-        return None if key is None else self._protocol.auth_context[key]
 
     def done(self) -> bool:
         return self._over

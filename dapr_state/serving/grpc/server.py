@@ -6,21 +6,19 @@ import asyncio
 import contextlib
 import errno
 import socket
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 import grpc
+from grpc.aio import UsageError
 
 from dapr_state.clock import SYSTEM
-from dapr_state.serving.grpc.methods import Methods
 from dapr_state.serving.grpc.protocol import Protocol
 from dapr_state.serving.grpc.settings import Settings, read
+from dapr_state.serving.grpc.shared import Shared
 from dapr_state.serving.http2 import FAREWELL, LOOK
 from dapr_state.serving.request_memory import RequestMemory
-from dapr_state.serving.turns import Turns
-from dapr_state.wire.http2.headers import BlockMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,7 +28,7 @@ _BACKLOG: Final = 1024  # connections that wait to be accepted: a burst of clien
 
 
 class NativeServer(grpc.aio.Server):
-    """Another grpc.aio.Server; see there what its methods promise. Interceptors are not supported."""
+    """Another grpc.aio.Server; see there what its methods promise. Interceptors and TLS are not supported."""
 
     def __init__(
         self,
@@ -40,51 +38,35 @@ class NativeServer(grpc.aio.Server):
         memory: RequestMemory | None = None,
     ) -> None:
         """`memory` is the process's account of large requests, a new one if none is given."""
-        self.memory = memory or RequestMemory()
-        self.methods = Methods()
-        self.methods.add_generic(handlers)
-        self.protocols: set[Protocol] = set()
-        self.turns = Turns()
-        self.blocks = BlockMemory()
-        self.stopping = False
         self._settings = read(options, settings or Settings())
-        self._sockets: list[tuple[socket.socket, ssl.SSLContext | None]] = []
+        self.shared = Shared(self._settings, memory or RequestMemory())
+        self.shared.methods.add_generic(handlers)
+        self._sockets: list[socket.socket] = []
         self._listeners: list[asyncio.Server] = []
         self._looking: asyncio.TimerHandle | None = None
         self._unix_paths: list[str] = []
-        self._all_closed = asyncio.Event()
         self._terminated = asyncio.Event()
         self._stop: asyncio.Task[None] | None = None
         self._grace_ends: float | None = None
         self._no_grace = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<NativeServer {len(self._sockets)} ports, {len(self.protocols)} connections>"
+        return f"<NativeServer {len(self._sockets)} ports, {len(self.shared.connections)} connections>"
 
     # Before the start
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
-        self.methods.add_generic(generic_rpc_handlers)
+        self.shared.methods.add_generic(generic_rpc_handlers)
 
     def add_registered_method_handlers(
         self, service_name: str, method_handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
     ) -> None:
-        self.methods.add_registered(service_name, method_handlers)
+        self.shared.methods.add_registered(service_name, method_handlers)
 
     def add_insecure_port(self, address: str) -> int:
         """Bind `host:port`, `[ipv6]:port`, `unix:path` or `unix-abstract:name`; OSError if that is not possible."""
-        return self._bind(address, None)
-
-    def add_secure_port(self, address: str, server_credentials: ssl.SSLContext) -> int:  # type: ignore[override] # see below
-        """As add_insecure_port, with TLS; ServerCredentials do not show their keys: give an ssl.SSLContext."""
-        if not isinstance(server_credentials, ssl.SSLContext):
-            raise TypeError("the native server takes an ssl.SSLContext for its credentials")
-        server_credentials.set_alpn_protocols(["h2"])
-        return self._bind(address, server_credentials)
-
-    def _bind(self, address: str, tls: ssl.SSLContext | None) -> int:
         bound = [_unix(address)] if address.startswith("unix") else _tcp(address, reuse_port=self._settings.reuse_port)
-        self._sockets += [(each, tls) for each in bound]
+        self._sockets += bound
         name = bound[0].getsockname()
         if bound[0].family == socket.AF_UNIX:
             if isinstance(name, str):
@@ -92,14 +74,16 @@ class NativeServer(grpc.aio.Server):
             return 1  # as grpc does: any number but 0
         return int(name[1])
 
+    def add_secure_port(self, address: str, server_credentials: grpc.ServerCredentials) -> int:  # noqa: ARG002
+        raise UsageError("the native server speaks no TLS")
+
     # Life
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        for bound, tls in self._sockets:
+        for bound in self._sockets:
             create: Any = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
-            handshake = {"ssl_handshake_timeout": self._settings.handshake_timeout} if tls else {}
-            self._listeners.append(await create(self._protocol, sock=bound, ssl=tls, backlog=_BACKLOG, **handshake))
+            self._listeners.append(await create(self._protocol, sock=bound, backlog=_BACKLOG))
         self._looking = loop.call_later(LOOK, self._look)
 
     async def stop(self, grace: float | None) -> None:
@@ -122,31 +106,31 @@ class NativeServer(grpc.aio.Server):
         return False
 
     async def _shut_down(self) -> None:
-        self.stopping = True
+        self.shared.is_stopping = True
         for listener in self._listeners:
             listener.close()
-        for bound, _ in self._sockets:
+        for bound in self._sockets:
             bound.close()
-        for protocol in list(self.protocols):
-            protocol.announce_shutdown()
+        for connection in list(self.shared.connections):
+            connection.announce_shutdown()
         await self._closed_within(FAREWELL)
-        for protocol in list(self.protocols):
-            protocol.refuse_streams()
+        for connection in list(self.shared.connections):
+            connection.refuse_streams()
         await self._closed_within(None)
-        for protocol in list(self.protocols):
-            protocol.cancel_calls()
+        for connection in list(self.shared.connections):
+            connection.cancel_calls()
         await self._closed_within(FAREWELL, even_without_grace=True)
-        for protocol in list(self.protocols):
-            protocol.abort()
+        for connection in list(self.shared.connections):
+            connection.close_at_once()
         await asyncio.sleep(0)
         self._clean_up()
 
     async def _closed_within(self, seconds: float | None, *, even_without_grace: bool = False) -> None:
         """Return when all connections are closed, the time is up, or the grace."""
-        self._all_closed.clear()
-        if not self.protocols:
+        self.shared.all_gone.clear()
+        if not self.shared.connections:
             return
-        waits = [asyncio.ensure_future(self._all_closed.wait())]
+        waits = [asyncio.ensure_future(self.shared.all_gone.wait())]
         if not even_without_grace:
             waits.append(asyncio.ensure_future(self._no_grace.wait()))
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -163,19 +147,15 @@ class NativeServer(grpc.aio.Server):
 
     # Connections
 
-    def connection_closed(self) -> None:
-        if not self.protocols:
-            self._all_closed.set()
-
     def _protocol(self) -> Protocol:
-        return Protocol(self, self._settings)
+        return Protocol(self.shared)
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         self._looking = loop.call_later(LOOK, self._look)
         now = SYSTEM.monotonic()
-        for protocol in list(self.protocols):
-            protocol.look(now)
+        for connection in list(self.shared.connections):
+            connection.look(now)
 
 
 def _tcp(address: str, *, reuse_port: bool) -> list[socket.socket]:

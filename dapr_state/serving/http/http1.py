@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dapr_state.serving.http.message import Response
-    from dapr_state.serving.http.server import Shared
+    from dapr_state.serving.http.shared import Shared
     from dapr_state.serving.http2 import Bounds
 
 _HTTP2_HEAD = PREFACE[:18]  # the part of HTTP/2's preface that looks like a request's head: all of it may not be here

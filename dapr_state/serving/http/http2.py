@@ -6,7 +6,6 @@ from asyncio import CancelledError
 from copy import copy
 from typing import TYPE_CHECKING, Final
 
-from dapr_state import errors
 from dapr_state.clock import SYSTEM
 from dapr_state.serving.http.exchange import Exchange
 from dapr_state.serving.http.message import TEXT, WITHOUT_LENGTH, Response
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
 
-    from dapr_state.serving.http.server import Shared
+    from dapr_state.serving.http.shared import Shared
     from dapr_state.wire.http2.events import DataReceived, RequestReceived
     from dapr_state.wire.http2.headers import Request as Head
     from dapr_state.wire.http2.hpack import Field
@@ -181,7 +180,7 @@ class Http2Exchange(Exchange):
         try:
             return self._upload.may_hold(octets, whole=self._is_complete)
         except CrowdedError:
-            self._give_up(errors.REQUEST_MEMORY())
+            self._give_up(CrowdedError())
             return False
 
     def _go_on(self) -> None:
@@ -200,7 +199,7 @@ class Http2Exchange(Exchange):
         times = self._connection.shared.timeouts
         if self._upload.is_waiting:
             if now - self._moved > times.memory:
-                self._give_up(errors.REQUEST_MEMORY())
+                self._give_up(CrowdedError())
         elif not self._is_complete and now - self._moved > times.body:
             self._is_complete = True
             self.send(self.request, Response(408, [TEXT], b"408 Request Timeout"))

@@ -13,7 +13,6 @@ from dapr_state.clock import SYSTEM
 
 if TYPE_CHECKING:
     from dapr_state.clock import Clock
-    from dapr_state.errors import DaprError
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 WITHOUT_LENGTH = frozenset({204, 304})
@@ -29,7 +28,7 @@ class Response(msgspec.Struct, eq=False):
     status: int
     lines: list[bytes] = []  # each response has a list of its own
     body: bytes = b""
-    error: DaprError | None = None  # what it tells, where it was made of one
+    error: Exception | None = None  # what it tells, where it was made of one
 
     def __repr__(self) -> str:
         return f"<Response {self.status}, {len(self.body)} bytes>"

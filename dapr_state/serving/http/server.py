@@ -9,49 +9,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dapr_state.serving.http import http2 as h2
+from dapr_state.serving.http import http2 as over_http2
 from dapr_state.serving.http.http1 import Connection
 from dapr_state.serving.http.limits import BACKLOG, DEFAULT_HEAD, HEAD_SLACK, Timeouts
-from dapr_state.serving.http.message import DateLine
+from dapr_state.serving.http.shared import Shared
 from dapr_state.serving.request_memory import RequestMemory
-from dapr_state.serving.turns import Turns
-from dapr_state.wire.http2.headers import BlockMemory
 
 if TYPE_CHECKING:
     from dapr_state.serving.http.service import Service
-    from dapr_state.wire.http1.request import Fields
 
 SCOPE_UNIX = "unix:"
 
 _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # a machine without IPv6
-
-
-class Shared:
-    """What the connections of one server have in common."""
-
-    def __init__(
-        self, service: Service, max_head: int, max_body: int, *, http2: bool, timeouts: Timeouts, memory: RequestMemory
-    ) -> None:
-        self.handler = service.handler
-        self.failure = service.failure
-        self.notes = service.notes
-        self.names_peers = service.names_peers
-        self.max_head = max_head
-        self.max_body = max_body
-        self.timeouts = timeouts
-        self.memory = memory
-        self.http2 = h2.bounds(max_head, timeouts.head) if http2 else None
-        self.turns = Turns()
-        self.blocks = BlockMemory()
-        self.known: dict[bytes, Fields] = {}
-        self.date = DateLine()
-        self.connections: set[Connection | h2.Http2Connection] = set()
-        self.all_gone = asyncio.Event()
-
-    def forget(self, connection: Connection | h2.Http2Connection) -> None:
-        self.connections.discard(connection)
-        if not self.connections:
-            self.all_gone.set()
 
 
 class HttpServer:
@@ -72,12 +41,13 @@ class HttpServer:
         memory: RequestMemory | None = None,
     ) -> None:
         max_head = (read_buffer if read_buffer > 0 else DEFAULT_HEAD) + HEAD_SLACK
+        times = timeouts or Timeouts()
         self._shared = Shared(
             service,
             max_head,
             max_body,
-            http2=http2,
-            timeouts=timeouts or Timeouts(),
+            http2=over_http2.bounds(max_head, times.head) if http2 else None,
+            timeouts=times,
             memory=memory or RequestMemory(),
         )
         self._sockets: list[socket.socket] = []

@@ -10,7 +10,9 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from dapr_state import errors
 from dapr_state.errors import BadRequest, DaprError, Detail, ErrorInfo, Grpc, Help, ResourceInfo, shortened
+from dapr_state.serving.request_memory import CrowdedError
 
 DOMAIN = "dapr.io"
 # Characters. It is sent twice, the second time in base64, and with more than 8 KB of trailers grpc's own clients
@@ -26,6 +28,8 @@ log = logging.getLogger("dapr.grpc.api")
 
 def of_exception(error: BaseException) -> grpc.Status | None:
     """The status of a call that raised this; None if it is no error of the API."""
+    if isinstance(error, CrowdedError):
+        error = errors.REQUEST_MEMORY()
     if not isinstance(error, DaprError):
         return None
     log.debug("Call refused: %s", error)

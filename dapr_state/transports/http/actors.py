@@ -12,14 +12,14 @@ from dapr_state.serving.http.message import JSON, Response, line, no_content
 from dapr_state.slices import Work
 from dapr_state.transports.http import actor_bodies, target
 from dapr_state.transports.http.actor_bodies import StepError
-from dapr_state.transports.http.router import WRITE, Route
+from dapr_state.transports.http.route import WRITE, Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dapr_state.api.actors import Actors
     from dapr_state.app.model import Headers
-    from dapr_state.transports.http.router import Call
+    from dapr_state.transports.http.route import Call
     from dapr_state.wire.http1.request import Request
 
 CALL: Final = "GET POST PUT DELETE"

@@ -112,7 +112,7 @@ def _telling(handler: Handler) -> Handler:
 
 def _error_count(count: Callable[[str], None]) -> Note:
     def note(_: Request, response: Response) -> None:
-        if response.error:
+        if isinstance(response.error, DaprError):
             count(response.error.row.code)
 
     return note

@@ -12,11 +12,11 @@ from dapr_state.api.reminders import ActorId, Reminder, Request, Schedules, Tick
 from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.serving.http.message import JSON, Response, no_content
 from dapr_state.transports.http import schedule_bodies
-from dapr_state.transports.http.router import WRITE, Route
+from dapr_state.transports.http.route import WRITE, Route
 
 if TYPE_CHECKING:
     from dapr_state.transports.http.bodies import Shape, T
-    from dapr_state.transports.http.router import Call
+    from dapr_state.transports.http.route import Call
 
 _encode = msgspec.json.Encoder().encode
 

@@ -12,21 +12,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dapr_state import errors
 from dapr_state.transports.http import target
+from dapr_state.transports.http.route import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
-    from typing import Any
+    from collections.abc import Iterable, Mapping
 
-    from dapr_state.serving.http.message import Response
     from dapr_state.transports.http.actors import ActorRoutes
+    from dapr_state.transports.http.route import Answer, Answering, Route
     from dapr_state.transports.http.state import StateRoutes
     from dapr_state.wire.http1.request import Request
 
-    Answering = Coroutine[Any, Any, Response]
-    Answer = Callable[["Call"], Answering]
-
-ANY = "GET HEAD POST PUT PATCH DELETE OPTIONS"
-WRITE = "POST PUT"
 APP_ID = "dapr-app-id"  # the header that makes any path a service invocation
 
 # Nothing here needs cleaning or decoding
@@ -40,22 +35,6 @@ _PLAIN_ACTOR = re.compile(
 )
 _CALLS = frozenset({"GET", "POST", "PUT", "DELETE"})
 _WRITES = frozenset({"POST", "PUT"})
-
-
-class Call(NamedTuple):
-    """A request and what its path and query say."""
-
-    request: Request
-    params: Mapping[str, str]
-    query: Mapping[str, str]
-
-
-class Route(NamedTuple):
-    """`pattern` is made of plain segments, `{named}` ones, and at the end perhaps `*` for one or more."""
-
-    verbs: str
-    pattern: str
-    answer: Answer
 
 
 class _Row(NamedTuple):

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from dapr_state import errors
 from dapr_state.golang import marshal
 from dapr_state.serving.http.message import JSON, Response, no_content
-from dapr_state.transports.http.router import Route
+from dapr_state.transports.http.route import Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dapr_state.api.lifecycle import Lifecycle
     from dapr_state.api.metadata import AppFacts, Metadata
-    from dapr_state.transports.http.router import Call
+    from dapr_state.transports.http.route import Call
 
 FORCE = "dapr-force-shutdown"
 

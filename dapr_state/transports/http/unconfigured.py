@@ -12,14 +12,14 @@ from dapr_state.errors import Grpc
 from dapr_state.golang import unmarshal
 from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.slices import Work
-from dapr_state.transports.http.router import ANY, WRITE, Route
+from dapr_state.transports.http.route import ANY, WRITE, Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
     from dapr_state.serving.http.message import Response
-    from dapr_state.transports.http.router import Call
+    from dapr_state.transports.http.route import Call
 
 _CRYPTO = errors.Row(
     "ERR_CRYPTO_PROVIDERS_NOT_CONFIGURED", 500, Grpc.FAILED_PRECONDITION, "crypto providers not configured"

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpc
+
 from dapr_state.serving.grpc import NativeServer
 from tests.serving.grpc.program import SERVICE, handlers
 

@@ -6,16 +6,15 @@ import asyncio
 import contextlib
 import json
 import signal
-import ssl
 import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import uvloop
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-import grpc
 from dapr_state.serving.grpc import NativeServer
 from dapr_state.serving.grpc.settings import Settings
 
@@ -236,21 +235,14 @@ def handlers() -> dict[str, Any]:
     return named
 
 
-def tls(certificate: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
-
-
 async def serve(address: str, options: dict[str, str]) -> None:
     grace = float(options.pop("grace", "0"))
-    certificate = options.pop("certificate", None)
     settings = Settings(stall_timeout=float(options.pop("stall", "300")))
     server = NativeServer(settings=settings, options=[(name, int(value)) for name, value in options.items()])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers()),))
     health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
     reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
-    port = server.add_secure_port(address, tls(certificate)) if certificate else server.add_insecure_port(address)
+    port = server.add_insecure_port(address)
     await server.start()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: asyncio.ensure_future(server.stop(grace)))
     print(f"listening on {port}", flush=True)  # noqa: T201 - how the test learns it

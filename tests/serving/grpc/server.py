@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import grpc
+
 from tests.serving.grpc.program import SERVICE
 from tests.support.processes import Process
 

@@ -6,11 +6,11 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-import grpc
 from dapr_state.wire import grpc as framing
 from dapr_state.wire.http2.frames import FrameType
 from tests.serving.grpc.raw import RawClient

@@ -27,7 +27,7 @@ async def test_a_connection_in_use_is_not_idle() -> None:
     async with serving(SETTINGS) as (server, port):
         with RawClient(port) as client:
             await blocking(call, client)
-            (connection,) = server.protocols
+            (connection,) = server.shared.connections
             now = SYSTEM.monotonic()
             for _ in range(10):
                 now += MAX_IDLE
@@ -42,7 +42,7 @@ async def test_an_idle_connection_leaves_in_two_steps() -> None:
     async with serving(SETTINGS) as (server, port):
         with RawClient(port) as client:
             await blocking(call, client)
-            (connection,) = server.protocols
+            (connection,) = server.shared.connections
             connection.look(SYSTEM.monotonic())
             connection.look(SYSTEM.monotonic() + MAX_IDLE + 1)
             first = await blocking(client.until, FrameType.GOAWAY)
@@ -63,7 +63,7 @@ async def test_a_call_under_way_is_finished_before_the_connection_closes() -> No
     async with serving(SETTINGS) as (server, port):
         with RawClient(port) as client:
             await blocking(call, client)
-            (connection,) = server.protocols
+            (connection,) = server.shared.connections
             connection.look(SYSTEM.monotonic())
             connection.look(SYSTEM.monotonic() + MAX_IDLE + 1)
             ping = await blocking(client.until, FrameType.PING)
@@ -82,7 +82,7 @@ async def test_one_that_does_not_hear_the_goodbye_is_closed_all_the_same() -> No
     async with serving(SETTINGS) as (server, port):
         with RawClient(port) as client:
             await blocking(call, client)
-            (connection,) = server.protocols
+            (connection,) = server.shared.connections
             now = SYSTEM.monotonic()
             for seconds in (0, MAX_IDLE + 1, MAX_IDLE + SETTINGS.keepalive_timeout + 2):
                 connection.look(now + seconds)

@@ -1,14 +1,13 @@
-"""The server's own life: addresses, TLS, and an end that loses no call that it can finish."""
+"""The server's own life: addresses, and an end that loses no call that it can finish."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 
-import grpc
 from tests.serving.grpc.server import Server, path
 from tests.support.waiting import until
 
@@ -34,16 +33,6 @@ def test_it_listens_on_a_unix_socket(tmp_path: Path) -> None:
         channel.close()
         assert server.stop() == 0
     assert not file.exists()
-
-
-def test_it_speaks_tls(tmp_path: Path) -> None:
-    """A client that trusts the certificate agrees on HTTP/2 by ALPN."""
-    certificate = tmp_path / "server.pem"
-    _certify(certificate)
-    with Server(tmp_path, "localhost:0", certificate=str(certificate)) as server:
-        trusted = grpc.ssl_channel_credentials(certificate.read_bytes())
-        with grpc.secure_channel(f"localhost:{server.port}", trusted) as channel:
-            assert channel.unary_unary(path("echo"))(b"m" * 100_000, timeout=TIMEOUT) == b"m" * 100_000
 
 
 def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
@@ -131,16 +120,3 @@ def _accepts(server: Server) -> bool:
         except grpc.RpcError:
             return False
         return True
-
-
-def _certify(file: Path) -> None:
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
-            *("-keyout", file, "-out", f"{file}.crt"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    file.write_bytes(file.read_bytes() + file.with_name(f"{file.name}.crt").read_bytes())

@@ -15,6 +15,7 @@ from tests.serving.grpc.raw import RawClient
 
 if TYPE_CHECKING:
     import grpc
+
     from dapr_state.serving.grpc import NativeServer
 
 MANY = 20_000
@@ -64,7 +65,7 @@ async def test_a_turn_that_fails_costs_nobody_else_his() -> None:
 
 async def behind(server: NativeServer) -> None:
     """Return once some connection waits for its turn."""
-    while not server.turns.are_waited_for:  # noqa: ASYNC110 - whoever waits says it to nobody
+    while not server.shared.turns.are_waited_for:  # noqa: ASYNC110 - whoever waits says it to nobody
         await asyncio.sleep(0)
 
 
@@ -80,7 +81,7 @@ async def test_a_burst_of_frames_lets_others_be_answered() -> None:
                 floods.append(asyncio.ensure_future(blocking(client.socket.sendall, b"".join(burst + pieces))))
             await behind(server)
             answered = await blocking(answer, third)
-            still_behind = server.turns.are_waited_for
+            still_behind = server.shared.turns.are_waited_for
             for client in (first, second):
                 client.socket.close()
             await asyncio.gather(*floods, return_exceptions=True)

@@ -37,13 +37,13 @@ async def test_large_requests_of_all_connections_share_one_account() -> None:
         taken, waiting = len(memory._taken), len(memory._waiting)
         for client in clients[:5]:
             client.socket.close()
-        while len(server.protocols) > MANY - 5:  # noqa: ASYNC110 - the loss of a connection is heard of by nobody
+        while len(server.shared.connections) > MANY - 5:  # noqa: ASYNC110 - the loss of a connection is heard of by nobody
             await asyncio.sleep(0)
         await asyncio.sleep(0)
         then = len(memory._taken), len(memory._waiting)
         for client in clients[5:]:
             client.socket.close()
-        while server.protocols:  # noqa: ASYNC110 - as above
+        while server.shared.connections:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
 
     assert (taken, waiting) == (2, 8)
@@ -73,7 +73,7 @@ async def test_a_request_that_does_not_go_on_is_ended() -> None:
             await blocking(begin, client, "echo")
             chat.socket.sendall(chat.headers("chat") + frames.frame(FrameType.DATA, 0, 1, framing.message(b"hi")))
             await blocking(chat.until, FrameType.DATA)
-            for connection in server.protocols:
+            for connection in server.shared.connections:
                 connection.look(SYSTEM.monotonic() + connection.bounds.body_timeout + 1)
             ended = await blocking(client.until, FrameType.HEADERS)
             chat.socket.sendall(frames.frame(FrameType.DATA, END_STREAM, 1, framing.message(b"still")))

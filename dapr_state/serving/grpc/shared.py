@@ -1,0 +1,36 @@
+"""What the connections of one gRPC server have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from dapr_state.serving.grpc.methods import Methods
+from dapr_state.serving.turns import Turns
+from dapr_state.wire.http2.headers import BlockMemory
+
+if TYPE_CHECKING:
+    from dapr_state.serving.grpc.methods import Meaning
+    from dapr_state.serving.grpc.settings import Settings
+    from dapr_state.serving.http2 import Http2Protocol
+    from dapr_state.serving.request_memory import RequestMemory
+
+
+class Shared:
+    def __init__(self, settings: Settings, memory: RequestMemory) -> None:
+        self.settings = settings
+        self.memory = memory
+        self.methods = Methods()
+        self.turns = Turns()
+        self.blocks = BlockMemory()
+        self.connections: set[Http2Protocol[Meaning]] = set()
+        self.all_gone = asyncio.Event()
+        self.is_stopping = False
+
+    def __repr__(self) -> str:
+        return f"<Shared by {len(self.connections)} connections>"
+
+    def forget(self, connection: Http2Protocol[Meaning]) -> None:
+        self.connections.discard(connection)
+        if not self.connections:
+            self.all_gone.set()

@@ -1,0 +1,64 @@
+"""What the connections of one HTTP server have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from dapr_state.serving.http.message import DateLine
+from dapr_state.serving.turns import Turns
+from dapr_state.wire.http2.headers import BlockMemory
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from dapr_state.serving.http.limits import Timeouts
+    from dapr_state.serving.http.service import Service
+    from dapr_state.serving.http2 import Bounds
+    from dapr_state.serving.request_memory import RequestMemory
+    from dapr_state.wire.http1.request import Fields
+
+    class Connection(Protocol):
+        """A connection, of whatever version of HTTP."""
+
+        def finish(self) -> None:
+            """Answer what is under way or has begun to arrive, then close."""
+
+        def abort(self) -> None:
+            """Give up what is under way, and tell the client."""
+
+
+class Shared:
+    def __init__(
+        self,
+        service: Service,
+        max_head: int,
+        max_body: int,
+        *,
+        http2: Bounds | None,
+        timeouts: Timeouts,
+        memory: RequestMemory,
+    ) -> None:
+        self.handler = service.handler
+        self.failure = service.failure
+        self.notes = service.notes
+        self.names_peers = service.names_peers
+        self.max_head = max_head
+        self.max_body = max_body
+        self.timeouts = timeouts
+        self.memory = memory
+        self.http2 = http2  # None: HTTP/1.1 alone
+        self.turns = Turns()
+        self.blocks = BlockMemory()
+        self.known: dict[bytes, Fields] = {}
+        self.date = DateLine()
+        self.connections: set[Connection] = set()
+        self.all_gone = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Shared by {len(self.connections)} connections>"
+
+    def forget(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        if not self.connections:
+            self.all_gone.set()
