@@ -201,6 +201,13 @@ STATE_OPERATION_UNKNOWN = Row(
 )
 STATE_GET = Row("ERR_STATE_GET", 500, Grpc.INTERNAL, "fail to get {key} from state store {store}: {cause}")
 STATE_BULK_GET = Row("ERR_STATE_BULK_GET", 500, Grpc.INTERNAL, "{cause}")
+# Not of daprd: it makes an answer of any size
+STATE_ANSWER_TOO_LARGE = Row(
+    "ERR_STATE_ANSWER_TOO_LARGE",
+    413,
+    Grpc.RESOURCE_EXHAUSTED,
+    "the values of the keys asked for are more than {limit} bytes together: ask for fewer keys at a time",
+)
 STATE_SAVE = Row(
     "ERR_STATE_SAVE",
     500,

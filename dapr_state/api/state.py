@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
@@ -30,7 +31,13 @@ _CONSISTENCY = {"": False, "eventual": False, "strong": True}  # text → strong
 
 MANY: Final = 1000  # items: a few milliseconds of work, here and in any store
 
+# Octets of all values in one answer; daprd has no limit. A request of 4 MB can name one key of 4 MB 800,000 times.
+LARGEST_ANSWER: Final = 256 << 20
+TO_BEGIN_WITH: Final = 128  # keys of a bulk get that are read before anything is known of their size
+AT_A_TIME: Final = 8 << 20  # octets that are then read at a time, if they are as large as those before
+
 _now = SYSTEM.monotonic
+_value = attrgetter("value")
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -58,6 +65,19 @@ class BoundStore:
 
 
 Outcome = Row | StoreError | None
+
+
+class Found(list[Outcome]):
+    """What a bulk get found, and how many octets its values have together."""
+
+    __slots__ = ("octets",)
+
+    def __init__(self, outcomes: Iterable[Outcome] = ()) -> None:
+        super().__init__(outcomes)
+        try:
+            self.octets = sum(map(len, map(_value, self)))
+        except AttributeError:  # some have no value
+            self.octets = sum(len(each.value) for each in self if isinstance(each, Row))
 
 
 class State:
@@ -89,19 +109,25 @@ class State:
         self._gets.done(store, began)
         return found
 
-    async def get_bulk(self, store: str, wanted: Sequence[str]) -> list[Outcome]:
-        """One outcome for each key of `wanted`, in its order; a row that cannot be read is its StoreError."""
+    async def get_bulk(self, store: str, wanted: Sequence[str]) -> Found:
+        """One outcome for each key of `wanted`, in its order; a row that cannot be read is its StoreError.
+
+        Refused as soon as it is known that the values are more than `LARGEST_ANSWER` together.
+        """
         bound = self._find(store)
         if len(wanted) > MANY or SEPARATOR in "\n".join(wanted):  # a look at all of them at once
             await _check_keys(bound, wanted)
         if not wanted:
-            return []
+            return Found()
         began = _now()
         try:
             found = await _get(bound, wanted)
         except StoreError as error:
             self._bulk_gets.failed(store, began)
             raise errors.STATE_BULK_GET(cause=error) from error
+        if found.octets > LARGEST_ANSWER:
+            self._bulk_gets.failed(store, began)
+            raise errors.STATE_ANSWER_TOO_LARGE(limit=LARGEST_ANSWER)
         self._bulk_gets.done(store, began)
         return found
 
@@ -201,15 +227,28 @@ async def _check_keys(bound: BoundStore, wanted: Iterable[str]) -> None:
             await work.pause()
 
 
-async def _get(bound: BoundStore, wanted: Sequence[str]) -> list[Outcome]:
-    if len(wanted) <= MANY:
-        return await bound.store.get([bound.prefix + key for key in wanted])
-    found: list[Outcome] = []
-    work = Work()
-    for first in range(0, len(wanted), MANY):
-        found += await bound.store.get([bound.prefix + key for key in wanted[first : first + MANY]])
-        await work.pause()
+async def _get(bound: BoundStore, wanted: Sequence[str]) -> Found:
+    """As many keys at a time as hold nobody up, and no more values than an answer may have."""
+    found = await _get_once(bound, wanted[:TO_BEGIN_WITH])
+    if len(wanted) > TO_BEGIN_WITH:
+        work = Work()
+        while len(found) < len(wanted) and found.octets <= LARGEST_ANSWER:
+            await work.pause()
+            # as large as those before: else a thousand keys might bring gigabytes
+            count = AT_A_TIME * len(found) // (found.octets + 1)
+            part = await _get_once(bound, wanted[len(found) : len(found) + min(max(count, 1), MANY)])
+            found += part
+            found.octets += part.octets
     return found
+
+
+async def _get_once(bound: BoundStore, wanted: Sequence[str]) -> Found:
+    keys = [bound.prefix + key for key in wanted]
+    if len(set(keys)) == len(keys):
+        return Found(await bound.store.get(keys))
+    unique = list(dict.fromkeys(keys))  # a store need not read one key again and again
+    rows = dict(zip(unique, await bound.store.get(unique), strict=True))
+    return Found(rows[key] for key in keys)
 
 
 def _illegal(bound: BoundStore, key: str) -> errors.DaprError:

@@ -81,6 +81,7 @@ class Servers:
             schedules=actors.schedules,
             subscribe=actors.subscribe,
             traces=layers.echoes_context,
+            answers=self._memory.answers,
         )
         await self._start_grpc(servicer)
         await self._start_http(
@@ -94,6 +95,7 @@ class Servers:
                     namespace=options.namespace,
                     allowed_origins=options.allowed_origins,
                     layers=layers,
+                    answers=self._memory.answers,
                 ),
                 http2=options.http2,
             )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 from urllib.parse import quote
 
 from dapr_state.clock import SYSTEM
+from dapr_state.serving.answer_memory import SMALL as UNTAKEN
 from dapr_state.wire.http2.connection import Connection
 from dapr_state.wire.http2.events import ConnectionFailed, DataReceived, Drained, Event, RequestReceived, StreamReset
 from dapr_state.wire.http2.faults import ConnectionFault, ErrorCode
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Protocol
 
+    from dapr_state.serving.answer_memory import AnswerMemory
     from dapr_state.serving.turns import Turns
     from dapr_state.wire.http2.headers import BlockMemory, Request
     from dapr_state.wire.http2.stream import Stream
@@ -83,7 +85,14 @@ class Bounds:
 class Http2Protocol(asyncio.Protocol, Generic[M]):
     """A stream's `call` is told what becomes of it; `M` is what a request's headers mean to the subclass."""
 
-    def __init__(self, interpret: Callable[[Request[M]], M], bounds: Bounds, turns: Turns, memory: BlockMemory) -> None:
+    def __init__(
+        self,
+        interpret: Callable[[Request[M]], M],
+        bounds: Bounds,
+        turns: Turns,
+        memory: BlockMemory,
+        answers: AnswerMemory,
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.connection: Connection[M] = Connection(interpret, bounds.limits, memory)
         self.unwinding: set[Any] = set()  # calls that are over, but whose coroutine has not ended yet
@@ -93,6 +102,9 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         self._transport: asyncio.Transport
         self._held: deque[Call] = deque()  # calls that may begin once the backlog is smaller, or in another turn
         self._turns = turns
+        self._answers = answers
+        self._is_counted = False  # on that account
+        self._written = 0  # octets, to the transport
         self._is_waiting = False  # for its turn
         self._turn_ends = 0.0
         self._flush_scheduled = False
@@ -171,6 +183,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - every loss is the same to the calls
         self._closing = True
+        self._answers.forget(self)
         if self._lingering is not None:
             self._lingering.cancel()
         self._held.clear()
@@ -251,14 +264,34 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
             if not output:
                 break
             transport.write(output)
+            self._written += len(output)
             events = connection.take_events()
             if events:
                 self._handle(events)
         self._flush_scheduled = False
+        if self._is_counted or self._paused or connection.backlog > UNTAKEN:
+            self.count_unsent()
         if self._closing or (connection.refusing and not connection.streams and not connection.backlog):
             self._close()
         elif not self._paused and (connection.is_behind or (self._held and connection.backlog <= self._backlog_limit)):
             self._wait_for_turn()
+
+    # What its client does not take, as the process's account asks for it
+
+    @property
+    def unsent(self) -> int:
+        return self.connection.backlog + self._transport.get_write_buffer_size()
+
+    @property
+    def taken(self) -> int:
+        return self._written - self._transport.get_write_buffer_size()
+
+    def count_unsent(self) -> None:
+        self._is_counted = self._answers.count(self)
+
+    def end(self) -> None:
+        self._is_counted = False
+        self._transport.abort()
 
     def _close(self) -> None:
         """Say that nothing more will come, and close when the peer does, or a moment later."""

@@ -14,6 +14,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from dapr_state.serving.answer_memory import AnswerMemory, CrowdedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
@@ -36,19 +38,16 @@ _LEAST: Final = 4096
 LARGE_USE: Final = 8 << 20  # after so much at one time, freed memory is worth giving back to the system
 
 
-class CrowdedError(Exception):
-    """Too much waits already: this caller is refused."""
-
-    def __init__(self) -> None:
-        super().__init__("too many large requests wait for memory")
-
-
 class RequestMemory:
-    """`size` 0 and below is no bound. `on_emptied` is told when nothing is held any more after a large use."""
+    """`size` 0 and below is no bound. `on_emptied` is told when nothing is held any more after a large use.
+
+    `answers` is the account of as much again, for what the requests are answered with.
+    """
 
     def __init__(self, size: int = DEFAULT_SIZE, on_emptied: Callable[[], object] | None = None) -> None:
         self._size = float(size) if size > 0 else float("inf")
         self._on_emptied = on_emptied
+        self.answers = AnswerMemory(size)
         self._taken: dict[Holder, int] = {}
         self._taken_octets = 0
         self._waiting: dict[Holder, int] = {}  # what each asks for

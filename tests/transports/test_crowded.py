@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 
 from dapr_state.errors import REQUEST_MEMORY
-from dapr_state.serving.request_memory import CrowdedError
+from dapr_state.serving.answer_memory import CrowdedError
 from dapr_state.transports.grpc import status
 from dapr_state.transports.http import problem
 

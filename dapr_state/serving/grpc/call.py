@@ -20,9 +20,11 @@ import grpc
 from grpc.aio import EOF, AbortError, UsageError
 
 from dapr_state.clock import SYSTEM
+from dapr_state.serving.answer_memory import CrowdedError
 from dapr_state.serving.eager_task import Steps
 from dapr_state.serving.grpc import parsing
-from dapr_state.serving.request_memory import CrowdedError
+from dapr_state.serving.pieces import Pieces
+from dapr_state.serving.request_memory import SMALL
 from dapr_state.serving.upload import Upload
 from dapr_state.wire import grpc as framing
 from dapr_state.wire.http2 import headers
@@ -284,7 +286,7 @@ class Call(Steps):
             self._tell(self._code)
             return
         try:
-            body = method.serialize(result)
+            body = result if type(result) is Pieces else method.serialize(result)
         except Exception as error:  # noqa: BLE001 - whatever a serializer raises
             self._raised(error)
             return
@@ -296,16 +298,35 @@ class Call(Steps):
         if method.after is not None:
             method.after(self, framing.OK, len(self._request), len(body), monotonic() - self._began, None)
 
-    def _send_answer(self, body: bytes) -> None:
-        if self._plain:
+    def _send_answer(self, body: bytes | Pieces) -> None:
+        if isinstance(body, Pieces) or len(body) > SMALL:
+            self._send_large(body)
+        elif self._plain:
             message = framing.PREFIX.pack(0, len(body)) + body
             self._connection.send_answer(self._stream, self._meaning.headers, message, framing.TRAILERS_OK)
             self._finish()
-            return
+        else:
+            self._send_framed(body)
+
+    def _send_framed(self, body: bytes) -> None:
         if not self._headers_sent:
             self._send_headers(())
         self._connection.send_data(self._stream, self._framed(body))
         self._end()
+
+    def _send_large(self, body: bytes | Pieces) -> None:
+        """Without a copy of what is large in it, unless it is compressed."""
+        if self._encoding:
+            self._send_framed(bytes(body))
+        else:
+            connection, stream = self._connection, self._stream
+            if not self._headers_sent:
+                self._send_headers(())
+            connection.send_data(stream, framing.PREFIX.pack(0, len(body)))
+            for piece in body if isinstance(body, Pieces) else (body,):
+                connection.send_data(stream, piece)
+            self._end()
+        self._protocol.count_unsent()
 
     def _raised(self, error: BaseException) -> None:
         if not self._over:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 
 from dapr_state.clock import SYSTEM
+from dapr_state.serving.pieces import Pieces
 from dapr_state.wire import grpc as framing
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ class ObservedHandler(grpc.RpcMethodHandler):  # type: ignore[type-arg]  # it ta
         return await self._observed(self._reply(request, context), context, len(data))
 
     async def _reply(self, request: Any, context: Context) -> Any:
-        return (self.plain.response_serializer or as_it_is)(await self._behavior(request, context))
+        reply = await self._behavior(request, context)
+        return bytes(reply) if type(reply) is Pieces else (self.plain.response_serializer or as_it_is)(reply)
 
     async def _streaming(self, argument: Any, context: Context) -> Any:
         answers = self._behavior(argument, context)

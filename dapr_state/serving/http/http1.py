@@ -12,11 +12,12 @@ import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
+from dapr_state.serving.answer_memory import CrowdedError
 from dapr_state.serving.http.exchange import Exchange
 from dapr_state.serving.http.http2 import Http2Connection
 from dapr_state.serving.http.limits import LITTLE, TURN
-from dapr_state.serving.http.message import render
-from dapr_state.serving.request_memory import SMALL, CrowdedError
+from dapr_state.serving.http.message import LONG, pieces, render
+from dapr_state.serving.request_memory import SMALL
 from dapr_state.wire.http1.request import RefusedError, Request, RequestReader
 from dapr_state.wire.http2.frames import PREFACE
 
@@ -113,10 +114,12 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._is_full = True
+        self._shared.memory.answers.count(self)
         self._watch_writing()
 
     def resume_writing(self) -> None:
         self._is_full = False
+        self._shared.memory.answers.forget(self)
         if self._stall:
             self._stall.cancel()
             self._stall = None
@@ -128,6 +131,8 @@ class Connection(asyncio.Protocol):
         self._stop_timer()
         if self._stall:
             self._stall.cancel()
+        if self._is_full:
+            self._shared.memory.answers.forget(self)
         self._reader.drop()
         if state is _ANSWERING:  # the handler still holds what it was given, until it ends
             self._give_up_in_vain()
@@ -248,7 +253,8 @@ class Connection(asyncio.Protocol):
     def _send(self, request: Request, response: Response) -> None:
         date = self._shared.date.at(request.ended)
         keep = request.keep_alive and not self._is_stopping
-        if keep and not request.is_http10 and request.method != "HEAD":
+        is_long = len(response.body) > LONG
+        if keep and not request.is_http10 and request.method != "HEAD" and not is_long:
             self._transport.write(render(response, date))
             return
         connection = b""
@@ -257,7 +263,10 @@ class Connection(asyncio.Protocol):
         elif request.is_http10:
             connection = _KEEP_ALIVE
         head = request.method == "HEAD"
-        self._transport.write(render(response, date, connection=connection, is_http10=request.is_http10, head=head))
+        if is_long and not head:
+            self._transport.writelines(pieces(response, date, connection=connection, is_http10=request.is_http10))
+        else:
+            self._transport.write(render(response, date, connection=connection, is_http10=request.is_http10, head=head))
         if not keep:
             self._linger() if request.body_error or self._is_paused else self._close()
 
@@ -388,6 +397,19 @@ class Connection(asyncio.Protocol):
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._start_timer(self._shared.timeouts.linger, self._close)
+
+    # What its client does not take, as the process's account asks for it
+
+    @property
+    def unsent(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    @property
+    def taken(self) -> int:
+        return -self.unsent  # while it is full, nothing more is written
+
+    def end(self) -> None:
+        self._transport.abort()
 
     # Reading, writing and their time limits
 

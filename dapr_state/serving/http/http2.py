@@ -7,10 +7,12 @@ from copy import copy
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.clock import SYSTEM
+from dapr_state.serving.answer_memory import CrowdedError
 from dapr_state.serving.http.exchange import Exchange
 from dapr_state.serving.http.message import TEXT, WITHOUT_LENGTH, Response
 from dapr_state.serving.http2 import FAREWELL, LOOK, Bounds, Http2Protocol
-from dapr_state.serving.request_memory import SMALL, CrowdedError
+from dapr_state.serving.pieces import Pieces
+from dapr_state.serving.request_memory import SMALL
 from dapr_state.serving.upload import Upload
 from dapr_state.wire.http1.body import NO_LIMIT, TOO_LARGE
 from dapr_state.wire.http1.request import HEAD_TOO_LARGE, RefusedError, Request, request_of
@@ -48,7 +50,7 @@ def bounds(max_head: int, head_seconds: float) -> Bounds:
 
 class Http2Connection(Http2Protocol["Meaning"]):
     def __init__(self, shared: Shared, bounds: Bounds) -> None:
-        super().__init__(self._interpret, bounds, shared.turns, shared.blocks)
+        super().__init__(self._interpret, bounds, shared.turns, shared.blocks, shared.memory.answers)
         self.shared = shared
         self.max_body = shared.max_body if shared.max_body > 0 else NO_LIMIT
         self.client: object = None  # its address, where requests are to say it
@@ -124,9 +126,12 @@ class Http2Connection(Http2Protocol["Meaning"]):
         block = headers.encode(_answer_fields(response, self.shared.date.at(_now())))
         if body and not head:
             connection.send_headers(stream, block)
-            connection.send_data(stream, body)
+            for piece in body if isinstance(body, Pieces) else (body,):
+                connection.send_data(stream, piece)
             block = b""
         connection.send_trailers(stream, block)
+        if len(body) > SMALL:
+            self.count_unsent()
         self.flush_soon()
 
 

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from dapr_state.clock import SYSTEM
+from dapr_state.serving.pieces import Pieces
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dapr_state.clock import Clock
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -27,7 +30,7 @@ class Response(msgspec.Struct, eq=False):
 
     status: int
     lines: list[bytes] = []  # each response has a list of its own
-    body: bytes = b""
+    body: bytes | Pieces = b""
     error: Exception | None = None  # what it tells, where it was made of one
 
     def __repr__(self) -> str:
@@ -77,6 +80,19 @@ def _date(second: int) -> bytes:
     return f"Date: {day} {at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} GMT\r\n".encode()
 
 
+LONG = 64 * 1024  # octets of a body that is not copied into the answer: as much is copied in 10 us
+
+
+def pieces(response: Response, date: bytes, *, connection: bytes = b"", is_http10: bool = False) -> Iterator[bytes]:
+    """What `render` gives, without a copy of the body."""
+    yield render(response, date, connection=connection, is_http10=is_http10, head=True)
+    body = response.body
+    if isinstance(body, Pieces):
+        yield from body
+    else:
+        yield body
+
+
 def render(
     response: Response, date: bytes, *, connection: bytes = b"", is_http10: bool = False, head: bool = False
 ) -> bytes:
@@ -87,4 +103,5 @@ def render(
         status = b"HTTP/1.0" + status[8:]
     lines.sort()
     length = b"" if response.status in WITHOUT_LENGTH else b"Content-Length: %d\r\n" % len(body)
-    return b"".join((status, *lines, date, length, connection, b"\r\n", b"" if head else body))
+    shown = b"" if head else body if type(body) is bytes else bytes(body)
+    return b"".join((status, *lines, date, length, connection, b"\r\n", shown))

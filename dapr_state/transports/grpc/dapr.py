@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dapr_state.api.lifecycle import Lifecycle
     from dapr_state.api.metadata import Metadata
     from dapr_state.api.state import State
+    from dapr_state.serving.answer_memory import AnswerMemory
     from dapr_state.transports.grpc.actors import Subscribe
 
 
@@ -31,9 +32,10 @@ class DaprServicer(StateServicer, ActorsServicer, SchedulesServicer, MetadataSer
         schedules: Schedules | None = None,
         subscribe: Subscribe | None = None,
         traces: bool = True,
+        answers: AnswerMemory | None = None,
     ) -> None:
         """Without `actors` they are not configured; see ActorsServicer for `subscribe` and `traces`."""
-        StateServicer.__init__(self, state)
+        StateServicer.__init__(self, state, answers)
         ActorsServicer.__init__(self, actors or Actors(), subscribe, traces=traces)
         SchedulesServicer.__init__(self, schedules or Schedules(Actors()))
         MetadataServicer.__init__(self, metadata, lifecycle)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from dapr_state_proto.runtime.v1 import dapr_pb2_grpc, state_pb2
 from google.protobuf.empty_pb2 import Empty
 
 from dapr_state.api import expiry
 from dapr_state.api.state import MANY, Item, State
+from dapr_state.serving.answer_memory import SMALL, AnswerMemory
+from dapr_state.serving.pieces import LARGE, Pieces
 from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Row
@@ -32,30 +34,46 @@ _CONSISTENCY: Mapping[int, str] = {1: "eventual", 2: "strong"}
 
 _NO_METADATA: Mapping[str, str] = {}
 
+LONG: Final = 64 * 1024  # octets of values, of which protobuf makes an answer in 50 us
+AT_ONCE: Final = 64  # items of an answer that is longer: 50 us
+# Tags of fields that are octets of some length: number * 8 + 2
+_ITEM: Final = bytes((state_pb2.GetBulkStateResponse.ITEMS_FIELD_NUMBER << 3 | 2,))
+_DATA: Final = bytes((state_pb2.BulkStateItem.DATA_FIELD_NUMBER << 3 | 2,))
+_MORE: Final = 0x80  # of a number's octets, all but the last have this bit
+
 
 class StateServicer(dapr_pb2_grpc.DaprServicer):
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, answers: AnswerMemory | None = None) -> None:
         self._state = state
+        self._answers = answers or AnswerMemory()
 
     async def GetState(self, request: state_pb2.GetStateRequest, _: Context) -> state_pb2.GetStateResponse:
         row = await self._state.get(request.store_name, request.key)
+        if row is not None and (octets := len(row.value)) > SMALL and not self._answers.has_room(octets):
+            row = None  # not kept while it waits
+            async with self._answers.room(octets):
+                row = await self._state.get(request.store_name, request.key)
         if row is None:
             return state_pb2.GetStateResponse()
         if row.expires_at is None:
             return state_pb2.GetStateResponse(data=row.value, etag=row.etag)
         return state_pb2.GetStateResponse(data=row.value, etag=row.etag, metadata=expiry.metadata(row))
 
-    async def GetBulkState(self, request: state_pb2.GetBulkStateRequest, _: Context) -> state_pb2.GetBulkStateResponse:
+    async def GetBulkState(  # type: ignore[override]  # Pieces is the same message, encoded: every server here takes it
+        self, request: state_pb2.GetBulkStateRequest, _: Context
+    ) -> state_pb2.GetBulkStateResponse | Pieces:
         # to go through the message's own list takes longer each time
         keys = list(request.keys) if len(request.keys) <= MANY else await Work().each(str, request.keys)
-        outcomes = await self._state.get_bulk(request.store_name, keys)
-        if len(keys) <= MANY:
-            return _bulk_answer(keys, outcomes)
-        response, work = state_pb2.GetBulkStateResponse(), Work()
-        for first in range(0, len(keys), MANY):
-            response.MergeFrom(_bulk_answer(keys[first : first + MANY], outcomes[first : first + MANY]))
-            await work.pause()
-        return response
+        found = await self._state.get_bulk(request.store_name, keys)
+        octets = found.octets
+        if octets <= LONG and len(keys) <= MANY:
+            return _bulk_answer(keys, found)
+        if not self._answers.has_room(octets):
+            found.clear()  # not kept while they wait
+        async with self._answers.room(octets):
+            if not found:
+                found = await self._state.get_bulk(request.store_name, keys)
+            return await _long_bulk_answer(keys, found)
 
     async def SaveState(self, request: state_pb2.SaveStateRequest, _: Context) -> Empty:
         await self._state.save(request.store_name, await _each(_saved, request.states))
@@ -88,6 +106,46 @@ def _bulk_answer(keys: Sequence[str], outcomes: Sequence[Outcome]) -> state_pb2.
         for key, outcome in zip(keys, outcomes, strict=True)
     ]
     return state_pb2.GetBulkStateResponse(items=items)
+
+
+async def _long_bulk_answer(keys: Sequence[str], outcomes: Sequence[Outcome]) -> Pieces:
+    """Its items are the answer's one field: one after another they are the answer."""
+    whole, work = Pieces(), Work()
+    group: list[tuple[str, Outcome]] = []
+    for key, outcome in zip(keys, outcomes, strict=True):
+        is_large = isinstance(outcome, Row) and len(outcome.value) > LARGE
+        if not is_large:
+            group.append((key, outcome))
+        if group and (is_large or len(group) == AT_ONCE):
+            whole.add(_bulk_answer(*zip(*group, strict=True)).SerializeToString())
+            group.clear()
+        if is_large:
+            _add_large(whole, key, cast("Row", outcome))
+        if work.is_over():
+            await work.pause()
+    if group:
+        whole.add(_bulk_answer(*zip(*group, strict=True)).SerializeToString())
+    return whole
+
+
+def _add_large(whole: Pieces, key: str, row: Row) -> None:
+    """One item as protobuf would write it, but for a copy of its value."""
+    before = state_pb2.BulkStateItem(key=key).SerializeToString() + _DATA + _varint(len(row.value))
+    metadata = expiry.metadata(row) if row.expires_at is not None else None
+    behind = state_pb2.BulkStateItem(etag=row.etag, metadata=metadata).SerializeToString()
+    whole.add(_ITEM + _varint(len(before) + len(row.value) + len(behind)) + before)
+    whole.add(row.value)
+    whole.add(behind)
+
+
+def _varint(number: int) -> bytes:
+    """A length as protobuf writes it."""
+    octets = bytearray()
+    while number >= _MORE:
+        octets.append(number % _MORE + _MORE)
+        number //= _MORE
+    octets.append(number)
+    return bytes(octets)
 
 
 async def _each(make: Callable[[A], B], messages: Sequence[A]) -> list[B]:

@@ -12,7 +12,7 @@ from grpc_status import rpc_status
 
 from dapr_state import errors
 from dapr_state.errors import BadRequest, DaprError, Detail, ErrorInfo, Grpc, Help, ResourceInfo, shortened
-from dapr_state.serving.request_memory import CrowdedError
+from dapr_state.serving.answer_memory import CrowdedError
 
 DOMAIN = "dapr.io"
 # Characters. It is sent twice, the second time in base64, and with more than 8 KB of trailers grpc's own clients

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dapr_state.api.lifecycle import Lifecycle
     from dapr_state.api.metadata import Metadata
     from dapr_state.api.state import State
+    from dapr_state.serving.answer_memory import AnswerMemory
     from dapr_state.serving.http.message import Response
     from dapr_state.serving.http.service import Check, Note
     from dapr_state.wire.http1.request import Request
@@ -41,6 +42,7 @@ def api(
     layers: Middleware | None = None,
     before: Sequence[Check] = (),
     after: Sequence[Note] = (),
+    answers: AnswerMemory | None = None,
 ) -> Service:
     """The whole API; without `actors` they are not configured.
 
@@ -63,7 +65,8 @@ def api(
         cors = Cors(allowed)
         checks.append(cors.check)
         notes.insert(0, cors.note)
-    route = middleware.route(Router(StateRoutes(state), routes, metadata.app_id, actor_routes), layers, metadata.app_id)
+    states = StateRoutes(state, answers)
+    route = middleware.route(Router(states, routes, metadata.app_id, actor_routes), layers, metadata.app_id)
     handler = checked(route, (*checks, *before, *middleware.checks(layers)))
     if layers.tracer:
         handler = traced(handler, layers.tracer)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from dapr_state import errors
 from dapr_state.errors import BadRequest, DaprError, Detail, ErrorInfo, Help, ResourceInfo
 from dapr_state.golang.marshal import encode
+from dapr_state.serving.answer_memory import CrowdedError
 from dapr_state.serving.http.message import JSON, Response
-from dapr_state.serving.request_memory import CrowdedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from dapr_state import errors
 from dapr_state.api import expiry
-from dapr_state.api.state import Item
+from dapr_state.api.state import LARGEST_ANSWER, Item
 from dapr_state.errors import BadRequest, DaprError, ErrorInfo
 from dapr_state.golang import json, marshal
 from dapr_state.golang.unmarshal import MalformedError
+from dapr_state.serving.answer_memory import SMALL, AnswerMemory
 from dapr_state.serving.http.message import JSON, Response, line, no_content
+from dapr_state.serving.pieces import LARGE, Pieces
 from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Row
@@ -24,19 +26,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from dapr_state.api.state import Outcome, State
+    from dapr_state.api.state import Found, Outcome, State
     from dapr_state.errors import Detail
     from dapr_state.transports.http.bodies import Steps
     from dapr_state.wire.http1.request import Request
 
 
 class StateRoutes:
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, answers: AnswerMemory | None = None) -> None:
         self._state = state
+        self._answers = answers or AnswerMemory()
 
     async def get(self, store: str, key: str) -> Response:
         # `consistency` and `metadata.*` are accepted and mean nothing to any of our stores
         row = await self._state.get(store, key)
+        if row is not None and (octets := len(row.value)) > SMALL and not self._answers.has_room(octets):
+            row = None  # not kept while it waits
+            async with self._answers.room(octets):
+                row = await self._state.get(store, key)
         if row is None:
             return no_content()
         lines = [JSON]
@@ -75,8 +82,15 @@ class StateRoutes:
             keys = await bodies.BULK_GET.read(request)
         except MalformedError as error:
             raise errors.MALFORMED_BODY(cause=error) from error
-        outcomes = await self._state.get_bulk(store, keys)
-        return Response(200, [JSON], await _bulk_answer(keys, outcomes))
+        found = await self._state.get_bulk(store, keys)
+        if (octets := found.octets) <= json.LONG:
+            return Response(200, [JSON], await _bulk_answer(keys, found))
+        if not self._answers.has_room(octets):
+            found.clear()  # not kept while they wait
+        async with self._answers.room(octets):
+            if not found:
+                found = await self._state.get_bulk(store, keys)
+            return Response(200, [JSON], await _bulk_answer(keys, found))
 
     async def transact(self, store: str, request: Request, query: Mapping[str, str]) -> Response:
         self._state.check_transactional(store)
@@ -135,52 +149,74 @@ class _BulkItem(msgspec.Struct, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder().encode
+_NO_ITEM = _encode(_BulkItem(""))
 
-AT_ONCE = 64  # items: their answers take 0.1 ms
+AT_ONCE = 128  # items: their answers take 0.2 ms
 
 NOT_JSON = "the value is neither JSON nor text"
 
 
-async def _bulk_answer(keys: Sequence[str], outcomes: Sequence[Outcome]) -> bytes:
-    work = Work()
-    whole = bytearray(b"[")
+async def _bulk_answer(keys: Sequence[str], found: Found) -> bytes | Pieces:
+    if len(keys) <= AT_ONCE and found.octets <= json.LONG:
+        return _encode([await _bulk_item(key, outcome) for key, outcome in zip(keys, found, strict=True)]) + b"\n"
+    whole, work = Pieces(), Work()
     group: list[_BulkItem] = []
-    size = 0
-    for key, outcome in zip(keys, outcomes, strict=True):
-        group.append(await _bulk_item(key, outcome))
-        size += len(outcome.value) if isinstance(outcome, Row) else 0
-        if len(group) < AT_ONCE and size <= json.LONG:
-            continue
-        part = _encode(group)
-        if size > json.LONG or work.is_over():
+    for key, outcome in zip(keys, found, strict=True):
+        is_large = isinstance(outcome, Row) and len(outcome.value) > LARGE
+        if not is_large:
+            group.append(await _bulk_item(key, outcome))
+        if group and (is_large or len(group) == AT_ONCE):
+            _begin_item(whole, _encode(group)[1:-1])
+            group = []
+        if is_large:
+            await _add_large(whole, key, cast("Row", outcome))
+            if len(whole) > LARGEST_ANSWER:  # texts that are no JSON grow
+                raise errors.STATE_ANSWER_TOO_LARGE(limit=LARGEST_ANSWER)
+        if work.is_over():
             await work.pause()
-        whole += memoryview(part)[1:-1]
-        whole += b","
-        group, size = [], 0
-    whole += _encode(group)[1:-1]
-    if len(whole) > json.LONG:
-        await work.pause()
-    if whole.endswith(b","):
-        del whole[-1:]
-    whole += b"]\n"
-    return bytes(whole)
+    if group:
+        _begin_item(whole, _encode(group)[1:-1])
+    whole.add(b"]\n")
+    return whole
+
+
+def _begin_item(whole: Pieces, octets: bytes) -> None:
+    whole.add((b"," if whole else b"[") + octets)
+
+
+async def _add_large(whole: Pieces, key: str, row: Row) -> None:
+    """One item as it would be encoded, but for a copy of its value."""
+    metadata = expiry.metadata(row)
+    try:
+        data = await _shown_value(row.value)
+    except UnicodeDecodeError:
+        _begin_item(whole, _encode(_BulkItem(_shown_key(key), metadata=metadata, error=NOT_JSON)))
+        return
+    _begin_item(whole, _encode(_BulkItem(_shown_key(key)))[:-1] + b',"data":')
+    whole.add(data if isinstance(data, bytes) else _encode(data))
+    whole.add(_encode(_BulkItem("", None, row.etag, metadata))[len(_NO_ITEM) - 1 :])
+
+
+def _shown_key(key: str) -> str | msgspec.Raw:
+    return key if key.isascii() else msgspec.Raw(marshal.encode(key))
 
 
 async def _bulk_item(key: str, outcome: Outcome) -> _BulkItem:
-    shown_key = key if key.isascii() else msgspec.Raw(marshal.encode(key))
+    shown_key = _shown_key(key)
     if outcome is None:
         return _BulkItem(shown_key)
     if isinstance(outcome, StoreError):
         return _BulkItem(shown_key, error=str(outcome))
     metadata = expiry.metadata(outcome)
     try:
-        return _BulkItem(shown_key, await _shown_value(outcome.value), outcome.etag, metadata)
+        data = await _shown_value(outcome.value)
     except UnicodeDecodeError:
         return _BulkItem(shown_key, metadata=metadata, error=NOT_JSON)
+    return _BulkItem(shown_key, msgspec.Raw(data) if isinstance(data, bytes) else data, outcome.etag, metadata)
 
 
-async def _shown_value(value: bytes) -> msgspec.Raw | str | None:
-    """JSON as it is, text as a JSON string; what is neither cannot be shown (daprd: the whole answer is empty)."""
+async def _shown_value(value: bytes) -> bytes | str | None:
+    """JSON as it is, a text that is none as str; what is neither cannot be shown (daprd: the whole answer is empty)."""
     if not value:
         return None
     text = value.decode()
@@ -188,18 +224,18 @@ async def _shown_value(value: bytes) -> msgspec.Raw | str | None:
     if is_json is None:
         is_json = await json.problem(value) is None
     if is_json:
-        return msgspec.Raw(value)
+        return value
     return text if len(text) <= json.LONG else await _long_text(text)
 
 
-async def _long_text(text: str) -> msgspec.Raw:
+async def _long_text(text: str) -> bytes:
     work, whole = Work(), bytearray(b'"')
     for begin in range(0, len(text), json.LONG):
         whole += _encode(text[begin : begin + json.LONG])[1:-1]
         await work.pause()
     whole += b'"'
     await work.pause()
-    return msgspec.Raw(whole)
+    return bytes(whole)
 
 
 # daprd's two routes that say less than the others

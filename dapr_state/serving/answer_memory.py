@@ -1,0 +1,194 @@
+"""How many octets of answers wait for clients to take them: one account for all servers, connections and protocols.
+
+The laws that a change must keep:
+1. An answer that its client takes at once costs no account: what counts is what a connection is left with, more than
+   `SMALL` of it (over HTTP/1.1 and in a transport: more than the transport's own mark, 64 KiB).
+2. A large answer that has no room is not kept. What was read for it is dropped; who asked waits, first come, first
+   served, and then it is read again. One is always let in, however large it is.
+3. While there is too little room, those who take least make some: their connections are ended. Nobody who reads is
+   refused for one who does not.
+4. What cannot be read again (an application's answer) is sent at once, counts, and makes room in the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dapr_state.clock import SYSTEM
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from typing import Protocol
+
+    class Reader(Protocol):
+        """A connection, as the account sees it."""
+
+        @property
+        def unsent(self) -> int:
+            """Octets that wait for its client."""
+
+        @property
+        def taken(self) -> int:
+            """Octets that its client took: only that it grows is of interest."""
+
+        def end(self) -> None:
+            """Drop what waits, and the connection with it."""
+
+
+# Octets of an answer that asks for no room. As of requests: the usual one costs no account.
+SMALL: Final = 16 * 1024
+# 32 MiB: as much as requests may hold.
+DEFAULT_SIZE: Final = 32 << 20
+# Seconds without `SLOWEST` octets taken after which a reader makes room, if one answer waits for it. The more wait, the
+# sooner, so that a crowd of 900 who do not read is gone before `LONGEST`; a process that collects garbage is not ended.
+PATIENCE: Final = 1.0
+LEAST_PATIENCE: Final = 0.2  # seconds: a full collection of a large heap takes less
+SLOWEST: Final = 65_536  # of a client on the same machine; a transport tells of as much at a time
+LOOK: Final = 0.05  # seconds between two looks at the readers, while there is too little room
+LONGEST: Final = 30.0  # seconds that an answer waits for room: as long as a request for --max-request-memory
+
+_now = SYSTEM.monotonic
+
+
+class CrowdedError(Exception):
+    """Too much waits already, or for too long: this caller is refused."""
+
+
+@dataclass(slots=True)
+class _Left:
+    """What one reader is left with, and when it took something."""
+
+    octets: int
+    taken: int
+    moved: float
+
+
+class AnswerMemory:
+    """`size` 0 and below is no bound."""
+
+    def __init__(self, size: int = DEFAULT_SIZE) -> None:
+        self._size = float(size) if size > 0 else float("inf")
+        self._readers: dict[Reader, _Left] = {}  # who has not moved for longest comes first
+        self._left = 0  # octets, of all readers
+        self._reserved = 0  # octets of answers that are read or made
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._looking: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<AnswerMemory {self._left} left by {len(self._readers)}, {self._reserved} reserved of {self._size:.0f}, "
+            f"{len(self._waiting)} waiting>"
+        )
+
+    # What connections are left with
+
+    def count(self, reader: Reader) -> bool:
+        """Count what waits for this reader now; whether it is counted."""
+        octets = reader.unsent
+        if octets <= SMALL:
+            self.forget(reader)
+            return False
+        if (entry := self._readers.get(reader)) is None:
+            entry = self._readers[reader] = _Left(0, reader.taken, _now())
+        grown, entry.octets = octets - entry.octets, octets
+        self._left += grown
+        if grown < 0 and self._waiting:
+            self._admit()
+        elif self._left > self._size:
+            self._look_soon()
+        return True
+
+    def forget(self, reader: Reader) -> None:
+        """Nothing waits for this reader any more."""
+        if (entry := self._readers.pop(reader, None)) is not None:
+            self._left -= entry.octets
+            self._admit()
+
+    # What is to be answered
+
+    def has_room(self, octets: int) -> bool:
+        """Whether an answer of this size may be made now."""
+        return not self._waiting and self._fits(octets)
+
+    @asynccontextmanager
+    async def room(self, octets: int) -> AsyncIterator[None]:
+        """Read and make an answer of this size while there is room for it; it is to be sent at once afterwards.
+
+        Raises CrowdedError after `LONGEST`.
+        """
+        if self.has_room(octets):
+            self._reserved += octets
+        else:
+            await self._wait(octets)
+        try:
+            yield
+        finally:
+            self._reserved -= octets
+            if self._waiting:  # when this one is sent, and counted
+                asyncio.get_running_loop().call_soon(self._admit)
+
+    async def _wait(self, octets: int) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        entry = (octets, turn)
+        self._waiting.append(entry)
+        self._look_soon()
+        try:
+            async with asyncio.timeout(LONGEST):
+                await turn
+        except BaseException as error:
+            if turn.cancelled():
+                with suppress(ValueError):
+                    self._waiting.remove(entry)
+            else:  # it was let in at the same moment
+                self._reserved -= octets
+            self._admit()
+            if isinstance(error, TimeoutError):
+                raise CrowdedError from None
+            raise
+
+    def _admit(self) -> None:
+        while self._waiting and self._fits(self._waiting[0][0]):
+            octets, turn = self._waiting.popleft()
+            if not turn.done():  # else whoever waited was cancelled
+                self._reserved += octets
+                turn.set_result(None)
+
+    def _fits(self, octets: int) -> bool:
+        held = self._left + self._reserved
+        return not held or held + octets <= self._size
+
+    # Who makes room
+
+    @property
+    def _is_crowded(self) -> bool:
+        return bool(self._waiting) or self._left > self._size
+
+    def _look_soon(self) -> None:
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(LOOK, self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        if not self._is_crowded:
+            return
+        now = _now()
+        wanted = sum(octets for octets, _ in self._waiting)
+        patience = max(LEAST_PATIENCE, PATIENCE / (1 + wanted / self._size))
+        for reader, entry in list(self._readers.items()):
+            if not self._is_crowded:
+                break
+            taken = reader.taken
+            if taken - entry.taken >= SLOWEST:
+                entry.taken, entry.moved = taken, now
+                self._readers[reader] = self._readers.pop(reader)
+            if now - entry.moved >= patience:
+                self.forget(reader)
+                reader.end()
+            else:
+                self.count(reader)
+        if self._is_crowded:
+            self._look_soon()
