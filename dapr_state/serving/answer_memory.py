@@ -57,6 +57,9 @@ _now = SYSTEM.monotonic
 class CrowdedError(Exception):
     """Too much waits already, or for too long: this caller is refused."""
 
+    def __init__(self) -> None:
+        super().__init__("too many large requests wait for memory")
+
 
 @dataclass(slots=True)
 class _Left:
