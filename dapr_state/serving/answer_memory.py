@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from dapr_state.clock import SYSTEM
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from typing import Protocol
 
     class Reader(Protocol):
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 SMALL: Final = 16 * 1024
 # 32 MiB: as much as requests may hold.
 DEFAULT_SIZE: Final = 32 << 20
+LARGE_USE: Final = 8 << 20  # after so much at one time, freed memory is worth giving back to the system
 # Seconds without `SLOWEST` octets taken after which a reader makes room, if one answer waits for it. The more wait, the
 # sooner, so that a crowd of 900 who do not read is gone before `LONGEST`; a process that collects garbage is not ended.
 PATIENCE: Final = 1.0
@@ -71,9 +72,11 @@ class _Left:
 
 
 class AnswerMemory:
-    """`size` 0 and below is no bound."""
+    """`size` 0 and below is no bound. `on_emptied` is told when nothing is left any more after a large use."""
 
-    def __init__(self, size: int = DEFAULT_SIZE) -> None:
+    def __init__(self, size: int = DEFAULT_SIZE, on_emptied: Callable[[], object] | None = None) -> None:
+        self._on_emptied = on_emptied
+        self._peak = 0
         self._size = float(size) if size > 0 else float("inf")
         self._readers: dict[Reader, _Left] = {}  # who has not moved for longest comes first
         self._left = 0  # octets, of all readers
@@ -99,6 +102,7 @@ class AnswerMemory:
             entry = self._readers[reader] = _Left(0, reader.taken, _now())
         grown, entry.octets = octets - entry.octets, octets
         self._left += grown
+        self._peak = max(self._peak, self._left)
         if grown < 0 and self._waiting:
             self._admit()
         elif self._left > self._size:
@@ -110,6 +114,10 @@ class AnswerMemory:
         if (entry := self._readers.pop(reader, None)) is not None:
             self._left -= entry.octets
             self._admit()
+            if not self._readers and self._peak > LARGE_USE:
+                self._peak = 0
+                if self._on_emptied:
+                    self._on_emptied()
 
     # What is to be answered
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.serving.answer_memory import AnswerMemory, CrowdedError
+from dapr_state.serving.answer_memory import LARGE_USE, AnswerMemory, CrowdedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,6 @@ SMALL: Final = 16 * 1024
 DEFAULT_SIZE: Final = 32 << 20
 # What one who waits is counted with at least: its buffers and objects
 _LEAST: Final = 4096
-LARGE_USE: Final = 8 << 20  # after so much at one time, freed memory is worth giving back to the system
 
 
 class RequestMemory:
@@ -47,7 +46,7 @@ class RequestMemory:
     def __init__(self, size: int = DEFAULT_SIZE, on_emptied: Callable[[], object] | None = None) -> None:
         self._size = float(size) if size > 0 else float("inf")
         self._on_emptied = on_emptied
-        self.answers = AnswerMemory(size)
+        self.answers = AnswerMemory(size, on_emptied)
         self._taken: dict[Holder, int] = {}
         self._taken_octets = 0
         self._waiting: dict[Holder, int] = {}  # what each asks for

@@ -11,7 +11,7 @@ import pytest
 from dapr_state_proto.runtime.v1 import state_pb2
 
 from dapr_state.serving import answer_memory
-from dapr_state.serving.answer_memory import SLOWEST, SMALL, AnswerMemory, CrowdedError
+from dapr_state.serving.answer_memory import LARGE_USE, SLOWEST, SMALL, AnswerMemory, CrowdedError
 from dapr_state.serving.http.message import Response
 from dapr_state.serving.request_memory import RequestMemory
 from tests.serving.http.serving import blocking, serving
@@ -88,6 +88,20 @@ async def test_one_is_always_let_in() -> None:
     async with memory.room(SIZE * 10):
         assert not memory.has_room(1)
     assert memory.has_room(SIZE)
+
+
+async def test_the_end_of_a_large_use_is_told_once() -> None:
+    """When the last client has taken what was left; the end of a small use is not worth a word."""
+    told: list[str] = []
+    memory = AnswerMemory(on_emptied=lambda: told.append("empty"))
+    Client(memory, SMALL * 2).take(SMALL * 2)
+    assert not told
+
+    first, last = Client(memory, LARGE_USE), Client(memory, SMALL * 2)
+    first.take(LARGE_USE)
+    assert not told
+    last.take(SMALL * 2)
+    assert told == ["empty"]
 
 
 async def test_small_rests_count_nothing() -> None:
