@@ -13,6 +13,8 @@ The laws that a change must keep:
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -52,6 +54,7 @@ SLOWEST: Final = 65_536  # of a client on the same machine; a transport tells of
 LOOK: Final = 0.05  # seconds between two looks at the readers, while there is too little room
 LONGEST: Final = 30.0  # seconds that an answer waits for room: as long as a request for --max-request-memory
 
+_AT_ONCE: Final = struct.pack("ii", 1, 0)  # SO_LINGER: a reset, and nothing is kept
 _now = SYSTEM.monotonic
 
 
@@ -69,6 +72,15 @@ class _Left:
     octets: int
     taken: int
     moved: float
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Close a connection whose client takes nothing, with what the system has taken for it: megabytes for each.
+
+    Closed in the usual way, 900 of them kept the system so short of memory that other clients waited for seconds.
+    """
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    transport.abort()
 
 
 class AnswerMemory:

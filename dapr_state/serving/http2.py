@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from dapr_state.clock import SYSTEM
 from dapr_state.serving.answer_memory import SMALL as UNTAKEN
+from dapr_state.serving.answer_memory import reset
 from dapr_state.wire.http2.connection import Connection
 from dapr_state.wire.http2.events import ConnectionFailed, DataReceived, Drained, Event, RequestReceived, StreamReset
 from dapr_state.wire.http2.faults import ConnectionFault, ErrorCode
@@ -291,7 +292,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
 
     def end(self) -> None:
         self._is_counted = False
-        self._transport.abort()
+        reset(self._transport)
 
     def _close(self) -> None:
         """Say that nothing more will come, and close when the peer does, or a moment later."""

@@ -12,7 +12,7 @@ import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
-from dapr_state.serving.answer_memory import CrowdedError
+from dapr_state.serving.answer_memory import CrowdedError, reset
 from dapr_state.serving.http.exchange import Exchange
 from dapr_state.serving.http.http2 import Http2Connection
 from dapr_state.serving.http.limits import LITTLE, TURN
@@ -409,7 +409,7 @@ class Connection(asyncio.Protocol):
         return -self.unsent  # while it is full, nothing more is written
 
     def end(self) -> None:
-        self._transport.abort()
+        reset(self._transport)
 
     # Reading, writing and their time limits
 
