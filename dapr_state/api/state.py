@@ -175,30 +175,17 @@ class State:
     ) -> None:
         """Apply every step, (upsert | delete, item), in order, or none. `metadata` is for steps without their own."""
         bound = _transactional(self._find(store))
-        prepared, work = [], Work()
-        for kind, item in steps:
-            if SEPARATOR in item.key:
-                raise _illegal(bound, item.key)
-            prepare = _PREPARE.get(kind)
-            if prepare is None:
-                raise errors.STATE_OPERATION_UNKNOWN(operation=kind)
-            prepared.append((prepare, _with_default(item, metadata) if metadata else item))
-            if work.is_over():
-                await work.pause()
+        count, operations, refused = await _prepared(bound, steps, metadata)
         began = _now()
-        if not prepared:  # the one empty request that counts, as for daprd
+        if not count:  # the one empty request that counts, as for daprd
             self._transactions.done(store, began)
             return
         limit = bound.store.max_transaction_size
-        if limit and len(prepared) > limit:
-            raise errors.STATE_TOO_MANY_OPERATIONS(
-                store=store, currentOpsTransaction=len(prepared), maxOpsPerTransaction=limit
-            )
+        if limit and count > limit:
+            raise errors.STATE_TOO_MANY_OPERATIONS(store=store, currentOpsTransaction=count, maxOpsPerTransaction=limit)
         try:
-            if len(prepared) <= MANY:
-                operations = [prepare(bound, item) for prepare, item in prepared]
-            else:
-                operations = await work.each(lambda each: each[0](bound, each[1]), prepared)
+            if refused:
+                raise refused
             await bound.store.transact(operations)
         except StoreError as error:
             self._transactions.failed(store, began)
@@ -264,6 +251,28 @@ async def _check_json(item: Item) -> None:
     """A caller who says that the bytes are JSON is held to it (gRPC SaveState; HTTP values are JSON already)."""
     if not item.is_json and _is_declared_json(item.metadata) and (problem := await json.problem(item.value)):
         raise errors.STATE_VALUE_NOT_JSON(cause=problem)
+
+
+async def _prepared(
+    bound: BoundStore, steps: Iterable[tuple[str, Item]], metadata: Mapping[str, str] | None
+) -> tuple[int, list[Operation], StoreError | None]:
+    """How many steps there are, the writes they ask for, and what the store would refuse them for."""
+    operations: list[Operation] = []
+    refused: StoreError | None = None
+    count = 0
+    for count, (kind, item) in enumerate(steps, 1):
+        if SEPARATOR in item.key:
+            raise _illegal(bound, item.key)
+        prepare = _PREPARE.get(kind)
+        if prepare is None:
+            raise errors.STATE_OPERATION_UNKNOWN(operation=kind)
+        try:
+            operations.append(prepare(bound, _with_default(item, metadata) if metadata else item))
+        except StoreError as error:
+            refused = refused or error
+        if not count % MANY:
+            await Work().pause()
+    return count, operations, refused
 
 
 def _with_default(item: Item, metadata: Mapping[str, str]) -> Item:

@@ -34,8 +34,7 @@ _ESCAPE = re.compile(
     rb"\\(?:(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 
-
-_BLANKS = b" \t\r\n"
+BLANKS = b" \t\r\n"
 
 
 class MalformedError(Exception):
@@ -58,16 +57,16 @@ async def first_value(body: bytes, work: Work, cut_off: str = "") -> bytes:
             return await _stripped(clean, work)
     end, problem = await json.first_value(clean, work)
     if problem == json.END_OF_INPUT:
-        problem = cut_off or ("unexpected EOF" if clean.strip(_BLANKS) else "EOF")
+        problem = cut_off or ("unexpected EOF" if clean.strip(BLANKS) else "EOF")
     if problem:
         raise MalformedError(problem)
-    return clean[:end].strip(_BLANKS)
+    return clean[:end].strip(BLANKS)
 
 
 async def _stripped(text: bytes, work: Work) -> bytes:
     if len(text) > json.LONG:
         await work.pause()
-    return text.strip(_BLANKS)
+    return text.strip(BLANKS)
 
 
 def kind(raw: bytes) -> str:

@@ -15,32 +15,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Expiries:
+class Expiries(dict[str, int]):
+    """The second of each key: a dict, as most writes ask whether theirs is in it."""
+
     def __init__(self) -> None:
-        self._second_of: dict[str, int] = {}  # by key
+        super().__init__()
         self._buckets: dict[int, set[str]] = {}  # by second; none is empty
         self._seconds: SortedKeys[int] = SortedKeys()  # of the buckets
 
     def __repr__(self) -> str:
         return f"<Expiries of {len(self)} keys in {len(self._buckets)} buckets>"
 
-    def __len__(self) -> int:
-        return len(self._second_of)
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._second_of
-
     def has_none_of(self, keys: Iterable[str]) -> bool:
-        return self._second_of.keys().isdisjoint(keys)
+        return self.keys().isdisjoint(keys)
 
     def put(self, key: str, expires_at: float) -> None:
         """Note when the key expires, in place of what was noted before."""
         second = math.ceil(expires_at)
-        if (before := self._second_of.get(key)) is not None:
+        if (before := self.get(key)) is not None:
             if before == second:
                 return
             self._leave(key, before)
-        self._second_of[key] = second
+        self[key] = second
         bucket = self._buckets.get(second)
         if bucket is None:
             self._buckets[second] = {key}
@@ -50,7 +46,7 @@ class Expiries:
 
     def discard(self, key: str) -> None:
         """A key that may not be there."""
-        if (second := self._second_of.pop(key, None)) is not None:
+        if (second := self.pop(key, None)) is not None:
             self._leave(key, second)
 
     def take_due(self, now: float, count: int) -> list[str]:
@@ -60,7 +56,7 @@ class Expiries:
             bucket = self._buckets[second]
             for _ in range(min(count - len(taken), len(bucket))):
                 key = bucket.pop()
-                del self._second_of[key]
+                del self[key]
                 taken.append(key)
             self._drop_if_empty(second)
         return taken

@@ -84,13 +84,10 @@ class MemoryStore(StateStore):
 
     async def transact(self, operations: Sequence[Operation]) -> None:
         self._check_open()
-        await self._end_of_large()
-        before: dict[str, Row | None] = {}
+        if self._large:
+            await self._end_of_large()
         if len(operations) <= _AT_ONCE:
-            if refused := self._write_until_refused(operations, before):
-                for key, row in before.items():
-                    self._put(key, row)
-                raise refused
+            self._transact_small(operations)
             return
         self._large = asyncio.create_task(self._transact_large(operations))
         await asyncio.shield(self._large)  # who gives up does not leave half of it behind
@@ -139,6 +136,14 @@ class MemoryStore(StateStore):
             await asyncio.wait([self._large])
             self._check_open()
 
+    def _transact_small(self, operations: Sequence[Operation]) -> None:
+        before = {operation.key: self._rows.get(operation.key) for operation in operations}
+        for operation in operations:
+            if refused := self._write_one(operation):
+                for key, row in before.items():
+                    self._put(key, row)
+                raise refused
+
     async def _transact_large(self, operations: Sequence[Operation]) -> None:
         """In slices, while all others wait: nobody sees a part of it."""
         before: dict[str, Row | None] = {}
@@ -180,7 +185,8 @@ class MemoryStore(StateStore):
             self._put(key, None)
         elif operation.ttl is None and (self._sorted is None or key in self._rows):
             self._rows[key] = Row(operation.value, next(self._etags))  # what _put would do, in half of the time
-            self._mortal.discard(key)
+            if key in self._mortal:
+                self._mortal.discard(key)
         elif operation.ttl is None:
             self._put(key, Row(operation.value, next(self._etags)))
         else:

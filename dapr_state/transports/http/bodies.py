@@ -6,7 +6,7 @@ that would hold the event loop is read in pieces (slices.py): each by the strict
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -17,7 +17,7 @@ from dapr_state.golang.unmarshal import Place
 from dapr_state.slices import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from dapr_state.wire.http1.request import Request
 
@@ -56,8 +56,8 @@ class BulkGet(_Strict):
 
 
 class Operation(_Strict):
-    operation: str | None = None
-    request: StateItem | None = None
+    operation: Literal["upsert", "delete"]
+    request: StateItem
 
 
 class Transaction(_Strict):
@@ -66,13 +66,16 @@ class Transaction(_Strict):
 
 
 class Steps:
-    """The operations of a transaction, each still to be looked at, and the metadata for all of them."""
+    """The operations of a transaction, each still to be looked at unless all are usual, and the metadata for them."""
 
-    __slots__ = ("metadata", "operations")
+    __slots__ = ("are_usual", "metadata", "operations")
 
-    def __init__(self, operations: list[tuple[str, Item | bytes]], metadata: Mapping[str, str]) -> None:
+    def __init__(
+        self, operations: Sequence[tuple[str, Item | bytes]], metadata: Mapping[str, str], *, are_usual: bool = False
+    ) -> None:
         self.operations = operations  # the request is bytes where only the slow way can read it
         self.metadata = metadata
+        self.are_usual = are_usual  # known ones, none of bytes
 
 
 class Shape(Generic[T]):
@@ -95,16 +98,27 @@ class Shape(Generic[T]):
 
     async def read(self, request: Request) -> T:
         """Raises MalformedError."""
-        body, work = request.body, Work()
+        body = request.body
         if len(body) > LONG:
-            await work.pause()
-        is_usual = not request.body_error and (body.isascii() or _is_utf8(body))
-        if is_usual and (len(body) <= LONG or await self._has_few_parts(body, work)):
-            try:
-                return self._made(self._decode(body))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                pass  # the slow way decides
-        return await self._slow(await unmarshal.first_value(body, work, request.body_error), work)
+            return await self._read_long(request)
+        made = self._strictly(body) if _is_usual(request) else None
+        return await self._slowly(request, Work()) if made is None else made
+
+    async def _read_long(self, request: Request) -> T:
+        work = Work()
+        await work.pause()
+        has_few_parts = _is_usual(request) and await self._has_few_parts(request.body, work)
+        made = self._strictly(request.body) if has_few_parts else None
+        return await self._slowly(request, work) if made is None else made
+
+    def _strictly(self, body: bytes) -> T | None:
+        try:
+            return self._made(self._decode(body))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None  # the slow way decides
+
+    async def _slowly(self, request: Request, work: Work) -> T:
+        return await self._slow(await unmarshal.first_value(request.body, work, request.body_error), work)
 
     async def _has_few_parts(self, body: bytes, work: Work) -> bool:
         has_few = len(body) <= QUICK and all(body.count(part) <= MANY for part in self._parts)
@@ -112,11 +126,14 @@ class Shape(Generic[T]):
         return has_few
 
 
-def _is_utf8(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
+def _is_usual(request: Request) -> bool:
+    if request.body_error:
         return False
+    if not request.body.isascii():
+        try:
+            request.body.decode()
+        except UnicodeDecodeError:
+            return False
     return True
 
 
@@ -249,12 +266,12 @@ def _option(name: str) -> str:
     return f"Options.{name.capitalize()}" if name.lower() in _OPTIONS else ""
 
 
-def _operation(given: Operation) -> tuple[str, Item | bytes]:
-    return given.operation or "", _item(given.request) if given.request else unmarshal.NULL
+def _operation(given: Operation) -> tuple[str, Item]:
+    return given.operation, _item(given.request)
 
 
 def _steps(given: Transaction) -> Steps:
-    return Steps(list(map(_operation, given.operations or ())), _metadata(given.metadata or {}))
+    return Steps([*map(_operation, given.operations or ())], _metadata(given.metadata or {}), are_usual=True)
 
 
 SAVE: Shape[list[Item]] = Shape(list[StateItem | None], lambda given: list(map(_item, given)), _items_slowly)

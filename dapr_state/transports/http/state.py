@@ -12,7 +12,7 @@ from dapr_state.api import expiry
 from dapr_state.api.state import LARGEST_ANSWER, Item
 from dapr_state.errors import BadRequest, DaprError, ErrorInfo
 from dapr_state.golang import json, marshal
-from dapr_state.golang.unmarshal import MalformedError
+from dapr_state.golang.unmarshal import BLANKS, MalformedError
 from dapr_state.serving.answer_memory import SMALL, AnswerMemory
 from dapr_state.serving.http.message import JSON, Response, line, no_content
 from dapr_state.serving.pieces import LARGE, Pieces
@@ -115,7 +115,10 @@ class StateRoutes:
 
 async def _each(steps: Steps, query: Mapping[str, str]) -> Iterator[tuple[str, Item]]:
     """The operations in order: the first that is wrong in any way is the one that is told."""
-    more, work = target.metadata(query), Work()
+    more = target.metadata(query) if query else None
+    if steps.are_usual and not more:
+        return iter(cast("list[tuple[str, Item]]", steps.operations))
+    work = Work()
     found: list[tuple[str, Item]] = []
     for kind, given in steps.operations:
         if kind not in KNOWN_OPERATIONS:
@@ -140,7 +143,7 @@ def _with(item: Item, more: Mapping[str, str]) -> Item:
     return msgspec.structs.replace(item, metadata={**item.metadata, **more})
 
 
-class _BulkItem(msgspec.Struct, omit_defaults=True):
+class _BulkItem(msgspec.Struct, omit_defaults=True, gc=False):
     key: str | msgspec.Raw
     data: msgspec.Raw | str | None = None
     etag: str = ""
@@ -149,6 +152,7 @@ class _BulkItem(msgspec.Struct, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder().encode
+_raw = msgspec.json.Decoder(msgspec.Raw).decode  # without the blanks around it
 _NO_ITEM = _encode(_BulkItem(""))
 
 AT_ONCE = 128  # items: their answers take 0.2 ms
@@ -158,13 +162,14 @@ NOT_JSON = "the value is neither JSON nor text"
 
 async def _bulk_answer(keys: Sequence[str], found: Found) -> bytes | Pieces:
     if len(keys) <= AT_ONCE and found.octets <= json.LONG:
-        return _encode([await _bulk_item(key, outcome) for key, outcome in zip(keys, found, strict=True)]) + b"\n"
+        items = [_usual_item(*each) or await _bulk_item(*each) for each in zip(keys, found, strict=True)]
+        return _encode(items) + b"\n"
     whole, work = Pieces(), Work()
     group: list[_BulkItem] = []
     for key, outcome in zip(keys, found, strict=True):
         is_large = isinstance(outcome, Row) and len(outcome.value) > LARGE
         if not is_large:
-            group.append(await _bulk_item(key, outcome))
+            group.append(_usual_item(key, outcome) or await _bulk_item(key, outcome))
         if group and (is_large or len(group) == AT_ONCE):
             _begin_item(whole, _encode(group)[1:-1])
             group = []
@@ -201,6 +206,22 @@ def _shown_key(key: str) -> str | msgspec.Raw:
     return key if key.isascii() else msgspec.Raw(marshal.encode(key))
 
 
+def _usual_item(key: str, outcome: Outcome) -> _BulkItem | None:
+    """Of what is short, and JSON if there is a value: in a third of the time."""
+    if not key.isascii():
+        return None
+    if outcome is None:
+        return _BulkItem(key)
+    if not isinstance(outcome, Row) or outcome.expires_at is not None or len(outcome.value) > LARGE:
+        return None
+    try:
+        if not outcome.value.isascii():
+            outcome.value.decode()
+        return _BulkItem(key, _raw(outcome.value), outcome.etag)
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        return None
+
+
 async def _bulk_item(key: str, outcome: Outcome) -> _BulkItem:
     shown_key = _shown_key(key)
     if outcome is None:
@@ -224,7 +245,7 @@ async def _shown_value(value: bytes) -> bytes | str | None:
     if is_json is None:
         is_json = await json.problem(value) is None
     if is_json:
-        return value
+        return value.strip(BLANKS)
     return text if len(text) <= json.LONG else await _long_text(text)
 
 
