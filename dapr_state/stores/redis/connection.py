@@ -77,6 +77,7 @@ class Connection(asyncio.Protocol):
 
         self._out: list[bytes] = []  # packed commands that wait for the end of the tick, or for the server to read
         self._flushing = False  # the tick's write is scheduled
+        self.before_flush: Callable[[], None] | None = None  # sends what was gathered in the tick
         self._paused = False  # the server reads more slowly than we write
         self._unsent = 0  # bytes in `_out` while paused
 
@@ -125,11 +126,19 @@ class Connection(asyncio.Protocol):
         if self._paused:
             self._unsent += len(commands)
         elif not self._flushing:
+            self.flush_soon()
+
+    def flush_soon(self) -> None:
+        """Flush at the end of the tick."""
+        if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what was sent in this tick."""
+        if self.before_flush:
+            self._flushing = True  # by this call
+            self.before_flush()
         self._flushing = False
         if self._paused or not self._out:
             self._unsent = sum(map(len, self._out))

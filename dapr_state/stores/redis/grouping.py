@@ -68,8 +68,8 @@ class Grouping:
         self.keys_at_once = _KEYS_AT_MOST  # of one request: fewer where values are large, as others wait for them
         self._received = 0  # octets, when the last rows came
         self._loop = asyncio.get_running_loop()
-        self._scheduled = False
-        common: dict[str, Any] = {"budget": self.waiting, "begun": self._schedule, "octets_at_most": OCTETS_AT_MOST}
+        connection.before_flush = self._close
+        common: dict[str, Any] = {"budget": self.waiting, "begun": connection.flush_soon, "octets_at_most": OCTETS_AT_MOST}
         self._reads: Batcher[str, Row | StoreError | None] = Batcher(
             lambda batch: _Read(self, batch).send(), weigh=weight_of_keys, at_most=_KEYS_AT_MOST, **common
         )
@@ -120,10 +120,11 @@ class Grouping:
 
     def flush(self) -> None:
         """Send what waits for the end of the tick."""
-        self._scheduled = False
+        self.connection.flush()
+
+    def _close(self) -> None:
         self._writes.close()
         self._reads.close()
-        self.connection.flush()
 
     def came(self, keys: int) -> None:
         """Rows of so many keys are here: fewer are asked for at once if they are large, and more if they are not."""
@@ -132,11 +133,6 @@ class Grouping:
             self.keys_at_once = max(1, min(self.keys_at_once, keys * OCTETS_AT_MOST // octets))
         elif keys >= self.keys_at_once < _KEYS_AT_MOST:
             self.keys_at_once = min(_KEYS_AT_MOST, 2 * self.keys_at_once)
-
-    def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self.flush)
 
 
 class _Sent(ABC):
