@@ -13,14 +13,36 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from dapr_state.stores.base import StoreError
+from dapr_state.stores.model import Upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from dapr_state.stores.model import Operation
 
 W = TypeVar("W")  # what is wanted: a key, or an operation
 R = TypeVar("R")  # what comes of it
 
 OVERHEAD: Final = 256  # octets that one key or operation costs beside its text
+
+
+def weight_of_keys(keys: Sequence[str]) -> int:
+    if len(keys) == 1:
+        return OVERHEAD + len(keys[0])
+    return OVERHEAD * len(keys) + sum(map(len, keys))
+
+
+def weight(operations: Sequence[Operation]) -> int:
+    if len(operations) == 1:  # as most are
+        (operation,) = operations
+        value = len(operation.value) if type(operation) is Upsert else 0
+        return OVERHEAD + len(operation.key) + value
+    octets = OVERHEAD * len(operations)
+    for operation in operations:
+        octets += len(operation.key)
+        if type(operation) is Upsert:
+            octets += len(operation.value)
+    return octets
 
 
 class Budget:
@@ -70,6 +92,10 @@ class Batch(Generic[W, R]):
         self.wanted += wanted
         self.octets += octets
 
+    def still_wanted(self) -> list[bool]:
+        """For each that is wanted, whether its caller waits. Any thread may ask."""
+        return [not caller.done() for caller, size, _ in self._callers for _ in range(size)]
+
     def settle(self, outcomes: list[R]) -> None:
         """Give the outcomes out, as the callers joined. Raises, with none given, if they do not fit."""
         if len(outcomes) != len(self.wanted):
@@ -113,8 +139,8 @@ class Batch(Generic[W, R]):
 class Batcher(Generic[W, R]):
     """Makes batches of what is asked.
 
-    `run` takes a batch over, and answers it now or later; or it raises, with nothing done. `begun` is called with each
-    new batch: whoever owns the batcher closes it at the end of the tick.
+    `run` takes a batch over, and answers it now or later; or it raises, with nothing done. `at_end` is given what is to
+    be called at the end of the tick.
     """
 
     def __init__(
@@ -123,25 +149,26 @@ class Batcher(Generic[W, R]):
         *,
         budget: Budget,
         weigh: Callable[[Sequence[W]], int],
-        begun: Callable[[], None],
+        at_end: Callable[[Callable[[], None]], object],
         at_most: int,
         octets_at_most: int,
     ) -> None:
         self._run = run
         self._budget = budget
         self._weigh = weigh
-        self._begun = begun
+        self._at_end = at_end
         self._at_most = at_most
         self._octets_at_most = octets_at_most
         self._loop = asyncio.get_running_loop()
         self._batch: Batch[W, R] | None = None
 
-    def ask(self, wanted: Sequence[W]) -> asyncio.Future[list[R]]:
-        """Ask for an outcome for each. Raises StoreError when too many wait.
+    def ask(self, wanted: Sequence[W], octets: int | None = None) -> asyncio.Future[list[R]]:
+        """Ask for an outcome for each; `octets` is what they weigh, if that is known. StoreError when too many wait.
 
         A batch is as large as `at_most` and `octets_at_most` say, give or take a caller: larger requests come in runs.
         """
-        octets = self._weigh(wanted)
+        if octets is None:
+            octets = self._weigh(wanted)
         self._budget.take(octets)
         batch = self._batch
         if batch is not None and batch.octets + octets > self._octets_at_most:
@@ -149,7 +176,7 @@ class Batcher(Generic[W, R]):
             batch = None
         if batch is None:
             batch = self._batch = Batch(self._budget)
-            self._begun()
+            self._at_end(self.close)
         answer: asyncio.Future[list[R]] = self._loop.create_future()
         batch.join(answer, wanted, octets)
         if len(batch.wanted) >= self._at_most:

@@ -44,14 +44,14 @@ class Store:
             self.run,
             budget=self.budget,
             weigh=weigh,
-            begun=self.begin,
+            at_end=self.begin,
             at_most=AT_MOST,
             octets_at_most=OCTETS_AT_MOST,
         )
         self.refusals: list[str] = []
         self.calls: list[tuple[list[str], asyncio.Future[list[str]]]] = []
 
-    def begin(self) -> None:
+    def begin(self, _: object) -> None:
         self.begun += 1
 
     def run(self, batch: Batch[str, str]) -> None:

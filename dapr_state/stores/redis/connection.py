@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
 
         self._out: list[bytes] = []  # packed commands that wait for the end of the tick, or for the server to read
         self._flushing = False  # the tick's write is scheduled
-        self.before_flush: Callable[[], None] | None = None  # sends what was gathered in the tick
+        self._gathering: list[Callable[[], None]] = []  # they send what comes in the tick, at its end
         self._paused = False  # the server reads more slowly than we write
         self._unsent = 0  # bytes in `_out` while paused
 
@@ -126,19 +126,22 @@ class Connection(asyncio.Protocol):
         if self._paused:
             self._unsent += len(commands)
         elif not self._flushing:
-            self.flush_soon()
+            self._flushing = True
+            self._loop.call_soon(self.flush)
 
-    def flush_soon(self) -> None:
-        """Flush at the end of the tick."""
+    def before_flush(self, send: Callable[[], None]) -> None:
+        """Have this called before what the tick has sent is written."""
+        self._gathering.append(send)
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what was sent in this tick."""
-        if self.before_flush:
-            self._flushing = True  # by this call
-            self.before_flush()
+        self._flushing = True  # by this call
+        gathering, self._gathering = self._gathering, []
+        for send in gathering:
+            send()
         self._flushing = False
         if self._paused or not self._out:
             self._unsent = sum(map(len, self._out))

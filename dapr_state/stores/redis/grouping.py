@@ -12,8 +12,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.batching import OVERHEAD, Batch, Batcher, Budget
-from dapr_state.stores.model import Operation, Row, Upsert
+from dapr_state.stores.batching import Batch, Batcher, Budget, weight, weight_of_keys
+from dapr_state.stores.model import Operation, Row
 from dapr_state.stores.redis import reading, writing
 from dapr_state.stores.redis.connection import MAX_WAITING, ReplyError
 from dapr_state.stores.redis.handshake import Server
@@ -39,25 +39,6 @@ def budget() -> Budget:
     return Budget("redis", callers=MAX_WAITING, octets=MAX_OCTETS)
 
 
-def weight_of_keys(keys: Sequence[str]) -> int:
-    if len(keys) == 1:
-        return OVERHEAD + len(keys[0])
-    return OVERHEAD * len(keys) + sum(map(len, keys))
-
-
-def weight(operations: Sequence[Operation]) -> int:
-    if len(operations) == 1:  # as most are
-        (operation,) = operations
-        value = len(operation.value) if type(operation) is Upsert else 0
-        return OVERHEAD + len(operation.key) + value
-    octets = OVERHEAD * len(operations)
-    for operation in operations:
-        octets += len(operation.key)
-        if type(operation) is Upsert:
-            octets += len(operation.value)
-    return octets
-
-
 class Grouping:
     """`waiting`: for the store, on its other connections too."""
 
@@ -68,8 +49,11 @@ class Grouping:
         self.keys_at_once = _KEYS_AT_MOST  # of one request: fewer where values are large, as others wait for them
         self._received = 0  # octets, when the last rows came
         self._loop = asyncio.get_running_loop()
-        connection.before_flush = self._close
-        common: dict[str, Any] = {"budget": self.waiting, "begun": connection.flush_soon, "octets_at_most": OCTETS_AT_MOST}
+        common: dict[str, Any] = {
+            "budget": self.waiting,
+            "at_end": connection.before_flush,
+            "octets_at_most": OCTETS_AT_MOST,
+        }
         self._reads: Batcher[str, Row | StoreError | None] = Batcher(
             lambda batch: _Read(self, batch).send(), weigh=weight_of_keys, at_most=_KEYS_AT_MOST, **common
         )
@@ -121,10 +105,6 @@ class Grouping:
     def flush(self) -> None:
         """Send what waits for the end of the tick."""
         self.connection.flush()
-
-    def _close(self) -> None:
-        self._writes.close()
-        self._reads.close()
 
     def came(self, keys: int) -> None:
         """Rows of so many keys are here: fewer are asked for at once if they are large, and more if they are not."""

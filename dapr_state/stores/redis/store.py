@@ -9,11 +9,11 @@ import hiredis
 
 from dapr_state.stores import paging
 from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError
-from dapr_state.stores.batching import OVERHEAD, runs
+from dapr_state.stores.batching import OVERHEAD, runs, weight, weight_of_keys
 from dapr_state.stores.model import Feature, Operation
 from dapr_state.stores.redis import listing, options, tls
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError, Silence
-from dapr_state.stores.redis.grouping import OCTETS_AT_MOST, SLICE, Grouping, budget, weight, weight_of_keys
+from dapr_state.stores.redis.grouping import OCTETS_AT_MOST, SLICE, Grouping, budget
 from dapr_state.stores.redis.link import Link
 from dapr_state.stores.redis.replicas import ReplicatedLink
 from dapr_state.stores.slices import slices

@@ -10,17 +10,23 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.callers import Callers
+from dapr_state.stores.batching import Batcher, Budget, weight_of_keys
 from dapr_state.stores.sqlite import failures
 from dapr_state.stores.sqlite.statements import OCTETS_AT_ONCE, LargeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dapr_state.stores.base import Found
+    from dapr_state.stores.batching import Batch
     from dapr_state.stores.model import Row
     from dapr_state.stores.sqlite.executor import Executor
 
-_KEYS_AT_MOST: Final = 256  # of a statement: about 0.5 ms
+    Reads = Batch[str, Row | StoreError | None]
+
+_KEYS_AT_MOST: Final = 256  # of a statement, give or take a caller: about 0.5 ms
+_CALLERS_AT_MOST: Final = 32_768  # of a tick: as many as may wait for a thread
+_OCTETS_AT_MOST: Final = 64 << 20  # of their keys
 SLOW_SECONDS: Final = 0.01  # then a read is interrupted, as soon as SQLite can be
 STEPS_BETWEEN_LOOKS: Final = 1000  # of SQLite's machine: some 20 us
 
@@ -34,37 +40,33 @@ class InlineReads:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self._loop = asyncio.get_running_loop()
-        self._keys: list[str] = []  # of this tick
-        self._callers: Callers[Row | StoreError | None] = Callers()
+        self._reads: Batcher[str, Row | StoreError | None] = Batcher(
+            self._answer,
+            budget=Budget("the database", callers=_CALLERS_AT_MOST, octets=_OCTETS_AT_MOST),
+            weigh=weight_of_keys,
+            at_end=asyncio.get_running_loop().call_soon,
+            at_most=_KEYS_AT_MOST,
+            octets_at_most=OCTETS_AT_ONCE,
+        )
 
     def takes(self, keys: Sequence[str]) -> bool:
         """Not where they are many, and not while the disk must be asked: then a thread may wait for it."""
         return len(keys) <= _KEYS_AT_MOST and self._executor.read_seconds < SLOW_SECONDS
 
-    def read(self, keys: Sequence[str]) -> asyncio.Future[list[Row | StoreError | None]]:
+    def read(self, keys: Sequence[str]) -> asyncio.Future[Found]:
         """One entry per key at the end of the tick. ElsewhereError if a thread may do it, else StoreError."""
-        if len(self._keys) + len(keys) > _KEYS_AT_MOST:
-            self._answer()
-        if not self._keys:
-            self._loop.call_soon(self._answer)
-        self._keys += keys
-        return self._callers.join(self._loop, len(keys))
+        return self._reads.ask(keys)
 
     def read_elsewhere(self, seconds: float) -> None:
         """A thread has read, and took so long."""
         self._executor.read_seconds = seconds
 
-    def _answer(self) -> None:
-        keys, self._keys = self._keys, []
-        callers, self._callers = self._callers, Callers()
-        if not keys:  # they were too many to wait for the tick's end
-            return
+    def _answer(self, batch: Reads) -> None:
         try:
-            found = self._executor.read(keys, OCTETS_AT_ONCE)
+            found = self._executor.read(batch.wanted, OCTETS_AT_ONCE)
         except LargeError:
-            callers.fail(ElsewhereError())
+            batch.fail(ElsewhereError())
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get an answer
-            callers.fail(ElsewhereError() if failures.is_passing(error) else failures.store_error(error))
+            batch.fail(ElsewhereError() if failures.is_passing(error) else failures.store_error(error))
         else:
-            callers.settle(found)
+            batch.settle(found)

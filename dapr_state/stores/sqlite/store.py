@@ -6,11 +6,12 @@ import asyncio
 import sqlite3
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.clock import SYSTEM, Clock
 from dapr_state.stores import paging
 from dapr_state.stores.base import Found, Outcomes, Page, StateStore, StoreError
+from dapr_state.stores.batching import OVERHEAD, weight, weight_of_keys
 from dapr_state.stores.model import Feature
 from dapr_state.stores.slices import slices
 from dapr_state.stores.sqlite import failures, inline, options, schema
@@ -19,7 +20,6 @@ from dapr_state.stores.sqlite.executor import Call, Executor, Read, Write
 from dapr_state.stores.sqlite.file import DatabaseFile
 from dapr_state.stores.sqlite.inline import ElsewhereError, InlineReads
 from dapr_state.stores.sqlite.statements import StateTable
-from dapr_state.stores.sqlite.worker import GROUP_AT_MOST as AT_ONCE
 from dapr_state.stores.sqlite.worker import Worker
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from dapr_state.resources.component import Component
     from dapr_state.stores.model import Operation
     from dapr_state.stores.sqlite.options import Options
+
+
+AT_ONCE: Final = 8192  # keys or operations of one request in a group: others come in between
 
 
 class SqliteStore(StateStore):
@@ -116,7 +119,7 @@ class SqliteStore(StateStore):
         return [entry for some in slices(keys, AT_ONCE) for entry in await self._read(some)]
 
     async def _read(self, keys: Sequence[str]) -> Found:
-        read: Found = await _ask(self._reading, Read(keys), len(keys))
+        read: Found = await _ask(self._reading, Read(keys), weight_of_keys(keys))
         if self._inline and self._executors:
             self._inline.read_elsewhere(self._executors[1].read_seconds)
         return read
@@ -124,17 +127,22 @@ class SqliteStore(StateStore):
     async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
         size = paging.size(limit)
         behind = paging.key_of(after, prefix) if after else None
-        page: Page = await _ask(self._reading, Call(partial(self._table.page, prefix, behind, size)), size)
+        page: Page = await _ask(self._reading, Call(partial(self._table.page, prefix, behind, size)))
         return page
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         if len(operations) <= AT_ONCE:
-            outcomes: Outcomes = await _ask(self._writing, Write(operations), len(operations))
+            outcomes: Outcomes = await _ask(self._writing, Write(operations), weight(operations))
             return outcomes
         return [outcome for some in slices(operations, AT_ONCE) for outcome in await self.write(some)]
 
     async def transact(self, operations: Sequence[Operation]) -> None:
-        (failure,) = await _ask(self._writing, Write(operations, is_transaction=True), len(operations))
+        octets = 0
+        for some in slices(operations, AT_ONCE):
+            octets += weight(some)
+            if len(some) == AT_ONCE:
+                await asyncio.sleep(0)
+        (failure,) = await _ask(self._writing, Write(operations, is_transaction=True), octets)
         if failure:
             raise failure
 
@@ -144,7 +152,7 @@ def _close(executors: list[Executor]) -> None:
         executor.close()
 
 
-def _ask(worker: Worker | None, work: Read | Write | Call, size: int = 1) -> Awaitable[Any]:
+def _ask(worker: Worker | None, work: Read | Write | Call, octets: int = OVERHEAD) -> Awaitable[Any]:
     if worker is None:
         raise StoreError("the store is not open")
-    return worker.ask(work, size)
+    return worker.ask(work, octets)

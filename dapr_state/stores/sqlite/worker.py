@@ -12,36 +12,20 @@ import queue
 import threading
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
 
 from dapr_state.golang.duration import format_duration
 from dapr_state.stores.base import StoreError
+from dapr_state.stores.batching import Batch, Batcher, Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dapr_state.clock import Clock
 
-WAITING_AT_MOST: Final = 100_000  # operations: some 50 MB, and more than a second of work on any disk
-GROUP_AT_MOST: Final = 8192  # operations in a group, give or take a tick: nobody waits for a commit without end
-
-
-class _Request(msgspec.Struct):
-    work: Any
-    size: int
-    answer: asyncio.Future[Any]
-
-
-@dataclass(slots=True, eq=False)
-class _Batch:
-    """What was asked for in one tick."""
-
-    requests: list[_Request]
-    size: int
-    deadline: float
+WAITING_AT_MOST: Final = 32_768  # requests: more than a second of work on any disk
+OCTETS_WAITING_AT_MOST: Final = 64 << 20  # twice what large requests may hold together
+GROUP_AT_MOST: Final = 4 << 20  # octets of a group, give or take a tick: nobody waits for a commit without end
 
 
 class Worker:
@@ -52,10 +36,17 @@ class Worker:
         self._clock = clock
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
-        self._tick: list[_Request] = []
-        self._waiting: deque[_Batch] = deque()  # filled by the loop, emptied by the thread; each step is atomic
+        self._tick: Batcher[Any, Any] = Batcher(
+            self._hand_over,
+            budget=Budget("the database", callers=WAITING_AT_MOST, octets=OCTETS_WAITING_AT_MOST),
+            weigh=len,
+            at_end=self._loop.call_soon,
+            at_most=WAITING_AT_MOST,
+            octets_at_most=GROUP_AT_MOST,
+        )
+        # with the time until which it may wait; filled by the loop, emptied by the thread; each step is atomic
+        self._waiting: deque[tuple[Batch[Any, Any], float]] = deque()
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()  # True: look at what waits; False: end
-        self._size = 0  # operations that are not answered yet
         self._watch: asyncio.TimerHandle | None = None
         self._stopping = False
         self._ended = self._loop.create_future()
@@ -63,32 +54,27 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="sqlite", daemon=True)
         self._thread.start()
 
-    async def ask(self, work: Any, size: int = 1) -> Any:
-        """Have the thread do `work`. Cancelled before its turn, it is not done at all."""
+    async def ask(self, work: Any, octets: int = 1) -> Any:
+        """Have the thread do `work`, which holds so many octets. Cancelled before its turn, it is not done at all."""
         if self._stopping:
             raise StoreError("the store is closed")
-        if self._size and self._size + size > WAITING_AT_MOST:
-            raise StoreError(f"too many operations are waiting for the database: {self._size}")
-        request = _Request(work, size, self._loop.create_future())
-        if not self._tick:
-            self._loop.call_soon(self._hand_over)
-        self._tick.append(request)
-        self._size += size
-        return await request.answer
+        (outcome,) = await self._tick.ask((work,), octets)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     async def stop(self) -> None:
         """Do what waits, and end."""
         if not self._stopping:
             self._stopping = True
-            self._loop.call_soon(self._wake.put, False)  # behind this tick's requests
+            self._tick.close()
+            self._wake.put(False)
         await asyncio.shield(self._ended)
         if self._watch:
             self._watch.cancel()
 
-    def _hand_over(self) -> None:
-        requests, self._tick = self._tick, []
-        deadline = self._clock.monotonic() + self._timeout
-        self._waiting.append(_Batch(requests, sum(request.size for request in requests), deadline))
+    def _hand_over(self, batch: Batch[Any, Any]) -> None:
+        self._waiting.append((batch, self._clock.monotonic() + self._timeout))
         self._wake.put(True)
         if self._watch is None:
             self._watch = self._loop.call_later(self._timeout, self._give_up)
@@ -96,27 +82,17 @@ class Worker:
     def _give_up(self) -> None:
         """Answer those who wait too long: the thread is held up by the disk or by a lock."""
         now = self._clock.monotonic()
-        for batch in list(self._waiting):
-            if batch.deadline > now:
+        for entry in list(self._waiting):
+            batch, deadline = entry
+            if deadline > now:
                 break
             with suppress(ValueError):  # the thread took it at this moment: then it is begun
-                self._waiting.remove(batch)
-                reason = f"the database did not get to it within {format_duration(self._timeout)}"
-                self._settle(batch.requests, [StoreError(reason) for _ in batch.requests], batch.size)
+                self._waiting.remove(entry)
+                batch.fail(StoreError(f"the database did not get to it within {format_duration(self._timeout)}"))
         self._watch = None
         with suppress(IndexError):
-            delay = max(0.0, self._waiting[0].deadline - now)
+            delay = max(0.0, self._waiting[0][1] - now)
             self._watch = self._loop.call_later(delay, self._give_up)
-
-    def _settle(self, requests: Sequence[_Request], outcomes: Sequence[Any], size: int) -> None:
-        self._size -= size
-        for request, outcome in zip(requests, outcomes, strict=True):
-            if request.answer.done():  # cancelled meanwhile
-                continue
-            if isinstance(outcome, Exception):
-                request.answer.set_exception(outcome)
-            else:
-                request.answer.set_result(outcome)
 
     # From here on: the thread.
 
@@ -126,24 +102,36 @@ class Worker:
                 self._answer(group)
         self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
-    def _take(self) -> list[_Request]:
-        group: list[_Request] = []
-        size = 0
-        while size < GROUP_AT_MOST and self._waiting:
+    def _take(self) -> list[Batch[Any, Any]]:
+        group: list[Batch[Any, Any]] = []
+        octets = 0
+        while octets < GROUP_AT_MOST and self._waiting:
             try:
-                batch = self._waiting.popleft()
+                batch, _ = self._waiting.popleft()
             except IndexError:  # the loop gave up on the last one at this moment
                 break
-            group += batch.requests
-            size += batch.size
+            group.append(batch)
+            octets += batch.octets
         return group
 
-    def _answer(self, group: list[_Request]) -> None:
-        size = sum(request.size for request in group)
-        wanted = [request for request in group if not request.answer.cancelled()]
+    def _answer(self, group: list[Batch[Any, Any]]) -> None:
+        asked = [batch.still_wanted() for batch in group]
+        works = [
+            work
+            for batch, wanted in zip(group, asked, strict=True)
+            for work, is_wanted in zip(batch.wanted, wanted, strict=True)
+            if is_wanted
+        ]
         outcomes: Sequence[Any]
         try:
-            outcomes = self._handle([request.work for request in wanted])
+            outcomes = self._handle(works)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get an answer
-            outcomes = [StoreError(f"{type(error).__name__}: {error}") for _ in wanted]
-        self._loop.call_soon_threadsafe(self._settle, wanted, outcomes, size)
+            outcomes = [StoreError(f"{type(error).__name__}: {error}") for _ in works]
+        following = iter(outcomes)
+        answers = [[next(following) if is_wanted else None for is_wanted in wanted] for wanted in asked]
+        self._loop.call_soon_threadsafe(_settle, group, answers)
+
+
+def _settle(group: list[Batch[Any, Any]], answers: list[list[Any]]) -> None:
+    for batch, outcomes in zip(group, answers, strict=True):
+        batch.settle(outcomes)

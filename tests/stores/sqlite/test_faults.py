@@ -16,7 +16,7 @@ from dapr_state.stores.sqlite import statements as module
 from dapr_state.stores.sqlite.executor import Call, Executor
 from dapr_state.stores.sqlite.options import Database, Options
 from dapr_state.stores.sqlite.statements import OCTETS_AT_ONCE, StateTable
-from dapr_state.stores.sqlite.worker import GROUP_AT_MOST
+from dapr_state.stores.sqlite.store import AT_ONCE
 from tests.stores.looking import put, value_of, values_of, write_one
 from tests.stores.sqlite.conftest import store
 
@@ -332,7 +332,7 @@ async def test_large_values_are_bound_one_by_one(file: File) -> None:
 async def test_a_huge_request_lets_others_go_between_its_parts(file: File) -> None:
     """Its outcomes are one for each operation, in order; a read and a write beside it do not wait for its end."""
     async with file.opened() as opened:
-        many = [Upsert(f"k{number}", b"%d" % number) for number in range(3 * GROUP_AT_MOST)]
+        many = [Upsert(f"k{number}", b"%d" % number) for number in range(3 * AT_ONCE)]
         writing = asyncio.create_task(opened.write([*many, Upsert("k0", b"w", etag="stale")]))
         await asyncio.sleep(0)
         await put(opened, Upsert("beside", b"v"))

@@ -127,11 +127,30 @@ async def test_when_too_much_waits_more_is_refused(monkeypatch: pytest.MonkeyPat
     worker = Worker(handler, SYSTEM, timeout=10)
     held = await handler.hold(worker)
     waiting = await _asked(worker, 1, 2)
-    with pytest.raises(StoreError, match=r"^too many operations are waiting for the database: 3$"):
+    with pytest.raises(StoreError, match=r"^too many requests wait for the database: 3, with 3 octets$"):
         await worker.ask("one too many")
     handler.gate.set()
     await asyncio.gather(held, *waiting)
-    later = await worker.ask("later", size=100)
+    later = await worker.ask("later", octets=100 << 20)
+    await worker.stop()
+
+    assert later == "later!"
+
+
+async def test_what_waits_is_bounded_in_octets() -> None:
+    """Also of those who have given up: a thread that is held up makes no memory free."""
+    handler = Handler()
+    worker = Worker(handler, SYSTEM, timeout=10)
+    held = await handler.hold(worker)
+    large = asyncio.create_task(worker.ask("large", octets=module.OCTETS_WAITING_AT_MOST - 10))
+    await asyncio.sleep(0)
+    large.cancel()
+    await asyncio.sleep(0)
+    with pytest.raises(StoreError, match=r"^too many requests wait for the database: 2, with "):
+        await worker.ask("more", octets=10)
+    handler.gate.set()
+    await held
+    later = await worker.ask("later", octets=10)
     await worker.stop()
 
     assert later == "later!"
