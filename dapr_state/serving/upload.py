@@ -31,16 +31,21 @@ class Upload:
     def is_waiting(self) -> bool:
         return self._asked and not self.is_held
 
-    def may_hold(self, octets: int, *, whole: bool = False) -> bool:
-        """Whether so much may be held. False: `go_on` will say when. Raises CrowdedError when too much waits."""
+    def may_hold(self, octets: int, here: int = DEFAULT_WINDOW) -> bool:
+        """Whether so much may be held. False: `go_on` will say when. Raises CrowdedError when too much waits.
+
+        `here`: what comes while it waits, of a request that is not whole a window's worth.
+        """
         if octets <= SMALL or self.is_held:
             return True
         if not self._asked:
-            # of one that is not whole, a window's worth may come while it waits
-            here = octets if whole else min(octets, DEFAULT_WINDOW)
-            self.is_held = self._memory.ask(self, octets, here)
+            self.is_held = self._memory.ask(self, octets, min(octets, here))
             self._asked = True
         return self.is_held
+
+    def shrink(self, octets: int) -> None:
+        """The request turned out to be so small."""
+        self._memory.shrink(self, octets)
 
     def on_memory(self) -> None:
         """What was asked for may be held now."""

@@ -7,19 +7,22 @@ import binascii
 import re
 import zlib
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 from urllib.parse import unquote_to_bytes
 
 from dapr_state.wire.http2 import headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from dapr_state.wire.http2.hpack import Field
 
 PREFIX: Final = Struct(">BI")  # compressed or not, length
 PREFIX_SIZE: Final = 5
 _LENGTH: Final = Struct(">I")
+
+DEFLATE_RATIO: Final = 1032  # of what comes out to what goes in, at most: 258 octets for two bits
+INFLATED_AT_ONCE: Final = 16 * 1024  # octets: some 20 microseconds
 
 OK: Final = 0
 UNKNOWN: Final = 2
@@ -99,6 +102,50 @@ def only_message(data: bytes) -> bytes | None:
     return None
 
 
+@final
+class Packed:
+    """A compressed message, as it came. `len` of it is what it takes now, `most` what it may stand for."""
+
+    __slots__ = ("_body", "_encoding", "_limit")
+
+    def __init__(self, body: bytes, encoding: Encoding, limit: int) -> None:
+        self._body = body
+        self._encoding = encoding
+        self._limit = limit
+
+    def __repr__(self) -> str:
+        return f"<Packed {len(self._body)} octets>"
+
+    def __len__(self) -> int:
+        return len(self._body)
+
+    @property
+    def most(self) -> int:
+        return min(len(self._body) * DEFLATE_RATIO, self._limit)
+
+    def parts(self) -> Iterator[bytes]:
+        """The message, some octets at a time. Raises Refused when it is none, or longer than the limit."""
+        inflate, left = zlib.decompressobj(wbits=self._encoding.window_bits), self._limit
+        try:
+            for start in range(0, len(self._body), INFLATED_AT_ONCE):
+                piece = self._body[start : start + INFLATED_AT_ONCE]
+                while piece and not inflate.eof:
+                    part = inflate.decompress(piece, INFLATED_AT_ONCE)
+                    piece = inflate.unconsumed_tail
+                    left -= len(part)
+                    if left < 0:
+                        raise Refused(RESOURCE_EXHAUSTED, _TOO_LONG_INFLATED.format(self._limit))
+                    yield part
+            yield inflate.flush()  # a copy that the input's end had begun
+        except zlib.error as error:
+            raise Refused(INTERNAL, f"grpc: failed to decompress the received message: {error}") from error
+        if not inflate.eof:
+            raise Refused(INTERNAL, "grpc: failed to decompress the received message: unexpected EOF")
+
+
+_TOO_LONG_INFLATED: Final = "grpc: received message after decompression larger than max {}"
+
+
 class Messages:
     """Cuts the data of a stream into messages, none of them longer than `limit`."""
 
@@ -121,14 +168,15 @@ class Messages:
 
     @property
     def size(self) -> int:
-        """Octets of the message under way, those that it still lacks included."""
-        return len(self._buffer) + self.missing
+        """Octets of the message under way: those that it still lacks included, and what it may stand for."""
+        here = len(self._buffer) + self.missing
+        return min(here * DEFLATE_RATIO, self._limit) if self._buffer[:1] == b"\1" else here
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes) -> list[bytes | Packed]:
         """Return the messages that are complete now. Raises Refused as soon as one is known to be too long."""
         buffer = self._buffer
         buffer += data
-        messages = []
+        messages: list[bytes | Packed] = []
         position = 0
         while len(buffer) - position >= PREFIX_SIZE:
             flag, length = PREFIX.unpack_from(buffer, position)
@@ -138,28 +186,17 @@ class Messages:
             if len(buffer) < start + length:
                 break
             position = start + length
-            messages.append(self._plain(flag, bytes(memoryview(buffer)[start:position])))
+            messages.append(self._message(flag, bytes(memoryview(buffer)[start:position])))
         if position:
             del buffer[:position]
         return messages
 
-    def _plain(self, flag: int, body: bytes) -> bytes:
+    def _message(self, flag: int, body: bytes) -> bytes | Packed:
         if not flag:
             return body
         if self._encoding is None or flag != 1:
             raise Refused(INTERNAL, "grpc: compressed flag set with identity or empty encoding")
-        inflate = zlib.decompressobj(wbits=self._encoding.window_bits)
-        try:
-            plain = inflate.decompress(body, self._limit + 1)
-        except zlib.error as error:
-            raise Refused(INTERNAL, f"grpc: failed to decompress the received message: {error}") from error
-        if len(plain) > self._limit:
-            raise Refused(
-                RESOURCE_EXHAUSTED, f"grpc: received message after decompression larger than max {self._limit}"
-            )
-        if not inflate.eof:
-            raise Refused(INTERNAL, "grpc: failed to decompress the received message: unexpected EOF")
-        return plain
+        return Packed(body, self._encoding, self._limit)
 
 
 def too_long(length: int, limit: int) -> Refused:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import random
+from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dapr_state.wire import grpc as framing
 from dapr_state.wire.grpc import Metadatum, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GZIP = framing.ENCODINGS[b"gzip"]
 
@@ -78,7 +85,7 @@ def test_a_message_that_is_too_long_is_refused_by_its_prefix() -> None:
 def test_compressed_messages_that_are_none(flag: int, body: bytes, encoding: framing.Encoding, text: str) -> None:
     """Each has its own text."""
     with pytest.raises(Refused, match=text):
-        framing.Messages(1000, encoding).feed(framing.PREFIX.pack(flag, len(body)) + body)
+        _read(framing.PREFIX.pack(flag, len(body)) + body, encoding, 1000)
 
 
 @pytest.mark.parametrize("name", [b"gzip", b"deflate"])
@@ -89,8 +96,34 @@ def test_compressed_messages(name: bytes) -> None:
     packed = framing.compressed_message(bytes(1000), encoding)
 
     assert len(packed) < 100
-    assert framing.Messages(1000, encoding).feed(packed) == [bytes(1000)]
+    assert _read(packed, encoding, 1000) == bytes(1000)
     assert name != b"gzip" or gzip.decompress(packed[5:]) == bytes(1000)
+
+
+@pytest.mark.parametrize("size", [1, framing.INFLATED_AT_ONCE, 100_001, 4_000_000])
+@pytest.mark.parametrize("kind", [bytes, random.Random(5).randbytes], ids=["zeros", "noise"])
+def test_compressed_messages_come_in_parts(size: int, kind: Callable[[int], bytes]) -> None:
+    """However much an octet stands for, a part of the message is short, and all of them are the message."""
+    plain = kind(size)
+    packed = framing.Packed(gzip.compress(plain), GZIP, size)
+    parts = list(packed.parts())
+
+    assert b"".join(parts) == plain
+    assert max(map(len, parts)) <= framing.INFLATED_AT_ONCE
+    assert packed.most == min(len(packed) * framing.DEFLATE_RATIO, size)
+
+
+@given(st.binary(min_size=1), st.integers(1, 2000))
+def test_no_message_stands_for_more_than_it_says(octets: bytes, count: int) -> None:
+    """What deflate can make of some octets has a bound."""
+    plain = octets * count
+
+    assert framing.Packed(gzip.compress(plain), GZIP, 1 << 30).most >= len(plain)
+
+
+def _read(data: bytes, encoding: framing.Encoding | None, limit: int) -> bytes:
+    (found,) = framing.Messages(limit, encoding).feed(data)
+    return b"".join(found.parts()) if isinstance(found, framing.Packed) else found
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"\0\0\0\0\1", b"\0\0\0\0\1xx", b"\1\0\0\0\1x"])

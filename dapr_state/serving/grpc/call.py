@@ -23,16 +23,16 @@ from dapr_state.clock import SYSTEM
 from dapr_state.serving.answer_memory import CrowdedError
 from dapr_state.serving.eager_task import Steps
 from dapr_state.serving.grpc import parsing
+from dapr_state.serving.grpc.inflating import inflated
 from dapr_state.serving.pieces import Pieces
 from dapr_state.serving.request_memory import SMALL
 from dapr_state.serving.upload import Upload
 from dapr_state.wire import grpc as framing
 from dapr_state.wire.http2 import headers
+from dapr_state.wire.http2.frames import DEFAULT_WINDOW
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-
-    from google.protobuf.message import Message
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 
     from dapr_state.serving.grpc.methods import Meaning
     from dapr_state.serving.grpc.shared import Shared
@@ -101,9 +101,9 @@ class Call(Steps):
         self._began = protocol.heard  # on the clock of metrics
         self._deadline = None if meaning.timeout is None else self._loop.time() + meaning.timeout
         self._timer: asyncio.TimerHandle | None = None
-        self._request = b""  # the one message of a unary request
+        self._request: bytes | framing.Packed = b""  # the one message of a unary request
         self._messages: framing.Messages | None = None
-        self._unread: deque[bytes] | None = None  # messages of a stream that came, and nobody took
+        self._unread: deque[bytes | framing.Packed] | None = None  # messages of a stream that came, and nobody took
         self._unread_octets = 0  # of them, as they came
         self._upload: Upload | None = None  # of a request that did not come at once
         self._moved = protocol.heard  # when a piece of the request came
@@ -170,8 +170,9 @@ class Call(Steps):
         elif ended and not self._unread:
             raise framing.Refused(framing.INTERNAL, "EOF")
         elif ended:
-            self._request = self._unread.popleft()
-            if self._may_hold(len(self._request), whole=True):
+            self._request = request = self._unread.popleft()
+            octets = request.most if type(request) is framing.Packed else len(request)
+            if self._may_hold(octets, len(request)):
                 self._protocol.start(self)
         self._open_window()
 
@@ -184,8 +185,8 @@ class Call(Steps):
         if self._may_hold(self._messages.size):
             self._connection.open_window(self._stream, missing, unread)
 
-    def _may_hold(self, octets: int, *, whole: bool = False) -> bool:
-        return self._upload is None or self._upload.may_hold(octets, whole=whole)
+    def _may_hold(self, octets: int, here: int = DEFAULT_WINDOW) -> bool:
+        return self._upload is None or self._upload.may_hold(octets, here)
 
     def _go_on(self) -> None:
         """The memory that was waited for is there."""
@@ -223,39 +224,51 @@ class Call(Steps):
         if self._deadline is not None and self._loop.time() >= self._deadline:
             self._expire()
             return
-        method = self._method
-        if method.request_streaming:
-            argument = self._requests()
+        method, request = self._method, self._request
+        if type(request) is framing.Packed or (len(request) > parsing.LONG and method.message):
+            coroutine = self._answer_slowly(request)
+        elif (answering := self._answering(request)) is not None:
+            coroutine = answering
         else:
-            if len(self._request) > parsing.LONG and method.message and not method.response_streaming:
-                self.run(self._answer_long(method.message))
-                self._arm()
-                return
-            try:
-                argument = method.deserialize(self._request)
-            except Exception:  # noqa: BLE001 - whatever a deserializer raises
-                self._refuse(framing.INTERNAL, framing.UNREADABLE)
-                return
-        if method.response_streaming:
-            coroutine = self._answer_all(argument)
-        else:
-            try:
-                coroutine = method.behavior(argument, self)
-            except Exception as error:  # noqa: BLE001 - a plain function may raise anything
-                self._raised(error)
-                return
-            if type(coroutine) is not CoroutineType:
-                coroutine = _awaited(coroutine)
+            return
         self.run(coroutine)
         if self._running:
             self._arm()
 
-    async def _answer_long(self, message: type[Message]) -> Any:
+    def _answering(self, request: bytes) -> Coroutine[Any, Any, Any] | None:
+        """The servicer's work; None when it has failed already, or the request is none."""
+        method = self._method
         try:
-            argument = await parsing.parse(message, self._request)
+            argument = self._requests() if method.request_streaming else method.deserialize(request)
+        except Exception:  # noqa: BLE001 - whatever a deserializer raises
+            self._refuse(framing.INTERNAL, framing.UNREADABLE)
+            return None
+        if method.response_streaming:
+            return self._answer_all(argument)
+        try:
+            coroutine = method.behavior(argument, self)
+        except Exception as error:  # noqa: BLE001 - a plain function may raise anything
+            self._raised(error)
+            return None
+        return coroutine if type(coroutine) is CoroutineType else _awaited(coroutine)
+
+    async def _answer_slowly(self, request: bytes | framing.Packed) -> Any:
+        """As `start` does, where it takes long to read the request's message."""
+        method = self._method
+        if type(request) is framing.Packed:
+            request = self._request = await inflated(request)
+            if self._upload is not None:
+                self._upload.shrink(len(request))
+        try:
+            if len(request) > parsing.LONG and method.message:
+                argument = await parsing.parse(method.message, request)
+            else:
+                argument = method.deserialize(request)
         except Exception as error:
             raise framing.Refused(framing.INTERNAL, framing.UNREADABLE) from error
-        return await _awaited(self._method.behavior(argument, self))
+        if method.response_streaming:
+            return await self._answer_all(argument)
+        return await _awaited(method.behavior(argument, self))
 
     def _requests(self) -> AsyncIterator[Any]:
         return _Requests(self)
@@ -461,6 +474,9 @@ class Call(Steps):
         self._unread_octets -= len(message) + framing.PREFIX_SIZE
         self._open_window()
         self._protocol.flush_soon()
+        if type(message) is framing.Packed:
+            async with self._shared.inflating:
+                message = await inflated(message)
         try:
             return self._method.deserialize(message)
         except Exception as error:

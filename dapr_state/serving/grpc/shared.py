@@ -25,6 +25,9 @@ class Shared:
         self.blocks = BlockMemory()
         self.connections: set[Http2Protocol[Meaning]] = set()
         self.all_gone = asyncio.Event()
+        # Of compressed messages in streams one is made plain at a time. A stream may hold memory for its next message
+        # already: two of them that asked for more would wait for each other.
+        self.inflating = asyncio.Lock()
         self.is_stopping = False
 
     def __repr__(self) -> str:

@@ -18,7 +18,7 @@ from dapr_state.wire.http1.body import NO_LIMIT, TOO_LARGE
 from dapr_state.wire.http1.request import HEAD_TOO_LARGE, RefusedError, Request, request_of
 from dapr_state.wire.http2 import headers
 from dapr_state.wire.http2.faults import ErrorCode
-from dapr_state.wire.http2.frames import MAX_WINDOW
+from dapr_state.wire.http2.frames import DEFAULT_WINDOW, MAX_WINDOW
 from dapr_state.wire.http2.limits import Limits
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class Http2Exchange(Exchange):
 
     def _may_hold(self, octets: int) -> bool:
         try:
-            return self._upload.may_hold(octets, whole=self._is_complete)
+            return self._upload.may_hold(octets, octets if self._is_complete else DEFAULT_WINDOW)
         except CrowdedError:
             self._give_up(CrowdedError())
             return False

@@ -35,10 +35,10 @@ class RawClient:
         opening = self.headers(method)
         return opening + frames.frame(FrameType.DATA, END_STREAM, self.last_stream, framing.message(message))
 
-    def headers(self, method: str) -> bytes:
+    def headers(self, method: str, *more: tuple[str, str]) -> bytes:
         """The octets that open the next stream."""
         fields = ((":method", "POST"), (":scheme", "http"), (":path", path(method)), ("te", "trailers"))
-        block = self._encoder.encode([*fields, ("content-type", "application/grpc")], huffman=False)
+        block = self._encoder.encode([*fields, ("content-type", "application/grpc"), *more], huffman=False)
         stream_id, self._next_stream = self._next_stream, self._next_stream + 2
         return frames.frame(FrameType.HEADERS, END_HEADERS, stream_id, block)
 

@@ -125,6 +125,15 @@ def test_compressed_requests_are_read(channel: grpc.Channel, compression: grpc.C
     assert call(channel, "echo", message, compression=compression) == message
 
 
+def test_compressed_messages_of_a_stream_are_read(channel: grpc.Channel) -> None:
+    """Each is made plain when the servicer asks for it, also where several of its tasks ask."""
+    messages = [b"%d" % number * 100_000 for number in range(5)]
+    share = channel.stream_stream(path("share"))
+
+    answers = share(iter(messages), compression=grpc.Compression.Gzip, timeout=TIMEOUT)
+    assert sorted(answers) == messages
+
+
 def test_a_compressed_bomb_is_refused(channel: grpc.Channel) -> None:
     """A message that would be too long once decompressed is refused, though few octets came."""
     code, text = refused(channel, "echo", b"\0" * (LIMIT + 1), compression=grpc.Compression.Gzip)

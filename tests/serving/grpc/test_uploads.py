@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 
 from dapr_state.clock import SYSTEM
 from dapr_state.serving.request_memory import RequestMemory
@@ -63,6 +64,26 @@ async def test_too_many_that_wait_are_refused() -> None:
 
     assert b"too many large requests wait for memory" in refused[3]
     assert kept <= SIZE + 200_000
+
+
+async def test_what_a_compressed_message_stands_for_is_asked_for() -> None:
+    """Few octets may be megabytes: those are counted before anything is made of them, and the rest waits."""
+    memory = RequestMemory(3 * SIZE + 100_000)  # a message is asked for with the most that it may stand for
+    bomb = gzip.compress(bytes(SIZE))
+    message = b"\1" + len(bomb).to_bytes(4, "big") + bomb
+    async with serving(memory=memory) as (_, port):
+        with RawClient(port) as client:
+            for _ in range(MANY):
+                opening = client.headers("hang", ("grpc-encoding", "gzip"))
+                client.socket.sendall(opening + frames.frame(FrameType.DATA, END_STREAM, client.last_stream, message))
+            client.socket.sendall(frames.ping(b"all done"))
+            await blocking(client.until, FrameType.PING)
+            while memory._taken_octets != 3 * SIZE:  # noqa: ASYNC110 - whoever is let in says it to nobody
+                await asyncio.sleep(0)
+            taken, waiting = len(memory._taken), len(memory._waiting)
+
+    assert (taken, waiting) == (3, 7)
+    assert (memory._taken_octets, memory._kept_octets) == (0, 0)
 
 
 async def test_a_request_that_does_not_go_on_is_ended() -> None:
