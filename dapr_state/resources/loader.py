@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from dapr_state.resources.manifest import Manifest
-    from dapr_state.resources.resolve import Surroundings
+    from dapr_state.resources.resolve import Environment
     from dapr_state.resources.secrets import SecretStore
 
 STATE: Final = "state."
@@ -74,9 +74,9 @@ class File:
     problems: tuple[str, ...] = ()
 
 
-def load(folders: Sequence[str], surroundings: Surroundings) -> Resources:
+def load(folders: Sequence[str], environment: Environment) -> Resources:
     """Read the folders, start the secret stores, and resolve the components that this sidecar takes."""
-    return start(taken(read(folders), surroundings), surroundings)
+    return start(taken(read(folders), environment), environment)
 
 
 def read(folders: Sequence[str]) -> list[File]:
@@ -87,18 +87,18 @@ def read(folders: Sequence[str]) -> list[File]:
         raise LoadError(f"failed to load components: {error}") from None
 
 
-def taken(files: Iterable[File], surroundings: Surroundings) -> list[Manifest]:
+def taken(files: Iterable[File], environment: Environment) -> list[Manifest]:
     """Keep what is meant for this sidecar. Raises LoadError when a name is taken twice."""
     found = (each for file in files for each in file.manifests)
     try:
-        return select(found, surroundings.app_id, surroundings.environ.get("NAMESPACE", ""))
+        return select(found, environment.app_id, environment.environ.get("NAMESPACE", ""))
     except LoadError as error:
         raise LoadError(f"failed to load components: {error}") from None
 
 
-def start(manifests: Sequence[Manifest], surroundings: Surroundings) -> Resources:
+def start(manifests: Sequence[Manifest], environment: Environment) -> Resources:
     """Start the secret stores among the components, and resolve the state stores with them."""
-    return _Start(surroundings).all(manifests)
+    return _Start(environment).all(manifests)
 
 
 def is_elsewhere(each: Manifest) -> bool:
@@ -167,8 +167,8 @@ def _read_file(path: Path) -> File:
 class _Start:
     """Secret stores first; what waits for one comes right after it."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self._surroundings = surroundings
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
         self._resources = Resources()
         self._waiting: dict[str, list[Manifest]] = {}
 
@@ -207,7 +207,7 @@ class _Start:
             raise LoadError(start_failure(each, f"incorrect type {each.type} ({each.source})"))
         opened = self._resources.secret_stores.get(each.secret_store)
         try:
-            component = resolve(each, self._surroundings, opened.store if opened else None)
+            component = resolve(each, self._environment, opened.store if opened else None)
         except PropertiesError as error:
             raise _init_failure(each, f"{error} ({each.source})") from None
         if each.type.startswith(STATE):
@@ -217,7 +217,7 @@ class _Start:
 
     def _open_secret_store(self, each: Manifest, component: Component) -> None:
         try:
-            store = secrets.create(component, self._surroundings.environ)
+            store = secrets.create(component, self._environment.environ)
         except secrets.UnknownSecretStoreError as error:
             raise _init_failure(each, creation_failure(each.display, error), CREATION) from None
         except (secrets.SecretStoreError, PropertiesError) as error:

@@ -26,7 +26,7 @@ log = logging.getLogger("dapr.runtime.processor.secret")
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Environment:
     """What the components of a sidecar may refer to."""
 
     app_id: str
@@ -52,7 +52,7 @@ class Surroundings:
         return self.environ.get("POD_NAME") or None
 
 
-def resolve(manifest: Manifest, surroundings: Surroundings, secrets: SecretStore | None) -> Component:
+def resolve(manifest: Manifest, environment: Environment, secrets: SecretStore | None) -> Component:
     """Build the component. What has no value is logged and stays empty; a template without one is a PropertiesError.
 
     `secrets` is the store that the component names, or None when it names none.
@@ -62,7 +62,7 @@ def resolve(manifest: Manifest, surroundings: Surroundings, secrets: SecretStore
         type=manifest.type,
         version=manifest.version,
         properties=Properties(
-            (item.name, _fill(item.name, _text(item, manifest, surroundings, secrets), surroundings))
+            (item.name, _fill(item.name, _text(item, manifest, environment, secrets), environment))
             for item in manifest.items
         ),
         secret_keys={item.name.lower(): item.secret_ref for item in manifest.items if item.secret_ref},
@@ -75,9 +75,9 @@ def resolve(manifest: Manifest, surroundings: Surroundings, secrets: SecretStore
     )
 
 
-def _text(item: Item, manifest: Manifest, surroundings: Surroundings, secrets: SecretStore | None) -> str:
+def _text(item: Item, manifest: Manifest, environment: Environment, secrets: SecretStore | None) -> str:
     if item.from_environment:
-        variable = surroundings.variable(item.env_ref)
+        variable = environment.variable(item.env_ref)
         if variable is None:
             log.warning(
                 "Component %s references an env variable that isn't allowed: %s (%s)",
@@ -107,9 +107,9 @@ def _secret(ref: SecretKeyRef, manifest: Manifest, secrets: SecretStore | None) 
         return ""
 
 
-def _fill(name: str, text: str, surroundings: Surroundings) -> str:
+def _fill(name: str, text: str, environment: Environment) -> str:
     def fill_one(template: re.Match[str]) -> str:
-        filling = surroundings.substitute(template[0])
+        filling = environment.substitute(template[0])
         if filling is None:
             raise PropertiesError(
                 f"failed to parse metadata: property {name} refers to {template[0]} but {template[0][1:-1]} is not set"

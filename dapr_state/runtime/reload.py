@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dapr_state.resources.component import Component
     from dapr_state.resources.loader import File
     from dapr_state.resources.manifest import Manifest
-    from dapr_state.resources.resolve import Surroundings
+    from dapr_state.resources.resolve import Environment
     from dapr_state.runtime.components import Components
 
 # A change is acted on after two looks, and a look costs 0.1 ms in a thread of its own. Looking needs no dependency,
@@ -42,13 +42,13 @@ class ResourceFolders:
     def __init__(
         self,
         folders: Sequence[str],
-        surroundings: Surroundings,
+        environment: Environment,
         components: Components,
         allows: Callable[[Manifest], bool],
     ) -> None:
         """`allows` says of each component whether it may be loaded."""
         self._folders = folders
-        self._surroundings = surroundings
+        self._environment = environment
         self._allows = allows
         self._components = components
         self._changes = Changes(folders)  # looks before anything is read: no change can fall in between
@@ -63,7 +63,7 @@ class ResourceFolders:
         # at start there is nothing older to keep: a file that is wrong in part counts with the rest of it
         self._good = {file.path: file for file in files}
         wanted = self._taken(files)
-        resources = loader.start(wanted, self._surroundings)
+        resources = loader.start(wanted, self._environment)
         self._components.note(resources)
         await self._components.open(resources.components)
         self._running = {each.name: each for each in wanted if each.name in self._components.stores}
@@ -124,7 +124,7 @@ class ResourceFolders:
         return wanted
 
     def _taken(self, files: Sequence[File]) -> list[Manifest]:
-        return [each for each in loader.taken(files, self._surroundings) if self._allows(each)]
+        return [each for each in loader.taken(files, self._environment) if self._allows(each)]
 
     def _differences(self, wanted: Mapping[str, Manifest]) -> tuple[dict[str, Manifest], list[Manifest]]:
         """What is new or changed, by name, and what is gone. Stores that actors use are left alone, as by daprd."""
@@ -150,7 +150,7 @@ class ResourceFolders:
         needed = [each for each in wanted.values() if _is_secret_store(each)]
         if not any(each.secret_store for each in changed.values()):
             needed = []
-        return loader.start([*needed, *changed.values()], self._surroundings)
+        return loader.start([*needed, *changed.values()], self._environment)
 
     async def _put(self, component: Component, manifest: Manifest) -> None:
         log.info("Adding Component for processing: %s", component.display)

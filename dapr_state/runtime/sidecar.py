@@ -17,7 +17,7 @@ from dapr_state.resources import configuration
 from dapr_state.resources.configuration import ConfigurationError
 from dapr_state.resources.default import default_store
 from dapr_state.resources.loader import LoadError
-from dapr_state.resources.resolve import Surroundings
+from dapr_state.resources.resolve import Environment
 from dapr_state.runtime import application, middleware
 from dapr_state.runtime.actors import PLACEMENT, ActorHost
 from dapr_state.runtime.allocator import Allocator
@@ -137,8 +137,8 @@ class Sidecar:
 
         log.info("Loading components…")
         if options.resources_paths:
-            surroundings = Surroundings(options.app_id, options.environment)
-            self._folders = ResourceFolders(options.resources_paths, surroundings, components, allows)
+            environment = Environment(options.app_id, options.environment)
+            self._folders = ResourceFolders(options.resources_paths, environment, components, allows)
             await self._folders.load()
         else:
             await components.open(filter(allows, [_default_store(options)]))

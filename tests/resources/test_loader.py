@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dapr_state.resources.loader import LoadError, load, parse
-from dapr_state.resources.resolve import Surroundings
+from dapr_state.resources.resolve import Environment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-APP = Surroundings("app")
+APP = Environment("app")
 
 
 def _document(name: str, kind: str = "state.in-memory", **more: str) -> str:
@@ -29,8 +29,8 @@ def _write(folder: Path, *documents: str, file: str = "a.yaml") -> Path:
     return folder
 
 
-def _names(*folders: Path, surroundings: Surroundings = APP) -> list[str]:
-    return [component.name for component in load([str(folder) for folder in folders], surroundings).components]
+def _names(*folders: Path, environment: Environment = APP) -> list[str]:
+    return [component.name for component in load([str(folder) for folder in folders], environment).components]
 
 
 def test_folders_and_files_are_read_in_order(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_the_namespace_filters(tmp_path: Path) -> None:
         _document("c"),
     )
 
-    assert _names(folder, surroundings=Surroundings("app", {"NAMESPACE": "prod"})) == ["a", "c"]
+    assert _names(folder, environment=Environment("app", {"NAMESPACE": "prod"})) == ["a", "c"]
 
 
 SECRET = "{type: state.in-memory, metadata: [{name: key, secretKeyRef: {name: KEY}}]}"
@@ -186,7 +186,7 @@ def test_secret_stores_start_first(tmp_path: Path) -> None:
     _write(tmp_path, _document("a", spec=SECRET, auth="{secretStore: vault}"), file="1.yaml")
     _write(tmp_path, _document("vault", "secretstores.local.env"), file="2.yaml")
 
-    resources = load([str(tmp_path)], Surroundings("app", {"KEY": "k"}))
+    resources = load([str(tmp_path)], Environment("app", {"KEY": "k"}))
 
     assert [dict(component.properties) for component in resources.components] == [{"key": "k"}]
     assert list(resources.secret_stores) == ["vault"]
@@ -203,7 +203,7 @@ def test_a_secret_store_may_need_another(tmp_path: Path, caplog: pytest.LogCaptu
     )
 
     with caplog.at_level(logging.INFO):
-        resources = load([str(folder)], Surroundings("app", {"PREFIX": "MY_", "MY_KEY": "k"}))
+        resources = load([str(folder)], Environment("app", {"PREFIX": "MY_", "MY_KEY": "k"}))
 
     assert resources.components[0].properties["key"] == "k"
     assert caplog.messages == [

@@ -12,7 +12,7 @@ import pytest
 
 from dapr_state.resources.loader import load
 from dapr_state.resources.properties import LenientFields, Properties, PropertiesError, StrictFields
-from dapr_state.resources.resolve import Surroundings
+from dapr_state.resources.resolve import Environment
 from tests.support.sidecar import Daprd
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _theirs(binary: Path, folder: Path, documents: Mapping[str, str]) -> dict[st
 def _ours(folder: Path, documents: Mapping[str, str], read: Callable[[Properties], None]) -> dict[str, str]:
     _write(folder / "ours", documents)
     refused = {}
-    for component in load([str(folder / "ours")], Surroundings("app")).components:
+    for component in load([str(folder / "ours")], Environment("app")).components:
         try:
             read(component.properties)
         except PropertiesError as error:

@@ -9,7 +9,7 @@ import pytest
 from dapr_state.resources.component import SecretKeyRef, Source
 from dapr_state.resources.manifest import Item, Manifest
 from dapr_state.resources.properties import PropertiesError
-from dapr_state.resources.resolve import Surroundings, resolve
+from dapr_state.resources.resolve import Environment, resolve
 from dapr_state.resources.secrets import FileSecrets
 
 SECRETS = FileSecrets({"s": {"s": "secret", "other": "o"}, "quoted": {"quoted": '"q"'}, "empty": {"empty": ""}})
@@ -18,8 +18,8 @@ ENVIRON = {"COLOUR": "red", "QUOTED": "'x'", "DAPR_API_TOKEN": "token", "APP_API
 
 def _resolve(item: Item, environ: dict[str, str] | None = None, secrets: FileSecrets | None = SECRETS) -> str:
     manifest = Manifest(name="c", type="state.redis", source=Source("a.yaml"), items=(item,), secret_store="vault")
-    surroundings = Surroundings("app", ENVIRON if environ is None else environ)
-    return resolve(manifest, surroundings, secrets).properties[item.name]
+    environment = Environment("app", ENVIRON if environ is None else environ)
+    return resolve(manifest, environment, secrets).properties[item.name]
 
 
 def _secret(name: str, key: str = "", value: str | None = None) -> Item:
@@ -89,7 +89,7 @@ def test_secret_names_are_kept() -> None:
     item = Item("primaryEncryptionKey", secret_ref=SecretKeyRef("s", "other"))
     manifest = Manifest(name="c", type="state.redis", source=Source("a.yaml"), items=(item,))
 
-    component = resolve(manifest, Surroundings("app"), SECRETS)
+    component = resolve(manifest, Environment("app"), SECRETS)
 
     assert component.secret_keys["primaryencryptionkey"] == SecretKeyRef("s", "other")
 
@@ -129,7 +129,7 @@ def test_the_repr_hides_secrets() -> None:
     """A log line with a component shows the names of its properties only."""
     manifest = Manifest(name="c", type="state.redis", source=Source("a.yaml"), items=(_secret("s"),))
 
-    component = resolve(manifest, Surroundings("app", {"PASSWORD": "secret"}), SECRETS)
+    component = resolve(manifest, Environment("app", {"PASSWORD": "secret"}), SECRETS)
 
     assert component.properties["p"] == "secret"
     assert "secret'" not in repr(component)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dapr_state.resources.loader import load, parse
-from dapr_state.resources.resolve import Surroundings
+from dapr_state.resources.resolve import Environment
 from dapr_state.stores import registry
 
 SAMPLES = Path(__file__).resolve().parents[2] / "components"
@@ -26,7 +26,7 @@ def test_a_sample_is_without_fault(path: Path) -> None:
 
 def test_the_samples_may_be_loaded_together() -> None:
     """The folder as a whole is a good --resources-path: names differ, and each type has its store."""
-    components = load([str(SAMPLES)], Surroundings("app", {"REDIS_PASSWORD": "pw"})).components
+    components = load([str(SAMPLES)], Environment("app", {"REDIS_PASSWORD": "pw"})).components
 
     stores = {component.name: type(registry.create(component)).__name__ for component in components}
 
