@@ -9,7 +9,7 @@ from dapr_state.golang import strconv
 from dapr_state.golang.duration import format_duration
 from dapr_state.golang.quantity import parse_bytes
 from dapr_state.resources.properties import is_truthy
-from dapr_state.runtime import host
+from dapr_state.runtime.host_address import host_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -175,7 +175,7 @@ class Options:
 
 def _own_variables(app_id: str, app_port: int, environ: Mapping[str, str]) -> dict[str, str]:
     # daprd sets DAPR_… variables too, which no component may read
-    return {"APP_ID": app_id, "APP_PORT": str(app_port), "HOST_ADDRESS": host.address(environ)}
+    return {"APP_ID": app_id, "APP_PORT": str(app_port), "HOST_ADDRESS": host_address(environ)}
 
 
 def _fatal(text: str) -> OptionsError:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _ELSEWHERE: Final = ("192.0.2.1", 9)
 
 
-def address(environ: Mapping[str, str]) -> str:
+def host_address(environ: Mapping[str, str]) -> str:
     """DAPR_HOST_IP if it is set, else the address of the way out, else loopback."""
     given = environ.get("DAPR_HOST_IP", "")
     if given:
