@@ -33,7 +33,7 @@ class RuntimeStatus(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ComponentFacts:
+class RegisteredComponent:
     """One component, as its file names it."""
 
     name: str
@@ -43,7 +43,7 @@ class ComponentFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class AppHealthFacts:
+class AppConnectionHealthProperties:
     path: str = ""  # HTTP only
     interval: str = ""  # durations as Go writes them
     timeout: str = ""
@@ -51,18 +51,18 @@ class AppHealthFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class AppFacts:
+class AppConnectionProperties:
     """How the application is reached. Zeros and empty texts are not told."""
 
     port: int = 0
     protocol: str = "http"
     address: str = "127.0.0.1"
     max_concurrency: int = 0
-    health: AppHealthFacts | None = None
+    health: AppConnectionHealthProperties | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ActorFacts:
+class ActorRuntimeMetadata:
     status: RuntimeStatus = RuntimeStatus.DISABLED
     active: Mapping[str, int] = field(default_factory=dict)  # actors by type
     is_host_ready: bool = False
@@ -70,16 +70,16 @@ class ActorFacts:
 
 
 class Metadata:
-    """The facts are asked for each time, because components come and go and actors move."""
+    """All is asked for each time, because components come and go and actors move."""
 
     def __init__(
         self,
         app_id: str,
-        components: Callable[[], Sequence[ComponentFacts]],
+        components: Callable[[], Sequence[RegisteredComponent]],
         *,
-        app: AppFacts = AppFacts(),
+        app: AppConnectionProperties = AppConnectionProperties(),
         features: Sequence[str] = (),
-        actors: Callable[[], ActorFacts] = ActorFacts,
+        actors: Callable[[], ActorRuntimeMetadata] = ActorRuntimeMetadata,
     ) -> None:
         self.app_id = app_id
         self.version = DAPR_VERSION

@@ -16,7 +16,7 @@ from dapr_state.actors.runtime import ActorRuntime
 from dapr_state.actors.state import ActorState
 from dapr_state.actors.timers import Timers
 from dapr_state.api.actors import Actors
-from dapr_state.api.metadata import ActorFacts, RuntimeStatus
+from dapr_state.api.metadata import ActorRuntimeMetadata, RuntimeStatus
 from dapr_state.api.reminders import Schedules
 from dapr_state.runtime.hosting import health, hosting
 
@@ -86,12 +86,14 @@ class ActorHost:
         """Set while the application is not well; never where there is none."""
         return self._hosting.unwell if self._hosting else asyncio.Event()
 
-    def facts(self) -> ActorFacts:
+    def metadata(self) -> ActorRuntimeMetadata:
         if not self.is_on:
-            return ActorFacts()
+            return ActorRuntimeMetadata()
         if not self.runtime.is_ready:
-            return ActorFacts(RuntimeStatus.INITIALIZING, placement="")
-        return ActorFacts(RuntimeStatus.RUNNING, self.runtime.counts(), is_host_ready=True, placement=CONNECTED)
+            return ActorRuntimeMetadata(RuntimeStatus.INITIALIZING, placement="")
+        return ActorRuntimeMetadata(
+            RuntimeStatus.RUNNING, self.runtime.counts(), is_host_ready=True, placement=CONNECTED
+        )
 
     async def begin(self) -> None:
         """Find out what the application hosts; its reminders fire from then on."""

@@ -12,9 +12,9 @@ import grpc
 from dapr_state.api.state import State
 from dapr_state.clock import SYSTEM
 from dapr_state.observability import process
-from dapr_state.runtime import facts
 from dapr_state.runtime.allocator import Allocator
 from dapr_state.runtime.listening import ListeningError, Server, addresses, is_running, listen
+from dapr_state.runtime.metadata import build_metadata
 from dapr_state.serving.grpc.server import NativeServer
 from dapr_state.serving.http.server import HttpServer
 from dapr_state.serving.request_memory import RequestMemory
@@ -72,7 +72,7 @@ class Servers:
     ) -> None:
         options, layers = self._options, self._layers
         state = State(options.app_id, components.stores, layers.metrics)
-        metadata = facts.metadata(options, components, actors, features)
+        metadata = build_metadata(options, components, actors, features)
         servicer = DaprServicer(
             state,
             metadata,

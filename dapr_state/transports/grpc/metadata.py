@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from grpc.aio import ServicerContext
 
     from dapr_state.api.lifecycle import Lifecycle
-    from dapr_state.api.metadata import AppFacts, Metadata
+    from dapr_state.api.metadata import AppConnectionProperties, Metadata
 
     Context = ServicerContext[Any, Any]
 
@@ -48,9 +48,9 @@ def _shown(metadata: Metadata) -> metadata_pb2.GetMetadataResponse:
         active_actors_count=active,
         registered_components=[
             metadata_pb2.RegisteredComponents(
-                name=facts.name, type=facts.type, version=facts.version, capabilities=facts.capabilities
+                name=each.name, type=each.type, version=each.version, capabilities=each.capabilities
             )
-            for facts in metadata.components()
+            for each in metadata.components()
         ],
         extended_metadata=metadata.extended(),
         app_connection_properties=_shown_app(metadata.app),
@@ -64,7 +64,7 @@ def _shown(metadata: Metadata) -> metadata_pb2.GetMetadataResponse:
     )
 
 
-def _shown_app(app: AppFacts) -> metadata_pb2.AppConnectionProperties:
+def _shown_app(app: AppConnectionProperties) -> metadata_pb2.AppConnectionProperties:
     shown = metadata_pb2.AppConnectionProperties(
         port=app.port,
         protocol=app.protocol,

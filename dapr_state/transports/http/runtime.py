@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dapr_state.api.lifecycle import Lifecycle
-    from dapr_state.api.metadata import AppFacts, Metadata
+    from dapr_state.api.metadata import AppConnectionProperties, Metadata
     from dapr_state.transports.http.route import Call
 
 FORCE = "dapr-force-shutdown"
@@ -57,8 +57,8 @@ def shown(metadata: Metadata) -> Mapping[str, Any]:
     actors = metadata.actors()
     active = [{"type": kind, "count": count} if count else {"type": kind} for kind, count in actors.active.items()]
     components = [
-        _set(name=facts.name, type=facts.type, version=facts.version, capabilities=list(facts.capabilities))
-        for facts in metadata.components()
+        _set(name=each.name, type=each.type, version=each.version, capabilities=list(each.capabilities))
+        for each in metadata.components()
     ]
     runtime = _set(runtimeStatus=actors.status.name, activeActors=active)
     return {
@@ -71,7 +71,7 @@ def shown(metadata: Metadata) -> Mapping[str, Any]:
     }
 
 
-def _shown_app(app: AppFacts) -> Mapping[str, Any]:
+def _shown_app(app: AppConnectionProperties) -> Mapping[str, Any]:
     health = app.health and _set(
         healthCheckPath=app.health.path,
         healthProbeInterval=app.health.interval,

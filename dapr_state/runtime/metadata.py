@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dapr_state.api.metadata import AppFacts, AppHealthFacts, ComponentFacts, Metadata, capabilities
+from dapr_state.api.metadata import (
+    AppConnectionHealthProperties,
+    AppConnectionProperties,
+    Metadata,
+    RegisteredComponent,
+    capabilities,
+)
 from dapr_state.golang.duration import format_duration
 
 if TYPE_CHECKING:
@@ -15,24 +21,26 @@ if TYPE_CHECKING:
     from dapr_state.runtime.options import Options
 
 
-def metadata(options: Options, components: Components, actors: ActorHost, features: Sequence[str] = ()) -> Metadata:
-    def facts() -> list[ComponentFacts]:
+def build_metadata(
+    options: Options, components: Components, actors: ActorHost, features: Sequence[str] = ()
+) -> Metadata:
+    def registered() -> list[RegisteredComponent]:
         secrets = [(opened.component, opened.store.capabilities) for opened in components.secret_stores.values()]
         stores = [(each, capabilities(each.type, components.stores[each.name].store)) for each in components.loaded]
-        return [ComponentFacts(each.name, each.type, each.version, can) for each, can in (*secrets, *stores)]
+        return [RegisteredComponent(each.name, each.type, each.version, can) for each, can in (*secrets, *stores)]
 
-    return Metadata(options.app_id, facts, app=_app(options), features=features, actors=actors.facts)
+    return Metadata(options.app_id, registered, app=_app(options), features=features, actors=actors.metadata)
 
 
-def _app(options: Options) -> AppFacts:
+def _app(options: Options) -> AppConnectionProperties:
     health = None
     if options.app_health_check:
-        health = AppHealthFacts(
+        health = AppConnectionHealthProperties(
             options.app_health_check_path if options.app_protocol.startswith("http") else "",
             format_duration(options.app_health_probe_interval),
             format_duration(options.app_health_probe_timeout),
             options.app_health_threshold,
         )
-    return AppFacts(
+    return AppConnectionProperties(
         options.app_port, options.app_protocol, options.app_channel_address, options.app_max_concurrency, health
     )
