@@ -18,7 +18,7 @@ from dapr_state.actors.timers import Timers
 from dapr_state.api.actors import Actors
 from dapr_state.api.metadata import ActorRuntimeMetadata, RuntimeStatus
 from dapr_state.api.reminders import Schedules
-from dapr_state.runtime.hosting import health, hosting
+from dapr_state.runtime.application import health, hosting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
