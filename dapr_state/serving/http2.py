@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Protocol
 
-    from dapr_state.serving.answer_memory import AnswerMemory
+    from dapr_state.serving.request_memory import RequestMemory
     from dapr_state.serving.turns import Turns
-    from dapr_state.wire.http2.headers import BlockMemory, Request
+    from dapr_state.wire.http2.headers import Request
     from dapr_state.wire.http2.stream import Stream
 
     class Call(Protocol):
@@ -87,15 +87,10 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
     """A stream's `call` is told what becomes of it; `M` is what a request's headers mean to the subclass."""
 
     def __init__(
-        self,
-        interpret: Callable[[Request[M]], M],
-        bounds: Bounds,
-        turns: Turns,
-        memory: BlockMemory,
-        answers: AnswerMemory,
+        self, interpret: Callable[[Request[M]], M], bounds: Bounds, turns: Turns, memory: RequestMemory
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        self.connection: Connection[M] = Connection(interpret, bounds.limits, memory)
+        self.connection: Connection[M] = Connection(interpret, bounds.limits, memory.heads)
         self.unwinding: set[Any] = set()  # calls that are over, but whose coroutine has not ended yet
         self.peer = ""
         self.bounds = bounds
@@ -103,7 +98,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         self._transport: asyncio.Transport
         self._held: deque[Call] = deque()  # calls that may begin once the backlog is smaller, or in another turn
         self._turns = turns
-        self._answers = answers
+        self._answers = memory.answers
         self._is_counted = False  # on that account
         self._written = 0  # octets, to the transport
         self._is_waiting = False  # for its turn

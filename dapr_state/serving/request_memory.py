@@ -15,6 +15,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.serving.answer_memory import LARGE_USE, AnswerMemory, CrowdedError
+from dapr_state.wire.http2.headers import HeadMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,13 +41,15 @@ _LEAST: Final = 4096
 class RequestMemory:
     """`size` 0 and below is no bound. `on_emptied` is told when nothing is held any more after a large use.
 
-    `answers` is the account of as much again, for what the requests are answered with.
+    `answers` is the account of as much again, for what the requests are answered with, and `heads` that of what the
+    heads of requests over HTTP/2 take.
     """
 
     def __init__(self, size: int = DEFAULT_SIZE, on_emptied: Callable[[], object] | None = None) -> None:
         self._size = float(size) if size > 0 else float("inf")
         self._on_emptied = on_emptied
         self.answers = AnswerMemory(size, on_emptied)
+        self.heads = HeadMemory()
         self._taken: dict[Holder, int] = {}
         self._taken_octets = 0
         self._waiting: dict[Holder, int] = {}  # what each asks for

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 class Protocol(Http2Protocol["Meaning"]):
     def __init__(self, shared: Shared) -> None:
-        super().__init__(shared.methods.interpret, shared.settings, shared.turns, shared.blocks, shared.memory.answers)
+        super().__init__(shared.methods.interpret, shared.settings, shared.turns, shared.memory)
         self._shared = shared
 
     # Transport → protocol

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from dapr_state.serving.grpc.methods import Methods
 from dapr_state.serving.turns import Turns
-from dapr_state.wire.http2.headers import BlockMemory
 
 if TYPE_CHECKING:
     from dapr_state.serving.grpc.methods import Meaning
@@ -22,7 +21,6 @@ class Shared:
         self.memory = memory
         self.methods = Methods()
         self.turns = Turns()
-        self.blocks = BlockMemory()
         self.connections: set[Http2Protocol[Meaning]] = set()
         self.all_gone = asyncio.Event()
         # Of compressed messages in streams one is made plain at a time. A stream may hold memory for its next message

@@ -50,7 +50,7 @@ def bounds(max_head: int, head_seconds: float) -> Bounds:
 
 class Http2Connection(Http2Protocol["Meaning"]):
     def __init__(self, shared: Shared, bounds: Bounds) -> None:
-        super().__init__(self._interpret, bounds, shared.turns, shared.blocks, shared.memory.answers)
+        super().__init__(self._interpret, bounds, shared.turns, shared.memory)
         self.shared = shared
         self.max_body = shared.max_body if shared.max_body > 0 else NO_LIMIT
         self.client: object = None  # its address, where requests are to say it

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from dapr_state.serving.http.message import DateLine
 from dapr_state.serving.turns import Turns
-from dapr_state.wire.http2.headers import BlockMemory
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -49,7 +48,6 @@ class Shared:
         self.memory = memory
         self.http2 = http2  # None: HTTP/1.1 alone
         self.turns = Turns()
-        self.blocks = BlockMemory()
         self.known: dict[bytes, Fields] = {}
         self.date = DateLine()
         self.connections: set[Connection] = set()

@@ -36,7 +36,7 @@ from dapr_state.wire.http2.frames import (
     FrameType,
     Setting,
 )
-from dapr_state.wire.http2.headers import BlockMemory, HeaderBlocks, Request
+from dapr_state.wire.http2.headers import HeaderBlocks, HeadMemory, Request
 from dapr_state.wire.http2.limits import Limits, Meter, Turn
 from dapr_state.wire.http2.room import Room
 from dapr_state.wire.http2.sending import Sender
@@ -104,14 +104,14 @@ def _table(readers: dict[FrameType, Any], other: Any) -> tuple[Any, ...]:
 class Connection(Sender[M]):
     """`receive` bytes and act on its events; send; `take_output` and write it: that is the whole conversation."""
 
-    def __init__(self, interpret: Callable[[Request[M]], M], limits: Limits, memory: BlockMemory | None = None) -> None:
+    def __init__(self, interpret: Callable[[Request[M]], M], limits: Limits, memory: HeadMemory | None = None) -> None:
         super().__init__()
         self.limits = limits
         self.is_behind = False  # frames have come that wait for another turn
         self.closed = False  # by a fault: nothing more is read
         self.refusing = False  # new streams: the peer has been told the last one that counts
         self._turn = Turn()
-        self._memory = memory or BlockMemory()
+        self._memory = memory or HeadMemory()
         self._headers = HeaderBlocks[M](interpret, limits, self._turn, self._memory)
         self._readers = self._FIRST
         self._preface = PREFACE  # what is still to come of it

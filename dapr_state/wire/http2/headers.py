@@ -22,7 +22,7 @@ M = TypeVar("M")
 
 REMEMBERED_BLOCKS: Final = 256  # of a connection: enough for the distinct calls of one client
 REMEMBERED_SIZE: Final = 16_384  # octets in memory; a request with more is rare, and reading it not what it costs
-MEMORY: Final = 16_777_216  # octets in memory of what all connections of a server remember
+MEMORY: Final = 16_777_216  # octets in memory of what all connections of the process remember
 OPEN_MEMORY: Final = 8_388_608  # and of the large heads of their open streams
 LARGE: Final = 8_192  # octets in memory: a head that asks before its stream opens
 # What a request and one of its fields take in memory beside their octets, which are there twice: as fields, and as what
@@ -54,8 +54,8 @@ class Request(Generic[M]):
         self.meaning: M
 
 
-class BlockMemory:
-    """What the heads of requests take in memory, of all connections of a server together.
+class HeadMemory:
+    """What the heads of requests take in memory, of all connections that share it: those of the process.
 
     When too much is remembered, the connection that has learned nothing for longest forgets all. When the large heads
     of open streams are too much, another one is refused.
@@ -68,7 +68,7 @@ class BlockMemory:
         self._total = 0
 
     def __repr__(self) -> str:
-        return f"<BlockMemory {self._total} of {self._size} octets, {len(self._taken)} connections>"
+        return f"<HeadMemory {self._total} of {self._size} octets, {len(self._taken)} connections>"
 
     @property
     def total(self) -> int:
@@ -102,14 +102,14 @@ class HeaderBlocks(Generic[M]):
     """Reads the blocks of one connection, in the order they arrive."""
 
     def __init__(
-        self, interpret: Callable[[Request[M]], M], limits: Limits, turn: Turn, memory: BlockMemory | None = None
+        self, interpret: Callable[[Request[M]], M], limits: Limits, turn: Turn, memory: HeadMemory | None = None
     ) -> None:
         self._interpret = interpret
         # once it refuses a list that is too long, the decoder is of no more use: the connection ends
         self._decoder = Decoder(limits.max_header_list_size, limits.header_fields)
         self._known: dict[bytes, Request[M]] = {}
         self._turn = turn
-        self._memory = memory or BlockMemory()
+        self._memory = memory or HeadMemory()
 
     def request(self, block: bytes) -> Request[M]:
         """Read the block that opens a stream; StreamFault when the request is malformed."""

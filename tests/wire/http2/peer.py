@@ -13,7 +13,7 @@ from dapr_state.wire.http2.frames import END_HEADERS, END_STREAM, FrameType
 from dapr_state.wire.http2.limits import Limits
 
 if TYPE_CHECKING:
-    from dapr_state.wire.http2.headers import BlockMemory
+    from dapr_state.wire.http2.headers import HeadMemory
 
 HEADERS = ((":method", "POST"), (":scheme", "http"), (":path", "/a/b"), ("content-type", "application/grpc"))
 
@@ -38,7 +38,7 @@ def frames_in(octets: bytes) -> list[Frame]:
 class Peer:
     """The client's end. `time` is what the connection is told; `events` is what it made of the last octets."""
 
-    def __init__(self, limits: Limits | None = None, *, greet: bool = True, memory: BlockMemory | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, greet: bool = True, memory: HeadMemory | None = None) -> None:
         self.connection: Connection[None] = Connection(lambda _: None, limits or Limits(), memory)
         self.encoder = hpack.Encoder()
         self.time = 0.0

@@ -10,7 +10,7 @@ import pytest
 from dapr_state.wire.http2 import frames
 from dapr_state.wire.http2.faults import ErrorCode
 from dapr_state.wire.http2.frames import END_HEADERS, END_STREAM, FrameType, Setting
-from dapr_state.wire.http2.headers import BlockMemory
+from dapr_state.wire.http2.headers import HeadMemory
 from dapr_state.wire.http2.limits import Limits
 from tests.wire.http2.peer import HEADERS, Peer, data
 
@@ -198,7 +198,7 @@ def test_remembered_blocks_are_bounded(method: str) -> None:
 
 def test_what_remembered_blocks_stand_for_is_bounded() -> None:
     """Blocks of 100 octets that stand for 60 KB each are read, and not remembered."""
-    memory = BlockMemory(1_000_000)
+    memory = HeadMemory(1_000_000)
     peer = Peer(memory=memory)
     entry = ("bomb", "v" * 3_500)
     for stream_id in range(1, 601, 2):
@@ -213,7 +213,7 @@ def test_what_remembered_blocks_stand_for_is_bounded() -> None:
 
 def test_many_connections_remember_no_more_than_one_share() -> None:
     """All connections of a server share one memory; the one that has learned nothing for longest makes room."""
-    memory = BlockMemory(100_000)
+    memory = HeadMemory(100_000)
     peers = [Peer(memory=memory) for _ in range(20)]
     for stream_id in range(1, 21, 2):
         for peer in peers:
@@ -231,7 +231,7 @@ def test_many_connections_remember_no_more_than_one_share() -> None:
 
 def test_the_large_heads_of_open_streams_are_bounded() -> None:
     """Streams with large heads are refused, safe to try again, once those of all connections are too much."""
-    memory = BlockMemory(open_size=1_000_000)
+    memory = HeadMemory(open_size=1_000_000)
     peers = [Peer(memory=memory) for _ in range(4)]
     for stream_id in range(1, 41, 2):
         for peer in peers:
