@@ -24,6 +24,7 @@ B = TypeVar("B")
 
 # Seconds; with the longest single step (a tenth of a MB by one C call) well below the 20 ms allowed
 SLICE: Final = 0.002
+DROPPED: Final = 1000  # items at once: 50 us
 STEPS: Final = 32  # of a few microseconds each, between two looks at the clock
 
 _now = SYSTEM.monotonic
@@ -56,6 +57,13 @@ class Work:
             if self.is_over():
                 await self.pause()
         return results
+
+    async def free(self, items: list[A]) -> None:
+        """Drop the items: to free a million at once takes 30 ms, whoever does it, and whenever."""
+        while items:
+            del items[-DROPPED:]
+            if self.is_over():
+                await self.pause()
 
 
 def _turn() -> asyncio.Future[None]:

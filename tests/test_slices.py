@@ -57,3 +57,13 @@ async def test_a_million_items_do_not_hold_the_loop() -> None:
 
     assert made == list(map(str, range(1_000_000)))
     assert longest < ALLOWED
+
+
+async def test_a_million_objects_are_freed_in_slices() -> None:
+    """What was made of a long request is dropped some at a time, and all of it."""
+    items = [(number, str(number)) for number in range(1_000_000)]
+
+    _, longest = await longest_turn(Work().free(items))
+
+    assert items == []
+    assert longest < ALLOWED

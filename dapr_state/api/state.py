@@ -65,6 +65,7 @@ class BoundStore:
 
 
 Outcome = Row | StoreError | None
+_Conflict = EtagMismatch | EtagInvalid
 
 
 class Found(list[Outcome]):
@@ -158,7 +159,7 @@ class State:
     async def delete_bulk(self, store: str, items: Sequence[Item]) -> None:
         """Remove the keys in their order, as `save` writes them."""
         bound = self._find(store)
-        await _check_keys(bound, [item.key for item in items])
+        await _check_keys(bound, (item.key for item in items))
         if failures := await _write(bound, items, _delete, self._bulk_deletes):
             raise await _failed(errors.STATE_BULK_DELETE, failures, of=len(items), store=store)
 
@@ -385,20 +386,30 @@ async def _failed(row: errors.Row, failures: Sequence[_Failure], *, of: int, **f
     if of == 1:
         (failure,) = failures
         return _row_for(row, failure.error)(cause=failure.error, http_cause=failure.error, **fields)
-    conflicts = [each for each in await Work().each(_conflict, failures) if each is not None]
+    conflicts, first, worst = await _conflicts(failures)
     shown = failures[:MANY]  # more than an error has room for
     text = _listed(shown, len(shown) if len(failures) == of else of)
-    if not conflicts:
+    if first is None or worst is None:
         return row(cause=text, http_cause=text, **fields)
-    if len(conflicts) < len(failures):  # over HTTP daprd shows the first conflict only
-        return _row_for(row, conflicts[0])(cause=text, http_cause=conflicts[0], **fields)
-    worst = next((error for error in conflicts if isinstance(error, EtagInvalid)), conflicts[0])
+    if conflicts < len(failures):  # over HTTP daprd shows the first conflict only
+        return _row_for(row, first)(cause=text, http_cause=first, **fields)
     text = f"{worst.PREFIX}: {text}"
     return _row_for(row, worst)(cause=text, http_cause=text, **fields)
 
 
-def _conflict(failure: _Failure) -> EtagMismatch | EtagInvalid | None:
-    return failure.error if isinstance(failure.error, EtagMismatch | EtagInvalid) else None
+async def _conflicts(failures: Sequence[_Failure]) -> tuple[int, _Conflict | None, _Conflict | None]:
+    """How many there are, the first of them, and the first of the worst."""
+    count, first, worst = 0, None, None
+    work = Work()
+    for _, error in failures:
+        if isinstance(error, _Conflict):
+            count += 1
+            first = first or error
+            if worst is None or (isinstance(error, EtagInvalid) and not isinstance(worst, EtagInvalid)):
+                worst = error
+        if work.is_over():
+            await work.pause()
+    return count, first, worst
 
 
 def _listed(failures: Sequence[_Failure], of: int) -> str:

@@ -140,6 +140,8 @@ async def members(raw: bytes, at: Place, go_type: str, work: Work) -> AsyncItera
     if kind(raw) != "object":
         at.refuse(kind(raw), go_type)
     async for piece in json.pieces(raw, work):
+        if len(piece) > json.LONG:
+            await work.pause()
         try:
             yield _members.decode(piece)
         except RecursionError:

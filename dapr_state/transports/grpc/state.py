@@ -76,7 +76,12 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
             return await _long_bulk_answer(keys, found)
 
     async def SaveState(self, request: state_pb2.SaveStateRequest, _: Context) -> Empty:
-        await self._state.save(request.store_name, await _each(_saved, request.states))
+        items = await _each(_saved, request.states)
+        try:
+            await self._state.save(request.store_name, items)
+        finally:
+            if len(items) > MANY:
+                await Work().free(items)
         return Empty()
 
     async def DeleteState(self, request: state_pb2.DeleteStateRequest, _: Context) -> Empty:
@@ -84,12 +89,21 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
         return Empty()
 
     async def DeleteBulkState(self, request: state_pb2.DeleteBulkStateRequest, _: Context) -> Empty:
-        await self._state.delete_bulk(request.store_name, await _each(_item, request.states))
+        items = await _each(_item, request.states)
+        try:
+            await self._state.delete_bulk(request.store_name, items)
+        finally:
+            if len(items) > MANY:
+                await Work().free(items)
         return Empty()
 
     async def ExecuteStateTransaction(self, request: state_pb2.ExecuteStateTransactionRequest, _: Context) -> Empty:
         steps = await _each(lambda each: (each.operationType, _saved(each.request)), request.operations)
-        await self._state.transact(request.storeName, steps, request.metadata or None)
+        try:
+            await self._state.transact(request.storeName, steps, request.metadata or None)
+        finally:
+            if len(steps) > MANY:
+                await Work().free(steps)
         return Empty()
 
     async def QueryStateAlpha1(self, request: state_pb2.QueryStateRequest, _: Context) -> state_pb2.QueryStateResponse:

@@ -181,7 +181,12 @@ async def _each(  # noqa: PLR0917 - an array, where it stands, and the two ways
                 continue
             except (msgspec.DecodeError, RecursionError):
                 pass
-        for element in unmarshal.elements(piece):
+        if len(piece) > LONG:
+            await work.pause()
+        elements = unmarshal.elements(piece)
+        if len(piece) > LONG:
+            await work.pause()
+        for element in elements:
             found.append(await slow(element, work))
             if work.is_over():
                 await work.pause()

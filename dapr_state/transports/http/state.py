@@ -9,7 +9,7 @@ import msgspec
 
 from dapr_state import errors
 from dapr_state.api import expiry
-from dapr_state.api.state import LARGEST_ANSWER, Item
+from dapr_state.api.state import LARGEST_ANSWER, MANY, Item
 from dapr_state.errors import BadRequest, DaprError, ErrorInfo
 from dapr_state.golang import json, marshal
 from dapr_state.golang.unmarshal import BLANKS, MalformedError
@@ -62,7 +62,11 @@ class StateRoutes:
             raise errors.MALFORMED_REQUEST(cause=error) from error
         if query and (more := target.metadata(query)):
             items = await Work().each(lambda item: _with(item, more), items)
-        await self._state.save(store, items)
+        try:
+            await self._state.save(store, items)
+        finally:
+            if len(items) > MANY:
+                await Work().free(items)
         return no_content()
 
     async def delete(self, store: str, key: str, request: Request, query: Mapping[str, str]) -> Response:
