@@ -15,8 +15,8 @@ from dapr_state.stores.base import StoreError
 from dapr_state.stores.batching import Batch, Batcher, Budget, weight, weight_of_keys
 from dapr_state.stores.model import Operation, Row
 from dapr_state.stores.redis import reading, writing
+from dapr_state.stores.redis.connecting import Server
 from dapr_state.stores.redis.connection import MAX_WAITING, ReplyError
-from dapr_state.stores.redis.handshake import Server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,13 +75,15 @@ class Grouping:
         """Send independent operations at the end of the tick; an error for each that was not done. Raises as `read`."""
         return self._writes.ask(operations)
 
-    def transact(self, operations: Sequence[Operation]) -> asyncio.Future[Outcomes]:
+    async def transact(self, operations: Sequence[Operation]) -> Outcomes:
         """Send a transaction, behind what was written before; an error in the place of the operation that failed."""
+        if len(operations) > SLICE:
+            return await self._transact_many(operations)
         self._writes.close()  # writes are done in the order in which they came
-        return self._transactions.ask(operations)
+        return await self._transactions.ask(operations)
 
-    async def transact_many(self, operations: Sequence[Operation]) -> Outcomes:
-        """As `transact`, for so many that they are packed in slices: others have their turns meanwhile."""
+    async def _transact_many(self, operations: Sequence[Operation]) -> Outcomes:
+        """They are packed in slices: others have their turns meanwhile."""
         parts: list[writing.Words] = []
         octets = 0
         for start in range(0, len(operations), SLICE):
@@ -152,7 +154,7 @@ class _Read(_Sent):
         self._grouping = grouping
         self._tells_expiry = grouping.server.tells_expiry
         self._found: Found | None = None
-        self._unclear: list[int] = []  # places in it that plain commands do not explain, and a script has to look at
+        self._unclear: list[int] = []  # places in it that plain commands do not explain, and a script has to read
 
     def send(self) -> None:
         keys = self._batch.wanted
@@ -164,7 +166,7 @@ class _Read(_Sent):
     def set_result(self, replies: list[Any]) -> None:
         if self._found is not None:
             for place, reply in zip(self._unclear, replies, strict=True):
-                self._found[place] = reading.looked_at(reply)
+                self._found[place] = reading.any_row(reply)
             self._batch.settle(self._found)
             return
         self._grouping.came(len(self._batch.wanted))
@@ -173,7 +175,7 @@ class _Read(_Sent):
             self._batch.settle(found)
             return
         self._found, self._unclear = found, unclear
-        self._again(reading.pack_look(self._batch.wanted[place] for place in unclear), len(unclear))
+        self._again(reading.pack_read_any(self._batch.wanted[place] for place in unclear), len(unclear))
 
 
 class _Call(_Sent):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Row
 from dapr_state.stores.redis.connection import ReplyError
-from dapr_state.stores.redis.scripts import LOOK
+from dapr_state.stores.redis.scripts import READ_ANY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,9 +48,9 @@ def _pack(form: bytes, keys: Sequence[str]) -> bytes:
     return b"".join([form % (len(key), key, len(key), key) for key in encoded(keys)])
 
 
-def pack_look(keys: Iterable[str]) -> bytes:
-    """A reply for each key, for looked_at."""
-    return b"".join([LOOK.whole([key]) for key in encoded(keys)])
+def pack_read_any(keys: Iterable[str]) -> bytes:
+    """A reply for each key, for any_row."""
+    return b"".join([READ_ANY.whole([key]) for key in encoded(keys)])
 
 
 def with_expiry(replies: list[Any]) -> list[Any]:
@@ -88,8 +88,8 @@ def rows(replies: list[Any]) -> tuple[list[Row | StoreError | None], list[int]]:
     return found, unclear
 
 
-def looked_at(reply: Any) -> Row | StoreError | None:
-    """The row that look.lua found."""
+def any_row(reply: Any) -> Row | StoreError | None:
+    """The row that read_any.lua found."""
     if isinstance(reply, StoreError):
         return reply
     kind, value, version, expiry = reply

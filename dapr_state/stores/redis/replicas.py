@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import hiredis
 
 from dapr_state.stores.base import StoreError
+from dapr_state.stores.batching import OVERHEAD
 from dapr_state.stores.redis.connection import ReplyError
-from dapr_state.stores.redis.grouping import SLICE, Grouping
-from dapr_state.stores.redis.link import Link
+from dapr_state.stores.redis.reconnecting import Reconnecting
 
 if TYPE_CHECKING:
     import ssl
@@ -27,18 +27,19 @@ if TYPE_CHECKING:
     from dapr_state.stores.batching import Budget
     from dapr_state.stores.model import Operation
     from dapr_state.stores.redis.connection import Connection
+    from dapr_state.stores.redis.grouping import Grouping
     from dapr_state.stores.redis.options import Options
 
 _SECONDS: Final = 1.0  # that daprd gives the replicas
 
 
-class ReplicatedLink:
+class Replicated:
+    """The connection of the writes that wait."""
+
     def __init__(self, options: Options, context: ssl.SSLContext | None, waiting: Budget) -> None:
         patience = None if options.read_timeout is None else options.read_timeout + _SECONDS
-        self.link = Link(replace(options, read_timeout=patience), context)
+        self.link = Reconnecting(replace(options, read_timeout=patience), context, waiting)
         self.replicas = 0  # that the server has
-        self._waiting = waiting
-        self._grouping: Grouping | None = None  # of the connection that is live
         self._under_way: set[asyncio.Future[None]] = set()
         self._asked: asyncio.Future[list[Any]] | None = None  # in this tick
 
@@ -57,8 +58,7 @@ class ReplicatedLink:
     async def transact(self, operations: Sequence[Operation]) -> Outcomes:
         with self._is_under_way():
             grouping = await self._connected()
-            many = len(operations) > SLICE
-            outcomes = await (grouping.transact_many(operations) if many else grouping.transact(operations))
+            outcomes = await grouping.transact(operations)
             await self._acknowledged(grouping.connection)
             return outcomes
 
@@ -74,12 +74,10 @@ class ReplicatedLink:
 
     async def _connected(self) -> Grouping:
         """What is sent on the connection. A user who may not wait is refused before anything is written."""
-        connection = self.link.live or await self.link.connected()
+        grouping = await self.link.connected(OVERHEAD)
         if self.link.server.wait_refused:
             raise self._failure(self.link.server.wait_refused)
-        if self._grouping is None or self._grouping.connection is not connection:
-            self._grouping = Grouping(connection, waiting=self._waiting)
-        return self._grouping
+        return grouping
 
     async def _acknowledged(self, connection: Connection) -> None:
         """Wait until the replicas have what this connection wrote. How many of them did is not asked, as in daprd."""

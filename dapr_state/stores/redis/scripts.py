@@ -44,4 +44,4 @@ def _load(name: str) -> Script:
 
 
 APPLY: Final = _load("apply.lua")
-LOOK: Final = _load("look.lua")
+READ_ANY: Final = _load("read_any.lua")

@@ -7,12 +7,14 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.redis.connection import MAX_WAITING, Connection
-from dapr_state.stores.redis.handshake import ConnectError, Server, connect
+from dapr_state.stores.redis.connecting import ConnectError, Server, connect
+from dapr_state.stores.redis.grouping import Grouping
 
 if TYPE_CHECKING:
     import ssl
 
+    from dapr_state.stores.batching import Budget
+    from dapr_state.stores.redis.connection import Connection
     from dapr_state.stores.redis.options import Options
 
 log = logging.getLogger("dapr.contrib")
@@ -20,23 +22,24 @@ log = logging.getLogger("dapr.contrib")
 _SHORTEST_INTERVAL: Final = 0.01  # seconds; a component may ask for none, but a port that refuses answers at once
 
 
-class Link:
-    """`live` is the connection to send on, or None while there is none: then await `connected`."""
+class Reconnecting:
+    """`live` is what to ask, or None while there is no connection: then await `connected`."""
 
-    def __init__(self, options: Options, context: ssl.SSLContext | None) -> None:
+    def __init__(self, options: Options, context: ssl.SSLContext | None, waiting: Budget) -> None:
         self._options = options
         self._context = context
-        self.live: Connection | None = None
+        self._waiting = waiting
+        self.live: Grouping | None = None
         self.server = Server()
         self._reason = ConnectError("not open")  # why there is no connection
         self._attempt = asyncio.Event()  # set when the attempt that is under way, or the next, has ended
         self._down = asyncio.Event()
-        self._waiting = 0
         self._interval = max(options.retry_interval, _SHORTEST_INTERVAL)
         self._keeper: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Link {self.live!r}>" if self.live else f"<Link {self._options.address} down: {self._reason}>"
+        state = self.live.connection if self.live else f"{self._options.address} down: {self._reason}"
+        return f"<Reconnecting {state}>"
 
     def open(self) -> None:
         """Begin to connect."""
@@ -50,13 +53,17 @@ class Link:
         self._reason = ConnectError("the store is closed", final=True)
         self._attempt.set()
         if live:
-            await live.close(self._options.read_timeout)
+            live.flush()
+            await live.connection.close(self._options.read_timeout)
 
-    async def connected(self) -> Connection:
-        """Wait for a connection: for as many attempts as the component allows, and no longer than the dial timeout."""
-        if self._waiting >= MAX_WAITING:
-            raise self.failure(f"too many requests wait for a connection: {self._waiting}")
-        self._waiting += 1
+    async def connected(self, octets: int) -> Grouping:
+        """Wait with so many octets for a connection.
+
+        For as many attempts as the component allows, and no longer than the dial timeout.
+        """
+        if self.live:
+            return self.live
+        self._waiting.take(octets)
         try:
             async with asyncio.timeout(self._options.dial_timeout):
                 for _ in range(1 + self._options.retries):
@@ -70,7 +77,7 @@ class Link:
         except TimeoutError:
             pass
         finally:
-            self._waiting -= 1
+            self._waiting.give(1, octets)
         if self.live:
             return self.live
         raise self.failure(self._reason)
@@ -96,7 +103,7 @@ class Link:
             if str(error) != before:
                 log.warning("redis at %s cannot be reached, trying on: %s", self._options.address, error)
         else:
-            self.live = connection
+            self.live = Grouping(connection, self.server, waiting=self._waiting)
             if connection.lost:  # between its last answer and now
                 self._lost(connection)
         ended, self._attempt = self._attempt, asyncio.Event()
@@ -111,8 +118,8 @@ class Link:
         return True
 
     def _lost(self, connection: Connection) -> None:
-        if connection is not self.live:  # it ended before it was ever used, or because the store closes
-            return
+        if self.live is None or connection is not self.live.connection:
+            return  # it ended before it was ever used, or because the store closes
         self.live = None
         self._reason = ConnectError(str(connection.lost))
         self._down.set()

@@ -1,0 +1,140 @@
+"""One server of Redis, and how it is asked: the only place that knows of lost connections, replicas and runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from dapr_state.stores.base import Found, Outcomes, StoreError
+from dapr_state.stores.batching import OVERHEAD, runs, weight, weight_of_keys
+from dapr_state.stores.redis import listing
+from dapr_state.stores.redis.connecting import tls_context
+from dapr_state.stores.redis.connection import ConnectionLost, ReplyError, Silence
+from dapr_state.stores.redis.grouping import OCTETS_AT_MOST, SLICE, budget
+from dapr_state.stores.redis.reconnecting import Reconnecting
+from dapr_state.stores.redis.replicas import Replicated
+from dapr_state.stores.redis.scripts import packed
+from dapr_state.stores.slices import slices
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from dapr_state.stores.model import Operation
+    from dapr_state.stores.redis.grouping import Grouping
+    from dapr_state.stores.redis.options import Options
+
+# Of one request: what is more goes in runs, so that others come in between. Redis takes some 1.5 ms for the writes.
+_OPERATIONS_AT_ONCE: Final = 512
+_TRANSACTION_AT_MOST: Final = 300_000  # operations: a second of Redis's time; before 7.0 it cuts off who asks for more
+_PING: Final = packed(b"PING")
+
+T = TypeVar("T")
+
+
+class Node:
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._context = tls_context(options)
+        self._waiting = budget()
+        self._link = Reconnecting(options, self._context, self._waiting)
+        self._replicated: Replicated | None = None  # from the first strong write to a server with replicas on
+
+    def __repr__(self) -> str:
+        return f"<Node {self._link!r}>"
+
+    async def open(self) -> None:
+        self._link.open()
+        try:
+            await self._link.connected(OVERHEAD)
+        except BaseException:
+            await self._link.close()
+            raise
+
+    async def close(self) -> None:
+        if self._link.live:
+            self._link.live.flush()
+        if self._replicated:
+            await self._replicated.close(self._options.read_timeout)
+        await self._link.close()
+
+    async def ping(self) -> None:
+        grouping = await self._link.connected(OVERHEAD)
+        (reply,) = await grouping.connection.ask(_PING, 1)
+        if isinstance(reply, ReplyError):
+            raise self._link.failure(reply)
+
+    async def read(self, keys: Sequence[str]) -> Found:
+        """Rows, so many at once that others are not kept waiting."""
+        grouping = self._link.live or await self._link.connected(weight_of_keys(keys))
+        if len(keys) > grouping.keys_at_once:
+            return await self._read_in_runs(keys)
+        try:
+            return await grouping.read(keys)
+        except ConnectionLost as lost:
+            return await self._again(lambda grouping: grouping.read(keys), weight_of_keys(keys), lost)
+
+    async def find(self, prefix: str, after: str, size: int) -> tuple[list[str], str]:
+        """The keys of a page of a list, and where it goes on."""
+
+        async def find(grouping: Grouping) -> tuple[list[str], str]:
+            return await listing.find(grouping.connection, grouping.server.process, prefix, after, size)
+
+        octets = OVERHEAD + len(prefix) + len(after)
+        try:
+            return await find(await self._link.connected(octets))
+        except ConnectionLost as lost:
+            return await self._again(find, octets, lost)
+
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
+        if len(operations) <= 1 or (len(operations) <= _OPERATIONS_AT_ONCE and weight(operations) <= OCTETS_AT_MOST):
+            return await self._write(operations)
+        outcomes: Outcomes = []
+        for run in runs(operations, weight, at_most=_OPERATIONS_AT_ONCE, octets_at_most=OCTETS_AT_MOST):
+            outcomes += await self._write(run)  # one behind the other: in their order, and others come in between
+        return outcomes
+
+    async def transact(self, operations: Sequence[Operation]) -> Outcomes:
+        if len(operations) > _TRANSACTION_AT_MOST:
+            raise StoreError(f"a transaction of {len(operations)} operations is more than redis takes in one call")
+        grouping = await self._link.connected(OVERHEAD * len(operations))
+        for some in slices(operations, SLICE):
+            if self._waits_for_replicas(some):
+                return await self._replicated_writes().transact(operations)
+            if len(some) == SLICE:
+                await asyncio.sleep(0)
+        return await grouping.transact(operations)
+
+    async def _write(self, operations: Sequence[Operation]) -> Outcomes:
+        grouping = self._link.live or await self._link.connected(weight(operations))
+        if self._waits_for_replicas(operations):
+            return await self._replicated_writes().write(operations)
+        return await grouping.write(operations)
+
+    async def _read_in_runs(self, keys: Sequence[str]) -> Found:
+        found: Found = []
+        while len(found) < len(keys):
+            at_once = self._link.live.keys_at_once if self._link.live else 1
+            found += await self.read(keys[len(found) : len(found) + at_once])
+        return found
+
+    async def _again(self, read: Callable[[Grouping], Awaitable[T]], octets: int, lost: ConnectionLost) -> T:
+        """Repeat a read whose connection was lost, as often as the component allows; a write is never repeated."""
+        for _ in range(self._options.retries):
+            if isinstance(lost, Silence):  # the caller has waited long enough
+                break
+            try:
+                return await read(await self._link.connected(octets))
+            except ConnectionLost as again:
+                lost = again
+        raise lost
+
+    def _waits_for_replicas(self, operations: Sequence[Operation]) -> bool:
+        return self._link.server.replicas > 0 and any(operation.strong for operation in operations)
+
+    def _replicated_writes(self) -> Replicated:
+        """The connection of those that wait for replicas."""
+        if self._replicated is None:
+            self._replicated = Replicated(self._options, self._context, self._waiting)
+            self._replicated.link.open()
+        self._replicated.replicas = self._link.server.replicas
+        return self._replicated
