@@ -274,9 +274,9 @@ def _http1_fields(head: Head[Meaning]) -> Iterator[Field]:
 def _answer_fields(response: Response, date: bytes) -> Iterator[Field]:
     """The answer's lines without those that belong to a connection of HTTP/1.1."""
     yield b":status", b"%d" % response.status
-    for each in (*response.lines, date):
+    for each in b"".join((*response.lines, date)).splitlines():
         name, _, value = each.partition(b":")
-        name, value = name.lower(), value.strip(b" \t\r\n")
+        name, value = name.lower(), value.strip(b" \t")
         if headers.sendable(name, value):
             yield name, value
     if response.status not in WITHOUT_LENGTH:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NewType
 
 import msgspec
 
@@ -20,27 +20,35 @@ if TYPE_CHECKING:
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 WITHOUT_LENGTH = frozenset({204, 304})
 
-JSON = b"Content-Type: application/json\r\n"
-TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
-NO_SNIFF = b"X-Content-Type-Options: nosniff\r\n"
+# A header line with its line end. `line` alone makes them: values come from stores, applications and callers, and what
+# follows a line end of theirs would be an answer of its own to whoever shares the connection.
+Line = NewType("Line", bytes)
+
+_BREAKS: Final = str.maketrans("\r\n\0", "   ")
+
+
+def line(name: str, value: str) -> Line:
+    """One header line. What would end it early becomes a blank, as Go does."""
+    if "\n" in value or "\r" in value or "\0" in value:
+        value = value.translate(_BREAKS)
+    return Line(f"{name}: {value}\r\n".encode("utf-8", "surrogateescape"))
+
+
+JSON = line("Content-Type", "application/json")
+TEXT = line("Content-Type", "text/plain; charset=utf-8")
+NO_SNIFF = line("X-Content-Type-Options", "nosniff")
 
 
 class Response(msgspec.Struct, eq=False):
-    """`lines` are header lines, each with its line end, in any order: they are sent sorted, as Go does."""
+    """`lines` are header lines in any order: they are sent sorted, as Go does."""
 
     status: int
-    lines: list[bytes] = []  # each response has a list of its own
+    lines: list[Line] = []  # each response has a list of its own
     body: bytes | Pieces = b""
     error: Exception | None = None  # what it tells, where it was made of one
 
     def __repr__(self) -> str:
         return f"<Response {self.status}, {len(self.body)} bytes>"
-
-
-def line(name: str, value: str) -> bytes:
-    """One header line. What would end the line early becomes a blank, as Go does."""
-    text = value.replace("\r", " ").replace("\n", " ")
-    return f"{name}: {text}\r\n".encode("utf-8", "surrogateescape")
 
 
 def no_content() -> Response:

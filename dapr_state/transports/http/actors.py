@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from dapr_state.api.actors import Actors
     from dapr_state.app.model import Headers
+    from dapr_state.serving.http.message import Line
     from dapr_state.transports.http.route import Call
     from dapr_state.wire.http1.request import Request
 
@@ -33,7 +34,7 @@ class ActorRoutes:
     def __init__(self, actors: Actors) -> None:
         self._actors = actors
         self._known_headers: dict[int, tuple[Mapping[str, str], Headers]] = {}
-        self._known_lines: dict[tuple[str, str], bytes] = {}
+        self._known_lines: dict[tuple[str, str], Line] = {}
 
     def table(self) -> list[Route]:
         base = "/v1.0/actors/{type}/{id}"
@@ -111,7 +112,7 @@ class ActorRoutes:
             found = self._known_headers[id(request.headers)] = request.headers, lines
         return found[1]
 
-    def _learn(self, pair: tuple[str, str]) -> bytes:
+    def _learn(self, pair: tuple[str, str]) -> Line:
         if len(self._known_lines) >= MAX_KNOWN:
             self._known_lines.clear()
         written = self._known_lines[pair] = line(*pair)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dapr_state.serving.http.message import Response, line
+from dapr_state.serving.http.message import Line, Response, line
 
 if TYPE_CHECKING:
     from dapr_state.security.origins import AllowedOrigins
@@ -14,7 +14,9 @@ METHODS = frozenset({"HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 _VARY = line("Vary", "Origin")
 # three lines in one: lines are sorted when they are sent, and these have an order of their own
-_VARY_PREFLIGHT = _VARY + line("Vary", "Access-Control-Request-Method") + line("Vary", "Access-Control-Request-Headers")
+_VARY_PREFLIGHT = Line(
+    _VARY + line("Vary", "Access-Control-Request-Method") + line("Vary", "Access-Control-Request-Headers")
+)
 
 
 class Cors:
@@ -45,7 +47,7 @@ class Cors:
         if self._allowed_origins.allow(origin := request.headers.get("origin", "")):
             response.lines.append(self._allowed(origin))
 
-    def _allowed(self, origin: str) -> bytes:
+    def _allowed(self, origin: str) -> Line:
         return line("Access-Control-Allow-Origin", "*" if self._allowed_origins.all else origin)
 
 

@@ -48,7 +48,7 @@ class StateRoutes:
             return no_content()
         lines = [JSON]
         if row.etag:
-            lines.append(b"Etag: %b\r\n" % row.etag.encode())
+            lines.append(line("Etag", row.etag))
         if row.expires_at is not None:
             # Go writes header names in its own letters: Metadata.ttlexpiretime
             lines += [line(f"metadata.{name}".capitalize(), value) for name, value in expiry.metadata(row).items()]

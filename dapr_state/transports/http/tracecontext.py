@@ -17,7 +17,7 @@ from dapr_state.serving.http.message import line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dapr_state.serving.http.message import Response
+    from dapr_state.serving.http.message import Line, Response
     from dapr_state.wire.http1.request import Fields, Request
 
 VOID = line("Traceparent", tracecontext.VOID)
@@ -35,7 +35,7 @@ class _Echo(NamedTuple):
     """What is made of a caller's headers: why they are refused, or else the lines that every answer brings back."""
 
     problem: str
-    lines: tuple[bytes, ...]
+    lines: tuple[Line, ...]
 
 
 def check(request: Request) -> Response | None:

@@ -532,3 +532,16 @@ async def test_a_body_that_stands_still_is_ended() -> None:
 
     assert (held, ended.code, again.code) == (1, 408, 200)
     assert (memory._taken, memory._kept, memory._waiting) == ({}, {}, {})
+
+
+def test_a_preflight_says_what_its_answer_varies_by(tmp_path: Path) -> None:
+    """Three lines of one name, as over HTTP/1.1."""
+    asked = {"Origin": "http://localhost:9999", "Access_Control_Request_Method": "POST"}
+    with Sidecar(tmp_path, flags=["--allowed-origins", "http://localhost:9999"]) as server:
+        with Http2Client(server.http_port) as client:
+            ours = client.ask("OPTIONS", "/v1.0/state/mem", **asked)
+        over_http1 = ask(server.http_port, "OPTIONS", "/v1.0/state/mem", **asked)
+
+    names = [each.partition(": ")[2] for each in ours.lines if each.lower().startswith("vary:")]
+    assert names == [each.partition(": ")[2] for each in over_http1.lines if each.startswith("Vary:")]
+    assert len(names) == 3
