@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from dapr_state.clock import SYSTEM
+from dapr_state.serving.sockets import UNIX, bind, bind_patiently
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     from dapr_state.runtime.options import Options
 
 PATIENCE: Final = 10.0  # seconds, as daprd: a sidecar that restarts may meet its predecessor's port
-FIRST_WAIT, LONGEST_WAIT = 0.1, 0.5
-UNIX: Final = "unix:"
 
 log = logging.getLogger("dapr.runtime")
 _LOGS: Final = {"HTTP": logging.getLogger("dapr.runtime.http"), "gRPC": logging.getLogger("dapr.runtime.grpc.api")}
@@ -30,7 +28,7 @@ class ListeningError(Exception):
 class Server(Protocol):
     """What both transports offer to the sidecar."""
 
-    def listen(self, address: str) -> int: ...
+    def listen_on(self, bound: Sequence[socket.socket]) -> None: ...
     async def start(self) -> None: ...
     async def stop(self, grace: float | None) -> None: ...
 
@@ -42,18 +40,29 @@ def addresses(options: Options, name: str, port: int) -> list[str]:
     return [f"{host}:{port}" for host in options.listen_addresses]
 
 
-async def listen(server: Server, name: str, addresses: Sequence[str]) -> None:
+async def listen(server: Server, name: str, addresses: Sequence[str], patience: float = PATIENCE) -> None:
     """Bind all addresses at once; those that stay busy are left out as long as one works."""
     for address in addresses:
         if address.startswith(UNIX):
-            _bind_socket(server, name, Path(address.removeprefix(UNIX)))
+            server.listen_on(_bind_file(name, address))
             return
-    bound = await asyncio.gather(*(_bind(server, name, address) for address in addresses))
-    if not any(bound):
+    found = await asyncio.gather(*(_bind(name, address, patience) for address in addresses))
+    if not any(found):
         raise ListeningError(
             f"failed to start {_kind(name)}: could not listen on any endpoint: "
             f"{', '.join(addresses)} (is another sidecar running? choose another port with --dapr-{name.lower()}-port)"
         )
+    for bound in found:
+        if bound:
+            server.listen_on(bound)
+
+
+def listen_at_once(server: Server, address: str, refusal: str = "") -> None:
+    """Without the patience that the API's ports are given, as daprd."""
+    try:
+        server.listen_on(bind(address))
+    except OSError as error:
+        raise ListeningError(f"{refusal}listen tcp {address}: bind: {_reason(error)}") from error
 
 
 def is_running(name: str, address: str) -> None:
@@ -66,44 +75,23 @@ def _kind(name: str) -> str:
     return "API gRPC server" if name == "gRPC" else f"{name} server"
 
 
-async def _bind(server: Server, name: str, address: str) -> bool:
-    deadline, wait = SYSTEM.monotonic() + PATIENCE, FIRST_WAIT
-    is_told = False
-    while True:
-        try:
-            server.listen(address)
-        except OSError as error:
-            if not is_told:  # once, and not at each attempt
-                _LOGS[name].error("Failed to listen for %s server on TCP address %s: %s", name, address, error)
-                is_told = True
-        else:
-            _LOGS[name].info("%s server listening on TCP address: %s", name, address)
-            return True
-        if SYSTEM.monotonic() >= deadline:
-            return False
-        await asyncio.sleep(wait)
-        wait = min(wait * 2, LONGEST_WAIT)
+async def _bind(name: str, address: str, patience: float) -> list[socket.socket]:
+    log = _LOGS[name]
+    busy = partial(log.error, "Failed to listen for %s server on TCP address %s: %s", name, address)
+    if bound := await bind_patiently(address, patience, busy):
+        log.info("%s server listening on TCP address: %s", name, address)
+    return bound
 
 
-def _bind_socket(server: Server, name: str, path: Path) -> None:
+def _bind_file(name: str, address: str) -> list[socket.socket]:
+    path = address.removeprefix(UNIX)
     try:
-        _remove_leftover(path)
-        server.listen(f"{UNIX}{path}")
+        bound = bind(address)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ListeningError(f"failed to start {_kind(name)}: listen unix {path}: bind: {reason}") from error
+        raise ListeningError(f"failed to start {_kind(name)}: listen unix {path}: bind: {_reason(error)}") from error
     _LOGS[name].info("%s server listening on UNIX socket: %s", name, path)
+    return bound
 
 
-def _remove_leftover(path: Path) -> None:
-    """Remove a socket file that nobody listens on any more: its sidecar was killed. Daprd gives up there."""
-    if not path.is_socket():
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return
-    raise FileExistsError(0, "address already in use")
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -13,7 +13,7 @@ from dapr_state.api.state import State
 from dapr_state.clock import SYSTEM
 from dapr_state.observability import process
 from dapr_state.runtime.allocator import Allocator
-from dapr_state.runtime.listening import ListeningError, Server, addresses, is_running, listen
+from dapr_state.runtime.listening import Server, addresses, is_running, listen, listen_at_once
 from dapr_state.runtime.metadata import build_metadata
 from dapr_state.serving.grpc.server import NativeServer
 from dapr_state.serving.http.server import HttpServer
@@ -64,7 +64,8 @@ class Servers:
         lines = self._layers.metrics.lines if self._layers.metrics else process.lines
         self._metrics = self._http_server(scrape(lines))
         address = f"{options.metrics_listen_address}:{options.metrics_port}"
-        await _start_at_once(self._metrics, address, f"failed to listen on {address}: ")
+        listen_at_once(self._metrics, address, f"failed to listen on {address}: ")
+        await self._metrics.start()
         log.info("metrics server started on %s/", address)
 
     async def start(
@@ -145,7 +146,8 @@ class Servers:
     async def _start_public(self, lifecycle: Lifecycle, metadata: Metadata, port: int) -> None:
         server = self._http_server(public(lifecycle, metadata))
         self._running.append(server)
-        await _start_at_once(server, f"{self._options.public_listen_address}:{port}")
+        listen_at_once(server, f"{self._options.public_listen_address}:{port}")
+        await server.start()
 
     def _http_server(self, service: Service, *, http2: bool = False) -> HttpServer:
         options = self._options
@@ -156,13 +158,3 @@ class Servers:
             http2=http2,
             memory=self._memory,
         )
-
-
-async def _start_at_once(server: Server, address: str, refusal: str = "") -> None:
-    """Without the patience that the API's ports are given, as daprd."""
-    try:
-        server.listen(address)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ListeningError(f"{refusal}listen tcp {address}: bind: {reason}") from error
-    await server.start()

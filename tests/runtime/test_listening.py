@@ -5,38 +5,46 @@ from __future__ import annotations
 import signal
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 from dapr_state_proto.runtime.v1 import state_pb2
 
-from dapr_state.runtime import listening
 from dapr_state.runtime.listening import ListeningError, listen
+from dapr_state.serving.sockets import close, port_of
 from tests.support.components import component
 from tests.support.http import ask
 from tests.support.processes import free_port
 from tests.support.sidecar import GRPC_SERVERS, Sidecar
 from tests.support.waiting import until
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 MEMORY = component("mem", "state.in-memory")
 
 
 class FakeServer:
-    """Listens on the addresses that are not busy."""
+    """Writes down the ports that it is given."""
 
-    def __init__(self, *busy: str) -> None:
-        self._busy = busy
-        self.bound: list[str] = []
+    def __init__(self) -> None:
+        self.ports: list[int] = []
 
-    def listen(self, address: str) -> int:
-        if address in self._busy:
-            raise OSError(98, "Address already in use")
-        self.bound.append(address)
-        return 1
+    def listen_on(self, bound: Sequence[socket.socket]) -> None:
+        self.ports.append(port_of(bound))
+        close(bound)
 
     async def start(self) -> None: ...
 
     async def stop(self, grace: float | None) -> None: ...
+
+
+@pytest.fixture
+def busy() -> Iterator[str]:
+    """An address that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
 def on_sockets(folder: Path, grpc_server: str = GRPC_SERVERS[0]) -> tuple[Sidecar, Path, Path]:
@@ -61,22 +69,21 @@ def test_a_port_that_becomes_free_is_taken(tmp_path: Path) -> None:
     assert sidecar.log().count("Failed to listen") == 1
 
 
-async def test_a_port_that_stays_busy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_port_that_stays_busy_is_named(busy: str) -> None:
     """Where no address is free in time, the error tells the address and the flag for another one."""
-    monkeypatch.setattr(listening, "PATIENCE", 0)
+    text = f"failed to start HTTP server: could not listen on any endpoint: {busy} .*--dapr-http-port"
 
-    with pytest.raises(ListeningError, match=r"failed to start HTTP server: could not listen on any endpoint: a:1 .*"):
-        await listen(FakeServer("a:1"), "HTTP", ["a:1"])
+    with pytest.raises(ListeningError, match=text):
+        await listen(FakeServer(), "HTTP", [busy], patience=0)
 
 
-async def test_one_free_address_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_free_address_is_enough(busy: str) -> None:
     """Of several listen addresses, those that work are served."""
-    monkeypatch.setattr(listening, "PATIENCE", 0)
-    server = FakeServer("a:1")
+    server, port = FakeServer(), free_port()
 
-    await listen(server, "gRPC", ["a:1", "b:1"])
+    await listen(server, "gRPC", [busy, f"127.0.0.1:{port}"], patience=0)
 
-    assert server.bound == ["b:1"]
+    assert server.ports == [port]
 
 
 @pytest.mark.parametrize(

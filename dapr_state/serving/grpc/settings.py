@@ -18,7 +18,6 @@ _MILLISECONDS: Final = 1000
 class Settings(Bounds):
     max_receive: int = 4 * 1024 * 1024  # gRPC's own default
     max_send: int = UNLIMITED  # likewise
-    reuse_port: bool = False
 
 
 def _length(value: int) -> int:
@@ -39,7 +38,6 @@ _OPTIONS: Final[dict[str, tuple[str, Callable[[int], Any]]]] = {
     "grpc.keepalive_timeout_ms": ("keepalive_timeout", _seconds),
     "grpc.max_connection_idle_ms": ("max_idle", _seconds),
     "grpc.server_handshake_timeout_ms": ("handshake_timeout", _seconds),
-    "grpc.so_reuseport": ("reuse_port", bool),
 }
 
 

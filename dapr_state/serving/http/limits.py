@@ -7,7 +7,6 @@ from typing import Final
 
 HEAD_SLACK: Final = 4096  # Go allows so much more than it is told
 DEFAULT_HEAD: Final = 1 << 20  # Go's limit when it is told none
-BACKLOG: Final = 4096  # connections that the kernel keeps for us while we are busy; it caps this at net.core.somaxconn
 # Seconds that one connection's requests may be answered in one turn of the loop: 256 KB of the smallest, which one read
 # may bring, are 150 ms of work.
 TURN: Final = 0.005

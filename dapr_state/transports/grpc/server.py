@@ -8,13 +8,15 @@ import grpc
 from dapr_state_proto.runtime.v1 import dapr_pb2, dapr_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from dapr_state.serving import sockets
 from dapr_state.serving.grpc.server import NativeServer
 from dapr_state.transports.grpc import reflection
 from dapr_state.transports.grpc.interceptors import OWN_SERVICES, Services
 from dapr_state.transports.middleware import Middleware
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import socket
+    from collections.abc import Callable, Sequence
 
     from dapr_state.transports.grpc.dapr import DaprServicer
 
@@ -51,12 +53,16 @@ class GrpcServer:
             services.add_generic_rpc_handlers((absent,))
         reflection.add(services, (DAPR, health.SERVICE_NAME), (dapr_pb2, health_pb2))
 
-    def listen(self, address: str) -> int:
-        """Bind `host:port` or `unix:path`; returns the port. Raises OSError if that is not possible."""
-        try:
-            return self._server.add_insecure_port(address)
-        except RuntimeError as error:  # what grpc.aio raises for every failure to bind
-            raise OSError(f"cannot listen on {address}: address already in use, or not allowed") from error
+    def listen_on(self, bound: Sequence[socket.socket]) -> None:
+        """Accept connections on these sockets, from the start on; they are closed at the stop."""
+        if isinstance(self._server, NativeServer):
+            self._server.listen_on(bound)
+            return
+        # grpc's own server takes no sockets: it binds the same addresses anew
+        names = [each.getsockname() for each in bound]
+        sockets.close(bound)
+        for name in names:
+            self._server.add_insecure_port(_address(name))
 
     async def start(self) -> None:
         await self._server.start()
@@ -67,6 +73,14 @@ class GrpcServer:
         """Refuse new calls, give those under way `grace` seconds (None: as long as they take), then end them."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(FOREVER if grace is None else grace)
+
+
+def _address(name: Any) -> str:
+    """The address of a socket, as grpc writes it."""
+    if isinstance(name, str):
+        return f"unix:{name}"
+    host, port, *ipv6 = name
+    return f"[{host}]:{port}" if ipv6 else f"{host}:{port}"
 
 
 def _limits(max_message_size: int, max_header_size: int) -> list[tuple[str, int]]:

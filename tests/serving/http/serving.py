@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dapr_state.serving.http.server import HttpServer
 from dapr_state.serving.http.service import Service
+from dapr_state.serving.sockets import bind, port_of
 from dapr_state.transports.http import problem
 
 if TYPE_CHECKING:
@@ -36,10 +37,11 @@ async def serving(
         timeouts=timeouts,
         memory=memory,
     )
-    port = server.listen("127.0.0.1:0")
+    bound = bind("127.0.0.1:0")
+    server.listen_on(bound)
     await server.start()
     try:
-        yield server, port
+        yield server, port_of(bound)
     finally:
         await server.stop(0)
 

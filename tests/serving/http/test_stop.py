@@ -11,9 +11,6 @@ import pytest
 
 from dapr_state import errors
 from dapr_state.serving.http.message import Response
-from dapr_state.serving.http.server import HttpServer
-from dapr_state.serving.http.service import Service
-from dapr_state.transports.http import problem
 from tests.serving.http.serving import blocking, serving
 from tests.support.components import component
 from tests.support.http import Socket, ask, request
@@ -135,52 +132,6 @@ async def test_a_defect_before_or_after_the_answer_is_one_as_well() -> None:
             answers = [await blocking(client.answer) for _ in range(4)]
 
     assert [answer.code for answer in answers] == [errors.NO_APP_ID.http, 500, 500, 204]
-
-
-def test_a_busy_port_is_an_error() -> None:
-    """Two servers do not share a port."""
-    first = HttpServer(Service(Gate(), problem.failure), max_body=0, read_buffer=0)
-    port = first.listen("127.0.0.1:0")
-    second = HttpServer(Service(Gate(), problem.failure), max_body=0, read_buffer=0)
-
-    with pytest.raises(OSError, match="in use"):
-        second.listen(f"127.0.0.1:{port}")
-    asyncio.run(first.stop(0))
-
-
-async def test_a_socket_file_is_served_and_removed(tmp_path: Path) -> None:
-    """A Unix socket answers as a port does, is refused where a file is left over, and is gone after the end."""
-    gate = Gate()
-    gate.release.set()
-    path = tmp_path / "dapr.socket"
-    server = HttpServer(Service(gate, problem.failure), max_body=0, read_buffer=0)
-    server.listen(f"unix:{path}")
-    await server.start()
-    with pytest.raises(OSError, match="in use"):
-        server.listen(f"unix:{path}")
-
-    with Socket(str(path)) as client:
-        client.send(request("GET", "/"))
-        answer = await blocking(client.answer)
-    await server.stop(1)
-
-    assert (answer.code, path.exists()) == (204, False)
-
-
-async def test_all_interfaces_are_one_port() -> None:
-    """An empty host listens on IPv4 and IPv6 alike."""
-    gate = Gate()
-    gate.release.set()
-    server = HttpServer(Service(gate, problem.failure), max_body=0, read_buffer=0)
-    port = server.listen(":0")
-    await server.start()
-
-    with Socket(port) as client:
-        client.send(request("GET", "/"))
-        answer = await blocking(client.answer)
-    await server.stop(1)
-
-    assert answer.code == 204
 
 
 def test_a_stop_under_load_keeps_what_was_acknowledged(tmp_path: Path) -> None:

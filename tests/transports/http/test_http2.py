@@ -14,6 +14,7 @@ from dapr_state.serving.http.message import JSON, Response, line
 from dapr_state.serving.http.server import HttpServer
 from dapr_state.serving.http.service import Service
 from dapr_state.serving.request_memory import RequestMemory
+from dapr_state.serving.sockets import bind, port_of
 from dapr_state.transports.http import problem
 from dapr_state.wire.http2.faults import ErrorCode
 from dapr_state.wire.http2.frames import MAX_WINDOW, PREFACE, FrameType, goaway, settings
@@ -234,9 +235,10 @@ async def test_requests_say_whose_they_are_and_are_noted() -> None:
             return client.ask("GET", "/x"), repr(client.raw.getsockname())
 
     server = HttpServer(Service(handler, problem.failure, [note], names_peers=True), max_body=0, read_buffer=0)
-    port = server.listen("127.0.0.1:0")
+    bound = bind("127.0.0.1:0")
+    server.listen_on(bound)
     await server.start()
-    answer, address = await blocking(exchange, port)
+    answer, address = await blocking(exchange, port_of(bound))
     await server.stop(1)
 
     assert (answer.body.decode(), noted) == (address, [(b"/x", 200, True)])
