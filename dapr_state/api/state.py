@@ -146,7 +146,7 @@ class State:
             if work and work.is_over():
                 await work.pause()
         if failures := await _write(bound, items, _upsert, self._saves):
-            raise await _failed(errors.STATE_SAVE, failures, of=len(items), store=store)
+            raise _failed(errors.STATE_SAVE, failures, of=len(items), store=store)
 
     async def delete(self, store: str, item: Item) -> None:
         """Remove one key; that it is missing is a success unless the caller gave an etag."""
@@ -154,14 +154,14 @@ class State:
         if SEPARATOR in item.key:
             raise _illegal(bound, item.key)
         if failures := await _write(bound, (item,), _delete, self._deletes):
-            raise await _failed(errors.STATE_DELETE, failures, of=1, key=item.key)
+            raise _failed(errors.STATE_DELETE, failures, of=1, key=item.key)
 
     async def delete_bulk(self, store: str, items: Sequence[Item]) -> None:
         """Remove the keys in their order, as `save` writes them."""
         bound = self._find(store)
         await _check_keys(bound, (item.key for item in items))
         if failures := await _write(bound, items, _delete, self._bulk_deletes):
-            raise await _failed(errors.STATE_BULK_DELETE, failures, of=len(items), store=store)
+            raise _failed(errors.STATE_BULK_DELETE, failures, of=len(items), store=store)
 
     def check_exists(self, store: str) -> None:
         """Raise unless there is such a store: HTTP says so before it has read the body."""
@@ -326,30 +326,58 @@ class _Failure(NamedTuple):
     error: StoreError
 
 
-async def _write(bound: BoundStore, items: Sequence[Item], prepare: _Prepare, metered: Meter) -> list[_Failure]:
-    """Write what may be written; return all that failed, in request order."""
+class _Failures:
+    """Those of one request: as many as an error has room for, and what it says of all. The rest would be garbage."""
+
+    __slots__ = ("conflicts", "count", "first", "shown", "worst")
+
+    def __init__(self, failed: Sequence[_Failure] = ()) -> None:
+        self.count = 0
+        self.shown: list[_Failure] = []
+        self.conflicts = 0
+        self.first: _Conflict | None = None
+        self.worst: _Conflict | None = None
+        self.add(failed)
+
+    def add(self, failed: Sequence[_Failure]) -> None:
+        self.count += len(failed)
+        self.shown += failed[: MANY - len(self.shown)]
+        for _, error in failed:
+            if isinstance(error, _Conflict):
+                self.conflicts += 1
+                self.first = self.first or error
+                if self.worst is None or (isinstance(error, EtagInvalid) and not isinstance(self.worst, EtagInvalid)):
+                    self.worst = error
+
+
+async def _write(bound: BoundStore, items: Sequence[Item], prepare: _Prepare, metered: Meter) -> _Failures | None:
+    """Write what may be written; return what failed, in request order."""
     if not items:
-        return []
+        return None
     began = _now()
-    failures = await _settle(bound, items, prepare) if len(items) <= MANY else await _settle_all(bound, items, prepare)
+    if len(items) > MANY:
+        failures = await _settle_all(bound, items, prepare)
+    else:
+        failed = await _settle(bound, items, prepare)
+        failures = _Failures(failed) if failed else None
     (metered.failed if failures else metered.done)(bound.name, began)
     return failures
 
 
-async def _settle_all(bound: BoundStore, items: Sequence[Item], prepare: _Prepare) -> list[_Failure]:
+async def _settle_all(bound: BoundStore, items: Sequence[Item], prepare: _Prepare) -> _Failures | None:
     """As many at a time as hold nobody up."""
-    failures: list[_Failure] = []
+    failures = _Failures()
     work = Work()
     for first in range(0, len(items), MANY):
         part = items[first : first + MANY]
         failed = await _settle(bound, part, prepare)
-        failures += failed
+        failures.add(failed)
         if len(failed) == len(part) and all(each.error is failed[0].error for each in failed):
             # the store as a whole: it is not asked for the rest, as it may take its time to fail
-            rest = await work.each(lambda item: _Failure(item.key, failed[0].error), items[first + MANY :])  # noqa: B023
-            return failures + rest
+            failures.count += len(items) - first - len(part)
+            break
         await work.pause()
-    return failures
+    return failures if failures.count else None
 
 
 async def _settle(bound: BoundStore, items: Sequence[Item], prepare: _Prepare) -> list[_Failure]:
@@ -381,35 +409,19 @@ def _row_for(row: errors.Row, error: StoreError) -> errors.Row:
     return row
 
 
-async def _failed(row: errors.Row, failures: Sequence[_Failure], *, of: int, **fields: str) -> errors.DaprError:
+def _failed(row: errors.Row, failures: _Failures, *, of: int, **fields: str) -> errors.DaprError:
     """Make the one error for a request `of` many items: its kind, and who of them failed (state-api.md 1.4)."""
+    shown, first, worst = failures.shown, failures.first, failures.worst
     if of == 1:
-        (failure,) = failures
+        (failure,) = shown
         return _row_for(row, failure.error)(cause=failure.error, http_cause=failure.error, **fields)
-    conflicts, first, worst = await _conflicts(failures)
-    shown = failures[:MANY]  # more than an error has room for
-    text = _listed(shown, len(shown) if len(failures) == of else of)
+    text = _listed(shown, len(shown) if failures.count == of else of)
     if first is None or worst is None:
         return row(cause=text, http_cause=text, **fields)
-    if conflicts < len(failures):  # over HTTP daprd shows the first conflict only
+    if failures.conflicts < failures.count:  # over HTTP daprd shows the first conflict only
         return _row_for(row, first)(cause=text, http_cause=first, **fields)
     text = f"{worst.PREFIX}: {text}"
     return _row_for(row, worst)(cause=text, http_cause=text, **fields)
-
-
-async def _conflicts(failures: Sequence[_Failure]) -> tuple[int, _Conflict | None, _Conflict | None]:
-    """How many there are, the first of them, and the first of the worst."""
-    count, first, worst = 0, None, None
-    work = Work()
-    for _, error in failures:
-        if isinstance(error, _Conflict):
-            count += 1
-            first = first or error
-            if worst is None or (isinstance(error, EtagInvalid) and not isinstance(worst, EtagInvalid)):
-                worst = error
-        if work.is_over():
-            await work.pause()
-    return count, first, worst
 
 
 def _listed(failures: Sequence[_Failure], of: int) -> str:

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OWED: Mapping[str, str] = {
-    "store, save: most refused items on mem": "api/state: 300,000 errors are garbage",
-    "store, save: most refused items on lite": "api/state: 300,000 errors are garbage",
-    "store, save: most refused items on redis": "api/state: 300,000 errors are garbage",
-    "store, transaction: most operations on lite": "transports/http/bodies, Shape.read",
-}
+OWED: Mapping[str, str] = {}
 
 
 # Attacks that the process grows with, or stays large after, as yet
