@@ -11,12 +11,13 @@ from dapr_state_proto.runtime.v1 import dapr_pb2
 
 from dapr_state import operations
 from dapr_state.operations import OPERATIONS, UNKNOWN, Operation
+from dapr_state.serving.http.request import Request
 from dapr_state.transports.grpc.unconfigured import UnconfiguredBlocks
 from dapr_state.transports.http import runtime, unconfigured
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.reminders import ScheduleRoutes
 from dapr_state.transports.http.router import Router
-from dapr_state.wire.http1.request import Fields, Request
+from dapr_state.wire.http1.request import Fields
 
 if TYPE_CHECKING:
     from dapr_state.transports.http.route import Route

@@ -20,7 +20,7 @@ from tests.support.http import Socket, request
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from dapr_state.wire.http1.request import Request
+    from dapr_state.serving.http.request import Request
 
 SIZE = 100_000
 

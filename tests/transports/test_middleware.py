@@ -14,12 +14,13 @@ from dapr_state.security.access import GrpcAccess
 from dapr_state.security.tokens import ApiToken
 from dapr_state.serving.grpc.methods import Method
 from dapr_state.serving.http.message import Response
+from dapr_state.serving.http.request import Request
 from dapr_state.transports.grpc import interceptors
 from dapr_state.transports.http import labels, metered, middleware
 from dapr_state.transports.http.labels import MAX_KNOWN, MAX_LABEL, MAX_PATHS, MAX_TARGET, Labels, shorten
 from dapr_state.transports.http.router import Router
 from dapr_state.transports.middleware import Middleware
-from dapr_state.wire.http1.request import Fields, Request
+from dapr_state.wire.http1.request import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable

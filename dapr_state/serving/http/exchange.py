@@ -10,8 +10,8 @@ from dapr_state.serving.eager_task import Steps
 from dapr_state.serving.http.message import Response
 
 if TYPE_CHECKING:
+    from dapr_state.serving.http.request import Request
     from dapr_state.serving.http.shared import Shared
-    from dapr_state.wire.http1.request import Request
 
 _now = SYSTEM.monotonic
 

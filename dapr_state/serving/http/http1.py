@@ -17,8 +17,9 @@ from dapr_state.serving.http.exchange import Exchange
 from dapr_state.serving.http.http2 import Http2Connection
 from dapr_state.serving.http.limits import LITTLE, TURN
 from dapr_state.serving.http.message import LONG, pieces, render
+from dapr_state.serving.http.request import Request
 from dapr_state.serving.request_memory import SMALL
-from dapr_state.wire.http1.request import RefusedError, Request, RequestReader
+from dapr_state.wire.http1.request import RefusedError, RequestReader
 from dapr_state.wire.http2.frames import PREFACE
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Connection(asyncio.Protocol):
         self._shared = shared
         self._exchange = _Http1Exchange(self, shared)
         self.request: Request | None = None  # the one that is being answered, or is whole and waits for memory
-        self._reader = RequestReader(shared.max_head, shared.max_body, shared.known)
+        self._reader = RequestReader(Request, shared.max_head, shared.max_body, shared.known)
         self._transport: asyncio.Transport
         self._peer: object = None  # the client's address, where requests are to say it
         self._state = _READING
@@ -287,7 +288,7 @@ class Connection(asyncio.Protocol):
                 self._resume_reading()
         return False
 
-    def _await_rest(self, reader: RequestReader) -> None:
+    def _await_rest(self, reader: RequestReader[Request]) -> None:
         """A request has begun, and is not whole."""
         times = self._shared.timeouts
         if reader.held > SMALL:

@@ -10,12 +10,13 @@ from dapr_state.clock import SYSTEM
 from dapr_state.serving.answer_memory import CrowdedError
 from dapr_state.serving.http.exchange import Exchange
 from dapr_state.serving.http.message import TEXT, WITHOUT_LENGTH, Response
+from dapr_state.serving.http.request import Request
 from dapr_state.serving.http2 import FAREWELL, LOOK, Bounds, Http2Protocol
 from dapr_state.serving.pieces import Pieces
 from dapr_state.serving.request_memory import SMALL
 from dapr_state.serving.upload import Upload
 from dapr_state.wire.http1.body import NO_LIMIT, TOO_LARGE
-from dapr_state.wire.http1.request import HEAD_TOO_LARGE, RefusedError, Request, request_of
+from dapr_state.wire.http1.request import HEAD_TOO_LARGE, RefusedError, request_of
 from dapr_state.wire.http2 import headers
 from dapr_state.wire.http2.faults import ErrorCode
 from dapr_state.wire.http2.frames import DEFAULT_WINDOW, MAX_WINDOW
@@ -97,7 +98,7 @@ class Http2Connection(Http2Protocol["Meaning"]):
         if len(head.method) + len(head.path) + size > self.shared.max_head:
             return RefusedError(HEAD_TOO_LARGE)
         try:
-            return request_of(head.method, head.path, fields)
+            return request_of(Request, head.method, head.path, fields)
         except RefusedError as refusal:
             return refusal.with_traceback(None)  # it is kept as long as the head is
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from dapr_state.serving.http.message import Response
-    from dapr_state.wire.http1.request import Request
+    from dapr_state.serving.http.request import Request
 
     Handler = Callable[[Request], Coroutine[Any, Any, Response]]
     Check = Callable[[Request], Response | None]

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from dapr_state.api.actors import Actors
     from dapr_state.app.model import Headers
     from dapr_state.serving.http.message import Line
+    from dapr_state.serving.http.request import Request
     from dapr_state.transports.http.route import Call
-    from dapr_state.wire.http1.request import Request
 
 CALL: Final = "GET POST PUT DELETE"
 TOO_LARGE: Final = "stream too large"

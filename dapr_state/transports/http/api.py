@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from dapr_state.api.state import State
     from dapr_state.serving.answer_memory import AnswerMemory
     from dapr_state.serving.http.message import Response
+    from dapr_state.serving.http.request import Request
     from dapr_state.serving.http.service import Check, Note
-    from dapr_state.wire.http1.request import Request
 
 
 def api(

@@ -19,7 +19,7 @@ from dapr_state.slices import Work
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from dapr_state.wire.http1.request import Request
+    from dapr_state.serving.http.request import Request
 
 MANY = 10_000  # members or items: the strict way takes 1 us for each
 

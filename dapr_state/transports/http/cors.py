@@ -8,7 +8,7 @@ from dapr_state.serving.http.message import Line, Response, line
 
 if TYPE_CHECKING:
     from dapr_state.security.origins import AllowedOrigins
-    from dapr_state.wire.http1.request import Request
+    from dapr_state.serving.http.request import Request
 
 METHODS = frozenset({"HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

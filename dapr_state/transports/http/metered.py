@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from dapr_state.observability.exposition import Histogram
     from dapr_state.observability.metrics import Metrics
     from dapr_state.serving.http.message import Response
+    from dapr_state.serving.http.request import Request
     from dapr_state.serving.http.service import Note
     from dapr_state.transports.http.labels import Labels
     from dapr_state.transports.middleware import Middleware
-    from dapr_state.wire.http1.request import Request
 
 AFTER_STATE: Final = len(b"/v1.0/state/")
 
@@ -38,7 +38,7 @@ def _counter(metrics: Metrics, labels: Labels) -> Note:
 
     def count(request: Request, response: Response) -> None:
         nonlocal usual, received_bytes, sent_bytes
-        together = request.get_from or _cut(request)
+        together = request.common_path or _cut(request)
         try:
             latency = known[together][response.status]
         except KeyError:
@@ -64,7 +64,7 @@ def _counter(metrics: Metrics, labels: Labels) -> Note:
         # a caller can make up verbs and stores, also long ones; the slash, if any, must be the first behind the name
         is_usual = store and store.end() <= MAX_TARGET and path[store.end() :][:1] in {b"", b"/"}
         if store and is_usual and len(known) < MAX_SERIES:
-            known.setdefault(request.get_from or (method, store[0]), {})[status] = found
+            known.setdefault(request.common_path or (method, store[0]), {})[status] = found
         return found
 
     def settle() -> None:

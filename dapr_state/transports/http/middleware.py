@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from dapr_state.observability.apilog import ApiLog
     from dapr_state.security.access import HttpAccess
     from dapr_state.security.origins import Origins
+    from dapr_state.serving.http.request import Request
     from dapr_state.serving.http.service import Check, Handler, Note
     from dapr_state.transports.http.router import Router
     from dapr_state.transports.middleware import Middleware
-    from dapr_state.wire.http1.request import Request
 
 HEALTH: Final = frozenset({"/v1.0/healthz", "/v1.0/healthz/outbound"})
 _OPEN: Final = frozenset(path.strip("/").encode() for path in HEALTH)  # probes have no token

@@ -15,7 +15,7 @@ from dapr_state.serving.http.message import JSON, Response
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dapr_state.wire.http1.request import Request
+    from dapr_state.serving.http.request import Request
 
 log = logging.getLogger("dapr.runtime.http")
 

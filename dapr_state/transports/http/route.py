@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dapr_state.serving.http.message import Response
-    from dapr_state.wire.http1.request import Request
+    from dapr_state.serving.http.request import Request
 
     Answering = Coroutine[Any, Any, Response]
     Answer = Callable[["Call"], Answering]

@@ -17,10 +17,10 @@ from dapr_state.transports.http.route import Call
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from dapr_state.serving.http.request import Request
     from dapr_state.transports.http.actors import ActorRoutes
     from dapr_state.transports.http.route import Answer, Answering, Route
     from dapr_state.transports.http.state import StateRoutes
-    from dapr_state.wire.http1.request import Request
 
 APP_ID = "dapr-app-id"  # the header that makes any path a service invocation
 
@@ -83,7 +83,7 @@ class Router:
             before = path[:end]
             if self._state and request.method == "GET" and (store := self._stores.get(before) or self._learn(before)):
                 if (key := path[end:]) not in _UNCLEAN:
-                    request.get_from = before
+                    request.common_path = before
                     return self._state.get(store, key.decode("utf-8", "surrogateescape"))
             elif self._actors and (answer := self._of_actors(self._actors, request)):
                 return answer

@@ -13,7 +13,7 @@ from dapr_state.transports.http import problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dapr_state.wire.http1.request import Request
+    from dapr_state.serving.http.request import Request
 
 # Writing is done in steps; after so long, requests that wait are served before it goes on.
 SLICE: Final = 0.0005  # seconds: half of what the finest latency bucket can tell

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from dapr_state.api.state import Found, Outcome, State
     from dapr_state.errors import Detail
+    from dapr_state.serving.http.request import Request
     from dapr_state.transports.http.bodies import Steps
-    from dapr_state.wire.http1.request import Request
 
 
 class StateRoutes:

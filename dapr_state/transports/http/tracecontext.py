@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dapr_state.serving.http.message import Line, Response
-    from dapr_state.wire.http1.request import Fields, Request
+    from dapr_state.serving.http.request import Request
+    from dapr_state.wire.http1.request import Fields
 
 VOID = line("Traceparent", tracecontext.VOID)
 

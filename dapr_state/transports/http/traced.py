@@ -14,8 +14,8 @@ from dapr_state.transports.http import problem, target, tracecontext
 if TYPE_CHECKING:
     from dapr_state.observability.tracecontext import Span, Tracer
     from dapr_state.serving.http.message import Response
+    from dapr_state.serving.http.request import Request
     from dapr_state.serving.http.service import Handler
-    from dapr_state.wire.http1.request import Request
 
 _FIRST_ERROR: Final = 400
 

@@ -17,7 +17,7 @@ Rules that a change must keep:
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
@@ -109,8 +109,7 @@ class Fields:
 class Request(msgspec.Struct, eq=False):
     """One request, whole. Several may share their `fields`, so these are only read.
 
-    `is_plain`: the target is a path that needs no decoding, without a query. What follows `body_error` means nothing
-    here, and is for whoever answers to set.
+    `is_plain`: the target is a path that needs no decoding, without a query.
     """
 
     method: str
@@ -122,13 +121,6 @@ class Request(msgspec.Struct, eq=False):
     is_http10: bool = False
     body: bytes = b""
     body_error: str = ""  # why `body` is only the beginning of what was announced
-    began: float = 0.0  # when its answer was begun, by the clock that never goes back
-    ended: float = 0.0  # when there was one
-    get_from: bytes = b""  # of a plain get of one key: the path before the key
-    needs_client: bool = False  # the answer is worth nothing once the client has gone
-    is_routed: bool = False  # it has passed what may refuse it before its route; only said where somebody asks
-    trace: Any = None  # the span that answers it, where there is one
-    peer: Any = None  # the client's address, where whoever serves the connection says it
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target.decode(errors='replace')}, {len(self.body)} bytes>"
@@ -139,27 +131,31 @@ class Request(msgspec.Struct, eq=False):
         return self.fields.values
 
 
-def request_of(method: bytes, target: bytes, fields: Iterable[tuple[bytes, bytes]]) -> Request:
+R = TypeVar("R", bound=Request)
+
+
+def request_of(make: type[R], method: bytes, target: bytes, fields: Iterable[tuple[bytes, bytes]]) -> R:
     """A request whose head came in another version's form, without its body.
 
     Raises RefusedError for what this version refuses as well.
     """
     verb, read = _checked_verb(method, target), _fields(fields)
     is_plain = _PLAIN_LINE.fullmatch(b"%b %b HTTP/1.1\r\n" % (method, target)) is not None
-    return Request(verb, target, read, keep_alive=True, expect=read.expect, is_plain=is_plain)
+    return make(verb, target, read, keep_alive=True, expect=read.expect, is_plain=is_plain)
 
 
-class RequestReader:
-    """`feed` it what arrives, ask `next_request` until it returns None."""
+class RequestReader(Generic[R]):
+    """`feed` it what arrives, ask `next_request` until it returns None; `make` is the class of its requests."""
 
-    def __init__(self, max_head: int, max_body: int, known: dict[bytes, Fields]) -> None:
+    def __init__(self, make: type[R], max_head: int, max_body: int, known: dict[bytes, Fields]) -> None:
+        self._make = make
         self._max_head = max_head
         self._max_body = max_body if max_body > 0 else NO_LIMIT
         self._known = known  # shared by the connections of a server
         self._buffer = b""
         self._at = 0
         self._skip = 0  # bytes of the last body that nobody is to see
-        self._request: Request | None = None  # its head is read, its body is not
+        self._request: R | None = None  # its head is read, its body is not
         self._body: CountedBody | ChunkedBody | None = None
 
     @property
@@ -188,7 +184,7 @@ class RequestReader:
         return self._body is not None and self._body.is_cut
 
     @property
-    def unfinished(self) -> Request | None:
+    def unfinished(self) -> R | None:
         """The request whose body has begun, or is to begin, and is not complete."""
         return self._request
 
@@ -227,7 +223,7 @@ class RequestReader:
         self._buffer, self._at = b"", 0
         self._request = self._body = None
 
-    def next_request(self) -> Request | None:
+    def next_request(self) -> R | None:
         """The next request; None when it has not arrived in full, or there is work for another turn (`is_cut`).
 
         Raises RefusedError.
@@ -255,7 +251,7 @@ class RequestReader:
         self._request = self._body = None
         return request
 
-    def _read_head(self) -> Request | None:
+    def _read_head(self) -> R | None:
         buffer, at = self._buffer, self._at
         plain = None if self._skip else _PLAIN_LINE.match(buffer, at)
         if plain is None and (at := self._pass_over(buffer, at)) == len(buffer):
@@ -279,12 +275,12 @@ class RequestReader:
         if not (fields.has_host or is_http10):
             raise RefusedError("400 Bad Request: missing required Host header")
         keep_alive = "keep-alive" in fields.connection if is_http10 else fields.persists
-        request = Request(method, target, fields, keep_alive, fields.expect, plain is not None, is_http10)
+        request = self._make(method, target, fields, keep_alive, fields.expect, plain is not None, is_http10)
         if fields.length or fields.chunked:
             self._begin_body(request)
         return request
 
-    def _begin_body(self, request: Request) -> None:
+    def _begin_body(self, request: R) -> None:
         fields, begin = request.fields, self._at
         if fields.chunked:
             if request.is_http10:  # the older protocol has no chunks

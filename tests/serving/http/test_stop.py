@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
 
-    from dapr_state.wire.http1.request import Request
+    from dapr_state.serving.http.request import Request
 
 
 class Gate:

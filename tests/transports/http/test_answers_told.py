@@ -19,7 +19,7 @@ from tests.serving.http.serving import serving
 
 if TYPE_CHECKING:
     from dapr_state.serving.http.message import Response
-    from dapr_state.wire.http1.request import Request
+    from dapr_state.serving.http.request import Request
 
 TOKEN = "Dapr-Api-Token: t\r\n"
 

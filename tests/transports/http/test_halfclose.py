@@ -12,7 +12,7 @@ from tests.serving.http.serving import blocking, serving
 from tests.support.http import Socket, ask, request
 
 if TYPE_CHECKING:
-    from dapr_state.wire.http1.request import Request
+    from dapr_state.serving.http.request import Request
     from tests.support.sidecar import Daprd, Sidecar
 
 COUNT = 5

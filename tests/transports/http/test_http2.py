@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from dapr_state.wire.http1.request import Request
+    from dapr_state.serving.http.request import Request
 
 CASES = [*STATE, *OTHERS]
 MEGABYTE = 1 << 20

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from dapr_state.wire.http1.request import Request
+    from dapr_state.serving.http.request import Request
 
 LIMIT = 1000
 FLAGS = ("--max-body-size", str(LIMIT), "--read-buffer-size", "1Ki")

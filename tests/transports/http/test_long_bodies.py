@@ -15,12 +15,13 @@ from dapr_state.api.state import BoundStore, Found, State
 from dapr_state.errors import DaprError
 from dapr_state.golang import json, unmarshal
 from dapr_state.golang.unmarshal import MalformedError
+from dapr_state.serving.http.request import Request
 from dapr_state.stores.memory import MemoryStore
 from dapr_state.stores.model import Row
 from dapr_state.transports.http import bodies
 from dapr_state.transports.http.state import StateRoutes, _bulk_answer
 from dapr_state.wire.http1.body import TOO_LARGE
-from dapr_state.wire.http1.request import Request, request_of
+from dapr_state.wire.http1.request import request_of
 from tests.support.held import ALLOWED, longest_turn
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ cuts = st.integers(0, 3)
 
 
 def request(body: bytes, error: str = "") -> Request:
-    made = request_of(b"POST", b"/v1.0/state/s", b"")
+    made = request_of(Request, b"POST", b"/v1.0/state/s", b"")
     made.body, made.body_error = body, error
     return made
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dapr_state.errors import DaprError
+from dapr_state.serving.http.request import Request
 from dapr_state.transports.http.router import MAX_STORES, Router
 from dapr_state.wire.http1.request import RequestReader
 
@@ -27,7 +28,7 @@ class Asked:
 def ask() -> Callable[[bytes], Found]:
     routes: Any = Asked()
     router: Any = Router(routes, [])
-    reader = RequestReader(1000, 0, {})
+    reader = RequestReader(Request, 1000, 0, {})
 
     def ask(path: bytes) -> Found:
         reader.feed(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -73,7 +74,7 @@ def test_made_up_stores_do_not_pile_up() -> None:
     """The router remembers where stores are, but not every name that a caller can think of."""
     routes: Any = Asked()
     router: Any = Router(routes, [])
-    reader = RequestReader(1000, 0, {})
+    reader = RequestReader(Request, 1000, 0, {})
     for number in range(2 * MAX_STORES):
         reader.feed(b"GET /v1.0/state/s%d/k HTTP/1.1\r\nHost: localhost\r\n\r\n" % number)
         router(reader.next_request())

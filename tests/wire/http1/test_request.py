@@ -15,7 +15,7 @@ MAX_HEAD, MAX_BODY = 400, 100
 
 
 def reader(known: dict | None = None) -> RequestReader:  # type: ignore[type-arg]
-    return RequestReader(MAX_HEAD, MAX_BODY, {} if known is None else known)
+    return RequestReader(Request, MAX_HEAD, MAX_BODY, {} if known is None else known)
 
 
 def read(*parts: bytes) -> list[tuple[str, bytes, bytes, str]]:
@@ -172,7 +172,7 @@ def test_heads_that_take_much_memory_are_not_remembered() -> None:
     """Neither long ones nor those of many fields: 256 of them would stay for ever."""
     known: dict = {}  # type: ignore[type-arg]
     for number in range(3):
-        reading = RequestReader(10_000, MAX_BODY, known)
+        reading = RequestReader(Request, 10_000, MAX_BODY, known)
         many = b"".join(b"%x:\r\n" % (number + n) for n in range(400))
         long = b"A: %b%d\r\n" % (b"x" * 3000, number)
         for block in (many, long):
