@@ -29,6 +29,12 @@ STEPS: Final = 32  # of a few microseconds each, between two looks at the clock
 
 _now = SYSTEM.monotonic
 _queues: WeakKeyDictionary[asyncio.AbstractEventLoop, Queue] = WeakKeyDictionary()
+_taken = 0
+
+
+def taken() -> int:
+    """How many slices there have been in this process: the number stands still while no long work is under way."""
+    return _taken
 
 
 class Work:
@@ -67,6 +73,8 @@ class Work:
 
 
 def _turn() -> asyncio.Future[None]:
+    global _taken  # noqa: PLW0603 - of the process
+    _taken += 1
     loop = asyncio.get_running_loop()
     queue = _queues.setdefault(loop, deque())
     turn: asyncio.Future[None] = loop.create_future()

@@ -21,6 +21,7 @@ from dapr_state.resources.resolve import Environment
 from dapr_state.runtime import application, middleware
 from dapr_state.runtime.actors import PLACEMENT, ActorHost
 from dapr_state.runtime.allocator import Allocator
+from dapr_state.runtime.collector import Collector
 from dapr_state.runtime.components import ComponentError, Components
 from dapr_state.runtime.listening import ListeningError
 from dapr_state.runtime.reload import ResourceFolders
@@ -75,6 +76,7 @@ class Sidecar:
         self._components: Components | None = None
         self._actors: ActorHost | None = None
         self._servers: Servers | None = None
+        self._collector = Collector()
         self._tracer: Tracer | None = None
         self._folders: ResourceFolders | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -127,6 +129,7 @@ class Sidecar:
         await application.until_listening(options)
         self._lifecycle.pending.discard(RUNTIME)
         await self._actors.begin()
+        self._collector.start()
         log.info("dapr initialized. Status: Running. Init Elapsed %dms", (SYSTEM.monotonic() - self._began) * 1000)
 
     async def _open(self, components: Components, settings: Configuration) -> None:
@@ -177,6 +180,7 @@ class Sidecar:
         return is_drained
 
     async def _close(self) -> None:
+        self._collector.stop()
         if self._folders:
             self._folders.stop()
         if self._watch:
