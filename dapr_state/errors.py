@@ -236,6 +236,8 @@ def _of_actors(code: str, http: int, grpc: Grpc, sentence: str, http_sentence: s
 
 ACTOR_NO_PLACEMENT = _of_actors("ERR_ACTOR_NO_PLACEMENT", 400, Grpc.UNAVAILABLE, "placement service is not configured")
 ACTOR_RUNTIME_CLOSED = _of_actors("ERR_ACTOR_RUNTIME_CLOSED", 503, Grpc.UNAVAILABLE, "actor runtime is closed")
+# Not of daprd: it lets callers wait for the application without end
+ACTOR_APP_AWAY = _of_actors("ERR_ACTOR_APP_AWAY", 503, Grpc.UNAVAILABLE, "actors cannot be reached: {cause}")
 ACTOR_NO_STATE_STORE = _of_actors(
     "ERR_ACTOR_RUNTIME_NOT_FOUND",
     500,

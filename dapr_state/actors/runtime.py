@@ -1,6 +1,6 @@
 """The actors of this sidecar at work: calls and ticks take their turn and go to the application; at the end all drain.
 
-While it is not known what the application hosts (it does not run yet, or is unwell) calls wait: `ready` is that gate.
+While it is not known what the application hosts (it does not run yet, or is unwell) calls wait at the gate.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from uuid import uuid4
 from msgspec import structs
 
 from dapr_state.actors.directory import AT_ONCE, ENDING, Directory, Hosted
+from dapr_state.actors.gate import Gate
 from dapr_state.actors.placement import Embedded, NoHostError, Placement
 from dapr_state.actors.shielded import RunToCompletion
 from dapr_state.actors.turns import ClosedError, TooDeepError
@@ -57,9 +58,7 @@ class ActorRuntime:
         self._clock = clock
         self._directory = Directory(clock, self._expired)
         self._placement = placement or Embedded(self.is_hosted)
-        self._ready = asyncio.Event()
-        if not has_app:
-            self._ready.set()
+        self._gate = Gate(clock, is_open=not has_app)
         self._is_closing = False
         self._flying: dict[str, int] = {}  # reentrancy ids that calls under way have, and how many of them
         self._endings: set[asyncio.Task[None]] = set()
@@ -78,12 +77,11 @@ class ActorRuntime:
 
     @property
     def is_ready(self) -> bool:
-        return self._ready.is_set()
+        return self._gate.is_open
 
-    async def ready(self) -> None:
-        """Return when it is known what the application hosts, however long that takes."""
-        while not self._ready.is_set():  # it may be away again by the time that we wake
-            await self._ready.wait()
+    async def ready(self, octets: int = 0) -> None:
+        """Return when it is known what the application hosts; `octets` is what the caller brings. Raises AwayError."""
+        await self._gate.pass_through(octets)
 
     def host(self, hosted: HostConfig, channel: AppChannel) -> None:
         if self._is_closing:
@@ -91,7 +89,7 @@ class ActorRuntime:
         if hosted.types:
             log.info("Registering hosted actors: [%s]", " ".join(hosted.types))
         self._directory.host(hosted.types, channel)
-        self._ready.set()
+        self._gate.open()
         for tell in self.on_hosted:
             tell(tuple(hosted.types))
 
@@ -99,7 +97,7 @@ class ActorRuntime:
         """End the actors of these types without a word to the application; turns that run come to their end."""
         self._directory.unhost(types)
         if not self._directory.counts() and not self._is_closing:
-            self._ready.clear()
+            self._gate.shut()
 
     def is_hosted(self, kind: str) -> bool:
         return self._directory.find(kind) is not None
@@ -122,13 +120,13 @@ class ActorRuntime:
     # Turns
 
     async def invoke(self, call: ActorCall) -> AppAnswer:
-        """Call a method in the actor's turn. Raises AppError, NoHostError, TooDeepError or ClosingError.
+        """Call a method in the actor's turn. Raises AppError, AwayError, NoHostError, TooDeepError or ClosingError.
 
         One who is cancelled before the turn begins leaves the queue; a turn that has begun runs to its end.
         """
         while True:
-            if not self._ready.is_set():
-                await self.ready()
+            if not self._gate.is_open:
+                await self.ready(len(call.body))
             if self._is_closing and _reentrancy_id(call) not in self._flying:
                 raise ClosingError  # only what a running turn calls is let in
             hosted = await self._here(call.actor)
@@ -234,7 +232,7 @@ class ActorRuntime:
         """
         self._is_closing = True
         self._directory.close()
-        self._ready.set()  # nobody waits for an application any more
+        self._gate.open()  # nobody waits for an application any more
         for activation in self._directory.busy():
             activation.turns.close()
         try:

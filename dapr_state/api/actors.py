@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from dapr_state import errors
+from dapr_state.actors.gate import AwayError
 from dapr_state.actors.placement import NoHostError
 from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.state import MISSING_KEY, ActorState, NoStoreError, Put, Remove
@@ -49,7 +50,7 @@ class Actors:
         self, actor: ActorId, method: str, body: bytes, headers: Headers, *, query: str = "", body_error: str = ""
     ) -> AppAnswer:
         """Call a method of the actor; of what the application answers only a status of 200 is an answer."""
-        runtime = await self.gate()
+        runtime = await self.gate(len(body))
         if len(actor.type) > LONGEST_NAME or not _PLAIN_NAME.fullmatch(actor.type):
             _check_name(actor.type, "invalid actorType: ")
         if len(actor.id) > LONGEST_NAME or not _PLAIN_NAME.fullmatch(actor.id):
@@ -62,6 +63,8 @@ class Actors:
             return await runtime.invoke(ActorCall(actor, method, body, headers, query))
         except AppError as error:
             raise errors.ACTOR_INVOKE(cause=error) from error
+        except AwayError as error:
+            raise errors.ACTOR_APP_AWAY(cause=error) from error
         except NoHostError as error:
             raise errors.ACTOR_NO_HOST(cause=error) from error
         except TooDeepError as error:
@@ -72,7 +75,7 @@ class Actors:
     async def get_state(self, actor: ActorId, key: str) -> Row | None:
         """The value under `key`, or None; the actor need not be active."""
         check_type(actor.type)
-        await self.gate()
+        await self.gate(len(key))
         try:
             return await self._state.get(actor, key)
         except StoreError as error:
@@ -80,9 +83,9 @@ class Actors:
         except NoStoreError as error:
             raise errors.ACTOR_NO_STATE_STORE() from error  # noqa: RSE102  a row is called to make its error
 
-    async def check_active(self, actor: ActorId) -> None:
-        """Raise unless the actor is active on this sidecar; said before the operations are looked at."""
-        runtime = await self.gate()
+    async def check_active(self, actor: ActorId, octets: int) -> None:
+        """Raise unless the actor is active on this sidecar; said before the operations, of `octets`, are looked at."""
+        runtime = await self.gate(octets)
         if not runtime.is_active(actor):
             raise errors.ACTOR_INSTANCE_MISSING()  # noqa: RSE102  a row is called to make its error
 
@@ -95,13 +98,16 @@ class Actors:
         except NoStoreError as error:
             raise errors.ACTOR_NO_STATE_STORE() from error  # noqa: RSE102  a row is called to make its error
 
-    async def gate(self) -> ActorRuntime:
-        """Wait until it is known what the application hosts."""
+    async def gate(self, octets: int = 0) -> ActorRuntime:
+        """Wait until it is known what the application hosts; `octets` is what the caller brings."""
         runtime = self._runtime
         if runtime is None:
             raise errors.ACTOR_NO_PLACEMENT()  # noqa: RSE102  a row is called to make its error
         if not runtime.is_ready:
-            await runtime.ready()
+            try:
+                await runtime.ready(octets)
+            except AwayError as error:
+                raise errors.ACTOR_APP_AWAY(cause=error) from error
         return runtime
 
 

@@ -36,7 +36,7 @@ class Schedules:
         """Return when it is kept for good."""
         check_name(request.name)
         check_length(request.actor.id)
-        reminders = await self._of(request.actor.type)
+        reminders = await self._of(request.actor.type, _octets(request) + len(request.ttl))
         with _told_by(errors.ACTOR_REMINDER_CREATE):
             try:
                 await reminders.create(request)
@@ -46,7 +46,7 @@ class Schedules:
     async def get_reminder(self, actor: ActorId, name: str) -> Reminder:
         """The reminder, as it is kept."""
         check_type(actor.type)
-        reminders = await self._of(actor.type)
+        reminders = await self._of(actor.type, len(name))
         with _told_by(errors.ACTOR_REMINDER_GET):
             found = await reminders.get(actor, name)
         if found is None:
@@ -55,7 +55,7 @@ class Schedules:
 
     async def delete_reminder(self, actor: ActorId, name: str) -> None:
         """That there is none is a success."""
-        reminders = await self._of(actor.type)
+        reminders = await self._of(actor.type, len(name))
         with _told_by(errors.ACTOR_REMINDER_DELETE):
             await reminders.delete(actor, name)
 
@@ -77,7 +77,7 @@ class Schedules:
         """Start a timer as its tick says."""
         check_name(tick.name)
         check_length(tick.actor.id)
-        timers = await self._running()
+        timers = await self._running(_octets(tick) + len(ttl))
         try:
             timers.create(tick, ttl)
         except ScheduleError as error:
@@ -87,19 +87,24 @@ class Schedules:
         """That there is none is a success."""
         (await self._running()).delete(actor, name)
 
-    async def _running(self) -> Timers:
-        await self._actors.gate()
+    async def _running(self, octets: int = 0) -> Timers:
+        await self._actors.gate(octets)
         if self._timers is None:
             raise errors.ACTOR_NO_PLACEMENT()  # noqa: RSE102  a row is called to make its error
         return self._timers
 
-    async def _of(self, kind: str) -> ReminderBackend:
-        runtime: ActorRuntime = await self._actors.gate()
+    async def _of(self, kind: str, octets: int = 0) -> ReminderBackend:
+        runtime: ActorRuntime = await self._actors.gate(octets + len(kind))
         if self._reminders is None:
             raise errors.ACTOR_NO_PLACEMENT()  # noqa: RSE102  a row is called to make its error
         if not runtime.is_hosted(kind):
             raise errors.ACTOR_REMINDER_NON_HOSTED()  # noqa: RSE102  a row is called to make its error
         return self._reminders
+
+
+def _octets(what: Request | Tick) -> int:
+    """Of its parts that may be long."""
+    return len(what.data or b"") + len(what.due_time) + len(what.period)
 
 
 @contextmanager

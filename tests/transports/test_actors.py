@@ -7,7 +7,7 @@ import queue
 import re
 import signal
 import socket
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -555,6 +555,29 @@ def test_calls_wait_for_the_application(tmp_path: Path) -> None:
 
     assert status == {"runtimeStatus": "INITIALIZING", "hostReady": False}
     assert code == 200
+
+
+def test_callers_who_wait_for_the_application_are_bounded(tmp_path: Path) -> None:
+    """Whom there is no room for is told so at once, over both transports; the others are served when it is up."""
+    body = "x" * 4_000_000  # two of them fit
+    app = RawApp(tmp_path, CONFIG)
+    sidecar = Sidecar(tmp_path, [store(tmp_path)], flags=["--app-port", str(app.port)]).launch()
+    large = actors_pb2.InvokeActorRequest(actor_type="cart", actor_id="1", method="m", data=body.encode())
+    try:
+        until(lambda: "waiting on port" in sidecar.log())
+        with sidecar.client() as client, ThreadPoolExecutor() as pool:
+            calls = [pool.submit(put, sidecar, "/cart/1/method/m", body) for _ in range(3)]
+            refused = next(as_completed(calls))
+            reply = client.call("InvokeActor", large)
+            with app:
+                codes = sorted(call.result().code for call in calls)
+    finally:
+        sidecar.close()
+
+    sentence = "actors cannot be reached: too many calls wait for the application"
+    assert said(refused.result()) == (503, "ERR_ACTOR_APP_AWAY", sentence)
+    assert reply == Reply("UNAVAILABLE", sentence)
+    assert codes == [200, 200, 503]
 
 
 def test_a_stop_lets_turns_end_and_deactivates(tmp_path: Path) -> None:

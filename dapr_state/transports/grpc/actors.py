@@ -10,6 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 from dapr_state import errors
 from dapr_state.api import expiry
 from dapr_state.api.actors import ActorId, Put, Remove, check_type
+from dapr_state.slices import Work
 from dapr_state.transports.grpc.traced import context_of
 
 if TYPE_CHECKING:
@@ -57,9 +58,16 @@ class ActorsServicer(dapr_pb2_grpc.DaprServicer):
         self, request: actors_pb2.ExecuteActorStateTransactionRequest, _: Context
     ) -> Empty:
         check_type(request.actor_type)
-        changes = [_change(each) for each in request.operations]
+        changes: list[Put | Remove] = []
+        octets = 0
+        work = Work()
+        for each in request.operations:
+            changes.append(_change(each))
+            octets += len(each.key) + len(each.value.value)
+            if work.is_over():
+                await work.pause()
         actor = ActorId(request.actor_type, request.actor_id)
-        await self._actors.check_active(actor)
+        await self._actors.check_active(actor, octets)
         await self._actors.transact(actor, changes)
         return Empty()
 

@@ -74,7 +74,7 @@ class ActorRoutes:
         except MalformedError as error:
             raise errors.MALFORMED_BODY(cause=error) from error
         actor = ActorId(kind, name)
-        await self._actors.check_active(actor)
+        await self._actors.check_active(actor, len(request.body))
         work = Work()
         try:
             changes: list[Put | Remove] = []
