@@ -1,6 +1,6 @@
 """A coroutine that is run as asyncio's tasks run theirs, but whose first step is taken at once and costs no task.
 
-Most calls are answered in their first step. `Steps` is a task in the sense of asyncio's "third party task
+Most calls are answered in their first step. `EagerTask` is a task in the sense of asyncio's "third party task
 implementations": it is `asyncio.current_task()` while its coroutine runs, so `asyncio.timeout` and task groups find
 what they need from the first line on, and it can be cancelled. It is not in `asyncio.all_tasks()`.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 
-class Steps:
+class EagerTask:
     """Runs one coroutine; a subclass is told its end through `_returned` or `_raised`."""
 
     __slots__ = (

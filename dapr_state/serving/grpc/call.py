@@ -1,6 +1,6 @@
 """One call: the context that a servicer is given, from the request's messages to the answer's status.
 
-A call is its own task (see steps.py). It is over when its status is sent or its stream is gone; the servicer's
+A call is its own task (see eager_task.py). It is over when its status is sent or its stream is gone; the servicer's
 coroutine may take longer to end, and what it still sends is dropped.
 
 It is longer than most modules: the interface that it implements, grpc.aio.ServicerContext, is that wide.
@@ -21,7 +21,7 @@ from grpc.aio import EOF, AbortError, UsageError
 
 from dapr_state.clock import SYSTEM
 from dapr_state.serving.answer_memory import CrowdedError
-from dapr_state.serving.eager_task import Steps
+from dapr_state.serving.eager_task import EagerTask
 from dapr_state.serving.grpc import parsing
 from dapr_state.serving.grpc.inflating import inflated
 from dapr_state.serving.pieces import Pieces
@@ -55,7 +55,7 @@ _COMPRESSIONS: Final = {
 }
 
 
-class Call(Steps):
+class Call(EagerTask):
     """As much of grpc.aio.ServicerContext as there is without TLS; see there what its methods promise."""
 
     __slots__ = (

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from dapr_state.clock import SYSTEM
-from dapr_state.serving.eager_task import Steps
+from dapr_state.serving.eager_task import EagerTask
 from dapr_state.serving.http.message import Response
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def answer_of_any_server(request: Request) -> Response | None:
     return None
 
 
-class Exchange(Steps):
+class Exchange(EagerTask):
     """`begin` a whole request, or `refuse` one: `send` is called once for each, at once or later.
 
     A handler that never waits is answered in its first step, without a task.
