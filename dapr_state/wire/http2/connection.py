@@ -37,7 +37,7 @@ from dapr_state.wire.http2.frames import (
     Setting,
 )
 from dapr_state.wire.http2.headers import HeaderBlocks, HeadMemory, Request
-from dapr_state.wire.http2.limits import Limits, Meter, Turn
+from dapr_state.wire.http2.limits import Limits, TokenBucket, Turn
 from dapr_state.wire.http2.room import Room
 from dapr_state.wire.http2.sending import Sender
 from dapr_state.wire.http2.stream import STRAYS, State, Stream
@@ -123,8 +123,8 @@ class Connection(Sender[M]):
         self.opened = 0  # streams, counted up
         self._gaps: list[int] = []  # in the numbers of streams: first, first after, first, first after ...
         self._granted = DEFAULT_WINDOW  # octets that the peer has ever let through, all streams together
-        self._resets = Meter(limits.resets, limits.resets_per_second)
-        self._idle_frames = Meter(limits.idle_frames, limits.idle_frames_per_second)
+        self._resets = TokenBucket(limits.resets, limits.resets_per_second)
+        self._idle_frames = TokenBucket(limits.idle_frames, limits.idle_frames_per_second)
         self._receive_window = limits.connection_window
         self._room = Room[Stream[M]](limits.large_messages)
         self._greet()

@@ -43,7 +43,7 @@ class Limits:
             raise ValueError(f"connection_window: {self.connection_window} is not in [{DEFAULT_WINDOW}, {MAX_WINDOW}]")
 
 
-class Meter:
+class TokenBucket:
     """An allowance: spent one by one, refilled by time and by useful work, never above where it began."""
 
     __slots__ = ("_burst", "_earned", "_left", "_now", "_per_second")
@@ -56,7 +56,7 @@ class Meter:
         self._earned = 0
 
     def __repr__(self) -> str:
-        return f"<Meter {self._left:.0f} of {self._burst} left>"
+        return f"<TokenBucket {self._left:.0f} of {self._burst} left>"
 
     def spend(self, now: float, earned: int) -> bool:
         """Take one; False when none is left. `earned`: the useful work of the connection's whole life, counted up."""
