@@ -38,7 +38,7 @@ from dapr_state.wire.http2.frames import (
 )
 from dapr_state.wire.http2.headers import HeaderBlocks, HeadMemory, Request
 from dapr_state.wire.http2.limits import Limits, TokenBucket, Turn
-from dapr_state.wire.http2.room import Room
+from dapr_state.wire.http2.receive_budget import ReceiveBudget
 from dapr_state.wire.http2.sending import Sender
 from dapr_state.wire.http2.stream import STRAYS, State, Stream
 
@@ -126,7 +126,7 @@ class Connection(Sender[M]):
         self._resets = TokenBucket(limits.resets, limits.resets_per_second)
         self._idle_frames = TokenBucket(limits.idle_frames, limits.idle_frames_per_second)
         self._receive_window = limits.connection_window
-        self._room = Room[Stream[M]](limits.large_messages)
+        self._receive_budget = ReceiveBudget[Stream[M]](limits.large_messages)
         self._greet()
 
     def __repr__(self) -> str:
@@ -418,10 +418,10 @@ class Connection(Sender[M]):
         target = max(DEFAULT_WINDOW - unread, 0)
         if missing > DEFAULT_WINDOW and not unread:
             stream.large = True
-            if self._room.ask(stream, missing):
+            if self._receive_budget.ask(stream, missing):
                 target = missing
         elif stream.large:
-            self._leave_room(stream)
+            self._leave_budget(stream)
         increment = target - stream.receive_window
         if increment >= DEFAULT_WINDOW >> 1 or (missing > stream.receive_window and increment > 0):
             self._grant(stream, increment)
@@ -431,11 +431,11 @@ class Connection(Sender[M]):
         if stream.request.size:
             self._memory.close(stream.request.size)
         if stream.large:
-            self._leave_room(stream)
+            self._leave_budget(stream)
 
-    def _leave_room(self, stream: Stream[M]) -> None:
+    def _leave_budget(self, stream: Stream[M]) -> None:
         stream.large = False
-        for entering, octets in self._room.leave(stream):
+        for entering, octets in self._receive_budget.leave(stream):
             self._grant(entering, octets - entering.receive_window)
 
     def _grant(self, stream: Stream[M], increment: int) -> None:

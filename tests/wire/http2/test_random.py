@@ -111,7 +111,7 @@ def test_no_conversation_breaks_the_connection(steps: list[tuple[Any, ...]]) -> 
 
         assert len(connection.streams) <= SMALL.max_concurrent_streams
         assert connection._queued == sum(stream.queued for stream in connection.streams.values())
-        assert connection._room._total == sum(connection._room._taken.values())
+        assert connection._receive_budget._total == sum(connection._receive_budget._taken.values())
         assert len(connection._unread) < frames.PREFIX_SIZE + frames.MAX_FRAME_SIZE
         assert all(stream.receive_window >= 0 for stream in connection.streams.values())
     peer.received()

@@ -1,4 +1,4 @@
-"""Who may send a large message now: a stream's window opens to a whole message only while there is room for it."""
+"""Who may send a large message now: a stream's window opens to a whole message only while the budget has room for it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Generic, TypeVar
 S = TypeVar("S")
 
 
-class Room(Generic[S]):
+class ReceiveBudget(Generic[S]):
     """A number of octets shared by the streams of a connection, first come, first served.
 
     A stream asks for what its message still lacks, and gives it back when the message is complete or the stream is
-    gone. One is always let in, however much it asks for: else a message larger than the room would wait for ever.
+    gone. One is always let in, however much it asks for: else a message larger than the budget would wait for ever.
     """
 
     def __init__(self, size: int) -> None:
@@ -21,7 +21,9 @@ class Room(Generic[S]):
         self._total = 0
 
     def __repr__(self) -> str:
-        return f"<Room {self._total} of {self._size} taken by {len(self._taken)}, {len(self._waiting)} waiting>"
+        return (
+            f"<ReceiveBudget {self._total} of {self._size} taken by {len(self._taken)}, {len(self._waiting)} waiting>"
+        )
 
     def ask(self, stream: S, octets: int) -> bool:
         """True: let it in (again, where it already is). False: it waits, and `leave` will name it."""
@@ -34,7 +36,7 @@ class Room(Generic[S]):
         return True
 
     def leave(self, stream: S) -> list[tuple[S, int]]:
-        """The stream needs its room no more. Returns those that may enter instead, with what they asked for."""
+        """The stream needs its share no more. Returns those that may enter instead, with what they asked for."""
         self._waiting.pop(stream, None)
         self._total -= self._taken.pop(stream, 0)
         entering = []
