@@ -39,13 +39,13 @@ if TYPE_CHECKING:
         def start(self) -> None:
             """Begin it."""
 
-        def drain(self) -> None:
+        def on_drained(self) -> None:
             """The peer has taken all that was written."""
 
-        def lose(self) -> None:
+        def on_lost(self) -> None:
             """The stream is gone: the peer has cancelled, or is lost."""
 
-        def shut_down(self) -> None:
+        def on_shutdown(self) -> None:
             """The server ends, and the grace with it."""
 
         def check_body(self, now: float) -> None:
@@ -215,7 +215,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
 
     def _on_drained(self, event: Drained) -> None:
         if event.stream.call is not None:
-            event.stream.call.drain()
+            event.stream.call.on_drained()
 
     def _on_failure(self, event: ConnectionFailed) -> None:
         log.info("%s: connection ended: %s", self.peer, event.fault)
@@ -224,7 +224,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
     def _lose(self, stream: Stream[M]) -> None:
         stream.gone = True
         if stream.call is not None:
-            stream.call.lose()
+            stream.call.on_lost()
 
     def _too_many_calls(self) -> bool:
         return len(self.connection.streams) + len(self.unwinding) > self.bounds.limits.max_concurrent_streams
@@ -361,7 +361,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         """End every call at once, with an answer that says why, and the connection with them."""
         for stream in list(self.connection.streams.values()):
             if stream.call is not None:
-                stream.call.shut_down()
+                stream.call.on_shutdown()
             else:
                 self.connection.reset(stream, ErrorCode.REFUSED_STREAM)
         self._closing = True

@@ -416,7 +416,7 @@ class Call(EagerTask):
         if self._deadline is not None and self._timer is None and not self._over:
             self._timer = self._loop.call_at(self._deadline, self._expire)
 
-    def lose(self) -> None:
+    def on_lost(self) -> None:
         """The stream is gone: the peer has cancelled, or is lost."""
         if self._over:
             return
@@ -424,11 +424,11 @@ class Call(EagerTask):
         self._finish()
         self.cancel()
 
-    def shut_down(self) -> None:
+    def on_shutdown(self) -> None:
         """The server ends, and the grace with it."""
         self._refuse(grpc.StatusCode.UNAVAILABLE.value[0], "the server is shutting down")
 
-    def drain(self) -> None:
+    def on_drained(self) -> None:
         """The peer has taken all that was written."""
         writers, self._writers = self._writers, None
         _wake(writers)
@@ -449,7 +449,7 @@ class Call(EagerTask):
         if self._timer is not None:
             self._timer.cancel()
         if self._writers is not None or self._readers is not None:
-            self.drain()
+            self.on_drained()
             self._wake_readers()
         self._protocol.flush_soon()
         if self._callbacks:

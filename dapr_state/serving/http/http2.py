@@ -231,16 +231,16 @@ class Http2Exchange(Exchange):
         self._stream.call = None
         self._connection.send(self._stream, response, head=request.method == "HEAD")
 
-    def drain(self) -> None:
+    def on_drained(self) -> None:
         """Nothing waits for it: an answer is sent whole."""
 
-    def lose(self) -> None:
+    def on_lost(self) -> None:
         """The client has given the request up, or is lost."""
         self._is_over = True
         self._stream.call = None
         self._unwind()
 
-    def shut_down(self) -> None:
+    def on_shutdown(self) -> None:
         """The server ends, and the grace with it."""
         if self._running:
             self.send(self.request, self.shared.failure(self.request, CancelledError()))
