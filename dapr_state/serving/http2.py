@@ -57,7 +57,7 @@ monotonic = SYSTEM.monotonic
 
 M = TypeVar("M")
 
-FAREWELL: Final = 0.5  # seconds a peer has to hear that the server ends, before its new requests are refused
+GOAWAY_DELAY: Final = 0.5  # seconds a peer has to hear that the server ends, before its new requests are refused
 # Seconds that a peer has to close after the last octet: what it still sends to a closed socket would reset the
 # connection before it has read the end. Go's http.Server waits as long.
 LINGER: Final = 0.5
@@ -65,7 +65,7 @@ LINGER: Final = 0.5
 TURN: Final = 0.003
 # Who sends less at once is read at once, also while others have more to do than fits in a turn.
 SMALL: Final = 4_096
-LOOK: Final = 1.0  # seconds between two looks at a connection: below any time limit worth setting
+CHECK_INTERVAL: Final = 1.0  # seconds between two looks at a connection: below any time limit worth setting
 _KEEPALIVE_PING: Final = b"\0keepali"
 
 
@@ -108,7 +108,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         self._closing = False
         self._lingering: asyncio.TimerHandle | None = None  # all is said: the peer is to close
         now = monotonic()
-        self.heard = now  # octets came
+        self.last_received = now  # octets came
         self._last_call = now  # a stream was open
         self._opened = 0  # streams, at the last look
         self._leaving: float | None = None  # since then the peer knows that nobody uses the connection
@@ -128,7 +128,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
     def data_received(self, data: bytes) -> None:
         if self._lingering is not None:
             return
-        self.heard = monotonic()
+        self.last_received = monotonic()
         if self._turns.are_waited_for and (self._is_waiting or len(data) > SMALL):
             self.connection.keep(data)
             self._wait_for_turn()
@@ -296,7 +296,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
 
     # Time
 
-    def look(self, now: float) -> None:
+    def check_timeouts(self, now: float) -> None:
         """Called about every second: end what hangs, and ask those that are silent whether they live."""
         bounds, connection = self.bounds, self.connection
         if connection.streams or connection.opened != self._opened:
@@ -306,7 +306,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         if not backlog or backlog < self._stuck_at:
             self._last_moved = now
         self._stuck_at = backlog
-        if self._ping_sent is not None and self.heard >= self._ping_sent:
+        if self._ping_sent is not None and self.last_received >= self._ping_sent:
             self._ping_sent = None
         if self._ping_sent is not None and now - self._ping_sent > bounds.keepalive_timeout:
             self._transport.abort()
@@ -317,7 +317,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
             self._transport.abort()
         elif now - self._last_call > bounds.max_idle and not connection.refusing:
             self._leave(now)
-        elif now - self.heard > bounds.keepalive_time and self._ping_sent is None:
+        elif now - self.last_received > bounds.keepalive_time and self._ping_sent is None:
             self._ping_sent = now
             connection.ping(_KEEPALIVE_PING)
             self.flush()

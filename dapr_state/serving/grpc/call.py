@@ -98,7 +98,7 @@ class Call(EagerTask):
         self._stream = stream
         self._meaning = meaning = stream.request.meaning
         self._method = meaning.method
-        self._began = protocol.heard  # on the clock of metrics
+        self._began = protocol.last_received  # on the clock of metrics
         self._deadline = None if meaning.timeout is None else self._loop.time() + meaning.timeout
         self._timer: asyncio.TimerHandle | None = None
         self._request: bytes | framing.Packed = b""  # the one message of a unary request
@@ -106,7 +106,7 @@ class Call(EagerTask):
         self._unread: deque[bytes | framing.Packed] | None = None  # messages of a stream that came, and nobody took
         self._unread_octets = 0  # of them, as they came
         self._upload: Upload | None = None  # of a request that did not come at once
-        self._moved = protocol.heard  # when a piece of the request came
+        self._moved = protocol.last_received  # when a piece of the request came
         self._complete = False  # all of a streaming request is in `_unread`; the stream may have ended before that
         self._readers: list[asyncio.Future[None]] | None = None  # wait for one of them, or for the end
         self._writers: list[asyncio.Future[None]] | None = None  # wait until the peer has taken what was written
@@ -150,7 +150,7 @@ class Call(EagerTask):
             self._give_up(error)
 
     def _collect(self, data: bytes, ended: bool) -> None:
-        self._moved = self._protocol.heard
+        self._moved = self._protocol.last_received
         if self._messages is None:
             self._messages = framing.Messages(self._shared.settings.max_receive, self._meaning.encoding)
             self._upload = Upload(self._shared.memory, self._go_on)

@@ -13,7 +13,7 @@ from dapr_state.serving import sockets
 from dapr_state.serving.grpc.protocol import Protocol
 from dapr_state.serving.grpc.settings import Settings, read
 from dapr_state.serving.grpc.shared import Shared
-from dapr_state.serving.http2 import FAREWELL, LOOK
+from dapr_state.serving.http2 import CHECK_INTERVAL, GOAWAY_DELAY
 from dapr_state.serving.request_memory import RequestMemory
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class NativeServer(grpc.aio.Server):
         self.shared.methods.add_generic(handlers)
         self._sockets: list[socket.socket] = []
         self._listeners: list[asyncio.Server] = []
-        self._looking: asyncio.TimerHandle | None = None
+        self._checking: asyncio.TimerHandle | None = None
         self._terminated = asyncio.Event()
         self._stop: asyncio.Task[None] | None = None
         self._grace_ends: float | None = None
@@ -74,7 +74,7 @@ class NativeServer(grpc.aio.Server):
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
         self._listeners = await sockets.accept(self._sockets, self._protocol)
-        self._looking = loop.call_later(LOOK, self._look)
+        self._checking = loop.call_later(CHECK_INTERVAL, self._check)
 
     async def stop(self, grace: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -100,13 +100,13 @@ class NativeServer(grpc.aio.Server):
         sockets.close(self._sockets, self._listeners)
         for connection in list(self.shared.connections):
             connection.announce_shutdown()
-        await self._closed_within(FAREWELL)
+        await self._closed_within(GOAWAY_DELAY)
         for connection in list(self.shared.connections):
             connection.refuse_streams()
         await self._closed_within(None)
         for connection in list(self.shared.connections):
             connection.cancel_calls()
-        await self._closed_within(FAREWELL, even_without_grace=True)
+        await self._closed_within(GOAWAY_DELAY, even_without_grace=True)
         for connection in list(self.shared.connections):
             connection.close_at_once()
         await asyncio.sleep(0)
@@ -125,8 +125,8 @@ class NativeServer(grpc.aio.Server):
             each.cancel()
 
     def _clean_up(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
+        if self._checking is not None:
+            self._checking.cancel()
         self._terminated.set()
 
     # Connections
@@ -134,9 +134,9 @@ class NativeServer(grpc.aio.Server):
     def _protocol(self) -> Protocol:
         return Protocol(self.shared)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         loop = asyncio.get_running_loop()
-        self._looking = loop.call_later(LOOK, self._look)
+        self._checking = loop.call_later(CHECK_INTERVAL, self._check)
         now = SYSTEM.monotonic()
         for connection in list(self.shared.connections):
-            connection.look(now)
+            connection.check_timeouts(now)

@@ -11,7 +11,7 @@ from dapr_state.serving.answer_memory import CrowdedError
 from dapr_state.serving.http.exchange import Exchange
 from dapr_state.serving.http.message import TEXT, WITHOUT_LENGTH, Response
 from dapr_state.serving.http.request import Request
-from dapr_state.serving.http2 import FAREWELL, LOOK, Bounds, Http2Protocol
+from dapr_state.serving.http2 import CHECK_INTERVAL, GOAWAY_DELAY, Bounds, Http2Protocol
 from dapr_state.serving.pieces import Pieces
 from dapr_state.serving.request_memory import SMALL
 from dapr_state.serving.upload import Upload
@@ -55,7 +55,7 @@ class Http2Connection(Http2Protocol["Meaning"]):
         self.shared = shared
         self.max_body = shared.max_body if shared.max_body > 0 else NO_LIMIT
         self.client: object = None  # its address, where requests are to say it
-        self._looking: asyncio.TimerHandle
+        self._checking: asyncio.TimerHandle
 
     # What happens to the connection
 
@@ -64,26 +64,26 @@ class Http2Connection(Http2Protocol["Meaning"]):
         if self.shared.names_peers:
             self.client = transport.get_extra_info("peername")
         self.shared.connections.add(self)
-        self._look_later()
+        self._check_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._looking.cancel()
+        self._checking.cancel()
         super().connection_lost(exc)
         self.shared.forget(self)
 
-    def _look_later(self) -> None:
-        self._looking = self.loop.call_later(LOOK, self._look)
+    def _check_later(self) -> None:
+        self._checking = self.loop.call_later(CHECK_INTERVAL, self._check)
 
-    def _look(self) -> None:
-        self._look_later()
-        self.look(_now())
+    def _check(self) -> None:
+        self._check_later()
+        self.check_timeouts(_now())
 
     # What the server asks of it
 
     def finish(self) -> None:
         """Answer the requests that are under way or have begun to arrive, then close."""
         self.announce_shutdown()
-        self.loop.call_later(FAREWELL, self.refuse_streams)
+        self.loop.call_later(GOAWAY_DELAY, self.refuse_streams)
 
     def abort(self) -> None:
         """Give up the requests under way, and tell their client."""
@@ -150,7 +150,7 @@ class Http2Exchange(Exchange):
         self._is_complete = False  # what more may come of the request means nothing
         self._is_over = False  # answered, or nobody waits for the answer
         self._upload = Upload(connection.shared.memory, self._go_on)
-        self._moved = connection.heard  # when a piece of the body came
+        self._moved = connection.last_received  # when a piece of the body came
 
     def __repr__(self) -> str:
         return f"<Exchange {self.request!r}{' over' * self._is_over}>"
@@ -161,7 +161,7 @@ class Http2Exchange(Exchange):
             return
         body, limit = self._body, self._connection.max_body
         body += data
-        self._moved = self._connection.heard
+        self._moved = self._connection.last_received
         if len(body) <= limit and not ended:
             self._open_window()
             return

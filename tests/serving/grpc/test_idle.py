@@ -31,7 +31,7 @@ async def test_a_connection_in_use_is_not_idle() -> None:
             now = SYSTEM.monotonic()
             for _ in range(10):
                 now += MAX_IDLE
-                connection.look(now)
+                connection.check_timeouts(now)
                 answer = await blocking(call, client)
 
     assert answer == b"\0\0\0\0\2on"
@@ -43,8 +43,8 @@ async def test_an_idle_connection_leaves_in_two_steps() -> None:
         with RawClient(port) as client:
             await blocking(call, client)
             (connection,) = server.shared.connections
-            connection.look(SYSTEM.monotonic())
-            connection.look(SYSTEM.monotonic() + MAX_IDLE + 1)
+            connection.check_timeouts(SYSTEM.monotonic())
+            connection.check_timeouts(SYSTEM.monotonic() + MAX_IDLE + 1)
             first = await blocking(client.until, FrameType.GOAWAY)
             ping = await blocking(client.until, FrameType.PING)
             late = await blocking(call, client)  # it was sent before the client read the GOAWAY
@@ -64,8 +64,8 @@ async def test_a_call_under_way_is_finished_before_the_connection_closes() -> No
         with RawClient(port) as client:
             await blocking(call, client)
             (connection,) = server.shared.connections
-            connection.look(SYSTEM.monotonic())
-            connection.look(SYSTEM.monotonic() + MAX_IDLE + 1)
+            connection.check_timeouts(SYSTEM.monotonic())
+            connection.check_timeouts(SYSTEM.monotonic() + MAX_IDLE + 1)
             ping = await blocking(client.until, FrameType.PING)
             begun = client.headers("echo")
             client.socket.sendall(begun + frames.ping(ping[3], ACK))
@@ -85,7 +85,7 @@ async def test_one_that_does_not_hear_the_goodbye_is_closed_all_the_same() -> No
             (connection,) = server.shared.connections
             now = SYSTEM.monotonic()
             for seconds in (0, MAX_IDLE + 1, MAX_IDLE + SETTINGS.keepalive_timeout + 2):
-                connection.look(now + seconds)
+                connection.check_timeouts(now + seconds)
             goodbyes = [await blocking(client.until, FrameType.GOAWAY) for _ in range(2)]
             end = await blocking(client.frame)
 

@@ -95,7 +95,7 @@ async def test_a_request_that_does_not_go_on_is_ended() -> None:
             chat.socket.sendall(chat.headers("chat") + frames.frame(FrameType.DATA, 0, 1, framing.message(b"hi")))
             await blocking(chat.until, FrameType.DATA)
             for connection in server.shared.connections:
-                connection.look(SYSTEM.monotonic() + connection.bounds.body_timeout + 1)
+                connection.check_timeouts(SYSTEM.monotonic() + connection.bounds.body_timeout + 1)
             ended = await blocking(client.until, FrameType.HEADERS)
             chat.socket.sendall(frames.frame(FrameType.DATA, END_STREAM, 1, framing.message(b"still")))
             answer = await blocking(chat.until, FrameType.DATA)

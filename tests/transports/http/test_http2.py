@@ -528,7 +528,7 @@ async def test_a_body_that_stands_still_is_ended() -> None:
             await blocking(client.ask, "GET", "/")
             held = len(memory._taken)
             for connection in server._shared.connections:
-                connection.look(SYSTEM.monotonic() + server._shared.timeouts.body + 1)
+                connection.check_timeouts(SYSTEM.monotonic() + server._shared.timeouts.body + 1)
             ended = await blocking(client.answer, still)
             again = await blocking(client.ask, "GET", "/")
 
