@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dapr_state.wire.http2.stream import Stream
 
 
-class Protocol(Http2Protocol["Meaning"]):
+class GrpcProtocol(Http2Protocol["Meaning"]):
     def __init__(self, shared: Shared) -> None:
         super().__init__(shared.methods.interpret, shared.settings, shared.turns, shared.memory)
         self._shared = shared

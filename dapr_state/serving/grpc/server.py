@@ -10,7 +10,7 @@ from grpc.aio import UsageError
 
 from dapr_state.clock import SYSTEM
 from dapr_state.serving import sockets
-from dapr_state.serving.grpc.protocol import Protocol
+from dapr_state.serving.grpc.protocol import GrpcProtocol
 from dapr_state.serving.grpc.settings import Settings, read
 from dapr_state.serving.grpc.shared import Shared
 from dapr_state.serving.http2 import CHECK_INTERVAL, GOAWAY_DELAY
@@ -131,8 +131,8 @@ class NativeServer(grpc.aio.Server):
 
     # Connections
 
-    def _protocol(self) -> Protocol:
-        return Protocol(self.shared)
+    def _protocol(self) -> GrpcProtocol:
+        return GrpcProtocol(self.shared)
 
     def _check(self) -> None:
         loop = asyncio.get_running_loop()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from dapr_state.serving.answer_memory import CrowdedError, reset
 from dapr_state.serving.http.exchange import Exchange
-from dapr_state.serving.http.http2 import Http2Connection
+from dapr_state.serving.http.http2 import HttpOverHttp2Protocol
 from dapr_state.serving.http.limits import LITTLE, TURN
 from dapr_state.serving.http.message import LONG, pieces, render
 from dapr_state.serving.http.request import Request
@@ -53,7 +53,7 @@ _READING, _WAITING, _ANSWERING, _LINGERING, _CLOSED = State  # a look into an En
 class _Http1Exchange(Exchange):
     __slots__ = ("_connection",)
 
-    def __init__(self, connection: Connection, shared: Shared) -> None:
+    def __init__(self, connection: Http1Protocol, shared: Shared) -> None:
         super().__init__(shared)
         self._connection = connection
 
@@ -62,7 +62,7 @@ class _Http1Exchange(Exchange):
         self._connection.answer(request, response)
 
 
-class Connection(asyncio.Protocol):
+class Http1Protocol(asyncio.Protocol):
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._exchange = _Http1Exchange(self, shared)
@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
     def _speak_http2(self, bounds: Bounds) -> None:
         """The client knows that HTTP/2 is spoken here, and has begun with it (RFC 9113, 3.3)."""
         begun = self._reader.unread
-        successor = Http2Connection(self._shared, bounds)
+        successor = HttpOverHttp2Protocol(self._shared, bounds)
         self._transport.set_protocol(successor)
         successor.connection_made(self._transport)
         self.connection_lost(None)

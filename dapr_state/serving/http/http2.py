@@ -49,7 +49,7 @@ def bounds(max_head: int, head_seconds: float) -> Bounds:
     return Bounds(limits, handshake_timeout=head_seconds)
 
 
-class Http2Connection(Http2Protocol["Meaning"]):
+class HttpOverHttp2Protocol(Http2Protocol["Meaning"]):
     def __init__(self, shared: Shared, bounds: Bounds) -> None:
         super().__init__(self._interpret, bounds, shared.turns, shared.memory)
         self.shared = shared
@@ -141,7 +141,7 @@ class Http2Exchange(Exchange):
 
     __slots__ = ("_body", "_connection", "_is_complete", "_is_over", "_moved", "_stream", "_upload")
 
-    def __init__(self, connection: Http2Connection, stream: Stream[Meaning], request: Request) -> None:
+    def __init__(self, connection: HttpOverHttp2Protocol, stream: Stream[Meaning], request: Request) -> None:
         super().__init__(connection.shared)
         self._connection = connection
         self._stream = stream

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dapr_state.serving import sockets
 from dapr_state.serving.http import http2 as over_http2
-from dapr_state.serving.http.http1 import Connection
+from dapr_state.serving.http.http1 import Http1Protocol
 from dapr_state.serving.http.limits import DEFAULT_HEAD, HEAD_SLACK, Timeouts
 from dapr_state.serving.http.shared import Shared
 from dapr_state.serving.request_memory import RequestMemory
@@ -58,7 +58,7 @@ class HttpServer:
         self._sockets += bound
 
     async def start(self) -> None:
-        self._servers = await sockets.accept(self._sockets, lambda: Connection(self._shared))
+        self._servers = await sockets.accept(self._sockets, lambda: Http1Protocol(self._shared))
 
     async def stop(self, grace: float | None) -> None:
         """Refuse new connections, answer what is under way within `grace` seconds (None: however long it takes).
