@@ -19,7 +19,7 @@ from urllib.parse import quote
 from dapr_state.clock import SYSTEM
 from dapr_state.serving.answer_memory import SMALL as UNTAKEN
 from dapr_state.serving.answer_memory import reset
-from dapr_state.wire.http2.connection import Connection
+from dapr_state.wire.http2.connection import Http2Connection
 from dapr_state.wire.http2.events import ConnectionFailed, DataReceived, Drained, Event, RequestReceived, StreamReset
 from dapr_state.wire.http2.faults import ConnectionFault, ErrorCode
 from dapr_state.wire.http2.limits import Limits
@@ -90,7 +90,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         self, interpret: Callable[[Request[M]], M], bounds: Bounds, turns: Turns, memory: RequestMemory
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        self.connection: Connection[M] = Connection(interpret, bounds.limits, memory.heads)
+        self.connection: Http2Connection[M] = Http2Connection(interpret, bounds.limits, memory.heads)
         self.unwinding: set[Any] = set()  # calls that are over, but whose coroutine has not ended yet
         self.peer = ""
         self.bounds = bounds

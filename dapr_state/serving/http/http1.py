@@ -83,7 +83,7 @@ class Http1Protocol(asyncio.Protocol):
         self._is_stopping = False  # the next answer is the last one
 
     def __repr__(self) -> str:
-        return f"<Connection {self._state.value}, {self._reader.waiting} bytes waiting>"
+        return f"<Http1Protocol {self._state.value}, {self._reader.waiting} bytes waiting>"
 
     # What happens to the connection
 

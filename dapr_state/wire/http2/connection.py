@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 M = TypeVar("M")
-Reader = "Callable[[Connection[Any], int, int, bytes], None]"
+Reader = "Callable[[Http2Connection[Any], int, int, bytes], None]"
 
 # How many gaps in the numbers of streams are remembered: only an error's code depends on it.
 REMEMBERED_GAPS: Final = 1_000
@@ -101,7 +101,7 @@ def _table(readers: dict[FrameType, Any], other: Any) -> tuple[Any, ...]:
     return tuple(readers.get(kind, other) for kind in range(256))  # type: ignore[call-overload]
 
 
-class Connection(Sender[M]):
+class Http2Connection(Sender[M]):
     """`receive` bytes and act on its events; send; `take_output` and write it: that is the whole conversation."""
 
     def __init__(self, interpret: Callable[[Request[M]], M], limits: Limits, memory: HeadMemory | None = None) -> None:
@@ -131,7 +131,7 @@ class Connection(Sender[M]):
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "refusing" if self.refusing else "open"
-        return f"<Connection {state}, {len(self.streams)} streams, {self.backlog} octets to send>"
+        return f"<Http2Connection {state}, {len(self.streams)} streams, {self.backlog} octets to send>"
 
     @property
     def greeted(self) -> bool:

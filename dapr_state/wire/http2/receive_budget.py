@@ -1,4 +1,4 @@
-"""Who may send a large message now: a stream's window opens to a whole message only while the budget has room for it."""
+"""Who may send a large message now: a stream's window opens to a whole message only while the budget allows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that speaks raw frames, right or wrong, to a `Connection` in memory."""
+"""A client that speaks raw frames, right or wrong, to a `Http2Connection` in memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import hpack
 
 from dapr_state.wire.http2 import frames, headers
-from dapr_state.wire.http2.connection import Connection
+from dapr_state.wire.http2.connection import Http2Connection
 from dapr_state.wire.http2.faults import ErrorCode
 from dapr_state.wire.http2.frames import END_HEADERS, END_STREAM, FrameType
 from dapr_state.wire.http2.limits import Limits
@@ -39,7 +39,7 @@ class Peer:
     """The client's end. `time` is what the connection is told; `events` is what it made of the last octets."""
 
     def __init__(self, limits: Limits | None = None, *, greet: bool = True, memory: HeadMemory | None = None) -> None:
-        self.connection: Connection[None] = Connection(lambda _: None, limits or Limits(), memory)
+        self.connection: Http2Connection[None] = Http2Connection(lambda _: None, limits or Limits(), memory)
         self.encoder = hpack.Encoder()
         self.time = 0.0
         self.events: list[Any] = []
