@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from typing import TYPE_CHECKING
 
 import pytest
-import uvloop
 
+from dapr_state.testing.running import pytest_pyfunc_call  # noqa: F401 - a hook
 from tests.support import cache
 from tests.support.redis import RedisServer
 from tests.support.sidecar import GRPC_SERVERS
@@ -16,17 +14,6 @@ from tests.support.sidecar import GRPC_SERVERS
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an `async def` test on a loop of its own, the loop that the sidecar runs on."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(pyfuncitem.obj(**arguments))
-    return True
 
 
 @pytest.fixture(scope="module", params=GRPC_SERVERS)

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "dapr_state").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
+KIT = sorted((ROOT / "dapr_state" / "testing").rglob("*.py"))
 
 
 def _name(path: Path) -> str:
@@ -24,7 +25,7 @@ def test_a_module_opens_with_its_sentence(path: Path) -> None:
     assert docstring.partition("\n")[0].endswith(".")
 
 
-@pytest.mark.parametrize("path", [path for path in TESTS if path.name.startswith("test_")], ids=_name)
+@pytest.mark.parametrize("path", [*(path for path in TESTS if path.name.startswith("test_")), *KIT], ids=_name)
 def test_a_test_says_what_must_hold(path: Path) -> None:
     """Each test function has a docstring that is a sentence."""
     functions = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, _FUNCTIONS))

@@ -1,4 +1,4 @@
-"""A fixture for each declared store, and `kind`, which is the one that a test runs over."""
+"""Which store promises what, and a fixture for each: a new store is one line and one fixture here."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from dapr_state.stores import registry
 from dapr_state.stores.encrypted import EncryptedStore
 from dapr_state.stores.encryption import Key
 from dapr_state.stores.memory import MemoryStore
+from dapr_state.stores.model import Feature
 from dapr_state.stores.wrapper import Wrapper
-from tests.stores.declared import Kind, Place
+from dapr_state.testing.stores import Ability, Declaration, Place, kind, over  # noqa: F401 - a fixture
 from tests.support.redis import RedisServer
 from tests.support.waiting import until
 
@@ -27,18 +28,24 @@ if TYPE_CHECKING:
     from dapr_state.stores.base import Outcomes, StateStore
     from dapr_state.stores.model import Operation
 
+UUID = "00000000-0000-4000-8000-000000000000"
+VERSION = "999999999"
+E, T, L, P = Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST
+pytest_generate_tests = over(
+    Declaration("memory", (E, T, L, P), frozenset({Ability.ANY_KEY, Ability.ORDERED}), UUID),
+    Declaration("encrypted", (E, T, L, P), frozenset({Ability.ANY_KEY, Ability.ORDERED}), UUID),
+    Declaration("sqlite_file", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ORDERED}), UUID),
+    Declaration("sqlite_no_wal", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ORDERED}), UUID),
+    Declaration("sqlite_memory", (E, T, L, P), frozenset({Ability.ORDERED}), UUID),
+    Declaration("redis", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
+    Declaration("redis_replicated", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
+)
+
 REDIS_DB = 7  # the contract's own: it is emptied before each test
 
 
-def create(kind: str, **properties: str) -> StateStore:
-    return registry.create(Component("store", kind, "v1", Properties(properties)))
-
-
-@pytest.fixture
-def kind(request: pytest.FixtureRequest) -> Kind:
-    kind = Kind(request.param, request.getfixturevalue(request.param.name))
-    kind.place.wipe()
-    return kind
+def create(name: str, **properties: str) -> StateStore:
+    return registry.create(Component("store", name, "v1", Properties(properties)))
 
 
 @pytest.fixture

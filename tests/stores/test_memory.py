@@ -16,7 +16,7 @@ from dapr_state.stores.encryption import Key
 from dapr_state.stores.expiries import Expiries
 from dapr_state.stores.memory import MemoryStore
 from dapr_state.stores.model import Delete, Row, Upsert
-from tests.stores.looking import put, values_of
+from dapr_state.testing.stores.asking import put, values_of
 
 MANY = 5000
 times = st.one_of(st.none(), st.floats(1, 9).map(lambda at: round(at, 1)))  # None: without an end

@@ -10,7 +10,7 @@ from dapr_state.stores.base import StateStore, Unsupported
 from dapr_state.stores.memory import MemoryStore
 from dapr_state.stores.model import Delete, Feature, Upsert
 from dapr_state.stores.wrapper import Wrapper
-from tests.stores.looking import put, values_of
+from dapr_state.testing.stores.asking import put, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

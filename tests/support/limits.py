@@ -67,7 +67,8 @@ class Limit:
 
 
 def limits() -> list[Limit]:
-    return [limit for path in sorted(PACKAGE.rglob("*.py")) for limit in _of(path)]
+    served = [path for path in sorted(PACKAGE.rglob("*.py")) if PACKAGE / "testing" not in path.parents]
+    return [limit for path in served for limit in _of(path)]
 
 
 def table() -> str:

@@ -12,10 +12,10 @@ from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Row, Upsert
 from dapr_state.stores.redis import listing
 from dapr_state.stores.redis.connection import ConnectionLost
-from tests.stores.looking import put
+from dapr_state.testing.stores.asking import put
+from dapr_state.testing.stores.lists import keys_of, pages_of
 from tests.stores.redis.conftest import opened, served_again
 from tests.stores.redis.peer import connected
-from tests.stores.test_list import keys_of, pages_of
 
 if TYPE_CHECKING:
     from tests.support.redis import RedisServer

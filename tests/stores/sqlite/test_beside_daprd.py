@@ -9,7 +9,7 @@ import pytest
 
 from dapr_state.stores.base import EtagMismatch
 from dapr_state.stores.model import Delete, Upsert
-from tests.stores.looking import put, row_of, values_of, write_one
+from dapr_state.testing.stores.asking import put, row_of, values_of, write_one
 from tests.support.client import item
 from tests.support.components import component
 from tests.support.sidecar import Daprd

@@ -12,7 +12,7 @@ from dapr_state.clock import SYSTEM, ManualClock
 from dapr_state.stores.model import Upsert
 from dapr_state.stores.sqlite import cleanup as module
 from dapr_state.stores.sqlite.cleanup import Cleanup
-from tests.stores.looking import put
+from dapr_state.testing.stores.asking import put
 
 if TYPE_CHECKING:
     import sqlite3

@@ -17,7 +17,7 @@ from dapr_state.stores.sqlite.executor import Call, Executor
 from dapr_state.stores.sqlite.options import Database, Options
 from dapr_state.stores.sqlite.statements import OCTETS_AT_ONCE, StateTable
 from dapr_state.stores.sqlite.store import AT_ONCE
-from tests.stores.looking import put, value_of, values_of, write_one
+from dapr_state.testing.stores.asking import put, value_of, values_of, write_one
 from tests.stores.sqlite.conftest import store
 
 if TYPE_CHECKING:

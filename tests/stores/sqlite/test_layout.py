@@ -12,7 +12,7 @@ import pytest
 from dapr_state.api import expiry
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
-from tests.stores.looking import put, row_of, values_of
+from dapr_state.testing.stores.asking import put, row_of, values_of
 from tests.stores.sqlite.conftest import store
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dapr_state.stores.model import Upsert
-from tests.stores.looking import put
+from dapr_state.testing.stores.asking import put
 
 if TYPE_CHECKING:
     from tests.stores.sqlite.conftest import File

@@ -11,7 +11,7 @@ from dapr_state.resources.properties import Properties, PropertiesError
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Upsert
 from dapr_state.stores.sqlite.options import Database, Options, read
-from tests.stores.looking import put, value_of, values_of
+from dapr_state.testing.stores.asking import put, value_of, values_of
 from tests.stores.sqlite.conftest import store
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 
 from dapr_state.stores.base import EtagMismatch
 from dapr_state.stores.model import Delete, Feature, Upsert
-from tests.stores.declared import Kind, having
-from tests.stores.looking import put, row_of, value_of, values_of
+from dapr_state.testing.stores.asking import put, row_of, value_of, values_of
+from dapr_state.testing.stores.declaring import Kind, having
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ import asyncio
 
 from dapr_state.stores.base import EtagMismatch, StateStore, StoreError
 from dapr_state.stores.model import Delete, Feature, Row, Upsert
-from tests.stores.declared import Kind, having
-from tests.stores.looking import put, row_of, value_of, values_of, write_one
+from dapr_state.testing.stores.asking import put, row_of, value_of, values_of, write_one
+from dapr_state.testing.stores.declaring import Kind, having
 
 CALLERS = 100
 

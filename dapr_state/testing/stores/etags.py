@@ -6,8 +6,8 @@ import pytest
 
 from dapr_state.stores.base import EtagMismatch
 from dapr_state.stores.model import Delete, Feature, Upsert
-from tests.stores.declared import Kind, having
-from tests.stores.looking import conflicts, put, row_of, value_of, values_of, write_one
+from dapr_state.testing.stores.asking import conflicts, put, row_of, value_of, values_of, write_one
+from dapr_state.testing.stores.declaring import Kind, having
 
 
 @having(Feature.ETAG)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 
 import pytest
 
 from dapr_state.api import expiry
+from dapr_state.clock import SYSTEM
 from dapr_state.stores.base import EtagMismatch
 from dapr_state.stores.model import Delete, Feature, Row, Upsert
-from tests.stores.declared import Kind, having
-from tests.stores.looking import conflicts, put, row_of, value_of, values_of, write_one
+from dapr_state.testing.stores.asking import conflicts, put, row_of, value_of, values_of, write_one
+from dapr_state.testing.stores.declaring import Kind, having
 
 TTL = 2  # seconds; a store that counts whole ones keeps a TTL of 1 for less than that
 
@@ -46,9 +46,9 @@ async def test_the_expiry_is_told(kind: Kind) -> None:
 async def test_the_expiry_is_counted_from_now(kind: Kind) -> None:
     """To the second, where the store's clock is this machine's."""
     async with kind.opened() as store:
-        earliest = time.time() + 1000
+        earliest = SYSTEM.now() + 1000
         await put(store, Upsert("k", b"v", ttl=1000))
-        latest = time.time() + 1000
+        latest = SYSTEM.now() + 1000
         told = (await row_of(store, "k")).expires_at
 
     assert told is not None

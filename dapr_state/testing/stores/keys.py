@@ -6,8 +6,8 @@ import pytest
 
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
-from tests.stores.declared import Ability, Kind, having, lacking
-from tests.stores.looking import put, row_of, values_of
+from dapr_state.testing.stores.asking import put, row_of, values_of
+from dapr_state.testing.stores.declaring import Ability, Kind, having, lacking
 
 ODD = {
     "prefixed": "app||key",

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from dapr_state.stores.base import EtagMismatch
 from dapr_state.stores.model import Delete, Feature, Row, Upsert
-from tests.stores.declared import Kind, having
+from dapr_state.testing.stores.declaring import Kind, having
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence

@@ -1,25 +1,26 @@
-"""Which store promises what: a new store is one line here and one fixture in conftest.py."""
+"""What a store promises, where it keeps its values during a test, and which tests of the contract are for it."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from dapr_state.stores.model import Feature
+from dapr_state.clock import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from dapr_state.stores.base import StateStore
+    from dapr_state.stores.model import Feature
 
-UUID = "00000000-0000-4000-8000-000000000000"
-VERSION = "999999999"
+F = TypeVar("F", bound="Callable[..., object]")
+
+_CHOSEN = "stores_that_it_is_for"  # an attribute of a test
 
 
 class Ability(Enum):
@@ -38,18 +39,6 @@ class Declaration:
     features: tuple[Feature, ...]
     abilities: frozenset[Ability]
     foreign_etag: str  # of the form that the store makes, and never made
-
-
-E, T, L, P = Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST
-DECLARED = (
-    Declaration("memory", (E, T, L, P), frozenset({Ability.ANY_KEY, Ability.ORDERED}), UUID),
-    Declaration("encrypted", (E, T, L, P), frozenset({Ability.ANY_KEY, Ability.ORDERED}), UUID),
-    Declaration("sqlite_file", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ORDERED}), UUID),
-    Declaration("sqlite_no_wal", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ORDERED}), UUID),
-    Declaration("sqlite_memory", (E, T, L, P), frozenset({Ability.ORDERED}), UUID),
-    Declaration("redis", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
-    Declaration("redis_replicated", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
-)
 
 
 @dataclass(frozen=True)
@@ -85,22 +74,45 @@ class Kind:
         """Let the seconds pass that the key has left, and see that it is gone."""
         if self.place.turn:
             self.place.turn(seconds + 1)
-        deadline = time.monotonic() + seconds + 10
+        deadline = SYSTEM.monotonic() + seconds + 10
         while await store.get([key]) != [None]:
-            assert time.monotonic() < deadline, f"{key} does not expire"
+            assert SYSTEM.monotonic() < deadline, f"{key} does not expire"
             await asyncio.sleep(0.02)
 
 
-def having(*wanted: Feature | Ability) -> pytest.MarkDecorator:
+@pytest.fixture
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """The declared store that a test of the contract runs over; its place is the fixture of its name."""
+    kind = Kind(request.param, request.getfixturevalue(request.param.name))
+    kind.place.wipe()
+    return kind
+
+
+def having(*wanted: Feature | Ability) -> Callable[[F], F]:
     """Run the test over all stores that promise these."""
-    return _over(lambda promised: set(wanted) <= promised)
+    return _choose(lambda promised: set(wanted) <= promised)
 
 
-def lacking(missing: Feature | Ability) -> pytest.MarkDecorator:
+def lacking(missing: Feature | Ability) -> Callable[[F], F]:
     """Run the test over all stores that do not promise this: they refuse in the agreed way."""
-    return _over(lambda promised: missing not in promised)
+    return _choose(lambda promised: missing not in promised)
 
 
-def _over(chosen: Callable[[set[Feature | Ability]], bool]) -> pytest.MarkDecorator:
-    declarations = [each for each in DECLARED if chosen({*each.features, *each.abilities})]
-    return pytest.mark.parametrize("kind", declarations, ids=lambda each: each.name, indirect=True)
+def _choose(chosen: Callable[[set[Feature | Ability]], bool]) -> Callable[[F], F]:
+    def mark(test: F) -> F:
+        setattr(test, _CHOSEN, chosen)
+        return test
+
+    return mark
+
+
+def over(*declared: Declaration) -> Callable[[pytest.Metafunc], None]:
+    """pytest_generate_tests of a folder: each test of the contract runs over those of these stores that it is for."""
+
+    def generate(metafunc: pytest.Metafunc) -> None:
+        chosen = getattr(metafunc.function, _CHOSEN, None)
+        if chosen:
+            fit = [each for each in declared if chosen({*each.features, *each.abilities})]
+            metafunc.parametrize("kind", fit, ids=[each.name for each in fit], indirect=True)
+
+    return generate

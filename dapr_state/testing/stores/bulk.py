@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dapr_state.stores.base import EtagMismatch
 from dapr_state.stores.model import Delete, Upsert
-from tests.stores.declared import Kind, having
-from tests.stores.looking import conflicts, put, row_of, value_of, values_of
+from dapr_state.testing.stores.asking import conflicts, put, row_of, value_of, values_of
+from dapr_state.testing.stores.declaring import Kind, having
 
 MANY = 1000
 

@@ -1,0 +1,1 @@
+"""Tests of what outsiders test their stores with."""
