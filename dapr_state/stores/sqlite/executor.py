@@ -130,7 +130,7 @@ class Executor:
         outcomes = write_group([unit for work in works for unit in work.units], self._commit)
         try:
             if self.file:  # before anybody is told; what is in a log that is gone comes into the database at the end
-                self.file.check(1)
+                self.file.check_commit()
         except StoreError as moved:
             outcomes = [StoreError(str(moved)) for _ in outcomes]
         return _shared_out(outcomes, [len(work) for work in works])

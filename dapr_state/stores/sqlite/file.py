@@ -1,8 +1,8 @@
-"""Whether the open database is still the one that its path leads to.
+"""Whether the open database is still the one that its path leads to, and whole.
 
 A file that was deleted or replaced stays open, and takes writes that nobody will find. It is not opened anew: a path
 may also lead nowhere, or elsewhere, because a disk is not mounted. The store refuses until its own files are back, or
-until it is opened again by a restart or a reload.
+until it is opened again by a restart or a reload. One that was cut short is not written to again.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import os
 from typing import TYPE_CHECKING
 
 from dapr_state.stores.base import StoreError
+from dapr_state.stores.sqlite.log import Log
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from dapr_state.stores.sqlite.log import State
 
 _PATH = "SELECT CAST(file AS BLOB) FROM pragma_database_list WHERE name = 'main'"
 
@@ -25,11 +28,20 @@ class DatabaseFile:
         (path,) = connection.execute(_PATH).fetchone()
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
         names = () if not path else (path, path + b"-wal", path + b"-shm") if mode == "wal" else (path,)
-        self._files = [(name, _identity(name)) for name in names]
+        self._files = [(name, _identity(_stat(name))) for name in names]
+        # with exclusive locks there is no index, and nobody else who writes
+        self._log = Log(path) if len(names) > 1 and all(identity for _, identity in self._files) else None
+        self._looked: tuple[State, int] | None = None  # what the index said, and the size of the database, then
+        self._cut: bytes | None = None
         self._checked = 0.0
 
     def __repr__(self) -> str:
         return f"<DatabaseFile {', '.join(os.fsdecode(name) for name, _ in self._files) or 'in memory'}>"
+
+    def close(self) -> None:
+        """After the connections."""
+        if self._log:
+            self._log.close()
 
     def check_since(self, earliest: float, now: float) -> None:
         """As `check`, unless it was done at or after `earliest`."""
@@ -37,19 +49,67 @@ class DatabaseFile:
             self.check()
             self._checked = now
 
-    def check(self, at_most: int | None = None) -> None:
-        """Raise StoreError if one of the first so many of them is not there any more: some 3 us for each."""
-        for name, identity in self._files[:at_most]:
-            if _identity(name) != identity:
+    def check(self) -> None:
+        """Raise StoreError if one of them is not there any more, or is shorter than it was: some 3 us for each."""
+        log = self._log
+        before = log.state() if log else None
+        database, *others = self._sizes(len(self._files))
+        if not log or before is None:
+            return
+        cut = self._cut_at(before, database, others[0])
+        # else others have written meanwhile, or emptied the log by a checkpoint: the next look tells
+        if cut is not None and log.state() == before:
+            self._refuse(cut)
+
+    def check_commit(self) -> None:
+        """As `check`, of what was written just now: whoever opens the database will find it."""
+        name, identity = self._files[0]  # what is in a log that is gone comes into the database at the end
+        if self._cut or _identity(_stat(name)) != identity:
+            self._sizes(1)
+        if self._log and not self._log.is_whole():
+            self._refuse(1)
+
+    def _sizes(self, count: int) -> list[int]:
+        """How large the first so many are."""
+        if self._cut:
+            raise StoreError(
+                f"the file {os.fsdecode(self._cut)} was cut short while the database is open:"
+                " restart to use what is left of it"
+            )
+        sizes = []
+        for name, identity in self._files[:count]:
+            found = _stat(name)
+            if _identity(found) != identity:
                 raise StoreError(
                     f"the file {os.fsdecode(name)} was deleted or replaced while the database is open:"
                     " put it back, or restart to use what is there now"
                 )
+            sizes.append(found.st_size if found else 0)
+        return sizes
+
+    def _cut_at(self, state: State, database: int, log: int) -> int | None:
+        """Which of the files is too short."""
+        if log < state.octets:
+            return 1
+        if state.frames and state.copied == state.frames and database < state.pages * state.page:
+            return 0
+        if state.copied != state.begun:  # a checkpoint is at work, and may make it smaller after a VACUUM
+            return None
+        looked, self._looked = self._looked, (state, database)
+        is_as_it_was = looked and (looked[0].salt, looked[0].begun) == (state.salt, state.begun)
+        return 0 if looked and is_as_it_was and database < looked[1] else None
+
+    def _refuse(self, index: int) -> None:
+        self._cut = self._files[index][0]
+        self._sizes(0)
 
 
-def _identity(name: bytes) -> tuple[int, int] | None:
+def _stat(name: bytes) -> os.stat_result | None:
     try:
-        found = os.stat(name)  # noqa: PTH116 - a Path costs more than the call
+        return os.stat(name)  # noqa: PTH116 - a Path costs more than the call
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+
+
+def _identity(found: os.stat_result | None) -> tuple[int, int] | None:
+    return (found.st_dev, found.st_ino) if found else None

@@ -41,6 +41,7 @@ class SqliteStore(StateStore):
         self._clock = clock
         self._table = StateTable(settings.table)
         self._executors: list[Executor] = []
+        self._file: DatabaseFile | None = None
         self._writing: Worker | None = None
         self._reading: Worker | None = None
         self._inline: InlineReads | None = None  # if the database allows it
@@ -82,9 +83,9 @@ class SqliteStore(StateStore):
                     busy_timeout=0.0, timeout=inline.SLOW_SECONDS, steps_between_looks=inline.STEPS_BETWEEN_LOOKS
                 )
             )
-            file = DatabaseFile(self._executors[0].connection)
+            self._file = DatabaseFile(self._executors[0].connection)
             for executor in self._executors:
-                executor.file = file
+                executor.file = self._file
 
     def _executor(self, **limits: Any) -> Executor:
         limits = {"busy_timeout": self._options.database.busy_timeout, "timeout": self._options.timeout, **limits}
@@ -103,8 +104,11 @@ class SqliteStore(StateStore):
         workers = {worker for worker in (self._writing, self._reading) if worker}
         await asyncio.gather(*(worker.stop() for worker in workers))
         executors, self._executors = self._executors, []
+        file, self._file = self._file, None
         # the last to close writes the log back into the file, which takes the disk's time
         await asyncio.to_thread(_close, executors)
+        if file:
+            file.close()
 
     async def ping(self) -> None:
         await _ask(self._reading, Call(self._table.ping))
