@@ -1,6 +1,7 @@
-"""Go's package strconv: texts to numbers and truth. Users of daprd know its error texts."""
+"""Go's package strconv: texts to numbers and truth, and numbers to texts. Users of daprd know its error texts."""
 
 import re
+from decimal import Decimal
 from typing import Final
 
 from dapr_state.golang.quoting import quote
@@ -17,6 +18,7 @@ _LITERAL: Final = re.compile(
     r"|(?P<decimal>0|[1-9](?:_?[0-9])*))"
 )
 _BASES: Final = {"hex": 16, "binary": 2, "octal": 8, "decimal": 10}
+_LEAST_EXPONENT, _MOST_EXPONENT = -4, 6  # between them %v prints no exponent
 _MAX_DIGITS: Final = 4000  # Python refuses 4300; long before that every number is out of range
 
 
@@ -52,12 +54,22 @@ def atoi(text: str) -> int:
     return parse_int(text, function="Atoi")
 
 
+def format_float(number: float) -> str:
+    """A finite number as `%v` prints a float64: the fewest digits that mean it, from a million on with an exponent."""
+    exact = Decimal(repr(number)).normalize()
+    if not number or _LEAST_EXPONENT <= exact.adjusted() < _MOST_EXPONENT:
+        return f"{exact:f}"
+    sign, (first, *others), _ = exact.as_tuple()
+    point = "." if others else ""
+    return f"{'-' * sign}{first}{point}{''.join(map(str, others))}e{exact.adjusted():+03}"
+
+
 def _literal(text: str) -> int | None:
     match = _LITERAL.fullmatch(text)
     if match is None:
         return None
     kind = next(kind for kind in _BASES if match[kind] is not None)
-    number = int(match[kind].removeprefix("_"), _BASES[kind])
+    number = int(match[kind].removeprefix("_")[:_MAX_DIGITS], _BASES[kind])
     return -number if match["sign"] == "-" else number
 
 

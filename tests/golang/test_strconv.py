@@ -33,9 +33,10 @@ def test_wrong_integers(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["9223372036854775808", "-9223372036854775809", "9" * 5000])
 def test_integers_out_of_range(text: str) -> None:
-    """Integers have 64 bits."""
-    with pytest.raises(ValueError, match=r"^strconv.ParseInt: parsing .*: value out of range$"):
-        strconv.parse_int(text)
+    """Integers have 64 bits, with a base of their own or without."""
+    for base in (10, 0):
+        with pytest.raises(ValueError, match=r"^strconv.ParseInt: parsing .*: value out of range$"):
+            strconv.parse_int(text, base=base)
 
 
 @pytest.mark.parametrize("text", ["-1", "+1", "", "x", "1.5"])

@@ -8,7 +8,8 @@ import msgspec
 
 from dapr_state.api.actors import MISSING_KEY, Put, Remove
 from dapr_state.golang import unmarshal
-from dapr_state.golang.unmarshal import MalformedError, Place
+from dapr_state.golang.mapstructure import DecodingError
+from dapr_state.golang.unmarshal import Place
 from dapr_state.transports.http.bodies import Shape, operation_request
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ Step = tuple[str, Put | bytes]
 
 
 async def change(step: Step, work: Work) -> Put | Remove:
-    """What one operation asks for. Raises StepError."""
+    """What one operation asks for. Raises StepError, or MalformedError where the body is no better."""
     kind, given = step
     if given == unmarshal.NULL:
         raise StepError("request data is empty")
@@ -53,8 +54,8 @@ async def change(step: Step, work: Work) -> Put | Remove:
         raise StepError(f"operation type {kind} not supported")
     if isinstance(given, bytes):
         try:
-            item = await operation_request(given, work)
-        except MalformedError as error:
+            item = await operation_request(given, Place().field(_STEP, "request"), work)
+        except DecodingError as error:
             raise StepError(str(error)) from error
         given = Put(item.key, item.value, item.etag, item.metadata, is_json=True)
     if not given.key:

@@ -84,6 +84,8 @@ class ActorRoutes:
                     await work.pause()
         except StepError as error:
             raise errors.ACTOR_STATE_TRANSACTION(cause=error) from error
+        except MalformedError as error:
+            raise errors.MALFORMED_BODY(cause=error) from error
         await self._actors.transact(actor, changes)
         return no_content()
 

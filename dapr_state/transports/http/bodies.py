@@ -249,10 +249,13 @@ async def _steps_slowly(raw: bytes, work: Work) -> Steps:
     return Steps(operations, metadata)
 
 
-async def operation_request(raw: bytes, work: Work) -> Item:
-    """The `request` of an operation, which daprd reads by another decoder (mapstructure)."""
+STEP_REQUEST = Place().field(_BODY, "operations").field(_STEP, "request")
+
+
+async def operation_request(raw: bytes, at: Place, work: Work) -> Item:
+    """The `request` of an operation, which stands `at`; daprd reads it by another decoder (mapstructure)."""
     found = await mapstructure.fields(raw, _ITEM, work)
-    decoding = mapstructure.Decoding()
+    decoding = mapstructure.Decoding(at)
 
     def given(name: str) -> bytes:
         return found.get(name, unmarshal.NULL)

@@ -128,7 +128,9 @@ async def _each(steps: Steps, query: Mapping[str, str]) -> Iterator[tuple[str, I
         if kind not in KNOWN_OPERATIONS:
             return _then(found, errors.STATE_OPERATION_UNKNOWN(operation=kind))
         try:
-            item = await bodies.operation_request(given, work) if isinstance(given, bytes) else given
+            item = (
+                await bodies.operation_request(given, bodies.STEP_REQUEST, work) if isinstance(given, bytes) else given
+            )
         except MalformedError as error:
             return _then(found, error)
         found.append((kind, _with(item, more) if more else item))

@@ -129,6 +129,16 @@ def test_deep_nesting_is_an_answer(depth: int, route: str, sidecar: Sidecar) -> 
     assert answer.code == (204 if depth == 100 and not route else 400)
 
 
+@pytest.mark.parametrize("member", ["key", "etag"])
+def test_more_digits_than_python_reads_are_an_answer(member: str, sidecar: Sidecar) -> None:
+    """A number in the place of a text is refused in the words of Go's decoder, however long it is."""
+    given = b'{"operations":[{"operation":"upsert","request":{"key":"k","%b":%b}}]}' % (member.encode(), b"9" * 5000)
+    answer = ask(sidecar.http_port, "POST", "/v1.0/state/mem/transaction", given)
+
+    assert answer.code == 400
+    assert "json: cannot unmarshal number 999" in answer.json["message"]
+
+
 @pytest.mark.parametrize("store", ["mem", "redis", "lite"])
 def test_numbers_keep_all_their_digits(store: str, sidecar: Sidecar) -> None:
     """A value is the client's own text: big integers, long fractions, order of members, and spaces."""
