@@ -12,7 +12,7 @@ import pytest
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Upsert
 from dapr_state.stores.sqlite import executor as module
-from tests.stores.looking import put, value_of, values_of, write_one
+from dapr_state.testing.stores.asking import put, value_of, values_of, write_one
 
 if TYPE_CHECKING:
     from pathlib import Path
