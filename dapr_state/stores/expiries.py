@@ -20,7 +20,8 @@ class Expiries(dict[str, int]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._buckets: dict[int, set[str]] = {}  # by second; none is empty
+        # by second; none is empty. A dict that holds texts only is not walked by the garbage collector, a set is
+        self._buckets: dict[int, dict[str, None]] = {}
         self._seconds: SortedKeys[int] = SortedKeys()  # of the buckets
 
     def __repr__(self) -> str:
@@ -39,10 +40,10 @@ class Expiries(dict[str, int]):
         self[key] = second
         bucket = self._buckets.get(second)
         if bucket is None:
-            self._buckets[second] = {key}
+            self._buckets[second] = {key: None}
             self._seconds.add(second)
         else:
-            bucket.add(key)
+            bucket[key] = None
 
     def discard(self, key: str) -> None:
         """A key that may not be there."""
@@ -55,14 +56,14 @@ class Expiries(dict[str, int]):
         while len(taken) < count and (second := self._seconds.first) is not None and second <= now:
             bucket = self._buckets[second]
             for _ in range(min(count - len(taken), len(bucket))):
-                key = bucket.pop()
+                key, _ = bucket.popitem()
                 del self[key]
                 taken.append(key)
             self._drop_if_empty(second)
         return taken
 
     def _leave(self, key: str, second: int) -> None:
-        self._buckets[second].remove(key)
+        del self._buckets[second][key]
         self._drop_if_empty(second)
 
     def _drop_if_empty(self, second: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -185,3 +186,12 @@ async def test_a_large_transaction_whose_caller_gives_up_is_not_left_by_half() -
     rows = await store.get(keys)
 
     assert len([row for row in rows if row]) == MANY
+
+
+async def test_the_collector_does_not_walk_through_keys() -> None:
+    """Neither through the rows nor through what notes when they expire: of a million keys that is 40 ms each time."""
+    store = MemoryStore()
+    await put(store, *(Upsert(f"k{number}", b"v", ttl=1000 if number % 2 else None) for number in range(1000)))
+    containers = [store._rows, *store._rows.values(), *store._mortal._buckets.values()]
+
+    assert [each for each in containers if gc.is_tracked(each)] == []
