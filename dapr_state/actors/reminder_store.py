@@ -16,8 +16,8 @@ from dapr_state.actors.reminder import Reminder
 from dapr_state.actors.reminder_table import PATIENCE, Change, Kept, Put, ReminderTable
 from dapr_state.actors.state import NoStoreError
 from dapr_state.clock import SYSTEM
-from dapr_state.stores.base import EtagMismatch, StoreError
-from dapr_state.stores.model import Delete, Operation, Row, Upsert
+from dapr_state.stores.base import EtagMismatch, StoreError, Unsupported
+from dapr_state.stores.model import Delete, Feature, Operation, Row, Upsert
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -145,6 +145,8 @@ class StoredReminders(ReminderTable):
         store = self._store()
         if store is None:
             raise NoStoreError
+        if Feature.LIST not in store.features:  # what it keeps would not be found by the next start, and never fire
+            raise Unsupported(Feature.LIST)
         return store
 
 

@@ -13,26 +13,29 @@ from dapr_state.actors.reminder_store import StoredReminders
 from dapr_state.actors.reminder_table import Put, Remove
 from dapr_state.actors.state import NoStoreError
 from dapr_state.app.model import ActorId
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import StoreError, Unsupported
 from dapr_state.stores.memory import MemoryStore
+from dapr_state.stores.model import Feature, Upsert
+from dapr_state.stores.wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dapr_state.actors.reminder import Key
     from dapr_state.actors.reminder_table import Change, Kept
+    from dapr_state.stores.base import Outcomes, StateStore
     from dapr_state.stores.model import Operation
 
 
-class Counting(MemoryStore):
+class Counting(Wrapper):
     """Counts writes; `fails` are raised, one for each, before or after it has happened."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, inner: StateStore) -> None:
+        super().__init__(inner)
         self.writes: list[int] = []
         self.fails: list[str] = []
 
-    async def write(self, operations: Sequence[Operation]) -> list[StoreError | None]:
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
         await asyncio.sleep(0)  # as every store with a connection or a thread
         self.writes.append(len(operations))
         failure = self.fails.pop(0) if self.fails else ""
@@ -48,7 +51,7 @@ def _new(name: str, data: bytes = b"", kind: str = "cart", actor_id: str = "1") 
     return reminder.register(Request(ActorId(kind, actor_id), name, "1h", data=data or None), 1000, "me")
 
 
-def _table(memory: MemoryStore) -> StoredReminders:
+def _table(memory: StateStore) -> StoredReminders:
     return StoredReminders("app", lambda: memory)
 
 
@@ -62,9 +65,9 @@ async def _read(table: StoredReminders, key: Key) -> Kept:
     return kept
 
 
-async def test_what_was_written_is_found_by_the_next_sidecar() -> None:
+async def test_what_was_written_is_found_by_the_next_sidecar(store: StateStore) -> None:
     """Every field of a reminder, data included, to the letter."""
-    memory = Counting()
+    memory = Counting(store)
     request = Request(
         ActorId("cart", "\u00fc||1"), "n", "1s", "R3/PT2S", "2099-01-01T00:00:00Z", b'{"b": 1.0,"a":null}'
     )
@@ -81,9 +84,9 @@ async def test_what_was_written_is_found_by_the_next_sidecar() -> None:
     ]
 
 
-async def test_changes_of_one_moment_are_one_write() -> None:
+async def test_changes_of_one_moment_are_one_write(store: StateStore) -> None:
     """Twenty registrations that come together are written together, a row each and nothing else."""
-    memory = Counting()
+    memory = Counting(store)
     table = _table(memory)
     await asyncio.gather(*(table.write(Put(_new(f"r{number}"))) for number in range(20)))
 
@@ -91,11 +94,11 @@ async def test_changes_of_one_moment_are_one_write() -> None:
     assert len(await _all(table)) == 20
 
 
-async def test_writes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_writes_are_bounded(store: StateStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many at a time, of so many octets: a larger one goes alone."""
     monkeypatch.setattr(reminder_store, "MAX_CHANGES", 10)
     monkeypatch.setattr(reminder_store, "MAX_OCTETS", 100)
-    memory = Counting()
+    memory = Counting(store)
     table = _table(memory)
     sizes = [0] * 15 + [40, 40, 40] + [300, 300]
     await asyncio.gather(*(table.write(Put(_new(str(number), b"1" * size))) for number, size in enumerate(sizes)))
@@ -103,9 +106,9 @@ async def test_writes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory.writes == [10, 7, 1, 1, 1]
 
 
-async def test_names_with_separators_are_told_apart() -> None:
+async def test_names_with_separators_are_told_apart(store: StateStore) -> None:
     """Type, actor and name are what they are, whatever is in them; each prefix finds its own."""
-    table = _table(Counting())
+    table = _table(store)
     parts = [("a||b", "c", "n"), ("a", "b||c", "n"), ("a", "b", "c||n"), ("a%7C", "b", "n"), ("a|", "b", "n")]
     for kind, actor_id, name in parts:
         await table.write(Put(_new(name, kind=kind, actor_id=actor_id)))
@@ -116,9 +119,9 @@ async def test_names_with_separators_are_told_apart() -> None:
     assert await _all(table, "a|", "") == []
 
 
-async def test_conditions_of_a_change() -> None:
+async def test_conditions_of_a_change(store: StateStore) -> None:
     """Only new; only on the version that was seen: another one is left as it is."""
-    table = _table(Counting())
+    table = _table(store)
     first, second = _new("n"), _new("n")
     assert await table.write(Put(first, only_new=True))
     seen = await _read(table, first.key)
@@ -134,9 +137,9 @@ async def test_conditions_of_a_change() -> None:
     assert await table.read(first.key) is None
 
 
-async def test_changes_are_told_in_the_order_in_which_they_are_written() -> None:
+async def test_changes_are_told_in_the_order_in_which_they_are_written(store: StateStore) -> None:
     """Also those whose callers have gone, and those of which nobody knows whether they have happened."""
-    memory = Counting()
+    memory = Counting(store)
     table = _table(memory)
     told: list[tuple[str, Change | None]] = []
     table.on_written = lambda key, change: told.append((key[2], change))  # type: ignore[method-assign]
@@ -152,10 +155,10 @@ async def test_changes_are_told_in_the_order_in_which_they_are_written() -> None
     assert told == [*zip("abc", puts, strict=True), ("d", None)]
 
 
-async def test_all_changes_of_a_failed_write_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_changes_of_a_failed_write_are_told(store: StateStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """None of those who wait is left without an answer, and those that come later are written."""
     monkeypatch.setattr(reminder_store, "MAX_CHANGES", 64)
-    memory = Counting()
+    memory = Counting(store)
     table = _table(memory)
     memory.fails = ["before"]
     results = await asyncio.gather(
@@ -163,22 +166,35 @@ async def test_all_changes_of_a_failed_write_are_told(monkeypatch: pytest.Monkey
     )
 
     assert [isinstance(result, StoreError) for result in results] == [True] * 64 + [False] * 36
-    assert [each.name for each in await _all(table)] == [f"r{number:03}" for number in range(64, 100)]
+    assert {each.name for each in await _all(table)} == {f"r{number:03}" for number in range(64, 100)}
 
 
-async def test_a_row_that_cannot_be_read_is_left_alone() -> None:
+async def test_a_row_that_cannot_be_read_is_left_alone(store: StateStore) -> None:
     """The others are found, asking for it is an error that names it, and it can be registered anew."""
-    memory = Counting()
+    memory = Counting(store)
     table = _table(memory)
     await asyncio.gather(*(table.write(Put(_new(f"r{number}"))) for number in range(3)))
-    (key,) = (key for key, row in memory._rows.items() if b'"r1"' in row.value)
-    memory._put(key, memory._rows[key].__class__(b"not ours", "etag"))
-    assert [each.name for each in await _all(table)] == ["r0", "r2"]
+    await memory.write([Upsert("app||dapr.internal.reminders||cart||1||r1", b"not ours")])
+    assert {each.name for each in await _all(table)} == {"r0", "r2"}
     with pytest.raises(StoreError, match=r"cart\|\|1\|\|r1: JSON is malformed"):
         await table.read(("cart", "1", "r1"))
     await table.write(Put(_new("r1")))
 
-    assert [each.name for each in await _all(table)] == ["r0", "r1", "r2"]
+    assert {each.name for each in await _all(table)} == {"r0", "r1", "r2"}
+
+
+async def test_a_store_that_cannot_list_takes_none() -> None:
+    """What nobody would find after a restart is refused, and says why; nothing of it is kept."""
+
+    class Unlisted(Wrapper):
+        keeps = frozenset(Feature) - {Feature.LIST}
+
+    memory = MemoryStore()
+    table = _table(Unlisted(memory))
+    with pytest.raises(Unsupported, match="the store does not support LIST"):
+        await table.write(Put(_new("n")))
+
+    assert (await memory.list("", limit=10)).entries == []
 
 
 async def test_without_a_store() -> None:

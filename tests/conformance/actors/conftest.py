@@ -9,6 +9,7 @@ import pytest
 from tests.conformance.actors.side import ControlPlane
 from tests.support import cache
 from tests.support.control_plane import Placement, Scheduler
+from tests.support.redis import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,16 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory, daprd_binary: Path) 
         Scheduler(daprd_binary.parent / "scheduler", folder) as scheduler,
     ):
         yield ControlPlane(daprd_binary, placement.address, scheduler.address)
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def redis(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisServer | None]:
+    """Where the state of actors is kept, reminders included; None: in a file of SQLite."""
+    if request.param == "sqlite":
+        yield None
+        return
+    with RedisServer(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from tests.support.redis import RedisServer
+
 
 @dataclass(frozen=True)
 class ControlPlane:
@@ -25,9 +27,14 @@ class ControlPlane:
     scheduler: str
 
 
-def sidecar(folder: Path, plane: ControlPlane | None, app_port: int, *flags: str) -> Sidecar:
-    """Ours, or daprd where there is a control plane; actor state is in a file of the folder."""
-    store = component("statestore", "state.sqlite", connectionString=str(folder / "actors.db"), actorStateStore="true")
+def sidecar(
+    folder: Path, plane: ControlPlane | None, app_port: int, *flags: str, redis: RedisServer | None = None
+) -> Sidecar:
+    """Ours, or daprd where there is a control plane; actor state is in a file of the folder, or in a Redis."""
+    kind, where = "state.sqlite", {"connectionString": str(folder / "actors.db")}
+    if redis:
+        kind, where = "state.redis", {"redisHost": redis.address}
+    store = component("statestore", kind, actorStateStore="true", **where)
     flags = ("--app-port", str(app_port), *flags)
     if plane is None:
         return Sidecar(folder, [store], flags=flags)

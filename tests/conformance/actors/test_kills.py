@@ -15,15 +15,17 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.redis import RedisServer
+
 KILLS = 20
 
 
 @pytest.mark.parametrize("victim", ["the sidecar", "the application"])
-def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path, victim: str) -> None:
+def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path, victim: str, redis: RedisServer | None) -> None:
     """After twenty kills under load every acknowledged call has happened once, and every reminder comes."""
     moments = random.Random(victim)
     port = free_port()
-    server = sidecar(tmp_path, None, port)
+    server = sidecar(tmp_path, None, port, redis=redis)
     with CountingApp(tmp_path, port, server) as app, server:
         until(lambda: "counter" in hosted(server), what="the actors are hosted")
         killed = server if victim == "the sidecar" else app
