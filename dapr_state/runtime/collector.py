@@ -33,6 +33,7 @@ class Collector:
         self._thresholds = gc.get_threshold()
         self._collected = SYSTEM.monotonic()
         self._slices = 0
+        self._counts = (0, 0, 0)  # after the last one: where they stand still, nothing was made that lives
         self._earliest = 0.0
         self._alarm: Alarm | None = None
 
@@ -55,13 +56,14 @@ class Collector:
     def _look(self) -> None:
         now = SYSTEM.monotonic()
         before, self._slices = self._slices, slices.taken()
-        _, middle, full = gc.get_count()
-        is_cheap = self._slices == before and full <= MOST
-        if (middle or full) and now >= self._earliest and (is_cheap or now - self._collected > OVERDUE):
+        counts = gc.get_count()
+        is_cheap = self._slices == before and counts[2] <= MOST
+        if counts != self._counts and now >= self._earliest and (is_cheap or now - self._collected > OVERDUE):
             self._collect(now)
         self._wait()
 
     def _collect(self, began: float) -> None:
         gc.collect()
+        self._counts = gc.get_count()
         self._collected = SYSTEM.monotonic()
         self._earliest = self._collected + (self._collected - began) * SHARE
