@@ -189,9 +189,12 @@ async def test_a_large_transaction_whose_caller_gives_up_is_not_left_by_half() -
 
 
 async def test_the_collector_does_not_walk_through_keys() -> None:
-    """Neither through the rows nor through what notes when they expire: of a million keys that is 40 ms each time."""
+    """Neither through the rows, nor through when they expire, nor through their order: of a million 40 ms each time."""
     store = MemoryStore()
     await put(store, *(Upsert(f"k{number}", b"v", ttl=1000 if number % 2 else None) for number in range(1000)))
-    containers = [store._rows, *store._rows.values(), *store._mortal._buckets.values()]
+    await store.list("k", limit=1)
+    assert store._sorted
+    gc.collect()
+    containers = [store._rows, *store._rows.values(), *store._mortal._buckets.values(), *store._sorted._parts]
 
     assert [each for each in containers if gc.is_tracked(each)] == []
