@@ -30,8 +30,10 @@ _LIVE: Final = "(expiration_time IS NULL OR expiration_time > CURRENT_TIMESTAMP)
 _EXPIRY: Final = "CAST(strftime('%s', expiration_time) AS INTEGER)"
 # A Row's fields. msgspec decodes the text of base64 where it shall make bytes of it, in a fourth of binascii's time;
 # JSON comes as the bytes that it will be.
-_FIELDS: Final = f"CASE WHEN is_binary THEN CAST(value AS TEXT) ELSE CAST(value AS BLOB) END, etag, {_EXPIRY}"
-_UNDECODED: Final = f"CAST(value AS BLOB), is_binary, etag, {_EXPIRY}"
+_FIELDS: Final = (
+    f"CASE WHEN is_binary THEN CAST(value AS TEXT) ELSE CAST(value AS BLOB) END, CAST(etag AS TEXT), {_EXPIRY}"
+)
+_UNDECODED: Final = f"CAST(value AS BLOB), is_binary, CAST(etag AS BLOB), {_EXPIRY}"
 _COLUMNS: Final = "key, value, is_binary, etag, expiration_time, update_time"
 _ROW: Final = "(?, ?, ?, ?, DATETIME(CURRENT_TIMESTAMP, ?), CURRENT_TIMESTAMP)"
 _IN_PLACE: Final = " ON CONFLICT (key) DO UPDATE SET " + ", ".join(
@@ -60,7 +62,7 @@ class StateTable:
         # The rows come as they are asked for, of missing ones with NULLs: a left join goes through its left side in
         # order (see connection.py). Twice as fast as IN, which sorts the keys, and leaves finding them to Python.
         self._join = f") LEFT JOIN {table} ON key = column1 AND {_LIVE}"
-        self._select_etags = f"SELECT key, etag FROM {table} WHERE {_LIVE} AND key IN "  # noqa: S608
+        self._select_etags = f"SELECT key, CAST(etag AS BLOB) FROM {table} WHERE {_LIVE} AND key IN "  # noqa: S608
         self._delete = f"DELETE FROM {table} WHERE key IN "  # noqa: S608
         self._insert = f"INSERT INTO {table} ({_COLUMNS}) VALUES "  # noqa: S608
         # a range of the primary key's index, without its first key or with it
@@ -144,7 +146,8 @@ class StateTable:
         """The etags of those that are there and live."""
         found: dict[str, str] = {}
         for some in slices(list(keys), _KEYS_AT_ONCE):
-            found.update(connection.execute(self._select_etags + _places(some), _padded(some)).fetchall())
+            for key, etag in connection.execute(self._select_etags + _places(some), _padded(some)):
+                found[key] = _text(etag)
         return found
 
     def statements(self, changes: Iterable[Change]) -> list[Statement]:
@@ -208,11 +211,16 @@ def _columns(upsert: Upsert, etag: str) -> Columns:
     return upsert.key, binascii.b2a_base64(upsert.value, newline=False).decode(), 1, etag, expiry
 
 
-def _decoded(value: bytes, is_binary: int, etag: str, expires_at: int | None) -> Row | StoreError:
+def _text(etag: bytes | None) -> str:
+    """An etag that another program wrote may be any octets, or none."""
+    return (etag or b"").decode(errors="replace")
+
+
+def _decoded(value: bytes, is_binary: int, etag: bytes | None, expires_at: int | None) -> Row | StoreError:
     """What the columns hold, decoded as daprd's decoder does: it passes over line ends."""
     if not is_binary:
-        return Row(value, etag, expires_at)
+        return Row(value, _text(etag), expires_at)
     try:
-        return Row(binascii.a2b_base64(value.translate(None, b"\r\n"), strict_mode=True), etag, expires_at)
+        return Row(binascii.a2b_base64(value.translate(None, b"\r\n"), strict_mode=True), _text(etag), expires_at)
     except binascii.Error as error:
         return StoreError(f"failed to decode binary data: {error}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dapr_state.api import expiry
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import EtagMismatch, StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
 from dapr_state.testing.stores.asking import put, row_of, values_of
 from tests.stores.sqlite.conftest import store
@@ -144,6 +144,31 @@ async def test_values_of_other_writers_are_read(file: File) -> None:
             b"12",
             b"\x00\x01\x02",
         ]
+
+
+ETAGS = [("x'ff0d'", "\ufffd\r"), ("x'6162'", "ab"), ("CAST(x'61ff' AS TEXT)", "a\ufffd"), ("x''", ""), ("7", "7")]
+
+
+@pytest.mark.parametrize(("stored", "told"), ETAGS)
+@pytest.mark.parametrize("is_binary", [0, 1])
+async def test_an_etag_of_another_writer_is_text(file: File, stored: str, told: str, is_binary: int) -> None:
+    """Alone, beside others and in a list; it guards a write, and does not keep others in its group from theirs."""
+    async with file.opened() as opened:
+        await put(opened, Upsert("other", b"v"))
+        file.sql(f"INSERT INTO state (key, value, is_binary, etag) VALUES ('k', 'dg==', {is_binary}, {stored})")
+        row = await row_of(opened, "k")
+        beside, other, _ = await opened.get(["k", "other", "missing"])
+        (listed,) = (await opened.list("k", limit=9)).entries
+        stale, done = await asyncio.gather(
+            opened.write([Upsert("k", b"w", etag="x")]), opened.write([Upsert("new", b"v", first_write=True)])
+        )
+        await put(opened, Upsert("k", b"w", etag=row.etag))
+
+    assert row.etag == told
+    assert row.value == (b"v" if is_binary else b"dg==")
+    assert beside == listed.row == row
+    assert isinstance(other, Row)
+    assert [isinstance(stale[0], EtagMismatch), done] == [True, [None]]
 
 
 @pytest.mark.parametrize("value", ["AAEC*", "AAE", "=", "\u00e9", b"\xff"])
