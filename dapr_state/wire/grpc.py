@@ -88,12 +88,6 @@ def message(body: bytes) -> bytes:
     return PREFIX.pack(0, len(body)) + body
 
 
-def compressed_message(body: bytes, encoding: Encoding) -> bytes:
-    deflate = zlib.compressobj(wbits=encoding.window_bits)
-    packed = deflate.compress(body) + deflate.flush()
-    return PREFIX.pack(1, len(packed)) + packed
-
-
 def only_message(data: bytes) -> bytes | None:
     """The message, if the data is exactly one that is not compressed: so are nearly all unary requests."""
     length = len(data) - PREFIX_SIZE
@@ -254,10 +248,9 @@ def _from_base64(value: bytes) -> bytes:
 # Answers
 
 
-def answer_headers(content_type: bytes, encoding: Encoding | None = None, metadata: Sequence[Field] = ()) -> bytes:
+def answer_headers(content_type: bytes, metadata: Sequence[Field] = ()) -> bytes:
     """The header block that opens an answer."""
-    encoded = ((b"grpc-encoding", encoding.name),) if encoding else ()
-    return headers.encode(((b":status", b"200"), (b"content-type", content_type), *encoded, *metadata))
+    return headers.encode(((b":status", b"200"), (b"content-type", content_type), *metadata))
 
 
 def status_fields(code: int, details: str, metadata: Sequence[Field] = ()) -> list[Field]:

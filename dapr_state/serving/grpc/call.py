@@ -1,9 +1,7 @@
-"""One call: the context that a servicer is given, from the request's messages to the answer's status.
+"""One call, from the request's headers to the answer's status.
 
 A call is its own task (see eager_task.py). It is over when its status is sent or its stream is gone; the servicer's
 coroutine may take longer to end, and what it still sends is dropped.
-
-It is longer than most modules: the interface that it implements, grpc.aio.ServicerContext, is that wide.
 """
 
 from __future__ import annotations
@@ -12,27 +10,25 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections import deque
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from grpc.aio import EOF, AbortError, UsageError
 
 from dapr_state.clock import SYSTEM
 from dapr_state.serving.answer_memory import CrowdedError
-from dapr_state.serving.eager_task import EagerTask
 from dapr_state.serving.grpc import parsing
+from dapr_state.serving.grpc.context import Context
 from dapr_state.serving.grpc.inflating import inflated
+from dapr_state.serving.grpc.request_stream import RequestStream
 from dapr_state.serving.pieces import Pieces
 from dapr_state.serving.request_memory import SMALL
-from dapr_state.serving.upload import Upload
 from dapr_state.wire import grpc as framing
 from dapr_state.wire.http2 import headers
-from dapr_state.wire.http2.frames import DEFAULT_WINDOW
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 
     from dapr_state.serving.grpc.methods import Meaning
     from dapr_state.serving.grpc.shared import Shared
@@ -48,79 +44,37 @@ monotonic = SYSTEM.monotonic
 _CANCELLED: Final = grpc.StatusCode.CANCELLED.value[0]
 _EXPIRED: Final = grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
 _DEADLINE: Final = "context deadline exceeded"
-_COMPRESSIONS: Final = {
-    grpc.Compression.NoCompression: None,
-    grpc.Compression.Gzip: framing.ENCODINGS[b"gzip"],
-    grpc.Compression.Deflate: framing.ENCODINGS[b"deflate"],
-}
 
 
-class Call(EagerTask):
-    """As much of grpc.aio.ServicerContext as there is without TLS; see there what its methods promise."""
+class Call(Context):
+    """From the request's headers to the answer's status."""
 
     __slots__ = (
         "_began",
-        "_callbacks",
-        "_cancelled",
-        "_code",
-        "_complete",
-        "_compress_next",
         "_connection",
-        "_deadline",
-        "_details",
-        "_encoding",
         "_headers_sent",
-        "_meaning",
-        "_messages",
+        "_incoming",
         "_method",
-        "_moved",
-        "_over",
-        "_plain",
-        "_protocol",
-        "_readers",
         "_request",
         "_shared",
         "_stream",
         "_timer",
-        "_trailing",
-        "_trailing_fields",
-        "_unread",
-        "_unread_octets",
-        "_upload",
         "_writers",
     )
 
     def __init__(self, protocol: Http2Protocol[Meaning], shared: Shared, stream: Stream[Meaning]) -> None:
-        super().__init__(protocol.loop)
-        self._protocol = protocol
+        meaning = stream.request.meaning
+        super().__init__(protocol, meaning)
         self._shared = shared
         self._connection = protocol.connection
         self._stream = stream
-        self._meaning = meaning = stream.request.meaning
         self._method = meaning.method
         self._began = protocol.last_received  # on the clock of metrics
-        self._deadline = None if meaning.timeout is None else self._loop.time() + meaning.timeout
         self._timer: asyncio.TimerHandle | None = None
         self._request: bytes | framing.Packed = b""  # the one message of a unary request
-        self._messages: framing.Messages | None = None
-        self._unread: deque[bytes | framing.Packed] | None = None  # messages of a stream that came, and nobody took
-        self._unread_octets = 0  # of them, as they came
-        self._upload: Upload | None = None  # of a request that did not come at once
-        self._moved = protocol.last_received  # when a piece of the request came
-        self._complete = False  # all of a streaming request is in `_unread`; the stream may have ended before that
-        self._readers: list[asyncio.Future[None]] | None = None  # wait for one of them, or for the end
+        self._incoming: RequestStream | None = None  # of a request that did not come at once
         self._writers: list[asyncio.Future[None]] | None = None  # wait until the peer has taken what was written
-        self._plain = True  # the servicer has said nothing of the answer yet: it is to be one message, with OK
         self._headers_sent = False
-        self._over = False
-        self._cancelled = False
-        self._code = framing.OK
-        self._details = ""
-        self._trailing: Sequence[tuple[str, str | bytes]] = ()
-        self._trailing_fields: Sequence[Field] = ()
-        self._encoding: framing.Encoding | None = None
-        self._compress_next = True
-        self._callbacks: list[Callable[[Any], Any]] | None = None
 
     def __repr__(self) -> str:
         state = "cancelled" if self._cancelled else "over" if self._over else "running" if self._running else "opening"
@@ -131,14 +85,14 @@ class Call(EagerTask):
     def open(self, data: bytes, ended: bool) -> None:
         """The headers have come, and with them `data`, if that is all there is."""
         if self._method.request_streaming:
-            self._unread = deque()
+            self._incoming = self._request_stream()
             self._protocol.start(self)
         if ended:
             self.receive(data, ended)
 
     def receive(self, data: bytes, ended: bool) -> None:
         """A piece of the request has come."""
-        if ended and self._messages is None and self._unread is None:
+        if ended and self._incoming is None:
             message = framing.only_message(data)
             if message is not None and len(message) <= self._shared.settings.max_receive:
                 self._request = message
@@ -150,70 +104,39 @@ class Call(EagerTask):
             self._give_up(error)
 
     def _collect(self, data: bytes, ended: bool) -> None:
-        self._moved = self._protocol.last_received
-        if self._messages is None:
-            self._messages = framing.Messages(self._shared.settings.max_receive, self._meaning.encoding)
-            self._upload = Upload(self._shared.memory, self._go_on)
-            self._arm()
-        messages = self._messages.feed(data)
-        if ended and self._messages.missing:
-            raise framing.Refused(framing.INTERNAL, "unexpected EOF")
-        if self._unread is None:
-            self._unread = deque()
-        self._unread += messages
-        self._unread_octets += sum(map(len, messages)) + framing.PREFIX_SIZE * len(messages)
-        self._complete = ended
-        if self._method.request_streaming:
-            self._wake_readers()
-        elif len(self._unread) > 1:
-            raise framing.Refused(framing.INTERNAL, "the request has more than one message")
-        elif ended and not self._unread:
-            raise framing.Refused(framing.INTERNAL, "EOF")
-        elif ended:
-            self._request = request = self._unread.popleft()
-            octets = request.most if type(request) is framing.Packed else len(request)
-            if self._may_hold(octets, len(request)):
+        incoming = self._incoming = self._incoming or self._request_stream()
+        self._arm()
+        incoming.receive(data, ended)
+        if not self._method.request_streaming and (message := incoming.only()) is not None:
+            self._request = message
+            if incoming.may_hold(message):
                 self._protocol.start(self)
-        self._open_window()
+        incoming.open_window()
 
-    def _open_window(self) -> None:
-        if self._messages is None or self._stream.ended:
-            return
-        missing, unread = self._messages.missing, self._unread_octets
-        if self._upload is not None and not (missing or unread):
-            self._upload.give_back()  # of a stream, one message is over and another may begin
-        if self._may_hold(self._messages.size):
-            self._connection.open_window(self._stream, missing, unread)
-
-    def _may_hold(self, octets: int, here: int = DEFAULT_WINDOW) -> bool:
-        return self._upload is None or self._upload.may_hold(octets, here)
+    def _request_stream(self) -> RequestStream:
+        return RequestStream(self._protocol, self._shared, self._stream, self._go_on)
 
     def _go_on(self) -> None:
         """The memory that was waited for is there."""
-        if self._over:
+        if self._over or self._incoming is None:
             return
         if self._stream.ended and not self._method.request_streaming:
             self._protocol.start(self)
         else:
-            self._open_window()
+            self._incoming.open_window()
         self._protocol.flush_soon()
 
     def check_body(self, now: float) -> None:
         """End a request whose message does not go on, or waits for memory for too long."""
-        bounds = self._protocol.bounds
-        if self._upload is not None and self._upload.is_waiting:
-            if now - self._moved > bounds.memory_timeout:
+        bounds, incoming = self._protocol.bounds, self._incoming
+        silence = now - (incoming.moved if incoming else self._began)
+        if incoming and incoming.waits_for_memory:
+            if silence > bounds.memory_timeout:
                 self._give_up(CrowdedError())
-        elif not self._stream.ended and now - self._moved > bounds.body_timeout and self._is_incomplete():
+        elif not self._stream.ended and silence > bounds.body_timeout:
+            if self._method.request_streaming and not (incoming and incoming.is_incomplete):
+                return  # between two messages of a stream, a client may take its time
             self._refuse(_EXPIRED, "the request's message did not come in time")
-
-    def _is_incomplete(self) -> bool:
-        """Whether a message is awaited: between two of a stream, a client may take its time."""
-        return bool(self._messages.missing) if self._messages is not None else not self._method.request_streaming
-
-    def _wake_readers(self) -> None:
-        readers, self._readers = self._readers, None
-        _wake(readers)
 
     # Running
 
@@ -257,8 +180,8 @@ class Call(EagerTask):
         method = self._method
         if type(request) is framing.Packed:
             request = self._request = await inflated(request)
-            if self._upload is not None:
-                self._upload.shrink(len(request))
+            if self._incoming is not None:
+                self._incoming.shrink(len(request))
         try:
             if len(request) > parsing.LONG and method.message:
                 argument = await parsing.parse(method.message, request)
@@ -324,21 +247,18 @@ class Call(EagerTask):
     def _send_framed(self, body: bytes) -> None:
         if not self._headers_sent:
             self._send_headers(())
-        self._connection.send_data(self._stream, self._framed(body))
+        self._connection.send_data(self._stream, framing.message(body))
         self._end()
 
     def _send_large(self, body: bytes | Pieces) -> None:
-        """Without a copy of what is large in it, unless it is compressed."""
-        if self._encoding:
-            self._send_framed(bytes(body))
-        else:
-            connection, stream = self._connection, self._stream
-            if not self._headers_sent:
-                self._send_headers(())
-            connection.send_data(stream, framing.PREFIX.pack(0, len(body)))
-            for piece in body if isinstance(body, Pieces) else (body,):
-                connection.send_data(stream, piece)
-            self._end()
+        """Without a copy of what is large in it."""
+        connection, stream = self._connection, self._stream
+        if not self._headers_sent:
+            self._send_headers(())
+        connection.send_data(stream, framing.PREFIX.pack(0, len(body)))
+        for piece in body if isinstance(body, Pieces) else (body,):
+            connection.send_data(stream, piece)
+        self._end()
         self._protocol.count_unsent()
 
     def _raised(self, error: BaseException) -> None:
@@ -436,21 +356,22 @@ class Call(EagerTask):
     def _unwound(self) -> None:
         """The servicer of a call that was over has ended."""
         self._protocol.unwinding.discard(self)
-        if self._upload is not None:
-            self._upload.give_back()
+        if self._incoming is not None:
+            self._incoming.give_back()
 
     def _finish(self) -> None:
         self._over = True
         self._stream.call = None  # a circle less for the collector: a tenth of a small call
         if self._running:
             self._protocol.unwinding.add(self)
-        elif self._upload is not None:
-            self._upload.give_back()
+        elif self._incoming is not None:
+            self._incoming.give_back()
         if self._timer is not None:
             self._timer.cancel()
-        if self._writers is not None or self._readers is not None:
+        if self._writers is not None:
             self.on_drained()
-            self._wake_readers()
+        if self._incoming is not None:
+            self._incoming.close()
         self._protocol.flush_soon()
         if self._callbacks:
             for callback in self._callbacks:
@@ -459,24 +380,9 @@ class Call(EagerTask):
     # Messages: the servicer's side
 
     async def read(self) -> Any:
-        while not self._unread:
-            if self._over and not self._complete:
-                raise asyncio.CancelledError
-            if self._complete or self._unread is None:
-                return EOF
-            # a servicer may read and write in several tasks: each waits by itself
-            if self._readers is None:
-                self._readers = []
-            reader = self._loop.create_future()
-            self._readers.append(reader)
-            await reader
-        message = self._unread.popleft()
-        self._unread_octets -= len(message) + framing.PREFIX_SIZE
-        self._open_window()
-        self._protocol.flush_soon()
-        if type(message) is framing.Packed:
-            async with self._shared.inflating:
-                message = await inflated(message)
+        message = await self._incoming.read() if self._incoming is not None else None
+        if message is None:
+            return EOF
         try:
             return self._method.deserialize(message)
         except Exception as error:
@@ -491,7 +397,7 @@ class Call(EagerTask):
             raise UsageError("the message is too large, and the call has ended")
         if not self._headers_sent:
             self._send_headers(())
-        sent = self._connection.send_data(self._stream, self._framed(body))
+        sent = self._connection.send_data(self._stream, framing.message(body))
         self._protocol.flush_soon()
         if sent:
             return
@@ -513,93 +419,8 @@ class Call(EagerTask):
         self._headers_sent = True
         self._plain = False
         meaning = self._meaning
-        plain = not metadata and not self._encoding
-        block = meaning.headers if plain else framing.answer_headers(meaning.content_type, self._encoding, metadata)
+        block = framing.answer_headers(meaning.content_type, metadata) if metadata else meaning.headers
         self._connection.send_headers(self._stream, block)
-
-    def _framed(self, body: bytes) -> bytes:
-        if self._encoding and self._compress_next:
-            return framing.compressed_message(body, self._encoding)
-        self._compress_next = True
-        return framing.message(body)
-
-    # Status
-
-    async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Metadata = ()) -> NoReturn:
-        if code is grpc.StatusCode.OK:
-            log.error("%s aborted with OK", self._method.path)
-            code, details = grpc.StatusCode.UNKNOWN, ""
-        self._set_status(code, details, trailing_metadata)
-        raise AbortError
-
-    async def abort_with_status(self, status: grpc.Status) -> NoReturn:
-        await self.abort(status.code, status.details, status.trailing_metadata)
-
-    def _set_status(self, code: grpc.StatusCode, details: str, trailing_metadata: Metadata) -> None:
-        self.set_code(code)
-        self.set_details(details)
-        if trailing_metadata:
-            self.set_trailing_metadata(trailing_metadata)
-
-    def set_code(self, code: grpc.StatusCode | int) -> None:
-        self._plain = False
-        self._code = code if isinstance(code, int) else code.value[0]
-
-    def set_details(self, details: str) -> None:
-        self._plain = False
-        self._details = details or ""
-
-    def set_trailing_metadata(self, trailing_metadata: Metadata) -> None:
-        self._plain = False
-        given = tuple(trailing_metadata or ())
-        self._trailing_fields = framing.write_metadata(given)  # here it can still tell the servicer what is wrong
-        self._trailing = given
-
-    def code(self) -> int:
-        return self._code
-
-    def details(self) -> str:
-        return self._details
-
-    def trailing_metadata(self) -> Sequence[tuple[str, str | bytes]]:
-        return self._trailing
-
-    def set_compression(self, compression: grpc.Compression) -> None:
-        if self._headers_sent:
-            raise UsageError("Compression must be set before the initial metadata is sent")
-        self._plain = False
-        encoding = _COMPRESSIONS[compression]
-        accepted = encoding is not None and encoding.name in self._meaning.accepts
-        self._encoding = encoding if accepted else None
-
-    def disable_next_message_compression(self) -> None:
-        self._compress_next = False
-
-    # What is known about the call
-
-    def invocation_metadata(self) -> tuple[framing.Metadatum, ...]:
-        return self._meaning.metadata
-
-    def time_remaining(self) -> float | None:
-        return None if self._deadline is None else max(self._deadline - self._loop.time(), 0)
-
-    def peer(self) -> str:
-        return self._protocol.peer
-
-    def done(self) -> bool:
-        return self._over
-
-    def cancelled(self) -> bool:
-        return self._cancelled
-
-    def add_done_callback(self, callback: Callable[[Any], Any]) -> None:
-        if self._callbacks is None:
-            self._callbacks = []
-        self._callbacks.append(callback)
-
-
-# by name only: as a base class it would cost every call a dictionary
-grpc.aio.ServicerContext.register(Call)
 
 
 class _Requests:

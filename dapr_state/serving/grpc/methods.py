@@ -84,7 +84,7 @@ _ACCEPTS: Final = [(b"grpc-accept-encoding", framing.ACCEPTED_ENCODINGS)]
 class Meaning:
     """A request's headers, understood: worked out once for all requests that carry the same."""
 
-    __slots__ = ("accepts", "content_type", "encoding", "headers", "metadata", "method", "refusal", "timeout")
+    __slots__ = ("content_type", "encoding", "headers", "metadata", "method", "refusal", "timeout")
 
     def __init__(self) -> None:
         self.refusal: Refusal | None = None
@@ -92,7 +92,6 @@ class Meaning:
         self.metadata: tuple[framing.Metadatum, ...] = ()
         self.timeout: float | None = None
         self.encoding: framing.Encoding | None = None
-        self.accepts: frozenset[bytes] = frozenset()
         self.content_type = framing.CONTENT_TYPE
         self.headers = _PLAIN_HEADERS
 
@@ -141,7 +140,6 @@ class Methods:
             meaning.headers = framing.answer_headers(content_type)
         meaning.timeout = _timeout(fields)
         meaning.encoding = _encoding(fields)
-        meaning.accepts = frozenset(fields.get(b"grpc-accept-encoding", b"").replace(b" ", b"").split(b","))
         try:
             meaning.metadata = framing.read_metadata(request.fields)
         except ValueError as error:

@@ -217,14 +217,9 @@ async def share(_: Any, context: Context) -> None:
     await asyncio.gather(answer(), answer())
 
 
-async def squeeze(request: bytes, context: Context) -> bytes:
-    context.set_compression(grpc.Compression.Gzip)
-    return request
-
-
 def handlers() -> dict[str, Any]:
     unary = (echo, later, plain, sized, metadata, fail, abort, coded, hang, stubborn, release, report, running)
-    unary += (unsendable, tasks, context_variable, squeeze)
+    unary += (unsendable, tasks, context_variable)
     named = {each.__name__: grpc.unary_unary_rpc_method_handler(each) for each in unary}  # type: ignore[type-var]
     named |= {
         each.__name__: grpc.unary_stream_rpc_method_handler(each) for each in (count, many, write, half, together)

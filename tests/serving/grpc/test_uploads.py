@@ -103,3 +103,18 @@ async def test_a_request_that_does_not_go_on_is_ended() -> None:
     assert b"did not come in time" in ended[3]
     assert memory._taken_octets == 0
     assert answer[3] == framing.message(b"still")
+
+
+async def test_a_whole_message_does_not_keep_a_call_open() -> None:
+    """Who sends the one message of a call has to end the stream as well: else its memory were held for ever."""
+    async with serving() as (server, port):
+        with RawClient(port) as client:
+            opening = client.headers("echo")
+            client.socket.sendall(opening + frames.frame(FrameType.DATA, 0, 1, framing.message(b"m")))
+            client.socket.sendall(frames.ping(b"all done"))
+            await blocking(client.until, FrameType.PING)
+            for connection in server.shared.connections:
+                connection.check_timeouts(SYSTEM.monotonic() + connection.bounds.body_timeout + 1)
+            ended = await blocking(client.until, FrameType.HEADERS)
+
+    assert b"did not come in time" in ended[3]

@@ -1,0 +1,144 @@
+"""The messages of a request that do not come whole with its headers: of a stream, or of a large one.
+
+They wait here until the servicer takes them; the window opens, and memory is asked for, as far as the next one needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from dapr_state.serving.grpc.inflating import inflated
+from dapr_state.serving.upload import Upload
+from dapr_state.wire import grpc as framing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dapr_state.serving.grpc.methods import Meaning
+    from dapr_state.serving.grpc.shared import Shared
+    from dapr_state.serving.http2 import Http2Protocol
+    from dapr_state.wire.http2.stream import Stream
+
+
+class RequestStream:
+    __slots__ = (
+        "_is_closed",
+        "_is_complete",
+        "_messages",
+        "_protocol",
+        "_readers",
+        "_shared",
+        "_stream",
+        "_unread",
+        "_unread_octets",
+        "_upload",
+        "moved",
+    )
+
+    def __init__(
+        self, protocol: Http2Protocol[Meaning], shared: Shared, stream: Stream[Meaning], go_on: Callable[[], None]
+    ) -> None:
+        self._protocol = protocol
+        self._shared = shared
+        self._stream = stream
+        self._messages = framing.Messages(shared.settings.max_receive, stream.request.meaning.encoding)
+        self._unread: deque[bytes | framing.Packed] = deque()
+        self._unread_octets = 0  # of them, as they came
+        self._upload = Upload(shared.memory, go_on)
+        self._readers: list[asyncio.Future[None]] = []  # wait for a message, or for the end
+        self._is_complete = False  # all messages are in `_unread`; the stream may have ended before that
+        self._is_closed = False  # the call is over
+        self.moved = protocol.last_received  # when a piece of it came
+
+    def __repr__(self) -> str:
+        return f"<RequestStream {len(self._unread)} unread{' complete' * self._is_complete}>"
+
+    # The protocol's side
+
+    def receive(self, data: bytes, ended: bool) -> None:
+        """A piece of the request has come."""
+        self.moved = self._protocol.last_received
+        messages = self._messages.feed(data)
+        if ended and self._messages.missing:
+            raise framing.Refused(framing.INTERNAL, "unexpected EOF")
+        self._unread += messages
+        self._unread_octets += sum(map(len, messages)) + framing.PREFIX_SIZE * len(messages)
+        self._is_complete = ended
+        self._wake()
+
+    def only(self) -> bytes | framing.Packed | None:
+        """The one message of a request that is no stream; None while it is not whole."""
+        if len(self._unread) > 1:
+            raise framing.Refused(framing.INTERNAL, "the request has more than one message")
+        if not self._is_complete:
+            return None
+        if not self._unread:
+            raise framing.Refused(framing.INTERNAL, "EOF")
+        return self._unread.popleft()
+
+    def open_window(self) -> None:
+        """Let in what is still missing of the message under way, if there is memory for it."""
+        if self._stream.ended:
+            return
+        missing, unread = self._messages.missing, self._unread_octets
+        if not (missing or unread):
+            self._upload.give_back()  # one message is over and another may begin
+        if self._upload.may_hold(self._messages.size):
+            self._protocol.connection.open_window(self._stream, missing, unread)
+
+    def may_hold(self, message: bytes | framing.Packed) -> bool:
+        """Whether there is memory for this message, whole as it is. Raises CrowdedError when too much waits."""
+        octets = message.most if type(message) is framing.Packed else len(message)
+        return self._upload.may_hold(octets, len(message))
+
+    def shrink(self, octets: int) -> None:
+        """The message turned out to have so few octets."""
+        self._upload.shrink(octets)
+
+    def give_back(self) -> None:
+        """Nothing of it is in memory any more."""
+        self._upload.give_back()
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether a message has begun, and is not whole."""
+        return bool(self._messages.missing)
+
+    @property
+    def waits_for_memory(self) -> bool:
+        return self._upload.is_waiting
+
+    def close(self) -> None:
+        """The call is over."""
+        self._is_closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        readers, self._readers = self._readers, []
+        for each in readers:
+            if not each.done():  # it may have been cancelled
+                each.set_result(None)
+
+    # The servicer's side
+
+    async def read(self) -> bytes | None:
+        """The next message; None when there are no more."""
+        while not self._unread:
+            if self._is_complete:
+                return None
+            if self._is_closed:
+                raise asyncio.CancelledError
+            # a servicer may read in several tasks: each waits by itself
+            reader = asyncio.get_running_loop().create_future()
+            self._readers.append(reader)
+            await reader
+        message = self._unread.popleft()
+        self._unread_octets -= len(message) + framing.PREFIX_SIZE
+        self.open_window()
+        self._protocol.flush_soon()
+        if type(message) is not framing.Packed:
+            return message
+        async with self._shared.inflating:
+            return await inflated(message)
