@@ -127,6 +127,8 @@ class Methods:
         return meaning
 
     def _interpret(self, request: Request[Meaning], meaning: Meaning) -> None:
+        if request.is_too_long:
+            raise framing.Refused(framing.RESOURCE_EXHAUSTED, "the headers are longer than the limit")
         fields = dict(request.fields)
         content_type = fields.get(b"content-type", b"")
         if not _is_grpc(content_type):

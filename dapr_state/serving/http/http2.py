@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 _now = SYSTEM.monotonic
 
 MAX_STREAMS: Final = 250  # as daprd
-# HTTP/2 counts 32 octets more for each field than it has (RFC 9113, 6.5.2): up to here the answer is 431, beyond it
-# the connection ends.
+# HTTP/2 counts 32 octets more for each field than it has (RFC 9113, 6.5.2): beyond it not even a refused head is
+# kept.
 HEAD_FACTOR: Final = 2
 LINE_OVERHEAD: Final = len(": \r\n")  # of each field, as HTTP/1.1 counts it
 _CONTINUE: Final = headers.encode([(b":status", b"100")])
@@ -93,6 +93,8 @@ class HttpOverHttp2Protocol(Http2Protocol["Meaning"]):
 
     def _interpret(self, head: Head[Meaning]) -> Meaning:
         """Read the head by the rules of HTTP/1.1: what is refused there is refused here, and the rest is the same."""
+        if head.is_too_long:
+            return RefusedError(HEAD_TOO_LARGE)
         fields = list(_http1_fields(head))
         size = sum(len(name) + len(value) + LINE_OVERHEAD for name, value in fields)
         if len(head.method) + len(head.path) + size > self.shared.max_head:

@@ -76,7 +76,7 @@ class _Block:
     def add(self, payload: bytes, limits: Limits) -> None:
         self.octets += payload
         self.continuations += 1
-        if self.continuations > limits.continuations or len(self.octets) > limits.max_header_list_size:
+        if self.continuations > limits.continuations or len(self.octets) > limits.longest_list:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header block too long")
 
 

@@ -40,9 +40,12 @@ _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")  # a token (RFC 9110, s
 
 
 class Request(Generic[M]):
-    """The head of a request. `meaning`: what the layer above made of it, once for all requests with these headers."""
+    """The head of a request. `meaning`: what the layer above made of it, once for all requests with these headers.
 
-    __slots__ = ("authority", "content_length", "fields", "meaning", "method", "path", "size")
+    Of one that `is_too_long` nothing is known: whoever gives it a meaning refuses it.
+    """
+
+    __slots__ = ("authority", "content_length", "fields", "is_too_long", "meaning", "method", "path", "size")
 
     def __init__(self, pseudo: dict[bytes, bytes], fields: Sequence[Field]) -> None:
         self.method = pseudo[b":method"]
@@ -50,6 +53,7 @@ class Request(Generic[M]):
         self.authority = pseudo.get(b":authority", b"")
         self.fields = fields
         self.content_length = _content_length(fields)
+        self.is_too_long = False
         self.size = 0  # octets in memory, of one that is large and not remembered
         self.meaning: M
 
@@ -105,9 +109,9 @@ class HeaderBlocks(Generic[M]):
         self, interpret: Callable[[Request[M]], M], limits: Limits, turn: Turn, memory: HeadMemory | None = None
     ) -> None:
         self._interpret = interpret
-        # once it refuses a list that is too long, the decoder is of no more use: the connection ends
-        self._decoder = Decoder(limits.max_header_list_size, limits.header_fields)
+        self._decoder = Decoder(limits.max_header_list_size, limits.header_fields, limits.longest_list)
         self._known: dict[bytes, Request[M]] = {}
+        self._max_fields = limits.header_fields
         self._turn = turn
         self._memory = memory or HeadMemory()
 
@@ -118,8 +122,10 @@ class HeaderBlocks(Generic[M]):
             return known
         changes = self._decoder.changes
         fields = self._decode(block)
-        request: Request[M] = _checked_request(fields)
+        request: Request[M] = _too_long() if fields is None else _checked_request(fields)
         request.meaning = self._interpret(request)
+        if fields is None:
+            return request
         octets = 2 * sum(len(name) + len(value) for name, value in fields) + len(block)
         size = octets + _REQUEST_OVERHEAD + _FIELD_OVERHEAD * len(fields)
         if self._decoder.changes == changes and size <= REMEMBERED_SIZE:
@@ -131,6 +137,8 @@ class HeaderBlocks(Generic[M]):
     def trailers(self, block: bytes) -> Sequence[Field]:
         """Read the block that ends a stream; StreamFault when it is malformed."""
         fields = self._decode(block)
+        if fields is None:
+            raise StreamFault(ErrorCode.ENHANCE_YOUR_CALM, "trailers too long")
         for name, value in fields:
             _check_field(name, value)
         return fields
@@ -151,15 +159,21 @@ class HeaderBlocks(Generic[M]):
         self._known[block] = request
         self._memory.add(self, size)
 
-    def _decode(self, block: bytes) -> Sequence[Field]:
+    def _decode(self, block: bytes) -> Sequence[Field] | None:
         decoder = self._decoder
         changes = decoder.changes
         fields = decoder.decode(block)
         if decoder.changes != changes and self._known:
             self.forget()
         # a Huffman code costs as much for these octets as a field does
-        self._turn.left -= len(fields) + (len(block) >> 5)
+        self._turn.left -= (self._max_fields if fields is None else len(fields)) + (len(block) >> 5)
         return fields
+
+
+def _too_long() -> Request[Any]:
+    request: Request[Any] = Request({b":method": b"", b":path": b""}, ())
+    request.is_too_long = True
+    return request
 
 
 def _checked_request(fields: Sequence[Field]) -> Request[Any]:

@@ -22,16 +22,24 @@ ENTRY_OVERHEAD: Final = 32  # section 4.1: what each field counts beside its oct
 TABLE_SIZE: Final = 4096  # what SETTINGS_HEADER_TABLE_SIZE begins with; this side never sets it
 # section 4.2: the smallest size since the last block, and the last
 _MAX_UPDATES: Final = 2
+REFUSED_FIELDS: Final = 4  # times as many as a list may have, of a list that is refused
+# Octets in Huffman's code of one block, which take 11 ms: a block in plain octets costs a hundredth of that.
+MAX_CODED: Final = 65_536
 _MAX_SHIFT: Final = 28  # an integer has at most 35 bits: beyond any length or index
 
 
 class Decoder:
     """Reads the blocks of one connection, in their order; after a fault its table is of no more use."""
 
-    def __init__(self, max_list_size: int, max_fields: int) -> None:
+    def __init__(self, max_list_size: int, max_fields: int, longest_list: int = 0) -> None:
         self.changes = 0  # of the table, counted up: what a block means may be another afterwards
         self._max_list_size = max_list_size
         self._max_fields = max_fields
+        self._longest_list = longest_list
+        # A code has at most 30 bits: what is longer than this stands for more than the table holds, and is longer than
+        # the list may be. Of such a string nothing is needed but that it is too long.
+        self._longest_coded = max(max_list_size, TABLE_SIZE * 30 // 8)
+        self._coded = 0  # octets of the block in Huffman's code
         self._table: deque[Field] = deque()  # the newest first
         self._size = 0
         self._capacity = TABLE_SIZE
@@ -39,17 +47,18 @@ class Decoder:
     def __repr__(self) -> str:
         return f"<Decoder {len(self._table)} entries, {self._size} of {self._capacity}>"
 
-    def decode(self, block: bytes) -> list[Field]:
-        """The fields of a block; ConnectionFault if it is none, or stands for too much."""
+    def decode(self, block: bytes) -> list[Field] | None:
+        """The fields of a block, or None if it stands for too much; ConnectionFault for far too much, or no block."""
+        self._coded = 0
         try:
             return self._decode(block)
         except (IndexError, hpack.HPACKError) as error:  # the block ends too soon; or the Huffman code does
             raise _undecodable("cut off, or no Huffman code") from error
 
-    def _decode(self, block: bytes) -> list[Field]:
+    def _decode(self, block: bytes) -> list[Field] | None:
         fields: list[Field] = []
         position, end = self._read_updates(block), len(block)
-        size = 0
+        size = refused = 0  # octets; fields that are not kept
         while position < end:
             first = block[position]
             if first & 0x80:  # section 6.1: an entry of the tables
@@ -65,8 +74,11 @@ class Decoder:
             fields.append(field)
             size += len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
             if size > self._max_list_size or len(fields) > self._max_fields:
-                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header list too long")
-        return fields
+                refused += len(fields)
+                fields.clear()
+                if size > self._longest_list or refused > REFUSED_FIELDS * self._max_fields:
+                    raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header list too long")
+        return None if refused else fields
 
     def _read_updates(self, block: bytes) -> int:
         """Section 6.3: a block may begin with new sizes of the table. Returns where its fields begin."""
@@ -89,13 +101,28 @@ class Decoder:
             return STATIC[index - 1]
         return self._table[index - len(STATIC) - 1]
 
+    def _string(self, block: bytes, position: int) -> tuple[bytes, int]:
+        """Section 5.2: the octets that begin at `position`, and where they end."""
+        is_huffman = block[position] & 0x80
+        length, position = _integer(block, position, 0x7F)
+        end = position + length
+        if end > len(block):
+            raise _undecodable("a string beyond its end")
+        octets = block[position:end]
+        if not is_huffman or length > self._longest_coded:
+            return octets, end
+        self._coded += length
+        if self._coded > max(MAX_CODED, self._max_list_size):
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header list too long")
+        return decode_huffman(octets), end
+
     def _literal(self, block: bytes, position: int, prefix: int) -> tuple[Field, int]:
         index, position = _integer(block, position, prefix)
         if index:
             name = self._entry(index)[0]
         else:
-            name, position = _string(block, position)
-        value, position = _string(block, position)
+            name, position = self._string(block, position)
+        value, position = self._string(block, position)
         return (name, value), position
 
     def _add(self, field: Field) -> None:
@@ -126,17 +153,6 @@ def _integer(block: bytes, position: int, prefix: int) -> tuple[int, int]:
         if octet < 0x80:  # noqa: PLR2004 - the last one
             return value, position
     raise _undecodable("a number out of all bounds")
-
-
-def _string(block: bytes, position: int) -> tuple[bytes, int]:
-    """Section 5.2: the octets that begin at `position`, and where they end."""
-    is_huffman = block[position] & 0x80
-    length, position = _integer(block, position, 0x7F)
-    end = position + length
-    if end > len(block):
-        raise _undecodable("a string beyond its end")
-    octets = block[position:end]
-    return (decode_huffman(octets) if is_huffman else octets), end
 
 
 def _undecodable(reason: str) -> ConnectionFault:

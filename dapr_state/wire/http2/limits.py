@@ -15,6 +15,9 @@ class Limits:
     max_concurrent_streams: int = 1_000
     # Octets of all names and values, each field counted with 32 more. h2 and hpack: 64 KiB.
     max_header_list_size: int = 65_536
+    # Octets of a list, or of its block, that is beyond that limit: it is read all the same, as it may change HPACK's
+    # table, but nothing of it is kept, and its stream alone is refused. Beyond this the connection ends. daprd: 4 MiB.
+    max_refused_list: int = 262_144
     # Fields of one list: each costs some microseconds to read, check and hand on. Apache and Envoy: 100.
     header_fields: int = 1_000
     # Octets all streams together may have sent unread; a relay, as they are passed on at once. Envoy: 1 MiB.
@@ -36,6 +39,11 @@ class Limits:
     idle_frames_per_second: int = 100  # beyond that burst
     # The work of one turn of the loop, in frames: the rest waits until others had theirs. About 3 ms.
     turn: int = 1_024
+
+    @property
+    def longest_list(self) -> int:
+        """Octets of a header list, or of its block, beyond which the connection ends."""
+        return max(self.max_header_list_size, self.max_refused_list)
 
     def __post_init__(self) -> None:
         # HTTP/2 begins with this window, and has no means to make it smaller

@@ -547,3 +547,12 @@ def test_a_preflight_says_what_its_answer_varies_by(tmp_path: Path) -> None:
     names = [each.partition(": ")[2] for each in ours.lines if each.lower().startswith("vary:")]
     assert names == [each.partition(": ")[2] for each in over_http1.lines if each.startswith("Vary:")]
     assert len(names) == 3
+
+
+@pytest.mark.parametrize("octets", [20_000, 100_000])
+def test_a_head_that_is_too_long_costs_its_stream(octets: int, sidecar: Sidecar) -> None:
+    """It is 431, and the connection serves on: others use it too."""
+    with Http2Client(sidecar.http_port) as client:
+        answers = [client.ask("GET", "/v1.0/healthz", X=value).code for value in ("", "v" * octets, "")]
+
+    assert answers == [204, 431, 204]

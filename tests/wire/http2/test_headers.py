@@ -104,6 +104,54 @@ def test_a_block_that_cannot_be_decoded_costs_the_connection(block: bytes) -> No
         Reader().blocks.request(block)
 
 
+@pytest.mark.parametrize("huffman", [False, True])
+@pytest.mark.parametrize(
+    "fields",
+    [[("x", "v" * 100_000)], [(f"x{number}", "v" * 1_000) for number in range(70)], [("x", "")] * 1_500],
+    ids=["one value", "many values", "many fields"],
+)
+def test_a_list_that_is_too_long_costs_its_request(fields: list[tuple[str, str]], huffman: bool) -> None:
+    """Nothing of it is kept, it is not taken for another, and the table is as the peer thinks it is."""
+    reader = Reader()
+    first = reader.read(("x", "1"))
+    for _ in range(2):
+        refused = reader.blocks.request(reader.encoder.encode([*GET, *fields, ("after", "it")], huffman=huffman))
+
+        assert refused.is_too_long
+        assert not refused.fields
+    after = reader.read(("after", "it"))
+
+    assert (first.is_too_long, after.is_too_long, after.fields) == (False, False, [(b"after", b"it")])
+
+
+def test_trailers_that_are_too_long_cost_their_stream() -> None:
+    """And the table is as the peer thinks it is."""
+    reader = Reader()
+    with pytest.raises(StreamFault):
+        reader.blocks.trailers(reader.encoder.encode([("x", "v" * 100_000), ("after", "it")]))
+
+    assert reader.read(("after", "it")).fields == [(b"after", b"it")]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [[("x", "v" * 300_000)], [("x", "v" * 4_000)] * 70, [("x", "")] * 6_000],
+    ids=["octets", "octets that a few stand for", "fields"],
+)
+def test_a_list_that_is_far_too_long_costs_the_connection(fields: list[tuple[str, str]]) -> None:
+    """Reading on has an end."""
+    reader = Reader()
+    with pytest.raises(ConnectionFault):
+        reader.blocks.request(reader.encoder.encode([*GET, *fields], huffman=False))
+
+
+def test_much_of_huffmans_code_costs_the_connection() -> None:
+    """It takes a hundred times as long to read as plain octets."""
+    reader = Reader()
+    with pytest.raises(ConnectionFault):
+        reader.blocks.request(reader.encoder.encode([*GET, *[("x", "v" * 5_000)] * 20], huffman=True))
+
+
 @pytest.mark.parametrize("size", [0, 1, 126, 127, 128, 254, 255, 16_511, 100_000])
 def test_written_blocks_can_be_read(size: int) -> None:
     """hpack's own decoder reads what is written here, and its table stays empty."""
