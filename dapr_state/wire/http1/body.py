@@ -103,15 +103,19 @@ class ChunkedBody:
         return at
 
     def _size(self, buffer: bytes, at: int) -> int:
-        end = buffer.find(b"\r\n", at)
+        end = buffer.find(b"\n", at)
+        if (len(buffer) if end < 0 else end) - at > self._max_line:
+            return self._end(at, "header line too long")
         if end < 0:
-            return at if len(buffer) - at <= self._max_line else self._end(at, "header line too long")
-        size = _CHUNK_SIZE.fullmatch(buffer, at, end)
+            return at
+        if buffer[end - 1 : end] != b"\r":
+            return self._end(at, "chunked line ends with bare LF")
+        size = _CHUNK_SIZE.fullmatch(buffer, at, end - 1)
         if not size:
             return self._end(at, "invalid byte in chunk length")
         self._missing = int(size[1], 16)
         self._step = ChunkedBody._data if self._missing else ChunkedBody._trailer
-        return end + 2
+        return end + 1
 
     def _data(self, buffer: bytes, at: int) -> int:
         part = buffer[at : at + self._missing]

@@ -67,6 +67,7 @@ SAME = {
     "gzip and chunks": SAVE + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "chunks": SAVE + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNK + b"0\r\n\r\n",
     "chunks with trailers": SAVE + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNK + b"0;a=b\r\nfoo: bar\r\n\r\n",
+    "a chunk's size with a bare line feed": SAVE + b"Transfer-Encoding: chunked\r\n\r\n2\n[]\r\n0\r\n\r\n",
     "bad chunk": SAVE + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n[]\r\n0\r\n\r\n",
     "big header": KEY + b"A: " + b"x" * 14000 + b"\r\n\r\n",
     "header within the limit": KEY + b"A: " + b"x" * 7000 + b"\r\n\r\n",
