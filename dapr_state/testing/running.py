@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import uvloop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+# For one test. An alarm, as pytest-timeout sets it, does not interrupt a loop that waits for ever
+SECONDS: Final = 110
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -27,7 +30,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 async def _run(test: Callable[..., Awaitable[None]], arguments: dict[str, Any]) -> None:
     """Those of the arguments that are asynchronous context managers are entered for as long as the test lasts."""
-    async with AsyncExitStack() as stack:
+    async with asyncio.timeout(SECONDS), AsyncExitStack() as stack:
         for name, value in arguments.items():
             if isinstance(value, AbstractAsyncContextManager):
                 arguments[name] = await stack.enter_async_context(value)
