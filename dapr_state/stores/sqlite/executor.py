@@ -18,6 +18,7 @@ from dapr_state.stores.sql.writeset import WriteSet
 from dapr_state.stores.sqlite import failures
 from dapr_state.stores.sqlite.connection import connect, patiently
 from dapr_state.stores.sqlite.statements import refusal
+from dapr_state.stores.sqlite.worker import LATER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +33,9 @@ T = TypeVar("T")
 
 _FILE_SECONDS: Final = 0.005  # a group does not look again for the file that the one before has just seen
 _READ_FILE_SECONDS: Final = 0.1  # reads may show for so long what is in a file that is gone
+READ_AT_ONCE: Final = (
+    4 << 20
+)  # octets of values that are in memory before the first is given out: as of a group's writes
 _STEPS_BETWEEN_LOOKS: Final = 1_000_000  # of SQLite's machine: about 20 ms
 
 
@@ -91,7 +95,10 @@ class Executor:
         self.connection.close()
 
     def handle(self, works: Sequence[Read | Write | Call]) -> list[Any]:
-        """All writes of the group are one commit, all reads one statement. An answer may be an exception."""
+        """All writes of the group are one commit, all reads one statement.
+
+        An answer may be an exception, or LATER: ask again, once the others are given out.
+        """
         now = self._clock.monotonic()
         self._deadline = now + self._timeout
         try:
@@ -114,7 +121,7 @@ class Executor:
         return answers
 
     def read(self, keys: Sequence[str], octets: float = math.inf) -> Found:
-        """One entry per key; raises SQLite's errors, and LargeError for values of more than so many octets."""
+        """One entry per key, as far as the values are so many octets. Raises SQLite's errors."""
         started = self._clock.monotonic()
         if self.file:
             self.file.check_since(started - _READ_FILE_SECONDS, started)
@@ -181,15 +188,23 @@ class Executor:
                 self.connection.execute("ROLLBACK")
         self.commits += 1
 
-    def _read(self, works: Sequence[Read]) -> list[Found | StoreError]:
+    def _read(self, works: Sequence[Read]) -> list[Any]:
         if not works:
             return []
         try:
             keys = [key for work in works for key in work.keys]
-            entries: Found = patiently(partial(self.read, keys), self._clock, self._patience)
+            entries: Found = patiently(partial(self.read, keys, READ_AT_ONCE), self._clock, self._patience)
+            if rest := works[0].keys[len(entries) :]:  # one is always answered
+                entries += patiently(partial(self.read, rest), self._clock, self._patience)
         except (sqlite3.Error, StoreError) as error:
             return [failures.store_error(error) for _ in works]
-        return list(_shared_out(entries, [len(work.keys) for work in works]))
+        if len(entries) == len(keys):
+            return list(_shared_out(entries, [len(work.keys) for work in works]))
+        ends = accumulate(len(work.keys) for work in works)
+        return [
+            entries[end - len(work.keys) : end] if end <= len(entries) else LATER
+            for work, end in zip(works, ends, strict=True)
+        ]
 
     def _call(self, work: Call) -> Any:
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.batching import Batcher, Budget, weight_of_keys
 from dapr_state.stores.sqlite import failures
-from dapr_state.stores.sqlite.statements import OCTETS_AT_ONCE, LargeError
+from dapr_state.stores.sqlite.statements import OCTETS_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,9 +64,10 @@ class InlineReads:
     def _answer(self, batch: Reads) -> None:
         try:
             found = self._executor.read(batch.wanted, OCTETS_AT_ONCE)
-        except LargeError:
-            batch.fail(ElsewhereError())
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get an answer
             batch.fail(ElsewhereError() if failures.is_passing(error) else failures.store_error(error))
         else:
-            batch.settle(found)
+            if len(found) < len(batch.wanted):
+                batch.fail(ElsewhereError())
+            else:
+                batch.settle(found)

@@ -49,10 +49,6 @@ Statement = tuple[str, list[Any]]
 Columns = tuple[str, str, int, str, str | None]
 
 
-class LargeError(Exception):
-    """The values are more octets than the caller has time for."""
-
-
 class StateTable:
     """Reads and writes one table; the connection, and with it the transaction, is the caller's."""
 
@@ -75,7 +71,7 @@ class StateTable:
         self._replace = f"REPLACE INTO {table} ({_COLUMNS}) VALUES "  # noqa: S608
 
     def read(self, connection: sqlite3.Connection, keys: Sequence[str], octets: float = math.inf) -> Found:
-        """One entry per key, in the order of `keys`. LargeError once the values are more than so many octets."""
+        """One entry per key, in the order of `keys`, as far as the values are so many octets: the last may be more."""
         try:
             if len(keys) == 1:
                 one = connection.execute(self._select_one, keys).fetchone()
@@ -84,13 +80,20 @@ class StateTable:
             encoded = self._find(connection, _FIELDS, keys, octets)
             return [row for some in encoded for row in msgspec.convert(some, _FOUND)]
         except UnicodeEncodeError:
-            entries = iter(self.read(connection, [key for key in keys if not refusal(key)], octets))
-            return [refusal(key) or next(entries) for key in keys]
+            return self._read_those_that_are_text(connection, keys, octets)
         except (msgspec.ValidationError, sqlite3.OperationalError) as error:
             if hasattr(error, "sqlite_errorcode"):  # else it is a value that could not be decoded
                 raise
         undecoded = self._find(connection, _UNDECODED, keys, octets)
         return [None if row is None else _decoded(*row) for some in undecoded for row in some]
+
+    def _read_those_that_are_text(self, connection: sqlite3.Connection, keys: Sequence[str], octets: float) -> Found:
+        entries = iter(self.read(connection, [key for key in keys if not refusal(key)], octets))
+        found: Found = []
+        with suppress(StopIteration):  # the rest was too many octets
+            for key in keys:
+                found.append(refusal(key) or next(entries))
+        return found
 
     def _find(
         self, connection: sqlite3.Connection, columns: str, keys: Sequence[str], octets: float
@@ -110,10 +113,10 @@ class StateTable:
                     found.append(row)
                     held += len(row[0])
                     if held > OCTETS_AT_ONCE:
-                        octets -= held
-                        if octets < 0:
-                            raise LargeError
                         yield found
+                        octets -= held
+                        if octets <= 0:
+                            return
                         found, held = [], 0
                 octets -= held
                 yield found

@@ -12,6 +12,7 @@ import queue
 import threading
 from collections import deque
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.golang.duration import format_duration
@@ -28,8 +29,14 @@ OCTETS_WAITING_AT_MOST: Final = 64 << 20  # twice what large requests may hold t
 GROUP_AT_MOST: Final = 4 << 20  # octets of a group, give or take a tick: nobody waits for a commit without end
 
 
+LATER: Final = object()  # in the place of a result: what the others hold is to be let go first
+
+
 class Worker:
-    """`handle` is called in the thread with the work of a group, and gives a result or an exception for each."""
+    """`handle` is called in the thread with the work of a group, and gives a result or an exception for each.
+
+    Or LATER, but not for all: those are of the next group.
+    """
 
     def __init__(self, handle: Callable[[Sequence[Any]], Sequence[Any]], clock: Clock, timeout: float) -> None:
         self._handle = handle
@@ -98,8 +105,9 @@ class Worker:
 
     def _run(self) -> None:
         while self._wake.get():
-            while group := self._take():
-                self._answer(group)
+            left: list[Batch[Any, Any]] = []
+            while group := [*left, *self._take()]:
+                left = self._answer(group)
         self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
     def _take(self) -> list[Batch[Any, Any]]:
@@ -114,7 +122,8 @@ class Worker:
             octets += batch.octets
         return group
 
-    def _answer(self, group: list[Batch[Any, Any]]) -> None:
+    def _answer(self, group: list[Batch[Any, Any]]) -> list[Batch[Any, Any]]:
+        """Those whose turn comes later."""
         asked = [batch.still_wanted() for batch in group]
         works = [
             work
@@ -129,9 +138,19 @@ class Worker:
             outcomes = [StoreError(f"{type(error).__name__}: {error}") for _ in works]
         following = iter(outcomes)
         answers = [[next(following) if is_wanted else None for is_wanted in wanted] for wanted in asked]
-        self._loop.call_soon_threadsafe(_settle, group, answers)
+        if LATER not in outcomes:
+            self._loop.call_soon_threadsafe(_settle, group, answers)
+            return []
+        callers = [caller for batch in group for caller in batch.apart()]  # each asked for one thing
+        answered = [(caller, answer) for caller, answer in zip(callers, chain(*answers), strict=True)]
+        now = [(caller, [answer]) for caller, answer in answered if answer is not LATER]
+        taken = threading.Event()
+        self._loop.call_soon_threadsafe(_settle, *zip(*now, strict=True))
+        self._loop.call_soon_threadsafe(self._loop.call_soon, self._loop.call_soon, taken.set)
+        taken.wait()
+        return [caller for caller, answer in answered if answer is LATER]
 
 
-def _settle(group: list[Batch[Any, Any]], answers: list[list[Any]]) -> None:
+def _settle(group: Sequence[Batch[Any, Any]], answers: Sequence[list[Any]]) -> None:
     for batch, outcomes in zip(group, answers, strict=True):
         batch.settle(outcomes)

@@ -197,3 +197,45 @@ async def test_stop_finishes_what_waits_and_refuses_what_comes() -> None:
     await worker.stop()
 
     assert await asyncio.gather(held, *waiting) == ["held!", "1!", "2!"]
+
+
+async def test_what_comes_later_comes_when_the_others_have_their_answers() -> None:
+    """The rest of a group is the next one, before what has come meanwhile; each has the answer to his own."""
+    groups: list[tuple[list[int], int]] = []
+    given: list[int] = []
+
+    def handle(works: Sequence[int]) -> list[Any]:
+        groups.append((list(works), len(given)))
+        return [work if at < 2 else module.LATER for at, work in enumerate(works)]
+
+    async def ask(number: int) -> int:
+        answer: int = await worker.ask(number)
+        given.append(number)
+        return answer
+
+    worker = Worker(handle, SYSTEM, timeout=10)
+    answers = await asyncio.gather(*(ask(number) for number in range(7)))
+    await worker.stop()
+
+    assert answers == list(range(7))
+    assert groups == [([0, 1, 2, 3, 4, 5, 6], 0), ([2, 3, 4, 5, 6], 2), ([4, 5, 6], 4), ([6], 6)]
+
+
+async def test_stop_finishes_what_comes_later_too() -> None:
+    """Nobody of the group is left without an answer; who gave up meanwhile is not asked for again."""
+    groups: list[list[int]] = []
+
+    def handle(works: Sequence[int]) -> list[Any]:
+        groups.append(list(works))
+        if len(groups) == 1:
+            loop.call_soon_threadsafe(tasks[2].cancel)
+        return [work if at < 1 else module.LATER for at, work in enumerate(works)]
+
+    loop = asyncio.get_running_loop()
+    worker = Worker(handle, SYSTEM, timeout=10)
+    tasks = await _asked(worker, 0, 1, 2, 3)
+    await worker.stop()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert [end if isinstance(end, int) else type(end) for end in ends] == [0, 1, asyncio.CancelledError, 3]
+    assert groups == [[0, 1, 2, 3], [1, 3], [3]]
