@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 from urllib.parse import quote
 
@@ -22,15 +21,16 @@ from dapr_state.serving.answer_memory import reset
 from dapr_state.wire.http2.connection import Http2Connection
 from dapr_state.wire.http2.events import ConnectionFailed, DataReceived, Drained, Event, RequestReceived, StreamReset
 from dapr_state.wire.http2.faults import ConnectionFault, ErrorCode
-from dapr_state.wire.http2.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Protocol
 
     from dapr_state.serving.request_memory import RequestMemory
+    from dapr_state.serving.timeouts import Timeouts
     from dapr_state.serving.turns import Turns
     from dapr_state.wire.http2.headers import Request
+    from dapr_state.wire.http2.limits import Limits
     from dapr_state.wire.http2.stream import Stream
 
     class Call(Protocol):
@@ -57,10 +57,6 @@ monotonic = SYSTEM.monotonic
 
 M = TypeVar("M")
 
-GOAWAY_DELAY: Final = 0.5  # seconds a peer has to hear that the server ends, before its new requests are refused
-# Seconds that a peer has to close after the last octet: what it still sends to a closed socket would reset the
-# connection before it has read the end. Go's http.Server waits as long.
-LINGER: Final = 0.5
 # Seconds of a turn of the loop in which a connection may begin calls: how long each takes, nobody knows beforehand.
 TURN: Final = 0.003
 # Who sends less at once is read at once, also while others have more to do than fits in a turn.
@@ -69,32 +65,24 @@ CHECK_INTERVAL: Final = 1.0  # seconds between two looks at a connection: below 
 _KEEPALIVE_PING: Final = b"\0keepali"
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much one connection may ask for, and how long it may be silent."""
-
-    limits: Limits = field(default_factory=Limits)
-    keepalive_time: float = 7200.0  # gRPC's own default: two hours
-    keepalive_timeout: float = 20.0  # likewise
-    max_idle: float = float("inf")  # likewise
-    handshake_timeout: float = 20.0  # until the first frame; grpc-go allows 120 s
-    body_timeout: float = 10.0  # without an octet of a request that has begun; as over HTTP/1.1
-    memory_timeout: float = 30.0  # that a request waits for the process's memory; likewise
-    stall_timeout: float = 300.0  # output that nothing moves; no client that lives is so slow
-
-
 class Http2Protocol(asyncio.Protocol, Generic[M]):
     """A stream's `call` is told what becomes of it; `M` is what a request's headers mean to the subclass."""
 
     def __init__(
-        self, interpret: Callable[[Request[M]], M], bounds: Bounds, turns: Turns, memory: RequestMemory
+        self,
+        interpret: Callable[[Request[M]], M],
+        limits: Limits,
+        timeouts: Timeouts,
+        turns: Turns,
+        memory: RequestMemory,
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        self.connection: Http2Connection[M] = Http2Connection(interpret, bounds.limits, memory.heads)
+        self.connection: Http2Connection[M] = Http2Connection(interpret, limits, memory.heads)
         self.unwinding: set[Any] = set()  # calls that are over, but whose coroutine has not ended yet
         self.peer = ""
-        self.bounds = bounds
-        self._backlog_limit = bounds.limits.backlog
+        self.timeouts = timeouts
+        self._most_calls = limits.max_concurrent_streams
+        self._backlog_limit = limits.backlog
         self._transport: asyncio.Transport
         self._held: deque[Call] = deque()  # calls that may begin once the backlog is smaller, or in another turn
         self._turns = turns
@@ -227,7 +215,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
             stream.call.on_lost()
 
     def _too_many_calls(self) -> bool:
-        return len(self.connection.streams) + len(self.unwinding) > self.bounds.limits.max_concurrent_streams
+        return len(self.connection.streams) + len(self.unwinding) > self._most_calls
 
     def start(self, call: Call) -> None:
         """Begin a call's work now, or in another turn, or once the peer has taken what waits for it."""
@@ -291,14 +279,14 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
 
     def _close(self) -> None:
         """Say that nothing more will come, and close when the peer does, or a moment later."""
-        self._lingering = self.loop.call_later(LINGER, self._transport.close)
+        self._lingering = self.loop.call_later(self.timeouts.linger, self._transport.close)
         self._transport.write_eof()
 
     # Time
 
     def check_timeouts(self, now: float) -> None:
         """Called about every second: end what hangs, and ask those that are silent whether they live."""
-        bounds, connection = self.bounds, self.connection
+        times, connection = self.timeouts, self.connection
         if connection.streams or connection.opened != self._opened:
             self._last_call, self._opened = now, connection.opened
         self._check_bodies(now)
@@ -308,16 +296,16 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         self._stuck_at = backlog
         if self._ping_sent is not None and self.last_received >= self._ping_sent:
             self._ping_sent = None
-        if self._ping_sent is not None and now - self._ping_sent > bounds.keepalive_timeout:
+        if self._ping_sent is not None and now - self._ping_sent > times.keepalive_answer:
             self._transport.abort()
-        elif not connection.greeted and now - self._last_call > bounds.handshake_timeout:
+        elif not connection.greeted and now - self._last_call > times.head:
             self._end("no HTTP/2 was spoken")
-        elif now - self._last_moved > bounds.stall_timeout:
+        elif now - self._last_moved > times.stall:
             self._end("the peer takes nothing of what waits for it")
             self._transport.abort()
-        elif now - self._last_call > bounds.max_idle and not connection.refusing:
+        elif now - self._last_call > times.idle and not connection.refusing:
             self._leave(now)
-        elif now - self.last_received > bounds.keepalive_time and self._ping_sent is None:
+        elif now - self.last_received > times.keepalive and self._ping_sent is None:
             self._ping_sent = now
             connection.ping(_KEEPALIVE_PING)
             self.flush()
@@ -334,7 +322,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         if self._leaving is None:
             self._leaving = now
             self.connection.announce_shutdown()
-        elif now - self._leaving > self.bounds.keepalive_timeout:
+        elif now - self._leaving > self.timeouts.keepalive_answer:
             self.connection.refuse_streams()
         self.flush()
 

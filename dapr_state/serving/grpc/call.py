@@ -128,12 +128,12 @@ class Call(Context):
 
     def check_body(self, now: float) -> None:
         """End a request whose message does not go on, or waits for memory for too long."""
-        bounds, incoming = self._protocol.bounds, self._incoming
+        times, incoming = self._protocol.timeouts, self._incoming
         silence = now - (incoming.moved if incoming else self._began)
         if incoming and incoming.waits_for_memory:
-            if silence > bounds.memory_timeout:
+            if silence > times.memory:
                 self._give_up(CrowdedError())
-        elif not self._stream.ended and silence > bounds.body_timeout:
+        elif not self._stream.ended and silence > times.body:
             if self._method.request_streaming and not (incoming and incoming.is_incomplete):
                 return  # between two messages of a stream, a client may take its time
             self._refuse(_EXPIRED, "the request's message did not come in time")

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 class GrpcProtocol(Http2Protocol["Meaning"]):
     def __init__(self, shared: Shared) -> None:
-        super().__init__(shared.methods.interpret, shared.settings, shared.turns, shared.memory)
+        super().__init__(
+            shared.methods.interpret, shared.settings.limits, shared.settings.timeouts, shared.turns, shared.memory
+        )
         self._shared = shared
 
     # Transport → protocol

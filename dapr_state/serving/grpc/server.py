@@ -13,7 +13,7 @@ from dapr_state.serving import sockets
 from dapr_state.serving.grpc.protocol import GrpcProtocol
 from dapr_state.serving.grpc.settings import Settings, read
 from dapr_state.serving.grpc.shared import Shared
-from dapr_state.serving.http2 import CHECK_INTERVAL, GOAWAY_DELAY
+from dapr_state.serving.http2 import CHECK_INTERVAL
 from dapr_state.serving.request_memory import RequestMemory
 
 if TYPE_CHECKING:
@@ -100,13 +100,13 @@ class NativeServer(grpc.aio.Server):
         sockets.close(self._sockets, self._listeners)
         for connection in list(self.shared.connections):
             connection.announce_shutdown()
-        await self._closed_within(GOAWAY_DELAY)
+        await self._closed_within(self._settings.timeouts.goaway)
         for connection in list(self.shared.connections):
             connection.refuse_streams()
         await self._closed_within(None)
         for connection in list(self.shared.connections):
             connection.cancel_calls()
-        await self._closed_within(GOAWAY_DELAY, even_without_grace=True)
+        await self._closed_within(self._settings.timeouts.goaway, even_without_grace=True)
         for connection in list(self.shared.connections):
             connection.close_at_once()
         await asyncio.sleep(0)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from dapr_state.serving.http2 import Bounds
+from dapr_state.serving.timeouts import Timeouts
+from dapr_state.wire.http2.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+# 20 s for the first frame, and 300 s for output that nothing moves: no client that lives is so slow
+TIMEOUTS: Final = Timeouts(head=20.0, stall=300.0)
 UNLIMITED: Final = 2**32 - 1  # no message can be longer: its length has 32 bits
 _MILLISECONDS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Settings(Bounds):
+class Settings:
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = TIMEOUTS
     max_receive: int = 4 * 1024 * 1024  # gRPC's own default
     max_send: int = UNLIMITED  # likewise
 
@@ -28,16 +33,16 @@ def _seconds(value: int) -> float:
     return value / _MILLISECONDS
 
 
-# option: (field, how its value is read); a field of `Limits` has a dot. Other options concern grpc's C core only.
+# option: (field, how its value is read); those of a part have a dot. Other options concern grpc's C core only.
 _OPTIONS: Final[dict[str, tuple[str, Callable[[int], Any]]]] = {
     "grpc.max_receive_message_length": ("max_receive", _length),
     "grpc.max_send_message_length": ("max_send", _length),
     "grpc.max_metadata_size": ("limits.max_header_list_size", int),
     "grpc.max_concurrent_streams": ("limits.max_concurrent_streams", int),
-    "grpc.keepalive_time_ms": ("keepalive_time", _seconds),
-    "grpc.keepalive_timeout_ms": ("keepalive_timeout", _seconds),
-    "grpc.max_connection_idle_ms": ("max_idle", _seconds),
-    "grpc.server_handshake_timeout_ms": ("handshake_timeout", _seconds),
+    "grpc.keepalive_time_ms": ("timeouts.keepalive", _seconds),
+    "grpc.keepalive_timeout_ms": ("timeouts.keepalive_answer", _seconds),
+    "grpc.max_connection_idle_ms": ("timeouts.idle", _seconds),
+    "grpc.server_handshake_timeout_ms": ("timeouts.head", _seconds),
 }
 
 
@@ -45,10 +50,13 @@ def read(options: Iterable[tuple[str, Any]], defaults: Settings) -> Settings:
     """The settings for these options."""
     own: dict[str, Any] = {}
     limits: dict[str, Any] = {}
+    timeouts: dict[str, Any] = {}
+    parts = {"": own, "limits": limits, "timeouts": timeouts}
     for name, value in options:
         if name not in _OPTIONS:
             continue
         target, convert = _OPTIONS[name]
-        scope, _, leaf = target.rpartition(".")
-        (limits if scope else own)[leaf] = convert(value)
-    return replace(defaults, limits=replace(defaults.limits, **limits), **own)
+        part, _, leaf = target.rpartition(".")
+        parts[part][leaf] = convert(value)
+    own |= {"limits": replace(defaults.limits, **limits), "timeouts": replace(defaults.timeouts, **timeouts)}
+    return replace(defaults, **own)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from dapr_state.serving.http.message import Response
     from dapr_state.serving.http.shared import Shared
-    from dapr_state.serving.http2 import Bounds
+    from dapr_state.wire.http2.limits import Limits
 
 _HTTP2_HEAD = PREFACE[:18]  # the part of HTTP/2's preface that looks like a request's head: all of it may not be here
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -170,9 +170,9 @@ class Http1Protocol(asyncio.Protocol):
         try:
             is_others_turn = self._answer_in_turn()
         except RefusedError as refusal:
-            bounds = self._shared.http2
-            if bounds and self._is_new and self._reader.unread.startswith(_HTTP2_HEAD):
-                self._speak_http2(bounds)
+            limits = self._shared.http2
+            if limits and self._is_new and self._reader.unread.startswith(_HTTP2_HEAD):
+                self._speak_http2(limits)
             else:
                 self._refuse(refusal)
         finally:
@@ -213,10 +213,10 @@ class Http1Protocol(asyncio.Protocol):
         self._transport.write(_REFUSAL.format(refusal.status, refusal.text).encode())
         self._linger()
 
-    def _speak_http2(self, bounds: Bounds) -> None:
+    def _speak_http2(self, limits: Limits) -> None:
         """The client knows that HTTP/2 is spoken here, and has begun with it (RFC 9113, 3.3)."""
         begun = self._reader.unread
-        successor = HttpOverHttp2Protocol(self._shared, bounds)
+        successor = HttpOverHttp2Protocol(self._shared, limits)
         self._transport.set_protocol(successor)
         successor.connection_made(self._transport)
         self.connection_lost(None)

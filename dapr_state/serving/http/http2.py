@@ -11,7 +11,7 @@ from dapr_state.serving.answer_memory import CrowdedError
 from dapr_state.serving.http.exchange import Exchange
 from dapr_state.serving.http.message import TEXT, WITHOUT_LENGTH, Response
 from dapr_state.serving.http.request import Request
-from dapr_state.serving.http2 import CHECK_INTERVAL, GOAWAY_DELAY, Bounds, Http2Protocol
+from dapr_state.serving.http2 import CHECK_INTERVAL, Http2Protocol
 from dapr_state.serving.pieces import Pieces
 from dapr_state.serving.request_memory import SMALL
 from dapr_state.serving.upload import Upload
@@ -44,14 +44,13 @@ LINE_OVERHEAD: Final = len(": \r\n")  # of each field, as HTTP/1.1 counts it
 _CONTINUE: Final = headers.encode([(b":status", b"100")])
 
 
-def bounds(max_head: int, head_seconds: float) -> Bounds:
-    limits = Limits(max_concurrent_streams=MAX_STREAMS, max_header_list_size=max_head * HEAD_FACTOR)
-    return Bounds(limits, handshake_timeout=head_seconds)
+def limits(max_head: int) -> Limits:
+    return Limits(max_concurrent_streams=MAX_STREAMS, max_header_list_size=max_head * HEAD_FACTOR)
 
 
 class HttpOverHttp2Protocol(Http2Protocol["Meaning"]):
-    def __init__(self, shared: Shared, bounds: Bounds) -> None:
-        super().__init__(self._interpret, bounds, shared.turns, shared.memory)
+    def __init__(self, shared: Shared, limits: Limits) -> None:
+        super().__init__(self._interpret, limits, shared.timeouts, shared.turns, shared.memory)
         self.shared = shared
         self.max_body = shared.max_body if shared.max_body > 0 else NO_LIMIT
         self.client: object = None  # its address, where requests are to say it
@@ -83,7 +82,7 @@ class HttpOverHttp2Protocol(Http2Protocol["Meaning"]):
     def finish(self) -> None:
         """Answer the requests that are under way or have begun to arrive, then close."""
         self.announce_shutdown()
-        self.loop.call_later(GOAWAY_DELAY, self.refuse_streams)
+        self.loop.call_later(self.timeouts.goaway, self.refuse_streams)
 
     def abort(self) -> None:
         """Give up the requests under way, and tell their client."""

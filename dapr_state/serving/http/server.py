@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from dapr_state.serving import sockets
 from dapr_state.serving.http import http2 as over_http2
 from dapr_state.serving.http.http1 import Http1Protocol
-from dapr_state.serving.http.limits import DEFAULT_HEAD, HEAD_SLACK, Timeouts
+from dapr_state.serving.http.limits import DEFAULT_HEAD, HEAD_SLACK
 from dapr_state.serving.http.shared import Shared
 from dapr_state.serving.request_memory import RequestMemory
+from dapr_state.serving.timeouts import Timeouts
 
 if TYPE_CHECKING:
     import socket
@@ -38,13 +39,12 @@ class HttpServer:
         memory: RequestMemory | None = None,
     ) -> None:
         max_head = (read_buffer if read_buffer > 0 else DEFAULT_HEAD) + HEAD_SLACK
-        times = timeouts or Timeouts()
         self._shared = Shared(
             service,
             max_head,
             max_body,
-            http2=over_http2.bounds(max_head, times.head) if http2 else None,
-            timeouts=times,
+            http2=over_http2.limits(max_head) if http2 else None,
+            timeouts=timeouts or Timeouts(),
             memory=memory or RequestMemory(),
         )
         self._sockets: list[socket.socket] = []

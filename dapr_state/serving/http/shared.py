@@ -11,11 +11,11 @@ from dapr_state.serving.turns import Turns
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from dapr_state.serving.http.limits import Timeouts
     from dapr_state.serving.http.service import Service
-    from dapr_state.serving.http2 import Bounds
     from dapr_state.serving.request_memory import RequestMemory
+    from dapr_state.serving.timeouts import Timeouts
     from dapr_state.wire.http1.request import Fields
+    from dapr_state.wire.http2.limits import Limits
 
     class Connection(Protocol):
         """A connection, of whatever version of HTTP."""
@@ -34,7 +34,7 @@ class Shared:
         max_head: int,
         max_body: int,
         *,
-        http2: Bounds | None,
+        http2: Limits | None,
         timeouts: Timeouts,
         memory: RequestMemory,
     ) -> None:

@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -16,7 +17,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from dapr_state.serving.grpc import NativeServer
-from dapr_state.serving.grpc.settings import Settings
+from dapr_state.serving.grpc.settings import TIMEOUTS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -232,7 +233,7 @@ def handlers() -> dict[str, Any]:
 
 async def serve(address: str, options: dict[str, str]) -> None:
     grace = float(options.pop("grace", "0"))
-    settings = Settings(stall_timeout=float(options.pop("stall", "300")))
+    settings = Settings(timeouts=replace(TIMEOUTS, stall=float(options.pop("stall", "300"))))
     server = NativeServer(settings=settings, options=[(name, int(value)) for name, value in options.items()])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers()),))
     health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dapr_state.clock import SYSTEM
 from dapr_state.serving.grpc.settings import Settings
+from dapr_state.serving.timeouts import Timeouts
 from dapr_state.wire.http2 import frames
 from dapr_state.wire.http2.faults import ErrorCode
 from dapr_state.wire.http2.frames import ACK, MAX_WINDOW, FrameType
@@ -11,7 +12,7 @@ from tests.serving.grpc.inside import blocking, serving
 from tests.serving.grpc.raw import RawClient
 
 MAX_IDLE = 180.0
-SETTINGS = Settings(max_idle=MAX_IDLE)
+SETTINGS = Settings(timeouts=Timeouts(idle=MAX_IDLE))
 
 
 def call(client: RawClient) -> bytes:
@@ -84,7 +85,7 @@ async def test_one_that_does_not_hear_the_goodbye_is_closed_all_the_same() -> No
             await blocking(call, client)
             (connection,) = server.shared.connections
             now = SYSTEM.monotonic()
-            for seconds in (0, MAX_IDLE + 1, MAX_IDLE + SETTINGS.keepalive_timeout + 2):
+            for seconds in (0, MAX_IDLE + 1, MAX_IDLE + SETTINGS.timeouts.keepalive_answer + 2):
                 connection.check_timeouts(now + seconds)
             goodbyes = [await blocking(client.until, FrameType.GOAWAY) for _ in range(2)]
             end = await blocking(client.frame)

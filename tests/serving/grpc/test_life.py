@@ -79,7 +79,7 @@ def test_an_idle_connection_is_said_goodbye(tmp_path: Path) -> None:
         channel.subscribe(states.append)
         echo = channel.unary_unary(path("echo"))
         first = echo(b"1", timeout=TIMEOUT)
-        until(lambda: states[-1] is grpc.ChannelConnectivity.IDLE)
+        until(lambda: states and states[-1] is grpc.ChannelConnectivity.IDLE)
 
         assert (first, echo(b"2", timeout=TIMEOUT)) == (b"1", b"2")
 

@@ -95,7 +95,7 @@ async def test_a_request_that_does_not_go_on_is_ended() -> None:
             chat.socket.sendall(chat.headers("chat") + frames.frame(FrameType.DATA, 0, 1, framing.message(b"hi")))
             await blocking(chat.until, FrameType.DATA)
             for connection in server.shared.connections:
-                connection.check_timeouts(SYSTEM.monotonic() + connection.bounds.body_timeout + 1)
+                connection.check_timeouts(SYSTEM.monotonic() + connection.timeouts.body + 1)
             ended = await blocking(client.until, FrameType.HEADERS)
             chat.socket.sendall(frames.frame(FrameType.DATA, END_STREAM, 1, framing.message(b"still")))
             answer = await blocking(chat.until, FrameType.DATA)
@@ -114,7 +114,7 @@ async def test_a_whole_message_does_not_keep_a_call_open() -> None:
             client.socket.sendall(frames.ping(b"all done"))
             await blocking(client.until, FrameType.PING)
             for connection in server.shared.connections:
-                connection.check_timeouts(SYSTEM.monotonic() + connection.bounds.body_timeout + 1)
+                connection.check_timeouts(SYSTEM.monotonic() + connection.timeouts.body + 1)
             ended = await blocking(client.until, FrameType.HEADERS)
 
     assert b"did not come in time" in ended[3]

@@ -14,9 +14,9 @@ from dapr_state.transports.http import problem
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from dapr_state.serving.http.limits import Timeouts
     from dapr_state.serving.http.service import Note
     from dapr_state.serving.request_memory import RequestMemory
+    from dapr_state.serving.timeouts import Timeouts
 
 
 @asynccontextmanager

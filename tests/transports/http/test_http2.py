@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dapr_state.clock import SYSTEM
-from dapr_state.serving.http.limits import Timeouts
 from dapr_state.serving.http.message import JSON, Response, line
 from dapr_state.serving.http.server import HttpServer
 from dapr_state.serving.http.service import Service
 from dapr_state.serving.request_memory import RequestMemory
 from dapr_state.serving.sockets import bind, port_of
+from dapr_state.serving.timeouts import Timeouts
 from dapr_state.transports.http import problem
 from dapr_state.wire.http2.faults import ErrorCode
 from dapr_state.wire.http2.frames import MAX_WINDOW, PREFACE, FrameType, goaway, settings

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dapr_state.serving.http.limits import Timeouts
 from dapr_state.serving.http.message import Response
+from dapr_state.serving.timeouts import Timeouts
 from tests.serving.http.serving import blocking, serving
 from tests.support.components import component
 from tests.support.http import Socket, ask, request
