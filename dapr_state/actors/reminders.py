@@ -34,7 +34,9 @@ from dapr_state.actors.schedule import SECOND, ScheduleError
 from dapr_state.actors.state import NoStoreError
 from dapr_state.app.model import ActorId, UnreachableError
 from dapr_state.clock import SYSTEM
+from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
+from dapr_state.stores.sortedkeys import SortedKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
@@ -182,9 +184,16 @@ class EmbeddedReminders(ReminderBackend):
         await self._table.write(Remove((actor.type, actor.id, name)))
 
     async def list(self, actor_type: str, actor_id: str | None = None) -> list[Reminder]:
-        pages = self._table.pages(actor_type, actor_id)  # which may tell a row twice
-        found = {kept.reminder.key: kept.reminder async for page in pages for kept in page}
-        return [found[key] for key in sorted(found)]
+        found: dict[tuple[str, ...], Reminder] = {}
+        keys: SortedKeys[tuple[str, ...]] = SortedKeys()
+        work = Work()
+        async for page in self._table.pages(actor_type, actor_id):  # which may tell a row twice
+            for kept in page:
+                found[kept.reminder.key] = kept.reminder
+                keys.add(kept.reminder.key)
+            if work.is_over():  # a store in memory waits for nothing
+                await work.pause()
+        return await work.each(lambda key: found[key], keys)
 
     async def delete_all(self, actor_type: str, actor_id: str | None = None) -> None:
         async for page in self._table.pages(actor_type, actor_id):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Delete, Operation, Row, Upsert
 
@@ -58,7 +60,7 @@ class ActorState:
         """All changes in their order, or none. Raises StoreError or NoStoreError."""
         store = self._opened()
         prefix = f"{self._app_id}||{actor.type}||{actor.id}||"
-        operations = [_operation(store, prefix, change) for change in changes]
+        operations = await Work().each(partial(_operation, store, prefix), changes)
         limit = store.max_transaction_size
         if limit and len(operations) > limit:
             raise StoreError(TOO_MANY)

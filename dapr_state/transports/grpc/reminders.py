@@ -11,8 +11,13 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from dapr_state.api.actors import check_type
 from dapr_state.api.reminders import DROP, ActorId, Policy, Reminder, Request, Schedules, Tick
+from dapr_state.serving.pieces import Pieces
+from dapr_state.slices import STEPS, Work
+from dapr_state.stores.slices import slices
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dapr_state_proto.common.v1.common_pb2 import JobFailurePolicy
     from grpc.aio import ServicerContext
 
@@ -53,13 +58,16 @@ class SchedulesServicer(dapr_pb2_grpc.DaprServicer):
         await self._schedules.delete_reminder(ActorId(request.actor_type, request.actor_id), request.name)
         return Empty()
 
-    async def ListActorReminders(
+    async def ListActorReminders(  # type: ignore[override]  # Pieces is the same message, encoded
         self, request: actors_pb2.ListActorRemindersRequest, _: Context
-    ) -> actors_pb2.ListActorRemindersResponse:
+    ) -> Pieces:
         identity = request.actor_id if request.HasField("actor_id") else None
-        answer = actors_pb2.ListActorRemindersResponse()
-        for found in await self._schedules.list_reminders(request.actor_type, identity):
-            answer.reminders.add(name=found.name, reminder=actors_pb2.ActorReminder(**_fields(found)))
+        found = await self._schedules.list_reminders(request.actor_type, identity)
+        answer, work = Pieces(), Work()
+        for some in slices(found, STEPS):
+            answer.add(_listed(some).SerializeToString())  # messages that follow one another are one with all lists
+            if work.is_over():
+                await work.pause()
         return answer
 
     async def UnregisterActorRemindersByType(
@@ -99,6 +107,13 @@ def _policy(given: JobFailurePolicy) -> Policy:
         constant.max_retries if constant.HasField("max_retries") else None,
         interval if constant.HasField("interval") else Policy().interval,
     )
+
+
+def _listed(some: Sequence[Reminder]) -> actors_pb2.ListActorRemindersResponse:
+    answer = actors_pb2.ListActorRemindersResponse()
+    for found in some:
+        answer.reminders.add(name=found.name, reminder=actors_pb2.ActorReminder(**_fields(found)))
+    return answer
 
 
 def _fields(found: Reminder) -> dict[str, Any]:
