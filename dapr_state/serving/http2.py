@@ -310,8 +310,13 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
             connection.ping(_KEEPALIVE_PING)
             self.flush()
 
+    @property
+    def is_held_up(self) -> bool:
+        """It is this side that does not go on."""
+        return self._paused or self._is_waiting
+
     def _check_bodies(self, now: float) -> None:
-        if self._paused or self._is_waiting:  # it is this side that does not go on
+        if self.is_held_up:
             return
         for stream in list(self.connection.streams.values()):
             if stream.call is not None:

@@ -161,10 +161,9 @@ class Messages:
         return int(PREFIX_SIZE + _LENGTH.unpack_from(buffer, 1)[0] - len(buffer))
 
     @property
-    def size(self) -> int:
-        """Octets of the message under way: those that it still lacks included, and what it may stand for."""
-        here = len(self._buffer) + self.missing
-        return min(here * DEFLATE_RATIO, self._limit) if self._buffer[:1] == b"\1" else here
+    def here(self) -> int:
+        """Octets that have come of the message under way."""
+        return len(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes | Packed]:
         """Return the messages that are complete now. Raises Refused as soon as one is known to be too long."""

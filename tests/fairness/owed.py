@@ -13,10 +13,6 @@ OWED: Mapping[str, str] = {}
 # Attacks that the process grows with, or stays large after, as yet
 OWED_MEMORY: Mapping[str, str] = {
     "large answers from SQLite that nobody takes": "all reads of a tick are in memory before the first is answered",
-    "uploads that never end, HTTP/2": "does not come back: cycles of references keep bodies until garbage is collected",
-    "uploads that never end, gRPC": "does not come back: cycles of references keep bodies until garbage is collected",
-    "saves while Redis stands still": "does not come back: cycles of references keep bodies until garbage is collected",
-    "saves while SQLite is locked": "does not come back: cycles of references keep bodies until garbage is collected",
     "reads while Redis stands still": "does not come back: what was freed lies in pieces",
     "large quotes in errors": "does not come back: what was freed lies in pieces",
     "saves of 300,000 items": "each item is some objects",

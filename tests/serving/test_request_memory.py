@@ -26,14 +26,20 @@ SIZE = 100_000
 
 
 class Caller:
-    """A holder that writes down when it is let in."""
+    """A holder that writes down when it is let in, and gives back when it is to end."""
 
-    def __init__(self, name: int, order: list[int]) -> None:
+    def __init__(self, name: int, order: list[int], memory: RequestMemory | None = None) -> None:
         self.name = name
         self.order = order
+        self.memory = memory
 
     def on_memory(self) -> None:
         self.order.append(self.name)
+
+    def on_standstill(self) -> None:
+        assert self.memory
+        self.order.append(-self.name)
+        self.memory.give_back(self)
 
 
 async def settled() -> None:
@@ -45,7 +51,7 @@ async def test_first_come_is_first_served() -> None:
     """A small one does not pass a large one that waits."""
     memory, order = RequestMemory(SIZE), []  # type: ignore[var-annotated]
     first, large, small = (Caller(number, order) for number in range(3))
-    asked = [memory.ask(first, 60_000), memory.ask(large, 90_000), memory.ask(small, 20_000)]
+    asked = [memory.ask(first, 60_000, 0), memory.ask(large, 90_000, 0), memory.ask(small, 20_000, 0)]
     memory.give_back(first)
     await settled()
     once = list(order)
@@ -61,8 +67,8 @@ async def test_one_is_always_let_in() -> None:
     memory, order = RequestMemory(SIZE), []  # type: ignore[var-annotated]
     huge, next_one = Caller(0, order), Caller(1, order)
 
-    assert memory.ask(huge, SIZE * 10)
-    assert not memory.ask(next_one, 1)
+    assert memory.ask(huge, SIZE * 10, 0)
+    assert not memory.ask(next_one, 1, 1)
     memory.give_back(huge)
     await settled()
     assert order == [1]
@@ -72,23 +78,23 @@ async def test_what_waits_is_bounded() -> None:
     """Whoever would wait with more than there may be is refused, and costs nothing."""
     memory = RequestMemory(SIZE)
     callers = [Caller(number, []) for number in range(4)]
-    memory.ask(callers[0], SIZE)
+    memory.ask(callers[0], SIZE, SIZE)
     memory.ask(callers[1], SIZE, here=SIZE // 2)
     memory.ask(callers[2], SIZE, here=SIZE // 2)
 
     with pytest.raises(CrowdedError):
-        memory.ask(callers[3], SIZE)
+        memory.ask(callers[3], SIZE, SIZE)
     memory.give_back(callers[3])
     memory.give_back(callers[2])
-    assert not memory.ask(callers[3], SIZE)
+    assert not memory.ask(callers[3], SIZE, 0)
 
 
 async def test_what_is_not_needed_comes_back_before_the_end() -> None:
-    """A request of unknown length asks for the largest; once it is whole, the rest is for others."""
+    """A compressed message asks for the most that it may stand for; once it is plain, the rest is for others."""
     memory, order = RequestMemory(SIZE), []  # type: ignore[var-annotated]
     unknown, waiting = Caller(0, order), Caller(1, order)
-    memory.ask(unknown, SIZE)
-    memory.ask(waiting, SIZE // 2)
+    memory.ask(unknown, SIZE, 0)
+    memory.ask(waiting, SIZE // 2, 0)
     memory.shrink(unknown, SIZE // 4)
     await settled()
 
@@ -100,54 +106,139 @@ async def test_the_end_of_a_large_use_is_told_once() -> None:
     told: list[str] = []
     memory = RequestMemory(LARGE_USE * 4, lambda: told.append("empty"))
     caller = Caller(0, [])
-    memory.ask(caller, SMALL)
+    memory.ask(caller, SMALL, 0)
     memory.give_back(caller)
     assert not told
 
-    memory.ask(caller, LARGE_USE + 1)
+    memory.ask(caller, LARGE_USE + 1, 0)
     memory.give_back(caller)
     memory.give_back(caller)
     assert told == ["empty"]
 
 
-STEPS = st.lists(st.tuples(st.integers(0, 7), st.integers(1, SIZE * 2), st.booleans()), max_size=60)
+async def test_who_is_not_whole_keeps_no_whole_request_waiting() -> None:
+    """However much has come of such requests: what is whole has an account of its own."""
+    memory, order = RequestMemory(SIZE), []  # type: ignore[var-annotated]
+    for number in range(4):
+        memory.arrive(Caller(number, order), SIZE // 4, SIZE)
+
+    assert memory.ask(Caller(4, order), SIZE, SIZE)
+
+
+async def test_the_nearest_to_its_end_is_read_on_in_any_case() -> None:
+    """Else a crowd of half requests would wait for each other; when it is whole, the next is."""
+    memory, order = RequestMemory(SIZE), []  # type: ignore[var-annotated]
+    full, far, near = (Caller(number, order) for number in range(3))
+    went_on = [memory.arrive(full, SIZE // 2, SIZE), memory.arrive(far, SIZE // 4, SIZE * 4)]
+    went_on.append(memory.arrive(near, SIZE // 4, SIZE * 2))
+    await settled()
+    once = list(order)
+    beyond = memory.arrive(far, SIZE * 3, SIZE)
+    memory.ask(far, SIZE * 4, 0)
+    await settled()
+
+    assert went_on == [True, False, False]
+    assert beyond
+    assert (once, order) == ([1], [1, 2])
+
+
+async def test_what_one_more_read_makes_whole_is_not_held_up() -> None:
+    """A small request passes the large ones that are paused."""
+    memory = RequestMemory(SMALL * 20)
+    large = [Caller(number, []) for number in range(2)]
+    went_on = [memory.arrive(each, SMALL * 6, SMALL * 100) for each in large]
+
+    assert went_on == [True, False]
+    assert memory.arrive(Caller(2, []), SMALL + 1, SMALL)
+
+
+async def test_who_stands_still_is_ended_while_others_wait_to_be_read_on() -> None:
+    """Who has stood still for longest goes first; whoever is paused by this side does not count as standing still."""
+    memory, order = RequestMemory(SIZE), []  # type: ignore[var-annotated]
+    still, favourite, paused = (Caller(number, order, memory) for number in range(1, 4))
+    memory.arrive(still, SIZE // 2, SIZE)
+    memory.arrive(favourite, SIZE // 4, SIZE)
+    memory.arrive(paused, SIZE // 4, SIZE * 2)
+    await eventually(lambda: 3 in order)
+    memory.give_back(favourite)
+    memory.give_back(paused)
+
+    assert order[:2] == [2, -1]
+    assert repr(memory).endswith("0 of 0 parts, 0 paused>")
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(0, 7), st.integers(1, SIZE * 2), st.sampled_from(["part", "whole", "end"])), max_size=60
+)
 
 
 @given(STEPS)
 def test_whatever_callers_do_everyone_is_served_in_order_and_all_comes_back(
-    steps: list[tuple[int, int, bool]],
+    steps: list[tuple[int, int, str]],
 ) -> None:
-    """No more than the size is taken by several, those who wait are let in in the order in which they asked."""
+    """Whole requests enter in their order, whatever comes of others; of those that are not, one always goes on."""
 
-    async def play() -> None:
-        order: list[int] = []
-        memory = RequestMemory(SIZE)
-        callers = [Caller(number, order) for number in range(8)]
-        inside: dict[int, int] = {}
-        queue: dict[int, int] = {}
-        for number, octets, asks in steps:
-            if not asks:
-                memory.give_back(callers[number])
-                inside.pop(number, None)
-                queue.pop(number, None)
-            elif number not in inside and number not in queue:
-                try:
-                    (inside if memory.ask(callers[number], octets, here=octets // 8) else queue)[number] = octets
-                except CrowdedError:
-                    assert queue
-            await settled()
-            for entered in order:
-                assert entered == next(iter(queue))
-                inside[entered] = queue.pop(entered)
-            order.clear()
-            assert len(inside) <= 1 or sum(inside.values()) <= SIZE
-            assert inside or not queue
-        for caller in callers:
-            memory.give_back(caller)
+    asyncio.run(_play(steps))
+
+
+class Model:
+    """What must be true of the callers of an account."""
+
+    def __init__(self) -> None:
+        self.order: list[int] = []
+        self.memory = RequestMemory(SIZE)
+        self.callers = [Caller(number, self.order) for number in range(8)]
+        self.inside: dict[int, int] = {}
+        self.queue: dict[int, int] = {}
+        self.parts: dict[int, bool] = {}  # whether it goes on
+
+    def end(self, number: int) -> None:
+        self.memory.give_back(self.callers[number])
+        for held in (self.inside, self.queue, self.parts):
+            held.pop(number, None)  # type: ignore[attr-defined]
+
+    def arrive(self, number: int, octets: int) -> None:
+        try:
+            self.parts[number] = self.memory.arrive(self.callers[number], octets // 8, octets)
+        except CrowdedError:
+            assert any(other != number for other in self.parts)
+            self.end(number)
+
+    def ask(self, number: int, octets: int) -> None:
+        self.parts.pop(number, None)
+        try:
+            is_in = self.memory.ask(self.callers[number], octets, here=octets // 8)
+            (self.inside if is_in else self.queue)[number] = octets
+        except CrowdedError:
+            assert self.queue
+            self.end(number)
+
+    def check(self) -> None:
+        for entered in self.order:
+            if entered in self.parts:
+                self.parts[entered] = True
+            elif entered in self.queue:
+                assert entered == next(iter(self.queue))
+                self.inside[entered] = self.queue.pop(entered)
+        self.order.clear()
+        assert len(self.inside) <= 1 or sum(self.inside.values()) <= SIZE
+        assert self.inside or not self.queue
+        assert not self.parts or any(self.parts.values())
+
+
+async def _play(steps: list[tuple[int, int, str]]) -> None:
+    model = Model()
+    for number, octets, step in steps:
+        if step == "end":
+            model.end(number)
+        elif number not in model.inside and number not in model.queue:
+            (model.arrive if step == "part" else model.ask)(number, octets)
         await settled()
-        assert repr(memory) == f"<RequestMemory 0 of {SIZE} taken by 0, 0 waiting, 0 kept>"
-
-    asyncio.run(play())
+        model.check()
+    for number in range(8):
+        model.end(number)
+    await settled()
+    assert repr(model.memory) == f"<RequestMemory 0 of {SIZE} taken by 0, 0 waiting, 0 kept, 0 of 0 parts, 0 paused>"
 
 
 # HTTP/1.1
@@ -172,25 +263,29 @@ class Store:
         return Response(200, body=b"%d" % len(it.body))
 
 
-async def test_uploads_that_never_end_do_not_keep_others_out_for_good() -> None:
-    """They wait for their turn before they are read, and have it when the first are gone."""
-    memory, store = RequestMemory(2 * BODY), Store()
+@pytest.mark.parametrize("sent", [1, SMALL + 1_000])
+async def test_uploads_that_never_end_keep_nobody_waiting(sent: int) -> None:
+    """A whole save is answered while they are held, and so is one that comes in two parts; no octets, no memory."""
+    memory, store = RequestMemory(200_000), Store()
     store.release.set()
-    async with serving(store, memory=memory) as (_, port):
-        stuck = [Socket(port).send(half()) for _ in range(2)]
-        await eventually(lambda: "taken by 2" in repr(memory))
-        with Socket(port) as later, Socket(port) as small:
-            later.send(half())
-            await eventually(lambda: " 1 waiting" in repr(memory))
-            small.send(request("POST", "/", b"small"))
-            passed = await blocking(small.answer)
-            stuck[0].raw.close()
-            later.send(b"x" * (BODY // 2))
-            answer = await blocking(later.answer)
-        stuck[1].raw.close()
-        await eventually(lambda: "<RequestMemory 0 of" in repr(memory))
+    async with serving(store, memory=memory) as (server, port):
+        holders = [Socket(port).send(request("POST", "/", b"x" * 900_000)[: sent - 900_000]) for _ in range(8)]
+        held = 8 if sent > SMALL else 0
+        await eventually(lambda: f" of {held} parts" in repr(memory) and " 8 connections" in repr(server))
+        with Socket(port) as whole, Socket(port) as halves:
+            whole.send(request("POST", "/", b"x" * 30_000))
+            answers = [await blocking(whole.answer)]
+            halves.send(half(36_000))
+            await eventually(lambda: f" of {held + 1} parts" in repr(memory))
+            halves.send(b"x" * 18_000)
+            answers.append(await blocking(halves.answer))
+        still_held = repr(memory)
+        for holder in holders:
+            holder.raw.close()
+        await eventually(lambda: " 0 of 0 parts" in repr(memory))
 
-    assert (passed.body, answer.body) == (b"5", b"%d" % BODY)
+    assert [answer.body for answer in answers] == [b"30000", b"36000"]
+    assert f" of {held} parts" in still_held
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -220,12 +315,15 @@ async def test_beyond_what_may_wait_a_request_is_refused_with_the_option_to_chan
         inside = Socket(port).send(request("POST", "/", b"x" * BODY))
         await eventually(lambda: store.inside)
         waiting = Socket(port).send(request("POST", "/", b"x" * BODY))
-        await eventually(lambda: " 1 waiting" in repr(memory))
+        halves = [Socket(port).send(half()) for _ in range(3)]  # one goes on in any case
+        await eventually(lambda: " 1 waiting" in repr(memory) and "of 3 parts" in repr(memory))
         with Socket(port) as whole, Socket(port) as unfinished:
             refused = [
                 await blocking(whole.send(request("POST", "/", b"x" * BODY)).answer),
                 await blocking(unfinished.send(half()).answer),
             ]
+        for client in halves:
+            client.raw.close()
         store.release.set()
         served = [(await blocking(client.answer)).code for client in (inside, waiting)]
         for client in (inside, waiting):
@@ -252,22 +350,23 @@ async def test_a_request_does_not_wait_for_memory_for_ever() -> None:
     assert (refused.code, again.code) == (503, 200)
 
 
-async def test_an_upload_that_hardly_goes_on_makes_room_for_those_who_wait() -> None:
-    """Alone it may take its time; with others behind it, it has to be worth its memory."""
+async def test_an_upload_that_stands_still_makes_room_for_those_who_wait() -> None:
+    """Alone it may take its time; with others behind it, its client is told that it took too long."""
     memory, store = RequestMemory(BODY), Store()
     store.release.set()
-    times = Timeouts(body=0.2, slowest_body=5_000)
-    async with serving(store, memory=memory, timeouts=times) as (_, port):
-        with Socket(port) as slow, Socket(port) as other:
-            slow.send(half())
-            await eventually(lambda: "taken by 1" in repr(memory))
-            other.send(request("POST", "/", b"x" * BODY))
-            while " 1 waiting" in repr(memory):
-                slow.send(b"x")
-                await asyncio.sleep(0.05)
-            answers = [await blocking(client.answer) for client in (slow, other)]
+    async with serving(store, memory=memory) as (_, port):
+        stuck = [Socket(port).send(half()) for _ in range(2)]
+        await eventually(lambda: "of 2 parts" in repr(memory))
+        with Socket(port) as other:
+            other.send(half())
+            ended = [(await blocking(client.answer)).code for client in stuck]
+            other.send(b"x" * (BODY // 2))
+            answer = await blocking(other.answer)
+        for client in stuck:
+            client.raw.close()
 
-    assert [answer.code for answer in answers] == [408, 200]
+    assert ended == [408, 408]
+    assert answer.body == b"%d" % BODY
 
 
 async def test_a_client_that_goes_while_it_waits_leaves_nothing_behind() -> None:
@@ -287,7 +386,7 @@ async def test_a_client_that_goes_while_it_waits_leaves_nothing_behind() -> None
 
 
 async def test_a_stop_answers_those_who_wait_for_memory() -> None:
-    """They are told that they were interrupted, as those are whose request is under way."""
+    """They are told that nothing was done, unlike those whose request is under way."""
     memory, store = RequestMemory(BODY), Store()
     async with serving(store, memory=memory) as (server, port):
         with Socket(port) as inside, Socket(port) as waiting:
@@ -298,7 +397,7 @@ async def test_a_stop_answers_those_who_wait_for_memory() -> None:
             await server.stop(0.05)
             answers = [await blocking(client.answer) for client in (inside, waiting)]
 
-    assert [answer.code for answer in answers] == [500, 500]
+    assert [answer.code for answer in answers] == [500, 503]
 
 
 async def test_requests_sent_ahead_of_an_answer_count_and_are_dropped_when_there_is_no_room() -> None:

@@ -44,6 +44,7 @@ monotonic = SYSTEM.monotonic
 _CANCELLED: Final = grpc.StatusCode.CANCELLED.value[0]
 _EXPIRED: Final = grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
 _DEADLINE: Final = "context deadline exceeded"
+_TOO_SLOW: Final = "the request's message did not come in time"
 
 
 class Call(Context):
@@ -114,17 +115,17 @@ class Call(Context):
         incoming.open_window()
 
     def _request_stream(self) -> RequestStream:
-        return RequestStream(self._protocol, self._shared, self._stream, self._go_on)
+        return RequestStream(self._protocol, self._shared, self._stream)
 
-    def _go_on(self) -> None:
-        """The memory that was waited for is there."""
-        if self._over or self._incoming is None:
-            return
+    def on_memory(self) -> None:
+        """The memory that the request waited for is there."""
         if self._stream.ended and not self._method.request_streaming:
             self._protocol.start(self)
-        else:
-            self._incoming.open_window()
         self._protocol.flush_soon()
+
+    def on_standstill(self) -> None:
+        """Others wait for what the request holds, and it does not go on."""
+        self._refuse(_EXPIRED, _TOO_SLOW)
 
     def check_body(self, now: float) -> None:
         """End a request whose message does not go on, or waits for memory for too long."""
@@ -136,7 +137,7 @@ class Call(Context):
         elif not self._stream.ended and silence > times.body:
             if self._method.request_streaming and not (incoming and incoming.is_incomplete):
                 return  # between two messages of a stream, a client may take its time
-            self._refuse(_EXPIRED, "the request's message did not come in time")
+            self._refuse(_EXPIRED, _TOO_SLOW)
 
     # Running
 

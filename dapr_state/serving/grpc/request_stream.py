@@ -1,6 +1,6 @@
 """The messages of a request that do not come whole with its headers: of a stream, or of a large one.
 
-They wait here until the servicer takes them; the window opens, and memory is asked for, as far as the next one needs.
+They wait here until the servicer takes them; the window opens as what has come finds room in the process's memory.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from dapr_state.clock import SYSTEM
 from dapr_state.serving.grpc.inflating import inflated
-from dapr_state.serving.upload import Upload
+from dapr_state.serving.request_memory import SMALL
 from dapr_state.wire import grpc as framing
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
 class RequestStream:
     __slots__ = (
+        "_has_memory",
         "_is_closed",
         "_is_complete",
+        "_memory",
         "_messages",
         "_protocol",
         "_readers",
@@ -33,20 +36,20 @@ class RequestStream:
         "_stream",
         "_unread",
         "_unread_octets",
-        "_upload",
         "moved",
+        "waits_for_memory",
     )
 
-    def __init__(
-        self, protocol: Http2Protocol[Meaning], shared: Shared, stream: Stream[Meaning], go_on: Callable[[], None]
-    ) -> None:
+    def __init__(self, protocol: Http2Protocol[Meaning], shared: Shared, stream: Stream[Meaning]) -> None:
         self._protocol = protocol
         self._shared = shared
         self._stream = stream
         self._messages = framing.Messages(shared.settings.max_receive, stream.request.meaning.encoding)
         self._unread: deque[bytes | framing.Packed] = deque()
         self._unread_octets = 0  # of them, as they came
-        self._upload = Upload(shared.memory, go_on)
+        self._memory = shared.memory
+        self._has_memory = False  # something of it is on the process's account
+        self.waits_for_memory = False
         self._readers: list[asyncio.Future[None]] = []  # wait for a message, or for the end
         self._is_complete = False  # all messages are in `_unread`; the stream may have ended before that
         self._is_closed = False  # the call is over
@@ -79,36 +82,55 @@ class RequestStream:
         return self._unread.popleft()
 
     def open_window(self) -> None:
-        """Let in what is still missing of the message under way, if there is memory for it."""
+        """Let more come, if there is memory for it. Raises CrowdedError when too much has come of others."""
         if self._stream.ended:
             return
-        missing, unread = self._messages.missing, self._unread_octets
-        if not (missing or unread):
-            self._upload.give_back()  # one message is over and another may begin
-        if self._upload.may_hold(self._messages.size):
-            self._protocol.connection.open_window(self._stream, missing, unread)
+        unread = self._unread_octets
+        here = self._messages.here + unread
+        if here <= SMALL:
+            self.give_back()  # one message is over and another may begin
+        elif not self._may_go_on(self._memory.arrive, here, 0 if unread else self._messages.missing):
+            return
+        self._protocol.connection.open_window(self._stream, unread)
 
     def may_hold(self, message: bytes | framing.Packed) -> bool:
         """Whether there is memory for this message, whole as it is. Raises CrowdedError when too much waits."""
         octets = message.most if type(message) is framing.Packed else len(message)
-        return self._upload.may_hold(octets, len(message))
+        return octets <= SMALL or self._may_go_on(self._memory.ask, octets, len(message))
+
+    def _may_go_on(self, ask: Callable[[RequestStream, int, int], bool], first: int, second: int) -> bool:
+        self._has_memory = True
+        self.waits_for_memory = not ask(self, first, second)
+        return not self.waits_for_memory
+
+    def on_memory(self) -> None:
+        """What came may be answered, or more may come."""
+        if self.waits_for_memory and (call := self._stream.call) is not None:
+            self.waits_for_memory = False
+            self.moved = SYSTEM.monotonic()
+            if not self._stream.ended:
+                self._protocol.connection.open_window(self._stream, self._unread_octets)
+            call.on_memory()
+
+    def on_standstill(self) -> None:
+        """Others wait for what this request holds, and it does not go on."""
+        if (call := self._stream.call) is not None and not self._protocol.is_held_up:
+            call.on_standstill()
 
     def shrink(self, octets: int) -> None:
         """The message turned out to have so few octets."""
-        self._upload.shrink(octets)
+        self._memory.shrink(self, octets)
 
     def give_back(self) -> None:
         """Nothing of it is in memory any more."""
-        self._upload.give_back()
+        if self._has_memory:
+            self._has_memory = self.waits_for_memory = False
+            self._memory.give_back(self)
 
     @property
     def is_incomplete(self) -> bool:
         """Whether a message has begun, and is not whole."""
         return bool(self._messages.missing)
-
-    @property
-    def waits_for_memory(self) -> bool:
-        return self._upload.is_waiting
 
     def close(self) -> None:
         """The call is over."""

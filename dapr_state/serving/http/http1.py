@@ -158,7 +158,7 @@ class Http1Protocol(asyncio.Protocol):
     def abort(self) -> None:
         """Give up the request under way, and tell its client."""
         if self._state is _WAITING:
-            self._give_up_waiting(asyncio.CancelledError())
+            self._give_up_waiting(CrowdedError())  # nothing was done: it may be sent again
         elif not self._exchange.cancel():
             self._transport.abort()
 
@@ -228,10 +228,7 @@ class Http1Protocol(asyncio.Protocol):
         """Whether there is memory for a large request that is whole."""
         size = len(request.body)
         self.request = request
-        if not self._may_hold(size, size):
-            return False
-        self._shared.memory.shrink(self, size)
-        return True
+        return self._may_go_on(self._shared.memory.ask, size, size)
 
     def _begin(self, request: Request) -> None:
         self.request = request
@@ -294,20 +291,23 @@ class Http1Protocol(asyncio.Protocol):
         if reader.held > SMALL:
             reader.compact()
         if unfinished := reader.unfinished:
-            size, received = reader.body_size, reader.body_received
-            if (received if unfinished.fields.chunked else size) > SMALL:
+            received = reader.body_received
+            if received > SMALL:
                 self.request = unfinished
-                if not self._may_hold(size, received):
+                if not self._may_go_on(self._shared.memory.arrive, received, reader.body_size - received):
                     return
                 self.request = None
             if reader.expects_continue():
                 self._transport.write(_CONTINUE)
             if not self._is_body_timed:
-                self._start_timer(times.body, self._check_body, received)
-                self._is_body_timed = True
+                self._time_body()
         elif not self._timer:  # a head, or before it what is left of a body that nobody is to see
             self._start_timer(times.head, self._close)
         self._resume_reading()
+
+    def _time_body(self) -> None:
+        self._start_timer(self._shared.timeouts.body, self._check_body, self._reader.body_received)
+        self._is_body_timed = True
 
     def _check_body(self, received: int) -> None:
         """End a body that does not go on, or holds memory that others wait for and hardly goes on."""
@@ -317,16 +317,15 @@ class Http1Protocol(asyncio.Protocol):
         if now - received < (times.slowest_body if is_wanted else 1):
             self._refuse(RefusedError(_TIMEOUT))
         else:
-            self._start_timer(times.body, self._check_body, now)
-            self._is_body_timed = True
+            self._time_body()
 
     # Memory of the process
 
-    def _may_hold(self, octets: int, here: int) -> bool:
-        """Whether `self.request` may take so much; if not, it is refused, or waits for `on_memory`."""
+    def _may_go_on(self, ask: Callable[[Http1Protocol, int, int], bool], first: int, second: int) -> bool:
+        """Whether there is memory for `self.request`; if not, it is refused, or waits for `on_memory`."""
         self._has_memory = True
         try:
-            if self._shared.memory.ask(self, octets, here):
+            if ask(self, first, second):
                 return True
         except CrowdedError:
             self._refuse_memory()
@@ -337,16 +336,25 @@ class Http1Protocol(asyncio.Protocol):
         return False
 
     def on_memory(self) -> None:
-        """What was asked for may be held."""
+        """The request that waits may be answered, or read on."""
         if self._state is not _WAITING:
             return
         self._state = _READING
         self._stop_timer()
         request, self.request = self.request, None
+        if request is self._reader.unfinished and not (self._reader.waiting or self._client_ended):
+            self._time_body()
+            self._resume_reading()
+            return
         if request and request is not self._reader.unfinished:
             self._is_serving = True
             self._begin(request)
         self._serve_on()
+
+    def on_standstill(self) -> None:
+        """Others wait for what this request holds, and it does not go on."""
+        if self._state is _READING and not (self._is_paused or self._is_serving or self._is_full):
+            self._refuse(RefusedError(_TIMEOUT))
 
     def _refuse_memory(self) -> None:
         self._give_up_waiting(CrowdedError())

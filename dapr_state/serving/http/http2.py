@@ -14,17 +14,15 @@ from dapr_state.serving.http.request import Request
 from dapr_state.serving.http2 import CHECK_INTERVAL, Http2Protocol
 from dapr_state.serving.pieces import Pieces
 from dapr_state.serving.request_memory import SMALL
-from dapr_state.serving.upload import Upload
 from dapr_state.wire.http1.body import NO_LIMIT, TOO_LARGE
 from dapr_state.wire.http1.request import HEAD_TOO_LARGE, RefusedError, request_of
 from dapr_state.wire.http2 import headers
 from dapr_state.wire.http2.faults import ErrorCode
-from dapr_state.wire.http2.frames import DEFAULT_WINDOW, MAX_WINDOW
 from dapr_state.wire.http2.limits import Limits
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from dapr_state.serving.http.shared import Shared
     from dapr_state.wire.http2.events import DataReceived, RequestReceived
@@ -140,7 +138,17 @@ class HttpOverHttp2Protocol(Http2Protocol["Meaning"]):
 class Http2Exchange(Exchange):
     """One request, from its head to its answer."""
 
-    __slots__ = ("_body", "_connection", "_is_complete", "_is_over", "_moved", "_stream", "_upload")
+    __slots__ = (
+        "_body",
+        "_connection",
+        "_has_memory",
+        "_is_complete",
+        "_is_over",
+        "_is_waiting",
+        "_memory",
+        "_moved",
+        "_stream",
+    )
 
     def __init__(self, connection: HttpOverHttp2Protocol, stream: Stream[Meaning], request: Request) -> None:
         super().__init__(connection.shared)
@@ -150,7 +158,9 @@ class Http2Exchange(Exchange):
         self._body = bytearray()
         self._is_complete = False  # what more may come of the request means nothing
         self._is_over = False  # answered, or nobody waits for the answer
-        self._upload = Upload(connection.shared.memory, self._go_on)
+        self._memory = connection.shared.memory
+        self._has_memory = False  # something of this request is on the process's account
+        self._is_waiting = False  # for `on_memory`
         self._moved = connection.last_received  # when a piece of the body came
 
     def __repr__(self) -> str:
@@ -164,7 +174,9 @@ class Http2Exchange(Exchange):
         body += data
         self._moved = self._connection.last_received
         if len(body) <= limit and not ended:
-            self._open_window()
+            length = min(self._stream.request.content_length or limit, limit)
+            if self._may_go_on(self._memory.arrive, len(body), length - len(body)):
+                self._connection.connection.open_window(self._stream)
             return
         if len(body) > limit:
             del body[limit:]
@@ -172,44 +184,57 @@ class Http2Exchange(Exchange):
         self.request.body = bytes(body)
         self._body = bytearray()
         self._is_complete = True
-        if self._may_hold(len(self.request.body)):
+        size = len(self.request.body)
+        if self._may_go_on(self._memory.ask, size, size):
             self._connection.start(self)
 
-    def _open_window(self) -> None:
-        # of a body whose length is not told, no more is let in ahead than of a small one
-        limit = self._connection.max_body
-        length = min(self._stream.request.content_length or 0, limit + 1, MAX_WINDOW)
-        held = length or (limit if len(self._body) > SMALL else 0)
-        if self._may_hold(held):
-            self._connection.connection.open_window(self._stream, max(length - len(self._body), 0))
-
-    def _may_hold(self, octets: int) -> bool:
+    def _may_go_on(self, ask: Callable[[Http2Exchange, int, int], bool], here: int, other: int) -> bool:
+        """Whether there is memory for it; if not, it is refused, or waits for `on_memory`."""
+        if here <= SMALL:
+            return True
+        self._has_memory = True
         try:
-            return self._upload.may_hold(octets, octets if self._is_complete else DEFAULT_WINDOW)
+            self._is_waiting = not ask(self, here, other)
         except CrowdedError:
             self._give_up(CrowdedError())
             return False
+        return not self._is_waiting
 
-    def _go_on(self) -> None:
-        """The memory that was waited for is there."""
-        if self._is_over:
+    def on_memory(self) -> None:
+        """The request that waits may be answered, or read on."""
+        if self._is_over or not self._is_waiting:
             return
+        self._is_waiting = False
+        self._moved = _now()
         if self._is_complete:
             self._connection.start(self)
-            self._connection.flush_soon()
         else:
-            self._open_window()
-            self._connection.flush_soon()
+            self._connection.connection.open_window(self._stream)
+        self._connection.flush_soon()
+
+    def on_standstill(self) -> None:
+        """Others wait for what this request holds, and it does not go on."""
+        if not self._connection.is_held_up:
+            self._time_out()
+
+    def _give_back(self) -> None:
+        if self._has_memory:
+            self._has_memory = self._is_waiting = False
+            self._memory.give_back(self)
 
     def check_body(self, now: float) -> None:
         """End a body that does not go on, or waits for memory for too long."""
         times = self._connection.shared.timeouts
-        if self._upload.is_waiting:
+        if self._is_waiting:
             if now - self._moved > times.memory:
                 self._give_up(CrowdedError())
         elif not self._is_complete and now - self._moved > times.body:
-            self._is_complete = True
-            self.send(self.request, Response(408, [TEXT], b"408 Request Timeout"))
+            self._time_out()
+
+    def _time_out(self) -> None:
+        self._is_complete = True
+        self._body = bytearray()
+        self.send(self.request, Response(408, [TEXT], b"408 Request Timeout"))
 
     def _give_up(self, error: BaseException) -> None:
         """Answer a request that is not begun, whole or not."""
@@ -224,7 +249,7 @@ class Http2Exchange(Exchange):
             self.begin(self.request)
 
     def send(self, request: Request, response: Response) -> None:
-        self._upload.give_back()
+        self._give_back()
         if self._is_over:
             self._connection.unwinding.discard(self)
             return
@@ -248,7 +273,7 @@ class Http2Exchange(Exchange):
             self._unwind()
         else:  # nothing was done
             self._is_over = True
-            self._upload.give_back()
+            self._give_back()
             self._connection.connection.reset(self._stream, ErrorCode.REFUSED_STREAM)
 
     def _unwind(self) -> None:
@@ -256,7 +281,7 @@ class Http2Exchange(Exchange):
             self._connection.unwinding.add(self)
             self.cancel()
         else:
-            self._upload.give_back()
+            self._give_back()
 
 
 def _http1_fields(head: Head[Meaning]) -> Iterator[Field]:

@@ -38,7 +38,6 @@ from dapr_state.wire.http2.frames import (
 )
 from dapr_state.wire.http2.headers import HeaderBlocks, HeadMemory, Request
 from dapr_state.wire.http2.limits import Limits, TokenBucket, Turn
-from dapr_state.wire.http2.receive_budget import ReceiveBudget
 from dapr_state.wire.http2.sending import Sender
 from dapr_state.wire.http2.stream import STRAYS, State, Stream
 
@@ -126,7 +125,6 @@ class Http2Connection(Sender[M]):
         self._resets = TokenBucket(limits.resets, limits.resets_per_second)
         self._idle_frames = TokenBucket(limits.idle_frames, limits.idle_frames_per_second)
         self._receive_window = limits.connection_window
-        self._receive_budget = ReceiveBudget[Stream[M]](limits.large_messages)
         self._greet()
 
     def __repr__(self) -> str:
@@ -411,36 +409,19 @@ class Http2Connection(Sender[M]):
 
     # Windows
 
-    def open_window(self, stream: Stream[M], missing: int = 0, unread: int = 0) -> None:
-        """Let the peer send more. `missing`: what a message begun still lacks; `unread`: octets nobody took yet."""
+    def open_window(self, stream: Stream[M], unread: int = 0) -> None:
+        """Let the peer send more. `unread`: octets nobody took yet."""
         if stream.ended or stream.gone:
             return
-        target = max(DEFAULT_WINDOW - unread, 0)
-        if missing > DEFAULT_WINDOW and not unread:
-            stream.large = True
-            if self._receive_budget.ask(stream, missing):
-                target = missing
-        elif stream.large:
-            self._leave_budget(stream)
-        increment = target - stream.receive_window
-        if increment >= DEFAULT_WINDOW >> 1 or (missing > stream.receive_window and increment > 0):
-            self._grant(stream, increment)
+        increment = DEFAULT_WINDOW - unread - stream.receive_window
+        if increment >= DEFAULT_WINDOW >> 1:
+            stream.receive_window += increment
+            self._send(frames.window_update(stream.id, increment))
 
     def _close(self, stream: Stream[M]) -> None:
         super()._close(stream)
         if stream.request.size:
             self._memory.close(stream.request.size)
-        if stream.large:
-            self._leave_budget(stream)
-
-    def _leave_budget(self, stream: Stream[M]) -> None:
-        stream.large = False
-        for entering, octets in self._receive_budget.leave(stream):
-            self._grant(entering, octets - entering.receive_window)
-
-    def _grant(self, stream: Stream[M], increment: int) -> None:
-        stream.receive_window += increment
-        self._send(frames.window_update(stream.id, increment))
 
     def _renew_connection_window(self) -> None:
         self._send(frames.window_update(0, self.limits.connection_window - self._receive_window))

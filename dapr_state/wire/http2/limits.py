@@ -22,8 +22,6 @@ class Limits:
     header_fields: int = 1_000
     # Octets all streams together may have sent unread; a relay, as they are passed on at once. Envoy: 1 MiB.
     connection_window: int = 1_048_576
-    # Octets of messages of more than a stream's window that may be under way at one time: see receive_budget.py.
-    large_messages: int = 33_554_432
     # Octets of answers that wait for the peer before its further requests wait as well.
     backlog: int = 4_194_304
     # CONTINUATION frames of one block (CVE-2024-27316 and others: without end); a block of ordinary size needs four.

@@ -70,7 +70,6 @@ class Stream(Generic[M]):
         "ended",
         "gone",
         "id",
-        "large",
         "queue",
         "ready",
         "receive_window",
@@ -91,7 +90,6 @@ class Stream(Generic[M]):
         self.queue: deque[memoryview] | None = None  # what waits for the windows
         self.trailers: bytes | None = None  # what follows it
         self.ready = False  # in the connection's queue of those that may send
-        self.large = False  # receives a large message: see receive_budget.py
         self.call: Any = None
 
     def __repr__(self) -> str:

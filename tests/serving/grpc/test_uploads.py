@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 
 from dapr_state.clock import SYSTEM
+from dapr_state.serving.grpc.call import Call
 from dapr_state.serving.request_memory import RequestMemory
 from dapr_state.wire import grpc as framing
 from dapr_state.wire.http2 import frames
 from dapr_state.wire.http2.frames import END_STREAM, FrameType
 from tests.serving.grpc.inside import blocking, serving
 from tests.serving.grpc.raw import RawClient
+from tests.support.waiting import eventually
 
 SIZE = 1_000_000
 MANY = 10
@@ -28,42 +31,65 @@ def begin(client: RawClient, method: str = "total") -> int:
     return client.last_stream
 
 
-async def test_large_requests_of_all_connections_share_one_account() -> None:
-    """Those that fit are let in; the others wait with a window each, and are let in as they end."""
+async def test_messages_that_never_end_keep_nobody_waiting() -> None:
+    """A whole message of 30 kB is answered while they are held; they hold what came, and not what they announced."""
     memory = RequestMemory(3 * SIZE)
-    async with serving(memory=memory) as (server, port):
-        clients = [RawClient(port) for _ in range(MANY)]
-        for client in clients:
-            await blocking(begin, client, "echo")
-        taken, waiting = len(memory._taken), len(memory._waiting)
-        for client in clients[:5]:
-            client.socket.close()
-        while len(server.shared.connections) > MANY - 5:  # noqa: ASYNC110 - the loss of a connection is heard of by nobody
-            await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        then = len(memory._taken), len(memory._waiting)
-        for client in clients[5:]:
-            client.socket.close()
-        while server.shared.connections:  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0)
+    async with serving(memory=memory) as (_, port):
+        with RawClient(port) as holder, RawClient(port) as other:
+            for _ in range(MANY):
+                await blocking(begin, holder, "echo")
+            whole = framing.message(bytes(30_000))
+            opening = other.headers("echo")
+            sent = frames.frame(FrameType.DATA, 0, 1, whole[:16_384])
+            sent += frames.frame(FrameType.DATA, END_STREAM, 1, whole[16_384:])
+            other.socket.sendall(opening + sent)
+            answer = await blocking(other.until, FrameType.DATA)
+            held = len(memory._parts), memory._part_octets
+        await eventually(lambda: not memory._parts)
 
-    assert (taken, waiting) == (2, 8)
-    assert then == (2, 3)
-    assert (memory._taken_octets, memory._kept_octets) == (0, 0)
+    assert answer[3].startswith(framing.PREFIX.pack(0, 30_000))
+    assert held == (MANY, MANY * 32_768)
+    assert (memory._taken_octets, memory._kept_octets, memory._part_octets) == (0, 0, 0)
 
 
-async def test_too_many_that_wait_are_refused() -> None:
-    """What waits is bounded as well: one more is told to try again, and is not read on."""
-    memory = RequestMemory(SIZE + 200_000)
+async def test_too_many_that_are_not_whole_are_refused() -> None:
+    """What has come of them is bounded as well: one more is told to try again, and is not read on."""
+    memory = RequestMemory(SIZE)
     async with serving(memory=memory) as (_, port):
         with RawClient(port) as client:
-            for _ in range(25):
-                await blocking(begin, client, "echo")
+            sent = b""
+            for _ in range(35):
+                start = framing.PREFIX.pack(0, SIZE) + bytes(16_379)
+                sent += client.headers("echo") + frames.frame(FrameType.DATA, 0, client.last_stream, start)
+                sent += frames.frame(FrameType.DATA, 0, client.last_stream, bytes(16_384))
+            client.socket.sendall(sent)
             refused = await blocking(client.until, FrameType.HEADERS)
-            kept = memory._kept_octets
+            held = memory._part_octets
 
     assert b"too many large requests wait for memory" in refused[3]
-    assert kept <= SIZE + 200_000
+    assert held <= SIZE + 65_536
+
+
+async def test_a_call_that_has_ended_leaves_nothing_to_the_garbage_collector() -> None:
+    """An idle process does not collect: what a message takes must be free as soon as its call is over."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with serving() as (server, port):
+            with RawClient(port) as client:
+                for _ in range(MANY):
+                    await blocking(begin, client, "echo")
+                assert len(_calls()) == MANY
+            await eventually(lambda: not server.shared.connections)
+            left = _calls()
+    finally:
+        gc.enable()
+
+    assert left == []
+
+
+def _calls() -> list[Call]:
+    return [each for each in gc.get_objects() if type(each) is Call]
 
 
 async def test_what_a_compressed_message_stands_for_is_asked_for() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dapr_state.clock import SYSTEM
+from dapr_state.serving.http.http2 import Http2Exchange
 from dapr_state.serving.http.message import JSON, Response, line
 from dapr_state.serving.http.server import HttpServer
 from dapr_state.serving.http.service import Service
@@ -27,6 +29,7 @@ from tests.support.http import Answer, Socket, ask, request
 from tests.support.http2 import Http2Client, head
 from tests.support.processes import free_port
 from tests.support.sidecar import Sidecar
+from tests.support.waiting import eventually
 from tests.transports.http.cases import OTHERS, STATE, Case
 from tests.transports.http.test_beside_daprd import show
 
@@ -514,7 +517,53 @@ async def test_large_bodies_wait_for_the_process_s_memory() -> None:
             bodies = [(await blocking(client.answer, stream)).body for stream in streams]
 
     assert bodies == [b"POST / 1000000"] * 3
-    assert (memory._taken, memory._kept, memory._waiting) == ({}, {}, {})
+    assert (memory._taken, memory._kept, memory._waiting, memory._parts) == ({}, {}, {}, {})
+
+
+@pytest.mark.parametrize("length", [(), ((b"content-length", b"900000"),)])
+async def test_bodies_that_never_end_keep_nobody_waiting(length: tuple[tuple[bytes, bytes], ...]) -> None:
+    """A save of 30 kB is answered while they are held; they hold what came, and not what they announced."""
+    memory = RequestMemory(1_500_000)
+    async with serving(told, memory=memory) as (_, port):
+        with Http2Client(port) as holder, Http2Client(port) as other:
+            await blocking(holder.ask, "GET", "/")  # it has heard how wide the connection's window is
+            for _ in range(20):
+                still = holder.open(head("POST", b"/", *length), ended=False)
+                holder.h2.send_data(still, bytes(16_384))
+                holder.h2.send_data(still, bytes(616))
+            holder.flush()
+            await eventually(lambda: len(memory._parts) == 20)
+            saved = await blocking(other.ask, "POST", "/", bytes(30_000))
+            held = len(memory._parts), memory._part_octets
+        await eventually(lambda: not memory._parts)
+
+    assert saved.body == b"POST / 30000"
+    assert held == (20, 20 * 17_000)
+
+
+async def test_a_stream_that_has_ended_leaves_nothing_to_the_garbage_collector() -> None:
+    """An idle process does not collect: what a body takes must be free as soon as its stream is answered or lost."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with serving(told) as (server, port):
+            with Http2Client(port) as client:
+                for _ in range(3):
+                    still = client.open(head("POST", b"/"), ended=False)
+                    client.h2.send_data(still, bytes(16_384))
+                client.flush()
+                await blocking(client.ask, "POST", "/", bytes(50_000))
+                assert len(_exchanges()) == 3
+            await eventually(lambda: " 0 connections" in repr(server))
+            left = _exchanges()
+    finally:
+        gc.enable()
+
+    assert left == []
+
+
+def _exchanges() -> list[Http2Exchange]:
+    return [each for each in gc.get_objects() if type(each) is Http2Exchange]
 
 
 async def test_a_body_that_stands_still_is_ended() -> None:
@@ -524,16 +573,17 @@ async def test_a_body_that_stands_still_is_ended() -> None:
         with Http2Client(port) as client:
             still = client.open(head("POST", b"/", (b"content-length", b"1000000")), ended=False)
             client.h2.send_data(still, bytes(16_384))
+            client.h2.send_data(still, bytes(16_384))
             client.flush()
             await blocking(client.ask, "GET", "/")
-            held = len(memory._taken)
+            held = len(memory._parts)
             for connection in server._shared.connections:
                 connection.check_timeouts(SYSTEM.monotonic() + server._shared.timeouts.body + 1)
             ended = await blocking(client.answer, still)
             again = await blocking(client.ask, "GET", "/")
 
     assert (held, ended.code, again.code) == (1, 408, 200)
-    assert (memory._taken, memory._kept, memory._waiting) == ({}, {}, {})
+    assert (memory._taken, memory._kept, memory._waiting, memory._parts) == ({}, {}, {}, {})
 
 
 def test_a_preflight_says_what_its_answer_varies_by(tmp_path: Path) -> None:

@@ -230,32 +230,6 @@ def test_the_connections_window_is_renewed() -> None:
     assert opened >= 200 * 16_384 - Limits().connection_window // 2
 
 
-def test_a_large_message_opens_its_window_at_once() -> None:
-    """A stream may send all of a message that it has begun, when there is room."""
-    peer = Peer()
-    stream = peer.request(1)
-    peer.send(data(1, bytes(16_000)))
-    peer.connection.open_window(stream, missing=1_000_000)
-
-    assert stream.receive_window == 1_000_000
-    assert updates(peer) == {1: 1_000_000 - (frames.DEFAULT_WINDOW - 16_000)}
-
-
-def test_large_messages_enter_while_there_is_room() -> None:
-    """Those that find no room wait for one to leave, whether it is complete or gone."""
-    peer = Peer(Limits(large_messages=2_000_000))
-    streams = [peer.request(number) for number in (1, 3, 5, 7)]
-    for stream in streams:
-        peer.connection.open_window(stream, missing=1_000_000)
-    first = set(updates(peer))
-    peer.connection.open_window(streams[0])
-    second = set(updates(peer))
-    peer.connection.reset(streams[1], ErrorCode.CANCEL)
-
-    assert (first, second) == ({1, 3}, {5})
-    assert 7 in updates(peer)
-
-
 def test_unread_messages_keep_the_window_closed() -> None:
     """A stream whose messages nobody takes may not send more than its window."""
     peer = Peer()
