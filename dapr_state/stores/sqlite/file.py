@@ -63,9 +63,9 @@ class DatabaseFile:
 
     def check_commit(self) -> None:
         """As `check`, of what was written just now: whoever opens the database will find it."""
-        name, identity = self._files[0]  # what is in a log that is gone comes into the database at the end
-        if self._cut or _identity(_stat(name)) != identity:
-            self._sizes(1)
+        name, identity = self._files[0]
+        if self._cut or _identity(_stat(name)) != identity or (self._log and self._log.is_deleted):
+            self._sizes(len(self._files))
         if self._log and not self._log.is_whole():
             self._refuse(1)
 

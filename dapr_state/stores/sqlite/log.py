@@ -56,6 +56,10 @@ class Log:
         """None where it is being written."""
         return self._index.state()
 
+    @property
+    def is_deleted(self) -> bool:
+        return not os.fstat(self._log).st_nlink
+
     def is_whole(self) -> bool:
         """Whether each frame that came since the last look is in its place; the last of those before it is one."""
         for _ in range(_LOOKS):

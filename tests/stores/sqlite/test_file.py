@@ -93,8 +93,10 @@ async def test_a_file_that_comes_back_is_used_again(file: File) -> None:
     assert seen == b"w"
 
 
-async def test_a_write_whose_file_goes_while_it_is_committed_is_not_acknowledged(file: File) -> None:
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+async def test_a_write_whose_file_goes_while_it_is_committed_is_not_acknowledged(file: File, suffix: str) -> None:
     """The look that counts comes after the commit."""
+    path = file.path.with_name(file.path.name + suffix)
     async with file.opened() as store:
         await put(store, Upsert("k", b"v"))
         executor = store._executors[0]
@@ -102,14 +104,14 @@ async def test_a_write_whose_file_goes_while_it_is_committed_is_not_acknowledged
 
         def racing(units: Any) -> Any:
             outcomes = commit(units)
-            file.path.unlink()
+            path.unlink()
             return outcomes
 
         executor._commit = racing  # type: ignore[method-assign]
         outcome = await write_one(store, Upsert("k", b"w"))
 
     assert isinstance(outcome, StoreError)
-    assert str(outcome) == MOVED.format(file.path)
+    assert str(outcome) == MOVED.format(path)
 
 
 async def test_a_database_in_memory_has_no_file_to_miss() -> None:
