@@ -15,6 +15,7 @@ from tests.fairness.test_worst_requests import STORES, cases, check
 from tests.support.http import request
 from tests.support.rawapp import RawApp
 from tests.support.stores import one_of_each
+from tests.support.waiting import until
 from tests.support.watched import Watched
 
 if TYPE_CHECKING:
@@ -25,16 +26,21 @@ if TYPE_CHECKING:
 REDIS_DB = 4
 
 
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RawApp]:
+    with RawApp(tmp_path_factory.mktemp("app"), {"entities": ["cart"]}) as app:
+        yield app
+
+
 @pytest.fixture(scope="module", params=STORES)
 def place(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer
+    request: pytest.FixtureRequest, app: RawApp, tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer
 ) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("watched")
     stores = one_of_each(folder, redis_server, REDIS_DB)
     (store,) = (each for each in stores if each["metadata"]["name"] == request.param)
     store["spec"]["metadata"].append({"name": "actorStateStore", "value": "true"})
     with (
-        RawApp(folder, {"entities": ["cart"]}) as app,
         Watched(folder, [store], flags=["--app-port", str(app.port)]) as sidecar,
         sidecar.client() as client,
     ):
@@ -52,7 +58,7 @@ def test_a_request_for_actors(name: str, place: Place) -> None:
 def test_a_listing_of_many_reminders(place: Place) -> None:
     """They are sorted and told in slices."""
     count = 30_000
-    _register(place, count)
+    _register(place, count, "1h")
     try:
         check(place, lambda: _list(place, count), "actors, a listing")
     finally:
@@ -61,14 +67,32 @@ def test_a_listing_of_many_reminders(place: Place) -> None:
         )
 
 
+def test_fifty_thousand_reminders_that_are_overdue(place: Place, app: RawApp) -> None:
+    """They fell due while the application was away, and all come when it is back."""
+    app.kill()
+    _register(place, 50_000, "0s")
+
+    def come() -> None:
+        app.start()
+        until(lambda: len(app.seen("/remind/")) >= 1_000, 30, what="reminders come")
+        app.kill()
+
+    try:
+        check(place, come, "actors, overdue")
+    finally:
+        app.start()
+        all_of_them = actors_pb2.UnregisterActorRemindersByTypeRequest(actor_type="cart")
+        place.grpc("UnregisterActorRemindersByType", all_of_them)
+
+
 def _list(place: Place, count: int) -> None:
     reply = place.grpc("ListActorReminders", actors_pb2.ListActorRemindersRequest(actor_type="cart"))
     assert len(reply.response["reminders"]) == count
 
 
-def _register(place: Place, count: int) -> None:
+def _register(place: Place, count: int, due_time: str) -> None:
     """On as many connections as make a store's writes one."""
-    body = json.dumps({"dueTime": "1h"})
+    body = json.dumps({"dueTime": due_time})
     with ThreadPoolExecutor(50) as pool:
         share = count // 50
         some = [
