@@ -400,6 +400,19 @@ async def test_a_stop_answers_those_who_wait_for_memory() -> None:
     assert [answer.code for answer in answers] == [500, 503]
 
 
+async def test_a_stop_does_not_wait_for_a_request_that_stands_still() -> None:
+    """However long a body may rest otherwise, and the grace is: its client is told that it took too long."""
+    memory, store = RequestMemory(), Store()
+    async with serving(store, memory=memory, timeouts=Timeouts(body=1_000)) as (server, port):
+        with Socket(port) as stuck:
+            stuck.send(half())
+            await eventually(lambda: "of 1 parts" in repr(memory))
+            await server.stop(None)
+            answer = await blocking(stuck.answer)
+
+    assert answer.code == 408
+
+
 async def test_requests_sent_ahead_of_an_answer_count_and_are_dropped_when_there_is_no_room() -> None:
     """The answer under way is the last one then, and says so; with room, all are answered."""
 

@@ -152,8 +152,12 @@ class Http1Protocol(asyncio.Protocol):
     def finish(self) -> None:
         """Answer the request that is under way or has begun to arrive, then close."""
         self._is_stopping = True
-        if self._state is _READING and self._reader.is_between_requests:
+        if self._state is not _READING:
+            return
+        if self._reader.is_between_requests:
             self._close()
+        elif self._is_body_timed:
+            self._time_body()
 
     def abort(self) -> None:
         """Give up the request under way, and tell its client."""
@@ -306,7 +310,9 @@ class Http1Protocol(asyncio.Protocol):
         self._resume_reading()
 
     def _time_body(self) -> None:
-        self._start_timer(self._shared.timeouts.body, self._check_body, self._reader.body_received)
+        times = self._shared.timeouts
+        seconds = times.last_body if self._is_stopping else times.body
+        self._start_timer(seconds, self._check_body, self._reader.body_received)
         self._is_body_timed = True
 
     def _check_body(self, received: int) -> None:
