@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dapr_state.actors.shielded import RunToCompletion
-from dapr_state.serving.eager_task import Steps
+from dapr_state.serving.eager_task import EagerTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 
-class _Recorded(Steps):
-    """Steps whose end is a future."""
+class _Recorded(EagerTask):
+    """EagerTask whose end is a future."""
 
     __slots__ = ("end",)
 
