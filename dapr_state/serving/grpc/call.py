@@ -28,7 +28,7 @@ from dapr_state.wire import grpc as framing
 from dapr_state.wire.http2 import headers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from dapr_state.serving.grpc.methods import Meaning
     from dapr_state.serving.grpc.shared import Shared
@@ -151,30 +151,22 @@ class Call(Context):
         method, request = self._method, self._request
         if type(request) is framing.Packed or (len(request) > parsing.LONG and method.message):
             coroutine = self._answer_slowly(request)
-        elif (answering := self._answering(request)) is not None:
-            coroutine = answering
         else:
-            return
+            try:
+                argument = self._requests() if method.request_streaming else method.deserialize(request)
+            except Exception:  # noqa: BLE001 - whatever a deserializer raises
+                self._refuse(framing.INTERNAL, framing.UNREADABLE)
+                return
+            try:
+                coroutine = self._answer_all(argument) if method.response_streaming else method.behavior(argument, self)
+            except Exception as error:  # noqa: BLE001 - a plain function may raise anything
+                self._raised(error)
+                return
+            if type(coroutine) is not CoroutineType:
+                coroutine = _awaited(coroutine)
         self.run(coroutine)
         if self._running:
             self._arm()
-
-    def _answering(self, request: bytes) -> Coroutine[Any, Any, Any] | None:
-        """The servicer's work; None when it has failed already, or the request is none."""
-        method = self._method
-        try:
-            argument = self._requests() if method.request_streaming else method.deserialize(request)
-        except Exception:  # noqa: BLE001 - whatever a deserializer raises
-            self._refuse(framing.INTERNAL, framing.UNREADABLE)
-            return None
-        if method.response_streaming:
-            return self._answer_all(argument)
-        try:
-            coroutine = method.behavior(argument, self)
-        except Exception as error:  # noqa: BLE001 - a plain function may raise anything
-            self._raised(error)
-            return None
-        return coroutine if type(coroutine) is CoroutineType else _awaited(coroutine)
 
     async def _answer_slowly(self, request: bytes | framing.Packed) -> Any:
         """As `start` does, where it takes long to read the request's message."""

@@ -76,12 +76,14 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
             return await _long_bulk_answer(keys, found)
 
     async def SaveState(self, request: state_pb2.SaveStateRequest, _: Context) -> Empty:
-        items = await _each(_saved, request.states)
+        if len(request.states) <= MANY:
+            await self._state.save(request.store_name, [_saved(each) for each in request.states])
+            return Empty()
+        items = await Work().each(_saved, request.states)
         try:
             await self._state.save(request.store_name, items)
         finally:
-            if len(items) > MANY:
-                await Work().free(items)
+            await Work().free(items)
         return Empty()
 
     async def DeleteState(self, request: state_pb2.DeleteStateRequest, _: Context) -> Empty:
