@@ -21,9 +21,9 @@ YOUNG: Final = 700  # objects made and not freed, before the youngest are looked
 MIDDLE: Final = 10  # such looks, before those that were left over are looked through as well
 NEVER: Final = 1 << 30  # such looks, before all are: this module decides
 INTERVAL: Final = 1.0  # seconds between two looks whether there is something to collect
-MOST: Final = 20  # middle looks since the last full one: 154,000 objects, 10 ms to walk; with more it may wait
+MOST: Final = 30  # middle looks since the last full one: 231,000 objects, 15 ms to walk; with more it may wait
 SHARE: Final = 200  # a full collection that took a millisecond is followed by none for so many
-OVERDUE: Final = 30.0  # seconds that a full collection may be put off
+OVERDUE: Final = 10.0  # seconds that a full collection may be put off
 
 
 class Collector:
