@@ -160,5 +160,5 @@ def _kept(key: str, row: Row | StoreError) -> Kept:
         raise row
     try:
         return Kept(_decoder.decode(row.value), row.etag)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StoreError(f"{key}: {error}") from error

@@ -261,6 +261,9 @@ class EmbeddedReminders(ReminderBackend):
             except StoreError as error:
                 self._tell(logging.ERROR, "Reminders cannot be read%s: %s", "", error)
                 wait = STORE_WAIT
+            except Exception:  # without this task no reminder would fire any more
+                log.exception("Reminders cannot be read")
+                wait = STORE_WAIT
             await self._pause(wait)
 
     async def _read_all(self) -> None:
@@ -388,6 +391,9 @@ class EmbeddedReminders(ReminderBackend):
                 await self._look(known, place)
         except (StoreError, NoStoreError) as error:
             self._tell(logging.ERROR, "Reminders cannot be read%s: %s", "", error)
+            self._look_in(known, STORE_WAIT)
+        except Exception:  # without a date it would never come again
+            log.exception("Reminder %s failed", known.key)
             self._look_in(known, STORE_WAIT)
         finally:
             known.is_firing = False

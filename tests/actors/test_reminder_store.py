@@ -203,3 +203,19 @@ async def test_without_a_store() -> None:
     for call in (table.read(("cart", "1", "n")), table.write(Put(_new("n"))), _all(table)):
         with pytest.raises(NoStoreError):
             await call
+
+
+@pytest.mark.parametrize("octets", [b'{"type":"\xff"}', b"[" * 100_000, b"{"], ids=["no text", "deep", "cut"])
+async def test_a_row_that_nobody_can_read_keeps_no_other_from_being_read(octets: bytes) -> None:
+    """Whatever another program has written there, the reminders beside it are found."""
+    memory = MemoryStore()
+    await memory.open()
+    table = _table(memory)
+    kept = _new("good")
+    await table.write(Put(kept, None))
+    (page,) = [entry.key for entry in (await memory.list("app||", limit=10)).entries]
+    await memory.write([Upsert(page.replace("good", "bad"), octets)])
+
+    found = await _all(table)
+
+    assert found == [kept]

@@ -13,6 +13,8 @@ from dapr_state.golang.unmarshal import MalformedError, Place
 from dapr_state.slices import Work
 from dapr_state.transports.http.bodies import Shape
 
+LONGEST_INTERVAL: Final = 1e9  # seconds, 30 years: times beyond it are no nanoseconds of 64 bits
+
 _NONE: Final = msgspec.Raw(b"")
 _REMINDER: Final = ".createReminderAlias"
 _TIMER: Final = ".createTimerAlias"
@@ -115,7 +117,7 @@ def _policy(raw: bytes) -> Policy:
         if "drop" in given:
             return DROP
         return _constant(given["constant"] or {})
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return Policy()
 
 
@@ -124,7 +126,10 @@ def _constant(given: dict[str, Any]) -> Policy:
     interval = given.get("interval")
     if isinstance(interval, str):
         interval = parse_duration(interval)
-    return Policy(None if retries is None else int(retries), Policy().interval if interval is None else float(interval))
+    seconds = Policy().interval if interval is None else float(interval)
+    if seconds > LONGEST_INTERVAL:
+        raise ValueError("no such time will come")
+    return Policy(None if retries is None else int(retries), seconds)
 
 
 async def check_nothing_asked(body: bytes) -> None:
