@@ -70,8 +70,13 @@ class OutputHandler(logging.Handler):
         if self._lost:  # again: nothing was told yet
             self._lost += lost
         if rest:
-            self._writer = threading.Thread(target=self._write_later, args=(rest,), name="log", daemon=True)
-            self._writer.start()
+            writer = threading.Thread(target=self._write_later, args=(rest,), name="log", daemon=True)
+            self._writer = writer
+            try:
+                writer.start()
+            except RuntimeError:  # no more threads: the next line tries again
+                self._writer, self._is_cut = None, len(rest) < len(line)
+                self._lost += 1
 
     def _keep(self, line: bytes) -> None:
         self._waiting.append(line)

@@ -9,6 +9,11 @@ if TYPE_CHECKING:
 
 OWED: Mapping[str, str] = {}
 
+# Those that hold it on some runs only: they may pass
+SOMETIMES: Mapping[str, str] = {
+    "actors, transaction: values": "on SQLite up to 66 ms with 5 of CPU: another thread keeps the interpreter's lock",
+}
+
 
 # Attacks that the process grows with, or stays large after, as yet
 OWED_MEMORY: Mapping[str, str] = {

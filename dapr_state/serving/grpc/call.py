@@ -142,8 +142,8 @@ class Call(Context):
     # Running
 
     def start(self) -> None:
-        """Begin the servicer's work."""
-        if self._over:
+        """Begin the servicer's work, once."""
+        if self._over or self._running:
             return
         if self._deadline is not None and self._loop.time() >= self._deadline:
             self._expire()

@@ -96,7 +96,10 @@ class RequestStream:
     def may_hold(self, message: bytes | framing.Packed) -> bool:
         """Whether there is memory for this message, whole as it is. Raises CrowdedError when too much waits."""
         octets = message.most if type(message) is framing.Packed else len(message)
-        return octets <= SMALL or self._may_go_on(self._memory.ask, octets, len(message))
+        if octets <= SMALL:
+            self.give_back()  # it may have waited as a part: with its prefix it was more
+            return True
+        return self._may_go_on(self._memory.ask, octets, len(message))
 
     def _may_go_on(self, ask: Callable[[RequestStream, int, int], bool], first: int, second: int) -> bool:
         self._has_memory = True

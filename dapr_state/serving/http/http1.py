@@ -220,6 +220,7 @@ class Http1Protocol(asyncio.Protocol):
     def _speak_http2(self, limits: Limits) -> None:
         """The client knows that HTTP/2 is spoken here, and has begun with it (RFC 9113, 3.3)."""
         begun = self._reader.unread
+        self._resume_reading()  # the successor pauses it by itself
         successor = HttpOverHttp2Protocol(self._shared, limits)
         self._transport.set_protocol(successor)
         successor.connection_made(self._transport)

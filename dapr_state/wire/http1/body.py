@@ -99,7 +99,7 @@ class ChunkedBody:
             before, at = at, self._step(self, buffer, at)
             if self.is_complete or at == before:
                 return at
-        self.is_cut = True
+        self.is_cut = at < len(buffer)  # else there is nothing to go on with
         return at
 
     def _size(self, buffer: bytes, at: int) -> int:

@@ -144,3 +144,46 @@ async def test_a_whole_message_does_not_keep_a_call_open() -> None:
             ended = await blocking(client.until, FrameType.HEADERS)
 
     assert b"did not come in time" in ended[3]
+
+
+class Holder:
+    """Holds memory, and does nothing with it."""
+
+    def on_memory(self) -> None:
+        pass
+
+    def on_standstill(self) -> None:
+        pass
+
+
+async def test_a_call_that_waited_as_a_part_is_begun_once() -> None:
+    """With its prefix a message is more than a small one, and waits; whole it is small, and its servicer runs once."""
+    begun = []
+    may_end = asyncio.Event()
+
+    async def counted(request: bytes, _: object) -> bytes:
+        begun.append(len(request))
+        await may_end.wait()
+        return b""
+
+    memory = RequestMemory(SIZE)
+    others = Holder(), Holder()
+    async with serving(memory=memory, counted=counted) as (_, port):
+        with RawClient(port) as client:
+            for other, octets in zip(others, (SIZE // 2, SIZE // 2 - 4_096), strict=True):
+                memory.arrive(other, octets, SIZE)
+            small = framing.message(bytes(16_384))
+            sent = client.headers("counted") + frames.frame(FrameType.DATA, 0, 1, small[:8_000])
+            client.socket.sendall(sent + frames.frame(FrameType.DATA, 0, 1, small[8_000:16_386]))
+            client.socket.sendall(frames.ping(b"all done"))
+            await blocking(client.until, FrameType.PING)
+            client.socket.sendall(frames.frame(FrameType.DATA, END_STREAM, 1, small[16_386:]))
+            await eventually(lambda: begun)
+            for other in others:
+                memory.give_back(other)
+            client.socket.sendall(frames.ping(b"all done"))
+            await blocking(client.until, FrameType.PING)
+            may_end.set()
+            await blocking(client.until, FrameType.HEADERS)
+
+    assert begun == [16_384]

@@ -10,6 +10,9 @@ import pytest
 
 from dapr_state.serving.http.message import Response
 from dapr_state.serving.timeouts import Timeouts
+from dapr_state.wire.http1.body import MAX_PARTS
+from dapr_state.wire.http2 import frames, headers
+from dapr_state.wire.http2.frames import END_STREAM, FrameType
 from tests.serving.http.serving import blocking, serving
 from tests.support.components import component
 from tests.support.http import Socket, ask, request
@@ -321,3 +324,54 @@ async def test_a_chunked_body_is_taken_in_shares() -> None:
 
     assert [answer.body for answer in answers] == [b"40000", b"0"]
     assert order == [b"/other", b"/chunks"]
+
+
+async def test_a_share_of_chunks_that_ends_where_the_octets_do_is_no_share_left() -> None:
+    """Nothing is left to read then: the rest is waited for, and the request is answered."""
+
+    async def handler(it: Request) -> Response:
+        return Response(200, body=b"%d" % len(it.body))
+
+    # three parts a chunk, and two of the last one
+    begun = b"1\r\nx\r\n" * (MAX_PARTS // 3) + b"1\r\nx"
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with serving(handler) as (server, port):
+        with Socket(port) as client:
+            client.send(request("GET", "/"))
+            await blocking(client.answer)
+            client.send(head + begun)
+            await eventually(lambda: "1 connections" in repr(server) and not server._shared.turns.are_waited_for)
+            client.send(b"\r\n0\r\n\r\n")
+            answer = await blocking(client.answer)
+
+    assert MAX_PARTS % 3 == 2
+    assert answer.body == b"%d" % (MAX_PARTS // 3 + 1)
+
+
+async def test_http2_that_had_to_wait_for_its_turn_is_read_on() -> None:
+    """A connection that turned out to speak HTTP/2 when its turn came is read like any other."""
+
+    async def handler(it: Request) -> Response:
+        return Response(200, body=b"%d" % len(it.body))
+
+    fields = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"localhost")]
+    block = headers.encode(fields)
+    async with serving(handler) as (server, port):
+        turns = server._shared.turns
+        is_first_answered = False
+
+        def again() -> None:
+            if not is_first_answered and not turns.are_waited_for:
+                turns.wait(again)
+
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        turns.wait(again)  # somebody else has more to do than fits in a turn
+        large = frames.header_frames(1, block, 0) + frames.frame(FrameType.DATA, END_STREAM, 1, b"x" * 10_000)
+        writer.write(frames.PREFACE + frames.settings(()) + large)
+        await reader.readuntil(b"10000")
+        is_first_answered = True
+        writer.write(frames.header_frames(3, block, END_STREAM))
+        answered = await reader.readuntil(b"\0\0\0\x03")  # of the second stream
+        writer.close()
+
+    assert answered

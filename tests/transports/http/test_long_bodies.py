@@ -53,6 +53,8 @@ transactions = st.fixed_dictionaries({"operations": st.lists(operations | anythi
 endings = st.sampled_from(["", " x", "]", "\n"])
 cuts = st.integers(0, 3)
 
+AT = bodies.STEP_REQUEST
+
 
 def request(body: bytes, error: str = "") -> Request:
     made = request_of(Request, b"POST", b"/v1.0/state/s", b"")
@@ -67,7 +69,12 @@ def told(shape: Any, body: bytes, error: str = "") -> Any:
             if not isinstance(found, bodies.Steps):
                 return found
             requests = [
-                (kind, await bodies.operation_request(it, json.Work()) if isinstance(it, bytes) else it)
+                (
+                    kind,
+                    await bodies.operation_request(it, bodies.STEP_REQUEST, json.Work())
+                    if isinstance(it, bytes)
+                    else it,
+                )
                 for kind, it in found.operations
             ]
         except MalformedError as malformed:
