@@ -34,7 +34,10 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.xfail(reason=OWED_MEMORY[name])) if name in OWED_MEMORY else name
+        # in two seconds some of them come to just below what is allowed
+        pytest.param(name, marks=pytest.mark.xfail(reason=OWED_MEMORY[name], strict=False))
+        if name in OWED_MEMORY
+        else name
         for name in ATTACKS
     ],
 )
