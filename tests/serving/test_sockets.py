@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+async def reached(server: Any, bound: list[socket.socket]) -> list[str]:
+    """The loopback addresses at which a server on these sockets is found."""
+    server.listen_on(bound)
+    await server.start()
+    found = []
+    for host in ("::1", "127.0.0.1"):
+        with socket.create_connection((host, port_of(bound)), 5) as client:
+            found.append(client.getpeername()[0])
+    await server.stop(0)
+    return found
+
+
 def http() -> HttpServer:
     """Answers everything with 204."""
 
@@ -51,32 +63,16 @@ async def test_every_address_of_a_name_is_bound(server: Any, monkeypatch: pytest
     with monkeypatch.context() as patched:
         patched.setattr(socket, "getaddrinfo", both)
         bound = bind("localhost:0")
-    serving = server()
-    serving.listen_on(bound)
-    await serving.start()
-    reached = []
-    for host in ("::1", "127.0.0.1"):
-        with socket.create_connection((host, port_of(bound)), 5) as client:
-            reached.append(client.getpeername()[0])
-    await serving.stop(0)
 
-    assert reached == ["::1", "127.0.0.1"]
+    assert await reached(server(), bound) == ["::1", "127.0.0.1"]
 
 
 @pytest.mark.parametrize("address", [":0", "[::]:0"])
 async def test_all_interfaces_are_one_port(server: Any, address: str) -> None:
     """The empty host, and :: alone, listen on IPv4 and IPv6 alike."""
     bound = bind(address)
-    serving = server()
-    serving.listen_on(bound)
-    await serving.start()
-    reached = []
-    for host in ("::1", "127.0.0.1"):
-        with socket.create_connection((host, port_of(bound)), 5) as client:
-            reached.append(client.getpeername()[0])
-    await serving.stop(0)
 
-    assert reached == ["::1", "127.0.0.1"]
+    assert await reached(server(), bound) == ["::1", "127.0.0.1"]
 
 
 def test_a_busy_port_is_an_error(busy: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dapr_state.clock import SYSTEM
 from dapr_state.serving.grpc.settings import Settings
 from dapr_state.serving.timeouts import Timeouts
@@ -10,6 +12,9 @@ from dapr_state.wire.http2.faults import ErrorCode
 from dapr_state.wire.http2.frames import ACK, MAX_WINDOW, FrameType
 from tests.serving.grpc.inside import blocking, serving
 from tests.serving.grpc.raw import RawClient
+
+if TYPE_CHECKING:
+    from dapr_state.serving.grpc.server import NativeServer
 
 MAX_IDLE = 180.0
 SETTINGS = Settings(timeouts=Timeouts(idle=MAX_IDLE))
@@ -21,6 +26,14 @@ def call(client: RawClient) -> bytes:
     answer = client.until(FrameType.DATA)
     client.until(FrameType.HEADERS)
     return answer[3] if answer else b""
+
+
+async def make_idle(server: NativeServer, client: RawClient) -> None:
+    """Nobody has used the connection for longer than it may rest, since one call."""
+    await blocking(call, client)
+    (connection,) = server.shared.connections
+    connection.check_timeouts(SYSTEM.monotonic())
+    connection.check_timeouts(SYSTEM.monotonic() + MAX_IDLE + 1)
 
 
 async def test_a_connection_in_use_is_not_idle() -> None:
@@ -42,10 +55,7 @@ async def test_an_idle_connection_leaves_in_two_steps() -> None:
     """The first GOAWAY promises every call that is on its way; the second names the last, once the peer has heard."""
     async with serving(SETTINGS) as (server, port):
         with RawClient(port) as client:
-            await blocking(call, client)
-            (connection,) = server.shared.connections
-            connection.check_timeouts(SYSTEM.monotonic())
-            connection.check_timeouts(SYSTEM.monotonic() + MAX_IDLE + 1)
+            await make_idle(server, client)
             first = await blocking(client.until, FrameType.GOAWAY)
             ping = await blocking(client.until, FrameType.PING)
             late = await blocking(call, client)  # it was sent before the client read the GOAWAY
@@ -63,10 +73,7 @@ async def test_a_call_under_way_is_finished_before_the_connection_closes() -> No
     """A call that began while the goodbye was on its way is answered, although the last stream is named already."""
     async with serving(SETTINGS) as (server, port):
         with RawClient(port) as client:
-            await blocking(call, client)
-            (connection,) = server.shared.connections
-            connection.check_timeouts(SYSTEM.monotonic())
-            connection.check_timeouts(SYSTEM.monotonic() + MAX_IDLE + 1)
+            await make_idle(server, client)
             ping = await blocking(client.until, FrameType.PING)
             begun = client.headers("echo")
             client.socket.sendall(begun + frames.ping(ping[3], ACK))
