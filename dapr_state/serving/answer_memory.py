@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
         @property
         def unsent(self) -> int:
-            """Octets that wait for its client."""
+            """Octets that are held for its client: of a long answer all, if the last of them is not taken."""
 
         @property
         def taken(self) -> int:

@@ -23,7 +23,7 @@ from dapr_state.wire.http1.request import RefusedError, RequestReader
 from dapr_state.wire.http2.frames import PREFACE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from dapr_state.serving.http.message import Response
     from dapr_state.serving.http.shared import Shared
@@ -77,6 +77,7 @@ class Http1Protocol(asyncio.Protocol):
         self._is_new = True  # no head has been read yet
         self._is_body_timed = False  # `_timer` is that of a body
         self._is_full = False  # the client does not read what it was sent
+        self._long = 0  # octets of the long answer of which it has not read all
         self._is_paused = False  # we do not read what the client sends
         self._is_serving = False  # further up in the stack, or in the next turn of the loop
         self._client_ended = False  # nothing more is taken from it; it may still read
@@ -120,6 +121,7 @@ class Http1Protocol(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_full = False
+        self._end_long()
         self._shared.memory.answers.forget(self)
         if self._stall:
             self._stall.cancel()
@@ -267,11 +269,26 @@ class Http1Protocol(asyncio.Protocol):
             connection = _KEEP_ALIVE
         head = request.method == "HEAD"
         if is_long and not head:
-            self._transport.writelines(pieces(response, date, connection=connection, is_http10=request.is_http10))
+            self._send_long(
+                len(response.body), pieces(response, date, connection=connection, is_http10=request.is_http10)
+            )
         else:
             self._transport.write(render(response, date, connection=connection, is_http10=request.is_http10, head=head))
         if not keep:
             self._linger() if request.body_error or self._is_paused else self._close()
+
+    def _send_long(self, size: int, octets: Iterable[bytes]) -> None:
+        """The transport holds the answer whole as long as one octet of it is left, and tells when none is."""
+        self._long = size
+        self._transport.set_write_buffer_limits(0)
+        self._transport.writelines(octets)
+        if not self._is_full:
+            self._end_long()
+
+    def _end_long(self) -> None:
+        if self._long:
+            self._long = 0
+            self._transport.set_write_buffer_limits()
 
     def _await_more(self) -> bool:
         """Nothing more can be answered now; True: but only because reading it takes more than a turn."""
@@ -418,11 +435,11 @@ class Http1Protocol(asyncio.Protocol):
 
     @property
     def unsent(self) -> int:
-        return self._transport.get_write_buffer_size()
+        return max(self._long, self._transport.get_write_buffer_size())
 
     @property
     def taken(self) -> int:
-        return -self.unsent  # while it is full, nothing more is written
+        return -self._transport.get_write_buffer_size()  # while it is full, nothing more is written
 
     def end(self) -> None:
         reset(self._transport)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from dapr_state.wire.http2 import frames
 from dapr_state.wire.http2.events import Drained
@@ -164,7 +164,7 @@ class Sender(Generic[M]):
             self._send_data_frame(stream, first[:size])
             self._queued -= size
             if size < len(first):
-                stream.queue.appendleft(first[size:])
+                stream.queue.appendleft(_rest(first, size))
             if stream.queue:
                 self._ready_if_possible(stream)
             elif stream.trailers is not None:
@@ -208,3 +208,9 @@ class Sender(Generic[M]):
         if stream.queue:
             self._queued -= stream.queued
             stream.queue = None
+
+
+def _rest(part: memoryview, sent: int) -> memoryview:
+    """What is left of a part of a body. It holds the body whole, so less than half of one stands alone."""
+    rest = part[sent:]
+    return memoryview(bytes(rest)) if len(rest) * 2 < len(cast("bytes", rest.obj)) else rest

@@ -141,3 +141,16 @@ def test_a_window_that_settings_have_closed_lets_nothing_through() -> None:
     client.read()
 
     assert (before, client.arrived) == (65_535, 100_010)
+
+
+def test_the_last_octets_of_a_body_do_not_hold_all_of_it() -> None:
+    """Who takes all of an answer but an octet makes the server hold about so much, and not the answer."""
+    peer, size = Peer(), 1_000_000
+    stream = peer.request(1, end=True)
+    peer.send(frames.window_update(0, size) + frames.window_update(1, size - DEFAULT_WINDOW - 1))
+
+    peer.connection.send_data(stream, bytes(size))
+    arrived = sum(len(frame.payload) for frame in peer.received() if frame.kind is FrameType.DATA)
+
+    assert arrived == size - 1
+    assert sum(len(part.obj) for part in stream.queue) <= 2 * MAX_FRAME_SIZE
