@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from dapr_state.stores.base import Outcomes, StoreError
 from dapr_state.stores.model import Delete, Operation
-from dapr_state.stores.sql.groups import RefusedError, write_group
+from dapr_state.stores.sql.groups import RefusedError, write_group, write_group_async
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +19,8 @@ units = st.lists(st.lists(st.booleans(), min_size=1, max_size=3), max_size=40)  
 
 
 @settings(derandomize=True, deadline=None, database=None, max_examples=300)
-@given(asked=units)
-def test_only_what_is_refused_is_not_written(asked: list[list[bool]]) -> None:
+@given(asked=units, is_async=st.booleans())
+def test_only_what_is_refused_is_not_written(asked: list[list[bool]], is_async: bool) -> None:
     """The others are, once, in their order; one refused among n costs no more than twice the halvings of n."""
     wanted = [[Delete(f"{'bad' if bad else 'good'}{number}") for number, bad in enumerate(unit)] for unit in asked]
     written: list[Sequence[Operation]] = []
@@ -33,7 +34,10 @@ def test_only_what_is_refused_is_not_written(asked: list[list[bool]]) -> None:
         written.extend(group)
         return [None] * len(group)
 
-    outcomes = write_group(wanted, commit)
+    async def commit_async(group: Sequence[Sequence[Operation]]) -> Outcomes:
+        return commit(group)
+
+    outcomes = asyncio.run(write_group_async(wanted, commit_async)) if is_async else write_group(wanted, commit)
 
     assert [str(outcome) for outcome in outcomes] == ["not this" if any(unit) else "None" for unit in asked]
     assert written == [unit for unit, bad in zip(wanted, asked, strict=True) if not any(bad)]

@@ -1,8 +1,8 @@
 """What a group of operations comes to: each is judged in its turn, before anything is written.
 
-The writer holds the write lock while it plans, so what it read of the table stays true until it commits.
-Two operations of a group on one key end as one change: those who wait for the first one are told
-after the commit, when the second one could have followed already.
+What is stored must stay true until the commit: SQLite's writer holds the write lock while it judges, and PostgreSQL
+refuses a commit that was judged by other versions. Two operations of a group on one key end as one change: those who
+wait for the first one are told after the commit, when the second one could have followed already.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from dapr_state.stores.base import EtagMismatch, conflict
+from dapr_state.stores.base import Outcomes, StoreError, conflict
 from dapr_state.stores.model import Delete, Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from dapr_state.stores.sql.groups import Unit
+
+    Judge = Callable[[Operation, str | None], StoreError | None]
 
 
 class Change(msgspec.Struct, gc=False):
@@ -30,23 +34,41 @@ class Change(msgspec.Struct, gc=False):
         return bool(self.operation.etag)
 
 
-class WriteSet:
-    """`stored` holds the etag of every live row whose key some operation asks about."""
+def guarded_keys(units: Sequence[Unit]) -> list[str]:
+    """Those of which it matters what there is."""
+    return [operation.key for unit in units for operation in unit if operation.etag or operation.first_write]
 
-    def __init__(self, stored: Mapping[str, str], etags: Iterator[str]) -> None:
+
+class WriteSet:
+    """`stored` holds the etag of every live row whose key is guarded; `judge` is `conflict`, or what is like it."""
+
+    def __init__(self, stored: Mapping[str, str], etags: Iterator[str], judge: Judge = conflict) -> None:
         self._stored = stored
         self._etags = etags
+        self._judge = judge
         self._changes: dict[str, Change] = {}  # the order is that of the rows' last changes
 
-    def add(self, operations: Sequence[Operation]) -> EtagMismatch | None:
-        """WriteSet all of them in their order, or none and say why."""
+    def add_units(
+        self, units: Sequence[Unit], refuse: Callable[[str], StoreError | None], *, guarded: bool
+    ) -> Outcomes:
+        """Add those that nothing refuses, and say why for the others; `refuse` knows the keys that cannot be."""
+        operations = [operation for unit in units for operation in unit]
+        if refuse("".join([operation.key for operation in operations])):  # a look at all of them at once
+            return [_refusal(unit, refuse) or self.add(unit) for unit in units]
+        if guarded:
+            return [self.add(unit) for unit in units]
+        self.put(operations)
+        return [None] * len(units)
+
+    def add(self, operations: Sequence[Operation]) -> StoreError | None:
+        """Add all of them in their order, or none and say why."""
         pending: dict[str, Change] = {}
         for operation in operations:
             key = operation.key
             before = pending.pop(key, None)
             if operation.etag or operation.first_write:  # else it does not matter what there is
                 etag = self._etag(key, before or self._changes.get(key))
-                if refused := conflict(operation, etag):
+                if refused := self._judge(operation, etag):
                     return refused
             pending[key] = Change(operation)
         for key in pending:
@@ -55,7 +77,7 @@ class WriteSet:
         return None
 
     def put(self, operations: Sequence[Operation]) -> None:
-        """WriteSet operations that nothing can refuse, in a third of the time."""
+        """Add operations that nothing can refuse, in a third of the time."""
         last: dict[str, Operation] = {}
         for operation in operations:
             last.pop(operation.key, None)
@@ -79,3 +101,7 @@ class WriteSet:
         if not change.etag:
             change.etag = next(self._etags)
         return change.etag
+
+
+def _refusal(unit: Unit, refuse: Callable[[str], StoreError | None]) -> StoreError | None:
+    return next(filter(None, (refuse(operation.key) for operation in unit)), None)

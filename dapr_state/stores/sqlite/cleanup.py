@@ -1,37 +1,33 @@
-"""Removes expired rows from the file, by turns with the other sidecars that use it (state-stores.md 3.4)."""
+"""Finds the expired rows of the file, in steps that keep no writer waiting."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.sql.cleanup import TOLERANCE_MS, Cleanup
 from dapr_state.stores.sqlite.executor import Call
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import AsyncIterator
 
     from dapr_state.clock import Clock
     from dapr_state.stores.sqlite.options import Options
     from dapr_state.stores.sqlite.worker import Worker
 
-log = logging.getLogger("dapr.contrib")
-
 _ROWS_AT_MOST: Final = 5000  # looked at in one step, some 5 ms where none has expired
 _ROWS_AT_FIRST: Final = 250  # until it is known what they cost
 _STEP_SECONDS: Final = 0.02  # writers wait no longer for a step, however large what it removes
 _FIRST_ROWID: Final = -(1 << 63) + 1
-_TOLERANCE_MS: Final = 100  # as daprd: its ticker may be early by so much
 
 
-class Cleanup:
+class FileCleanup(Cleanup):
     def __init__(self, options: Options, worker: Worker, clock: Clock) -> None:
+        super().__init__(options.cleanup_interval)
         self._worker = worker
         self._clock = clock
         self._rows_at_once = _ROWS_AT_FIRST
-        self._interval = options.cleanup_interval
         # The names were checked to be identifiers, and SQL takes no parameter for one.
         metadata, table = options.metadata_table, options.table
         # a time to come was written by a clock that has been put back since, and would hold the cleanup off until then
@@ -45,28 +41,20 @@ class Cleanup:
         self._find_end = f"SELECT max(rowid) FROM ({some})"  # noqa: S608
         self._remove = f"DELETE FROM {table} WHERE rowid > ? AND rowid <= ? AND expiration_time < CURRENT_TIMESTAMP"  # noqa: S608
 
-    async def run_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            try:
-                await self.run()
-            except StoreError as error:
-                log.error("Error removing expired data: %s", error)  # noqa: TRY400 - the reason says it all
+    async def claim(self) -> bool:
+        claimed: bool = await self._worker.ask(Call(self._claim))
+        return claimed
 
-    async def run(self) -> None:
-        """Remove what has expired, unless somebody did so within the interval."""
-        if not await self._worker.ask(Call(self._claim)):
-            return
-        removed, start = 0, _FIRST_ROWID - 1
+    async def sweep(self) -> AsyncIterator[int]:
+        start: int | None = _FIRST_ROWID - 1
         while start is not None:
-            count, start = await self._worker.ask(Call(partial(self._sweep, start)))
-            removed += count
-        log.info("Removed %d expired rows", removed)
+            removed, start = await self._worker.ask(Call(partial(self._step, start)))
+            yield removed
 
     def _claim(self, connection: sqlite3.Connection) -> bool:
-        return connection.execute(self._claim_turn, (self._interval * 1000 - _TOLERANCE_MS,)).rowcount > 0
+        return connection.execute(self._claim_turn, (self.interval * 1000 - TOLERANCE_MS,)).rowcount > 0
 
-    def _sweep(self, start: int, connection: sqlite3.Connection) -> tuple[int, int | None]:
+    def _step(self, start: int, connection: sqlite3.Connection) -> tuple[int, int | None]:
         """Look at some rows behind `start`: how many were removed, and where to go on (None: that was all)."""
         began = self._clock.monotonic()
         (end,) = connection.execute(self._find_end, (start, self._rows_at_once)).fetchone()

@@ -7,29 +7,27 @@ import sqlite3
 from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from dapr_state.stores.base import Found, Outcomes, StoreError
 from dapr_state.stores.etags import new_etags
-from dapr_state.stores.sql.groups import RefusedError, write_group
-from dapr_state.stores.sql.writeset import WriteSet
+from dapr_state.stores.sql.groups import RefusedError, Write, shared_out, write_group
+from dapr_state.stores.sql.keys import refusal
+from dapr_state.stores.sql.writeset import WriteSet, guarded_keys
 from dapr_state.stores.sqlite import failures
 from dapr_state.stores.sqlite.connection import connect, patiently
-from dapr_state.stores.sqlite.statements import refusal
 from dapr_state.stores.sqlite.worker import LATER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dapr_state.clock import Clock
-    from dapr_state.stores.model import Operation
+    from dapr_state.stores.sql.groups import Unit
     from dapr_state.stores.sqlite.file import DatabaseFile
     from dapr_state.stores.sqlite.options import Options
     from dapr_state.stores.sqlite.statements import Statement, StateTable
-
-T = TypeVar("T")
 
 _FILE_SECONDS: Final = 0.005  # a group does not look again for the file that the one before has just seen
 _READ_FILE_SECONDS: Final = 0.1  # reads may show for so long what is in a file that is gone
@@ -43,20 +41,6 @@ class Read(msgspec.Struct, frozen=True):
     """Answered with one entry per key."""
 
     keys: Sequence[str]
-
-
-class Write(msgspec.Struct, frozen=True):
-    """Answered with one outcome per operation, or with one for the transaction."""
-
-    operations: Sequence[Operation]
-    is_transaction: bool = False
-
-    @property
-    def units(self) -> Iterable[Sequence[Operation]]:
-        return (self.operations,) if self.is_transaction else [(operation,) for operation in self.operations]
-
-    def __len__(self) -> int:
-        return 1 if self.is_transaction else len(self.operations)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -140,9 +124,9 @@ class Executor:
                 self.file.check_commit()
         except StoreError as moved:
             outcomes = [StoreError(str(moved)) for _ in outcomes]
-        return _shared_out(outcomes, [len(work) for work in works])
+        return shared_out(outcomes, [len(work) for work in works])
 
-    def _commit(self, units: Sequence[Sequence[Operation]]) -> Outcomes:
+    def _commit(self, units: Sequence[Unit]) -> Outcomes:
         """Raises StoreError, which is a RefusedError where the file and its locks are not the reason."""
         try:
             return self._apply(units)
@@ -150,17 +134,16 @@ class Executor:
             kind = StoreError if failures.is_of_the_file(error) else RefusedError
             raise kind(failures.describe(error)) from error
 
-    def _apply(self, units: Sequence[Sequence[Operation]]) -> Outcomes:
-        asked = [operation.key for unit in units for operation in unit if operation.etag or operation.first_write]
-        guarded = {key for key in asked if not refusal(key)}
+    def _apply(self, units: Sequence[Unit]) -> Outcomes:
+        guarded = {key for key in guarded_keys(units) if not refusal(key)}
         if not guarded:
             write_set = WriteSet({}, self._etags)
-            outcomes = _add(write_set, units, guarded=False)
+            outcomes = write_set.add_units(units, refusal, guarded=False)
             self._run(self._table.statements(write_set.changes()))
             return outcomes
         with self._transaction():
             write_set = WriteSet(self._table.etags(self.connection, guarded), self._etags)
-            outcomes = _add(write_set, units, guarded=True)
+            outcomes = write_set.add_units(units, refusal, guarded=True)
             self._execute(self._table.statements(write_set.changes()))
         return outcomes
 
@@ -199,7 +182,7 @@ class Executor:
         except (sqlite3.Error, StoreError) as error:
             return [failures.store_error(error) for _ in works]
         if len(entries) == len(keys):
-            return list(_shared_out(entries, [len(work.keys) for work in works]))
+            return list(shared_out(entries, [len(work.keys) for work in works]))
         ends = accumulate(len(work.keys) for work in works)
         return [
             entries[end - len(work.keys) : end] if end <= len(entries) else LATER
@@ -214,23 +197,3 @@ class Executor:
 
     def _is_late(self) -> bool:
         return self._clock.monotonic() > self._deadline
-
-
-def _shared_out(entries: list[T], lengths: Sequence[int]) -> list[list[T]]:
-    """Consecutive parts of these lengths."""
-    ends = list(accumulate(lengths))
-    return [entries[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-
-
-def _add(write_set: WriteSet, units: Sequence[Sequence[Operation]], *, guarded: bool) -> Outcomes:
-    operations = [operation for unit in units for operation in unit]
-    if not "".join([operation.key for operation in operations]).isascii():  # a look at all of them at once
-        return [_refusal(unit) or write_set.add(unit) for unit in units]
-    if guarded:
-        return [write_set.add(unit) for unit in units]
-    write_set.put(operations)
-    return [None] * len(units)
-
-
-def _refusal(unit: Sequence[Operation]) -> StoreError | None:
-    return next(filter(None, (refusal(operation.key) for operation in unit)), None)

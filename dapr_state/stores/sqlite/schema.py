@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.sql import migrations
 from dapr_state.stores.sqlite import failures
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ _METADATA: Final = "CREATE TABLE {metadata} (key text NOT NULL PRIMARY KEY, valu
 _GET_LEVEL: Final = "SELECT value FROM {metadata} WHERE key = 'migrations'"
 _SET_LEVEL: Final = "REPLACE INTO {metadata} (key, value) VALUES ('migrations', ?)"
 _MIGRATIONS: Final = (("create state table", _STATE),)  # the level is how many of them are done
-_LEVEL: Final = re.compile(r"\+?[0-9]+")
+
+_saying = partial(migrations.saying, errors=sqlite3.Error, describe=failures.describe)
 
 
 def migrate(connection: sqlite3.Connection, table: str, metadata: str) -> None:
@@ -54,14 +55,6 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-@contextmanager
-def _saying(aim: str) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, StoreError) as error:
-        raise StoreError(f"failed to {aim}: {failures.describe(error)}") from error
-
-
 def _create_metadata(connection: sqlite3.Connection, metadata: str) -> None:
     found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (metadata,))
     if found.fetchone() is None:
@@ -71,8 +64,4 @@ def _create_metadata(connection: sqlite3.Connection, metadata: str) -> None:
 
 def _level(connection: sqlite3.Connection, metadata: str) -> int:
     row = connection.execute(_GET_LEVEL.format(metadata=metadata)).fetchone()
-    if row is None:
-        return 0
-    if not _LEVEL.fullmatch(str(row[0])):
-        raise StoreError(f"invalid migration level found in metadata table: {row[0]}")
-    return int(row[0])
+    return migrations.level(row and str(row[0]))

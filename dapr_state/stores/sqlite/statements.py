@@ -20,6 +20,7 @@ from dapr_state.stores import paging
 from dapr_state.stores.base import Entry, Found, Page, StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
 from dapr_state.stores.slices import slices
+from dapr_state.stores.sql.keys import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -166,17 +167,6 @@ class StateTable:
         deletes = [(self._delete + _places(some), _padded(some)) for some in slices(gone, _KEYS_AT_ONCE)]
         # a new row each, at the end of the table, as daprd's
         return [*deletes, *_inserts(self._replace, new), *_inserts(self._insert, updated, _IN_PLACE)]
-
-
-def refusal(key: str) -> StoreError | None:
-    """Why there can be no row with this key. A key that came as bytes may hold some that are no text."""
-    if key.isascii():
-        return None
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        return StoreError(f"the key is not valid UTF-8: {key!a}")
-    return None
 
 
 def _inserts(start: str, rows: list[Columns], end: str = "") -> Iterator[Statement]:

@@ -14,9 +14,10 @@ from dapr_state.stores.base import Found, Outcomes, Page, StateStore, StoreError
 from dapr_state.stores.batching import OVERHEAD, weight, weight_of_keys
 from dapr_state.stores.model import Feature
 from dapr_state.stores.slices import slices
+from dapr_state.stores.sql.groups import Write
 from dapr_state.stores.sqlite import failures, inline, options, schema
-from dapr_state.stores.sqlite.cleanup import Cleanup
-from dapr_state.stores.sqlite.executor import Call, Executor, Read, Write
+from dapr_state.stores.sqlite.cleanup import FileCleanup
+from dapr_state.stores.sqlite.executor import Call, Executor, Read
 from dapr_state.stores.sqlite.file import DatabaseFile
 from dapr_state.stores.sqlite.inline import ElsewhereError, InlineReads
 from dapr_state.stores.sqlite.statements import StateTable
@@ -67,7 +68,7 @@ class SqliteStore(StateStore):
             self._reading = self._worker(others[0])
             self._inline = InlineReads(others[1])
         if self._options.cleanup_interval:
-            self._cleanup = asyncio.create_task(Cleanup(self._options, self._writing, self._clock).run_for_ever())
+            self._cleanup = asyncio.create_task(FileCleanup(self._options, self._writing, self._clock).run_for_ever())
 
     def _connect(self) -> None:
         """One executor that writes, one that reads, and one that reads on the event loop and never waits for a lock.

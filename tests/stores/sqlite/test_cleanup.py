@@ -11,7 +11,7 @@ import pytest
 from dapr_state.clock import SYSTEM, ManualClock
 from dapr_state.stores.model import Upsert
 from dapr_state.stores.sqlite import cleanup as module
-from dapr_state.stores.sqlite.cleanup import Cleanup
+from dapr_state.stores.sqlite.cleanup import FileCleanup
 from dapr_state.testing.stores.asking import put
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ async def _fill(file: File, store: SqliteStore) -> None:
         file.sql("UPDATE state SET expiration_time = ? WHERE key = ?", (PAST, f"k{number}"))
 
 
-def _cleanup(store: SqliteStore) -> Cleanup:
+def _cleanup(store: SqliteStore) -> FileCleanup:
     assert store._writing is not None
-    return Cleanup(store._options, store._writing, SYSTEM)
+    return FileCleanup(store._options, store._writing, SYSTEM)
 
 
 def _keys(file: File) -> list[str]:
@@ -119,7 +119,7 @@ async def test_slow_steps_become_shorter_and_fast_ones_longer(file: File) -> Non
     async with file.opened() as store:
         await put(store, *(Upsert(f"k{number}", b"v") for number in range(3)))
         assert store._writing is not None
-        cleanup = Cleanup(store._options, store._writing, clock := ManualClock())
+        cleanup = FileCleanup(store._options, store._writing, clock := ManualClock())
         sizes = []
 
         class Slow:
@@ -131,7 +131,7 @@ async def test_slow_steps_become_shorter_and_fast_ones_longer(file: File) -> Non
                 return self.connection.execute(sql, parameters)
 
         for seconds in (1.0, 1.0, 0.0, 0.004, 0.0, 0.0):
-            cleanup._sweep(0, Slow(store._executors[0].connection, seconds))  # type: ignore[arg-type]
+            cleanup._step(0, Slow(store._executors[0].connection, seconds))  # type: ignore[arg-type]
             sizes.append(cleanup._rows_at_once)
 
     assert sizes == [125, 62, 124, 124, 248, 496]
