@@ -327,6 +327,14 @@ PUBSUB_NOT_FOUND = Row(
     "pubsub {name} is not found",
     lambda _: (ErrorInfo("DAPR_PUBSUB_NOT_FOUND", metadata={}),),
 )
+PUBSUB_NAME_EMPTY = Row(
+    "ERR_PUBSUB_EMPTY",
+    404,
+    Grpc.INVALID_ARGUMENT,
+    "pubsub name is empty",
+    lambda _: (ResourceInfo("", "pubsub"), ErrorInfo("DAPR_PUBSUB_NAME_EMPTY")),
+)
+SUBSCRIPTION_NOT_REQUESTED = Row("", 500, Grpc.UNKNOWN, "initial request is required", bare=True)
 BINDING_INVOKE = Row("ERR_INVOKE_OUTPUT_BINDING", 500, Grpc.INTERNAL, "error invoking output binding {name}: {cause}")
 SECRET_STORES_NOT_CONFIGURED = Row(
     "ERR_SECRET_STORES_NOT_CONFIGURED", 500, Grpc.FAILED_PRECONDITION, "secret store is not configured", bare=True
@@ -342,6 +350,14 @@ LOCK_EXPIRY = Row(
     400,
     Grpc.INVALID_ARGUMENT,
     "ExpiryInSeconds is not positive in lock store {name}",
+    bare=True,
+)
+CRYPTO_NOT_CONFIGURED = Row(
+    "ERR_CRYPTO_PROVIDERS_NOT_CONFIGURED",
+    500,
+    Grpc.INVALID_ARGUMENT,
+    "invalid request: first message does not contain the required options",
+    http_sentence="crypto providers not configured",
     bare=True,
 )
 SUBTLE_CRYPTO = Row(

@@ -24,7 +24,8 @@ FLOORS = (
     {"resources"},
     {"observability", "security"},
     {"golang"},
-    {"errors", "operations"},
+    {"operations"},
+    {"errors"},
     {"serving"},  # any service's servers: they know nothing of Dapr
     {"slices"},
     {"clock"},

@@ -1,43 +1,37 @@
-"""The table of operations beside what is served: lists and logs know nothing of an RPC or a route that it lacks."""
+"""The table of operations beside what is declared and what is served: nothing is forgotten in it, or outside of it."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from dapr_state_proto.runtime.v1 import dapr_pb2
+from dapr_state_proto.runtime.v1 import dapr_pb2, dapr_pb2_grpc
 
 from dapr_state import operations
-from dapr_state.operations import OPERATIONS, UNKNOWN, Operation
-from dapr_state.serving.http.request import Request
+from dapr_state.operations import OPERATIONS, STORE, UNKNOWN, Operation
+from dapr_state.transports.grpc.dapr import DaprServicer
 from dapr_state.transports.grpc.unconfigured import UnconfiguredBlocks
 from dapr_state.transports.http import runtime, unconfigured
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.reminders import ScheduleRoutes
 from dapr_state.transports.http.router import Router
-from dapr_state.wire.http1.request import Fields
+from dapr_state.transports.http.state import StateRoutes
 
-if TYPE_CHECKING:
-    from dapr_state.transports.http.route import Route
-
-VERSIONS = ("v1.0", "v1.0-alpha1", "v1.0-alpha2", "v1.0-beta1")
-SERVED = {method.name for method in dapr_pb2.DESCRIPTOR.services_by_name["Dapr"].methods}
+SERVICE = dapr_pb2.DESCRIPTOR.services_by_name["Dapr"]
+DECLARED = {method.name for method in SERVICE.methods}
+ROWS = {rpc: operation for operation in OPERATIONS for rpc in operation.rpcs.split()}
 nothing: Any = None
-ROUTES: list[Route] = [
-    *ActorRoutes(nothing).table(),
-    *ScheduleRoutes(nothing).table(),
-    *runtime.health_routes(nothing),
-    *runtime.shutdown_routes(nothing),
-    *runtime.metadata_routes(nothing),
-    *unconfigured.routes("app", ""),
+ROOMS = [
+    StateRoutes(nothing).table(),
+    ActorRoutes(nothing).table(),
+    ScheduleRoutes(nothing).table(),
+    runtime.health_routes(nothing),
+    runtime.shutdown_routes(nothing),
+    runtime.metadata_routes(nothing),
 ]
-
-
-def sample(pattern: str) -> str:
-    """A path that the pattern fits."""
-    return re.sub(r"\{\w+\}|\*|\?", "x", pattern)
+ANSWERS = {key: answer for room in (*ROOMS, unconfigured.routes("app", "")) for key, answer in room.items()}
+WITH_PATH = [each for each in OPERATIONS if each.path]
 
 
 def test_every_rpc_has_one_row_and_one_group() -> None:
@@ -46,34 +40,68 @@ def test_every_rpc_has_one_row_and_one_group() -> None:
     groups = Counter(rpc for rpcs in operations.grpc_groups().values() for rpc in rpcs)
     absent = {method.rpartition("/")[2] for method in UnconfiguredBlocks("app", "")._answers}
 
-    assert set(rows) == SERVED | absent
+    assert not DECLARED & absent
+    assert set(rows) == DECLARED | absent
     assert set(rows.values()) == {1}
     assert groups == rows
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.verbs} {route.pattern}")
-def test_every_route_has_its_operations_name(route: Route) -> None:
-    """For each of its verbs, in the log that shows no paths; nothing falls to the name for what is no route."""
-    assert UNKNOWN not in {operations.name(verb, sample(route.pattern)) for verb in route.verbs.split()}
+@pytest.mark.parametrize("rpc", sorted(DECLARED))
+def test_every_declared_rpc_is_served(rpc: str) -> None:
+    """By a method of the servicer's own, as a stream if it is declared as one, and with a store if a span names it."""
+    method = SERVICE.methods_by_name[rpc]
+
+    assert getattr(DaprServicer, rpc) is not getattr(dapr_pb2_grpc.DaprServicer, rpc)
+    assert ROWS[rpc].is_stream == (method.client_streaming or method.server_streaming)
+    assert ROWS[rpc].span != STORE or "store_name" in method.input_type.fields_by_name
 
 
-@pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.path], ids=lambda each: each.path)
-def test_every_operations_route_is_served(operation: Operation) -> None:
-    """In one version at least, by each verb that the table names."""
-    state: Any = object()  # only asked whether it is there
-    router = Router(state, ROUTES)
-    fields = Fields({}, 0, frozenset(), chunked=False)
-    verbs: set[str] = set()
-    for version in VERSIONS:
-        target = f"/{version}{sample(operation.path)}".encode()
-        verbs |= set(router.verbs(Request("GET", target, fields, keep_alive=True, expect="")))
+def test_every_path_has_one_answer() -> None:
+    """No room answers what the table does not have or another room has; no row with a path is without an answer."""
+    answered = Counter(key for room in ROOMS for key in room)
+    absent = unconfigured.routes("app", "").keys() & {each.key for each in WITH_PATH}
 
-    assert verbs
-    assert set(operation.verbs.split()) <= verbs
+    assert Counter(each.key for each in WITH_PATH) == answered + Counter(absent)
 
 
-def test_an_operation_has_a_name_whatever_the_path() -> None:
-    """What is no route is taken for the call of an application."""
-    assert operations.name("GET", "/v1.0/state/mem/k") == "GetState"
-    assert operations.name("GET", "/nope") == "InvokeService"
-    assert operations.name("POST", "/v1.0/actors/T/1/method/m") == "InvokeActor/T.1"
+@pytest.mark.parametrize("operation", WITH_PATH, ids=lambda each: each.path)
+def test_a_path_is_routed_to_its_row(operation: Operation) -> None:
+    """In every version, by every verb that the row names; nothing falls to the name for what is no route."""
+    router = Router(ANSWERS)
+    found = [
+        (router.route(verb, parts), router.name(verb, parts))
+        for path in operation.paths()
+        for verb in operation.verbs.split()
+        for parts in [[b"x" if part[:1] in {b"{", b"*"} else part for part in path.encode().split(b"/")[1:]]]
+    ]
+
+    assert found
+    for route, name in found:
+        assert route
+        assert (route.operation, name) == (operation, operation.shown.format(app="x", type="x", id="x"))
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "name"),
+    [
+        ("GET", "v1.0/state/mem/k", "GetState"),
+        ("POST", "v1.0/actors/T/a%20b/method/m", "InvokeActor/T.a b"),
+        ("POST", "v1.0/publish/bulk/nm", "PublishEvent"),
+        *(
+            (verb, path, UNKNOWN)
+            for verb, path in (
+                ("GET", "nope"),
+                ("PATCH", "v1.0/actors/T/1/method/m"),
+                ("GET", "v1.0/actors/T/1/method/a/b"),
+                ("GET", "v1.0-alpha1/state/mem/k"),
+                ("GET", "v1.0-alpha2/workflows/c/id"),
+                ("POST", "v1.0-alpha1/publish/nm/t"),
+                ("GET", "v1.0-alpha1/metadata"),
+                ("POST", "v1.0/conversation/x/converse"),
+            )
+        ),
+    ],
+)
+def test_what_is_no_route_has_the_name_of_an_invocation(verb: str, path: str, name: str) -> None:
+    """Wrong verbs and versions included, as in daprd; names show what a segment means, not how it was written."""
+    assert Router(ANSWERS).name(verb, path.encode().split(b"/")) == name

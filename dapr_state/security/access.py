@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from dapr_state import operations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Protocol
 
     class Rule(Protocol):
@@ -30,13 +30,6 @@ _DAPR: Final = GRPC_PREFIX + "v1.Dapr/"
 
 _GRPC_GROUPS: Final = operations.grpc_groups()
 
-# The first segment of an HTTP path, and the version that rules call it by
-_HTTP_VERSIONS: Final[Mapping[str, str]] = {
-    "v1.0": "v1",
-    "v1.0-alpha1": "v1alpha1",
-    "v1.0-alpha2": "v1alpha2",
-    "v1.0-beta1": "v1beta1",
-}
 _HTTP_NAMES: Final = frozenset({group.partition(".")[0] for group in _GRPC_GROUPS} - {"subscribe"})
 _ALWAYS_OPEN: Final = "healthz"
 
@@ -85,7 +78,7 @@ class HttpAccess:
 
 
 def _http_match(rules: Iterable[str], version: str, name: str) -> bool:
-    group = f"{_HTTP_VERSIONS.get(version, version)}/{name}"
+    group = f"{operations.VERSIONS.get(version, version)}/{name}"
     path = f"{version}/{name}/"
     return any(rule == group or path.startswith(rule) for rule in rules)
 
@@ -115,7 +108,7 @@ def _warning(rule: Rule) -> str:
         return f"{shown}: {_grpc_fix(rule.name)}"
     if protocol == "http" and not any(
         _http_match([f"{rule.version}/{rule.name}"], version, name)
-        for version in _HTTP_VERSIONS
+        for version in operations.VERSIONS
         for name in _HTTP_NAMES
     ):
         return f'{shown}: no HTTP route begins with /{rule.version}/{rule.name}; write for example "version: v1"'

@@ -53,12 +53,12 @@ def test_no_coroutine_is_put_around_a_grpc_call_but_for_its_span() -> None:
 
 def test_with_nothing_on_http_requests_go_straight_to_the_router() -> None:
     """No layer around the router, no check before it, no counting of its answers."""
-    router = Router(None, [])
+    router = Router({})
 
     assert middleware.route(router, Middleware(), "app") is router
     assert middleware.checks(Middleware()) == []
     assert metered.notes(Middleware()) == []
-    assert middleware.notes(Middleware()) == []
+    assert middleware.notes(Middleware(), router) == []
 
 
 def test_a_stores_requests_are_told_from_those_of_a_store_with_a_shorter_name() -> None:

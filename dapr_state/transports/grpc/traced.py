@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.errors import DaprError
 from dapr_state.observability.tracecontext import BINARY, SpanContext, of_metadata
+from dapr_state.operations import OPERATIONS, STORE
 from dapr_state.security import tokens
 from dapr_state.serving.grpc.observed import behavior_of, with_behavior, write_all
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 # of the call that runs: each has a context of its own, so nothing needs to be put back
 current: ContextVar[SpanContext | None] = ContextVar("current", default=None)
-_OF_STATE: Final = frozenset({"GetState", "SaveState", "DeleteState"})  # the others have no attributes of their own
+_OF_A_STORE: Final = frozenset(each.rpcs for each in OPERATIONS if each.span == STORE)
 
 
 def traced(method: str, handler: Handler, tracer: Tracer) -> Handler:
@@ -63,7 +64,7 @@ def _start(tracer: Tracer, method: str, request: Any, context: Context) -> Span:
 
 
 def _subject(method: str, request: Any) -> dict[str, str]:
-    if method.rpartition("/")[2] not in _OF_STATE:
+    if method.rpartition("/")[2] not in _OF_A_STORE:
         return {}
     return {
         "db.system": "state",

@@ -14,7 +14,8 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from dapr_state import errors
-from dapr_state.errors import DaprError, ErrorInfo, Grpc, ResourceInfo, Row
+from dapr_state.errors import DaprError, Row
+from dapr_state.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,36 +25,8 @@ if TYPE_CHECKING:
     Answer = Callable[[Fields], bytes | DaprError]
 
 _PREFIX: Final = f"/{dapr_pb2.DESCRIPTOR.services_by_name['Dapr'].full_name}/"
-
-
-_PUBSUB_EMPTY: Final = Row(
-    "ERR_PUBSUB_EMPTY",
-    404,
-    Grpc.INVALID_ARGUMENT,
-    "pubsub name is empty",
-    lambda _: (ResourceInfo("", "pubsub"), ErrorInfo("DAPR_PUBSUB_NAME_EMPTY")),
-)
-_SUBSCRIPTION: Final = Row("", 500, Grpc.UNKNOWN, "initial request is required", bare=True)
-_CRYPTO: Final = Row(
-    "",
-    400,
-    Grpc.INVALID_ARGUMENT,
-    "invalid request: first message does not contain the required options",
-    bare=True,
-)
-
-
 # None of these gets beyond its first message; all others are unary
-_STREAMS: Final = frozenset(
-    _PREFIX + method
-    for method in (
-        "SubscribeTopicEventsAlpha1",
-        "SubscribeConfiguration",
-        "SubscribeConfigurationAlpha1",
-        "EncryptAlpha1",
-        "DecryptAlpha1",
-    )
-)
+_STREAMS: Final = frozenset(_PREFIX + rpc for each in OPERATIONS if each.is_stream for rpc in each.rpcs.split())
 
 
 class UnconfiguredBlocks(grpc.GenericRpcHandler):
@@ -98,49 +71,32 @@ def _text(fields: Fields, number: int = 1) -> str:
 
 def _table(app_id: str, namespace: str) -> dict[str, Answer]:
     """Each method's answer."""
+    own = {"appID": app_id, "namespace": namespace}
 
     def always(row: Row) -> Answer:
-        return lambda fields: row(name=_text(fields))
+        return lambda fields: row(name=_text(fields), **own)
 
-    def of_job(row: Row) -> DaprError:
-        return row(appID=app_id, namespace=namespace)
+    def of_job(row: Row) -> Answer:
+        return lambda fields: (row if fields.get(1) else errors.JOB_NAME_EMPTY)(**own)
 
-    def named_job(row: Row) -> Answer:
-        return lambda fields: of_job(row if fields.get(1) else errors.JOB_NAME_EMPTY)
-
-    def schedule(fields: Fields) -> DaprError:
-        return of_job(errors.JOB_SCHEDULE if 1 in fields else errors.JOB_EMPTY)
-
-    table: dict[str, Answer] = {
-        "InvokeService": lambda fields: errors.not_invoked(_text(fields), app_id),
-        "InvokeBinding": lambda fields: errors.not_bound(_text(fields), has_operation=bool(fields.get(4))),
-        "SubscribeTopicEventsAlpha1": always(_SUBSCRIPTION),
-        "TryLockAlpha1": _lock,
-        "UnlockAlpha1": always(errors.LOCK_NOT_CONFIGURED),
-    }
+    table = {rpc: always(each.absent) for each in OPERATIONS if each.absent for rpc in each.rpcs.split()}
     table |= dict.fromkeys(("PublishEvent", "BulkPublishEvent", "BulkPublishEventAlpha1"), _publish)
-    table |= dict.fromkeys(("GetSecret", "GetBulkSecret"), always(errors.SECRET_STORES_NOT_CONFIGURED))
-    table |= dict.fromkeys(("EncryptAlpha1", "DecryptAlpha1"), always(_CRYPTO))
-    table |= dict.fromkeys(("ConverseAlpha1", "ConverseAlpha2"), always(errors.CONVERSATION_NOT_FOUND))
     for version in ("", "Alpha1"):
-        for call in ("GetConfiguration", "SubscribeConfiguration"):
-            table[call + version] = always(errors.CONFIGURATION_NOT_CONFIGURED)
         table[f"UnsubscribeConfiguration{version}"] = _unsubscribe
-        table[f"ScheduleJob{version}"] = schedule
-        table[f"GetJob{version}"] = named_job(errors.JOB_GET)
-        table[f"DeleteJob{version}"] = named_job(errors.JOB_DELETE)
-        table[f"DeleteJobsByPrefix{version}"] = lambda _: of_job(errors.JOB_DELETE)
-        table[f"ListJobs{version}"] = lambda _: of_job(errors.JOB_LIST)
-    for call in ("GetKey", "Encrypt", "Decrypt", "WrapKey", "UnwrapKey", "Sign", "Verify"):
-        table[f"Subtle{call}Alpha1"] = always(errors.SUBTLE_CRYPTO)
-    for call in ("Start", "Get", "Purge", "Terminate", "Pause", "Resume", "RaiseEvent"):
-        table[f"{call}WorkflowAlpha1"] = table[f"{call}WorkflowBeta1"] = always(errors.ACTOR_NO_PLACEMENT)
+        table[f"ScheduleJob{version}"] = lambda fields: (errors.JOB_SCHEDULE if 1 in fields else errors.JOB_EMPTY)(
+            **own
+        )
+        table[f"GetJob{version}"] = of_job(errors.JOB_GET)
+        table[f"DeleteJob{version}"] = of_job(errors.JOB_DELETE)
+    table["InvokeService"] = lambda fields: errors.not_invoked(_text(fields), app_id)
+    table["InvokeBinding"] = lambda fields: errors.not_bound(_text(fields), has_operation=bool(fields.get(4)))
+    table["TryLockAlpha1"] = _lock
     return table
 
 
 def _publish(fields: Fields) -> DaprError:
     name = _text(fields)
-    return errors.PUBSUB_NOT_FOUND(name=name) if name else _PUBSUB_EMPTY()
+    return errors.PUBSUB_NOT_FOUND(name=name) if name else errors.PUBSUB_NAME_EMPTY()
 
 
 def _lock(fields: Fields) -> DaprError:

@@ -12,7 +12,6 @@ from dapr_state.serving.http.message import JSON, Response, line, no_content
 from dapr_state.slices import Work
 from dapr_state.transports.http import actor_bodies, target
 from dapr_state.transports.http.actor_bodies import StepError
-from dapr_state.transports.http.route import WRITE, Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +20,8 @@ if TYPE_CHECKING:
     from dapr_state.app.model import Headers
     from dapr_state.serving.http.message import Line
     from dapr_state.serving.http.request import Request
-    from dapr_state.transports.http.route import Call
+    from dapr_state.transports.http.route import Answer, Call
 
-CALL: Final = "GET POST PUT DELETE"
 TOO_LARGE: Final = "stream too large"
 
 MAX_KNOWN: Final = 256  # callers make up names
@@ -36,13 +34,12 @@ class ActorRoutes:
         self._known_headers: dict[int, tuple[Mapping[str, str], Headers]] = {}
         self._known_lines: dict[tuple[str, str], Line] = {}
 
-    def table(self) -> list[Route]:
-        base = "/v1.0/actors/{type}/{id}"
-        return [
-            Route(CALL, f"{base}/method/{{method}}", self._invoke),
-            Route(WRITE, f"{base}/state", self._transact),
-            Route("GET", f"{base}/state/{{key}}", self._get_state),
-        ]
+    def table(self) -> dict[str, Answer]:
+        return {
+            "InvokeActor": self._invoke,
+            "GetActorState": self._get_state,
+            "ExecuteActorStateTransaction": self._transact,
+        }
 
     async def invoke(self, kind: str, name: str, method: str, request: Request, query: str = "") -> Response:
         request.needs_client = True  # one who waits for a turn and goes away leaves the queue

@@ -49,15 +49,17 @@ def api(
     `before` and `after` come after tracing and CORS, as in daprd, and before the middleware's checks.
     """
     layers = layers or Middleware()
-    actor_routes = ActorRoutes(actors or Actors())
-    routes = [
-        *actor_routes.table(),
-        *ScheduleRoutes(schedules or Schedules(Actors())).table(),
-        *runtime.health_routes(lifecycle),
-        *runtime.shutdown_routes(lifecycle),
-        *runtime.metadata_routes(metadata),
-        *unconfigured.routes(metadata.app_id, namespace),
-    ]
+    state_routes, actor_routes = StateRoutes(state, answers), ActorRoutes(actors or Actors())
+    table = {
+        **state_routes.table(),
+        **actor_routes.table(),
+        **ScheduleRoutes(schedules or Schedules(Actors())).table(),
+        **runtime.health_routes(lifecycle),
+        **runtime.shutdown_routes(lifecycle),
+        **runtime.metadata_routes(metadata),
+        **unconfigured.routes(metadata.app_id, namespace),
+    }
+    router = Router(table, metadata.app_id, state=state_routes, actors=actor_routes)
     echoes = layers.echoes_context
     checks: list[Check] = [tracecontext.check] if echoes else []
     notes: list[Note] = [*after, tracecontext.note] if echoes and not layers.tracer else [*after]
@@ -65,22 +67,20 @@ def api(
         cors = Cors(allowed)
         checks.append(cors.check)
         notes.insert(0, cors.note)
-    states = StateRoutes(state, answers)
-    route = middleware.route(Router(states, routes, metadata.app_id, actor_routes), layers, metadata.app_id)
-    handler = checked(route, (*checks, *before, *middleware.checks(layers)))
+    handler = checked(middleware.route(router, layers, metadata.app_id), (*checks, *before, *middleware.checks(layers)))
     if layers.tracer:
-        handler = traced(handler, layers.tracer)
+        handler = traced(handler, layers.tracer, router)
     return Service(
         handler,
         problem.failure,
-        (*metered.notes(layers), *middleware.notes(layers), *notes),
+        (*metered.notes(layers), *middleware.notes(layers, router), *notes),
         names_peers=layers.tracer is not None,
     )
 
 
 def public(lifecycle: Lifecycle, metadata: Metadata) -> Service:
     """Health and metadata, for whoever may see the public port; no token is asked for."""
-    router = Router(None, [*runtime.health_routes(lifecycle), *runtime.metadata_routes(metadata)])
+    router = Router({**runtime.health_routes(lifecycle), **runtime.metadata_routes(metadata)})
 
     async def route(request: Request) -> Response:
         if answer := router.find(request):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from dapr_state import errors, operations
+from dapr_state import errors
 from dapr_state.errors import DaprError
 from dapr_state.security import tokens
 from dapr_state.serving.http import message
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from dapr_state.transports.http.router import Router
     from dapr_state.transports.middleware import Middleware
 
-HEALTH: Final = frozenset({"/v1.0/healthz", "/v1.0/healthz/outbound"})
-_OPEN: Final = frozenset(path.strip("/").encode() for path in HEALTH)  # probes have no token
+_HEALTH: Final = frozenset({b"v1.0/healthz", b"v1.0/healthz/outbound"})  # probes have no token
 _NOT_INVOKED: Final = frozenset({id(errors.NO_APP_ID), id(errors.INVOKE_FAILED)})
 
 
@@ -42,7 +41,7 @@ def token_check(token: tokens.ApiToken) -> Check:
     def check(request: Request) -> Response | None:
         if token.problem(request.headers.get(tokens.HEADER)) is None:
             return None
-        if request.method == "GET" and request.target.partition(b"?")[0].strip(b"/") in _OPEN:
+        if request.method == "GET" and request.target.partition(b"?")[0].strip(b"/") in _HEALTH:
             return None
         return message.text(401, "invalid api token")
 
@@ -59,13 +58,13 @@ def route(router: Router, layers: Middleware, app_id: str) -> Handler:
     return _telling(around) if layers.api_log else around
 
 
-def notes(layers: Middleware) -> list[Note]:
+def notes(layers: Middleware, router: Router) -> list[Note]:
     """What is told of each answer, however it came about: an error of the API, a defect, an end of the sidecar."""
     told: list[Note] = []
     if layers.count_errors:
         told.append(_error_count(layers.count_errors))
     if layers.api_log:
-        told.append(_log(layers.api_log))
+        told.append(_log(layers.api_log, router))
     return told
 
 
@@ -118,15 +117,15 @@ def _error_count(count: Callable[[str], None]) -> Note:
     return note
 
 
-def _log(log: ApiLog) -> Note:
+def _log(log: ApiLog, router: Router) -> Note:
     def note(request: Request, response: Response) -> None:
         if not request.is_routed:
             return
         path, _ = target.split(request.target)
-        clean = "/" + b"/".join(target.segments(path)).decode("utf-8", "replace")
-        if log.omit_health and request.method == "GET" and clean in HEALTH:
+        parts = target.segments(path)
+        if log.omit_health and request.method == "GET" and b"/".join(parts) in _HEALTH:
             return
-        shown = operations.name(request.method, clean) if log.obfuscate else f"{request.method} {_decoded(path)}"
+        shown = router.name(request.method, parts) if log.obfuscate else f"{request.method} {_decoded(path)}"
         agent = request.headers.get("user-agent", "")
         log.http(shown, response.status, request.ended - request.began, len(response.body), agent)
 

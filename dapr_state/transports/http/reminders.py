@@ -12,11 +12,10 @@ from dapr_state.api.reminders import ActorId, Reminder, Request, Schedules, Tick
 from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.serving.http.message import JSON, Response, no_content
 from dapr_state.transports.http import schedule_bodies
-from dapr_state.transports.http.route import WRITE, Route
 
 if TYPE_CHECKING:
     from dapr_state.transports.http.bodies import Shape, T
-    from dapr_state.transports.http.route import Call
+    from dapr_state.transports.http.route import Answer, Call
 
 _encode = msgspec.json.Encoder().encode
 
@@ -25,16 +24,14 @@ class ScheduleRoutes:
     def __init__(self, schedules: Schedules) -> None:
         self._schedules = schedules
 
-    def table(self) -> list[Route]:
-        reminder = "/v1.0/actors/{type}/{id}/reminders/{name}"
-        timer = "/v1.0/actors/{type}/{id}/timers/{name}"
-        return [
-            Route(WRITE, reminder, self._create_reminder),
-            Route("GET", reminder, self._get_reminder),
-            Route("DELETE", reminder, self._delete_reminder),
-            Route(WRITE, timer, self._create_timer),
-            Route("DELETE", timer, self._delete_timer),
-        ]
+    def table(self) -> dict[str, Answer]:
+        return {
+            "RegisterActorReminder": self._create_reminder,
+            "GetActorReminder": self._get_reminder,
+            "UnregisterActorReminder": self._delete_reminder,
+            "RegisterActorTimer": self._create_timer,
+            "UnregisterActorTimer": self._delete_timer,
+        }
 
     async def _create_reminder(self, call: Call) -> Response:
         actor = _actor(call)

@@ -1,4 +1,4 @@
-"""A route: the verbs and the path that an answer is for."""
+"""What a route's answer is given: the request, and what its path and query say."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     Answering = Coroutine[Any, Any, Response]
     Answer = Callable[["Call"], Answering]
 
-ANY = "GET HEAD POST PUT PATCH DELETE OPTIONS"
-WRITE = "POST PUT"
-
 
 class Call(NamedTuple):
     """A request and what its path and query say."""
@@ -24,11 +21,3 @@ class Call(NamedTuple):
     request: Request
     params: Mapping[str, str]
     query: Mapping[str, str]
-
-
-class Route(NamedTuple):
-    """`pattern` is made of plain segments, `{named}` ones, and at the end perhaps `*` for one or more."""
-
-    verbs: str
-    pattern: str
-    answer: Answer

@@ -1,25 +1,27 @@
 """Which answer belongs to which path and verb.
 
-The state routes are matched by hand (a hot get costs one look into a dict), and those of actors where nothing needs
-cleaning; all others by the table, under their first two segments. Wrong verbs and unknown paths are one and the same
-to daprd: it takes them for service invocation.
+The routes are those of `operations.py` that somebody answers, under their first two segments. Before the table, plain
+gets of state (they cost one look into a dict) and plain calls of actors are matched by hand. Wrong verbs and unknown
+paths are one and the same to daprd: it takes them for service invocation.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dapr_state import errors
+from dapr_state.operations import ANY, OPERATIONS, UNKNOWN, Operation
 from dapr_state.transports.http import target
 from dapr_state.transports.http.route import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from dapr_state.serving.http.request import Request
     from dapr_state.transports.http.actors import ActorRoutes
-    from dapr_state.transports.http.route import Answer, Answering, Route
+    from dapr_state.transports.http.route import Answer, Answering
     from dapr_state.transports.http.state import StateRoutes
 
 APP_ID = "dapr-app-id"  # the header that makes any path a service invocation
@@ -37,43 +39,60 @@ _CALLS = frozenset({"GET", "POST", "PUT", "DELETE"})
 _WRITES = frozenset({"POST", "PUT"})
 
 
-class _Row(NamedTuple):
-    verbs: frozenset[str]
-    segments: tuple[str, ...]
-    is_open: bool
-    answer: Answer
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An operation in one version: what is called how among its path's segments, and what those behind the second are.
 
-    def match(self, parts: list[bytes]) -> dict[str, str] | None:
-        if len(parts) != len(self.segments) and not (self.is_open and len(parts) > len(self.segments)):
-            return None
-        params = {}
-        for segment, part in zip(self.segments, parts, strict=False):
-            if segment.startswith("{"):
-                params[segment[1:-1]] = target.decode(part)
-            elif segment.encode() != part:
-                return None
-        return params
+    An open one takes any number of segments at its end, but one at least.
+    """
+
+    operation: Operation
+    answer: Answer
+    length: int
+    is_open: bool
+    fixed: tuple[tuple[int, bytes], ...]
+    named: tuple[tuple[int, str], ...]
+
+    @classmethod
+    def of(cls, operation: Operation, answer: Answer, segments: list[bytes]) -> Route:
+        named = {at: part[1:-1].decode() for at, part in enumerate(segments) if part[:1] == b"{"}
+        is_open = segments[-1] == b"*"
+        fixed = ((at, part) for at, part in enumerate(segments) if at > 1 and at not in named and part != b"*")
+        return cls(operation, answer, len(segments), is_open, tuple(fixed), tuple(named.items()))
+
+    def fits(self, parts: list[bytes]) -> bool:
+        for at, text in self.fixed:  # noqa: SIM110  a generator takes twice as long
+            if parts[at] != text:
+                return False
+        return True
+
+    def params(self, parts: list[bytes]) -> dict[str, str]:
+        return {name: target.decode(parts[at]) for at, name in self.named}
 
 
 class Router:
     def __init__(
         self,
-        state: StateRoutes | None,
-        routes: Iterable[Route],
+        answers: Mapping[str, Answer],
         app_id: str = "",
+        *,
+        state: StateRoutes | None = None,
         actors: ActorRoutes | None = None,
     ) -> None:
-        """Without `state` there are no State routes, as on the public port; `actors` have theirs in `routes` too."""
+        """`answers` are by the operations' keys; what plain gets and calls ask of `state` and `actors` is there too."""
         self._state = state
         self._stores: dict[bytes, str] = {}  # by what comes before a key in a plain path
         self._actors = actors
         self._app_id = app_id
-        self._rows: dict[tuple[bytes, bytes], list[_Row]] = {}
-        for verbs, pattern, answer in routes:
-            segments = tuple(pattern.strip("/").removesuffix("/*").split("/"))
-            is_open = pattern.endswith("/*")
-            row = _Row(frozenset(verbs.split()), (*segments, "{*}") if is_open else segments, is_open, answer)
-            self._rows.setdefault((segments[0].encode(), segments[1].encode()), []).append(row)
+        # by the verb, the first two segments and the number of all; those that are open by the number 0
+        self._routes: dict[tuple[str, bytes, bytes, int], list[Route]] = {}
+        for operation in OPERATIONS:
+            for path in operation.paths() if operation.key in answers else ():
+                segments = path.encode().split(b"/")[1:]
+                route = Route.of(operation, answers[operation.key], segments)
+                for verb in operation.verbs.split():
+                    known_by = verb, segments[0], segments[1], 0 if route.is_open else route.length
+                    self._routes.setdefault(known_by, []).append(route)
 
     def __call__(self, request: Request) -> Answering:
         """Answer as daprd, also where there is no such route. Nothing is awaited here: the route's own answer is."""
@@ -98,26 +117,31 @@ class Router:
             path, raw_query = target.split(path)
             query = target.parameters(raw_query)
         parts = target.segments(path)
-        if self._state and parts[1:2] == [b"state"] and (answer := self._of_state(self._state, request, parts, query)):
-            return answer
-        for row in self._rows.get((parts[0], parts[1]), ()) if len(parts) > 1 else ():
-            if request.method in row.verbs and (params := row.match(parts)) is not None:
-                return row.answer(Call(request, params, query))
+        if route := self.route(request.method, parts):
+            return route.answer(Call(request, route.params(parts), query))
+        return None
+
+    def route(self, verb: str, parts: list[bytes]) -> Route | None:
+        """The first whose path these segments fit."""
+        if (length := len(parts)) < 2:  # noqa: PLR2004  version and subject
+            return None
+        for route in self._routes.get((verb, parts[0], parts[1], length), ()):
+            if not route.fixed or route.fits(parts):
+                return route
+        for route in self._routes.get((verb, parts[0], parts[1], 0), ()):
+            if route.length <= length and route.fits(parts):
+                return route
         return None
 
     def verbs(self, request: Request) -> list[str]:
         """The verbs that this path has a route for, sorted."""
         parts = target.segments(target.split(request.target)[0])
-        rows = self._rows.get((parts[0], parts[1]), ()) if len(parts) > 1 else ()
-        found = {verb for row in rows if row.match(parts) is not None for verb in row.verbs}
-        match parts:
-            case b"v1.0", b"state", _ if self._state:
-                found |= {"POST", "PUT"}
-            case b"v1.0", b"state", _, key if self._state:
-                found |= {"GET", "DELETE"} | ({"POST", "PUT"} if key in {b"bulk", b"transaction"} else set())
-            case b"v1.0-alpha1", b"state", _, b"query" if self._state:
-                found |= {"POST", "PUT"}
-        return sorted(found)
+        return sorted(verb for verb in ANY.split() if self.route(verb, parts))
+
+    def name(self, verb: str, parts: list[bytes]) -> str:
+        """What the API log calls a request in place of its path."""
+        route = self.route(verb, parts)
+        return route.operation.shown.format_map(route.params(parts)) if route else UNKNOWN
 
     def _learn(self, before: bytes) -> str | None:
         """The store that the path before a key names."""
@@ -141,25 +165,3 @@ class Router:
         if not (method or key) and request.method in _WRITES:
             return actors.transact(decode(kind), decode(name), request)
         return None
-
-    @staticmethod
-    def _of_state(
-        state: StateRoutes, request: Request, parts: list[bytes], query: Mapping[str, str]
-    ) -> Answering | None:
-        decode = target.decode
-        verb, writes = request.method, request.method in {"POST", "PUT"}
-        answer: Answering | None = None
-        match parts:
-            case b"v1.0", _, store, key if verb == "GET":
-                answer = state.get(decode(store), decode(key))
-            case b"v1.0", _, store if writes:
-                answer = state.save(decode(store), request, query)
-            case b"v1.0", _, store, key if verb == "DELETE":
-                answer = state.delete(decode(store), decode(key), request, query)
-            case b"v1.0", _, store, b"bulk" if writes:
-                answer = state.bulk_get(decode(store), request)
-            case b"v1.0", _, store, b"transaction" if writes:
-                answer = state.transact(decode(store), request, query)
-            case b"v1.0-alpha1", _, store, b"query" if writes:
-                answer = state.query(decode(store), request)
-        return answer

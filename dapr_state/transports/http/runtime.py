@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Any
 from dapr_state import errors
 from dapr_state.golang import marshal
 from dapr_state.serving.http.message import JSON, Response, no_content
-from dapr_state.transports.http.route import Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dapr_state.api.lifecycle import Lifecycle
     from dapr_state.api.metadata import AppConnectionProperties, Metadata
-    from dapr_state.transports.http.route import Call
+    from dapr_state.transports.http.route import Answer, Call
 
 FORCE = "dapr-force-shutdown"
 
 
-def health_routes(lifecycle: Lifecycle) -> list[Route]:
+def health_routes(lifecycle: Lifecycle) -> dict[str, Answer]:
     async def health(call: Call) -> Response:
         lifecycle.check_ready(call.query.get("appid", ""))
         return no_content()
@@ -28,18 +27,18 @@ def health_routes(lifecycle: Lifecycle) -> list[Route]:
         lifecycle.check_outbound_ready()
         return no_content()
 
-    return [Route("GET", "/v1.0/healthz", health), Route("GET", "/v1.0/healthz/outbound", outbound)]
+    return {"Healthz": health, "HealthzOutbound": outbound}
 
 
-def shutdown_routes(lifecycle: Lifecycle) -> list[Route]:
+def shutdown_routes(lifecycle: Lifecycle) -> dict[str, Answer]:
     async def shutdown(call: Call) -> Response:
         lifecycle.shut_down(force=call.request.headers.get(FORCE, "").lower() == "true")
         return no_content()
 
-    return [Route("POST", "/v1.0/shutdown", shutdown)]
+    return {"Shutdown": shutdown}
 
 
-def metadata_routes(metadata: Metadata) -> list[Route]:
+def metadata_routes(metadata: Metadata) -> dict[str, Answer]:
     async def get(_: Call) -> Response:
         return Response(200, [JSON], marshal.encode(shown(metadata)) + b"\n")
 
@@ -49,7 +48,7 @@ def metadata_routes(metadata: Metadata) -> list[Route]:
         metadata.note(call.params["key"], call.request.body.decode("utf-8", "replace"))
         return no_content()
 
-    return [Route("GET", "/v1.0/metadata", get), Route("PUT", "/v1.0/metadata/{key}", put)]
+    return {"GetMetadata": get, "SetMetadata": put}
 
 
 def shown(metadata: Metadata) -> Mapping[str, Any]:

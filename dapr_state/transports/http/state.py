@@ -30,12 +30,23 @@ if TYPE_CHECKING:
     from dapr_state.errors import Detail
     from dapr_state.serving.http.request import Request
     from dapr_state.transports.http.bodies import Steps
+    from dapr_state.transports.http.route import Answer
 
 
 class StateRoutes:
     def __init__(self, state: State, answers: AnswerMemory | None = None) -> None:
         self._state = state
         self._answers = answers or AnswerMemory()
+
+    def table(self) -> dict[str, Answer]:
+        return {
+            "GetState": lambda call: self.get(call.params["store"], call.params["key"]),
+            "SaveState": lambda call: self.save(call.params["store"], call.request, call.query),
+            "DeleteState": lambda call: self.delete(call.params["store"], call.params["key"], call.request, call.query),
+            "GetBulkState": lambda call: self.bulk_get(call.params["store"], call.request),
+            "ExecuteStateTransaction": lambda call: self.transact(call.params["store"], call.request, call.query),
+            "QueryStateAlpha1": lambda call: self.query(call.params["store"], call.request),
+        }
 
     async def get(self, store: str, key: str) -> Response:
         # `consistency` and `metadata.*` are accepted and mean nothing to any of our stores

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from dapr_state import operations
 from dapr_state.errors import DaprError
 from dapr_state.observability.tracecontext import of_headers
 from dapr_state.security import tokens
@@ -16,17 +17,18 @@ if TYPE_CHECKING:
     from dapr_state.serving.http.message import Response
     from dapr_state.serving.http.request import Request
     from dapr_state.serving.http.service import Handler
+    from dapr_state.transports.http.router import Route, Router
 
 _FIRST_ERROR: Final = 400
 
 
-def traced(handler: Handler, tracer: Tracer) -> Handler:
+def traced(handler: Handler, tracer: Tracer, router: Router) -> Handler:
     """The handler in a span; its answer says which."""
 
     async def around(request: Request) -> Response:
         if tracecontext.is_untraced(request):
             return await handler(request)
-        span = _start(tracer, request)
+        span = _start(tracer, request, router)
         request.trace = span.context
         try:
             response = await handler(request)
@@ -41,15 +43,16 @@ def traced(handler: Handler, tracer: Tracer) -> Handler:
     return around
 
 
-def _start(tracer: Tracer, request: Request) -> Span:
+def _start(tracer: Tracer, request: Request, router: Router) -> Span:
     headers = request.headers
     parent = of_headers(headers)
     if not tracer.keeps:
         return tracer.start("", parent, {})
     path, _ = target.split(request.target)
-    parts = [target.decode(part) for part in target.segments(path)]
-    name, about = _subject(request.method, parts)
-    call = f"{request.method} /{'/'.join(parts)}"
+    parts = target.segments(path)
+    shown = f"/{'/'.join(map(target.decode, parts))}"
+    call = f"{request.method} {shown}"
+    name, about = _subject(router.route(request.method, parts), parts, call)
     attributes = {
         "dapr.api": call,
         "dapr.protocol": "http",
@@ -60,7 +63,7 @@ def _start(tracer: Tracer, request: Request) -> Span:
         # the token is a header of Dapr's as well, and nobody else's business
         **{key: value for key, value in headers.items() if key.startswith("dapr-") and key != tokens.HEADER},
     }
-    return tracer.start(name or f"/{'/'.join(parts)}", parent, attributes)
+    return tracer.start(name or shown, parent, attributes)
 
 
 def _client(peer: Any) -> dict[str, str]:
@@ -71,22 +74,18 @@ def _client(peer: Any) -> dict[str, str]:
     return {"server.address": "@"}
 
 
-def _subject(method: str, parts: list[str]) -> tuple[str, dict[str, str]]:
+def _subject(route: Route | None, parts: list[bytes], call: str) -> tuple[str, dict[str, str]]:
     """The span's name where it is not the path, and what is said of its subject."""
-    match parts:
-        case [_, "state", store, *_]:
-            return "", _database(store, f"{method} /{'/'.join(parts)}")
-        case [_, "actors", kind, actor, "method", *name]:
-            peer = {
-                "dapr.actor": f"{kind}.{actor}",
-                "rpc.service": "ServiceInvocation",
-                "net.peer.name": f"{kind}.{actor}",
-            }
-            return f"CallActor/{kind}/{'/'.join(name)}", peer
-        case [_, "actors", kind, actor, "state", *_]:
-            about = _database("actors", f"{method} /{'/'.join(parts)}")
-            return "", {"dapr.actor": f"{kind}.{actor}", **about}
-    return "", {}
+    if route is None or not route.operation.span:
+        return "", {}
+    params = route.params(parts)
+    if route.operation.span in {operations.STORE, operations.STORE_OVER_HTTP}:
+        return "", _database(params["store"], call)
+    actor = f"{params['type']}.{params['id']}"
+    if route.operation.span == operations.ACTOR_STATE:
+        return "", {"dapr.actor": actor, **_database("actors", call)}
+    about = {"dapr.actor": actor, "rpc.service": "ServiceInvocation", "net.peer.name": actor}
+    return f"CallActor/{params['type']}/{params['method']}", about
 
 
 def _database(name: str, statement: str) -> dict[str, str]:

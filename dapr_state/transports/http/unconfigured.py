@@ -5,94 +5,42 @@ runtime.md 5.5. A client of one of them learns the same, in the same words, from
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from dapr_state import errors
-from dapr_state.errors import Grpc
 from dapr_state.golang import unmarshal
 from dapr_state.golang.unmarshal import MalformedError
+from dapr_state.operations import OPERATIONS
 from dapr_state.slices import Work
-from dapr_state.transports.http.route import ANY, WRITE, Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from dapr_state.serving.http.message import Response
-    from dapr_state.transports.http.route import Call
-
-_CRYPTO = errors.Row(
-    "ERR_CRYPTO_PROVIDERS_NOT_CONFIGURED", 500, Grpc.FAILED_PRECONDITION, "crypto providers not configured"
-)
+    from dapr_state.transports.http.route import Answer, Call
 
 
-class _Absent(NamedTuple):
-    """Verbs, patterns, and the answer to them."""
-
-    verbs: str
-    patterns: tuple[str, ...]
-    row: errors.Row
-
-
-def _versions(pattern: str, *versions: str) -> tuple[str, ...]:
-    return tuple(f"/{version}{pattern}" for version in versions)
-
-
-_STABLE = ("v1.0", "v1.0-alpha1")
-_WORKFLOW = ("v1.0", "v1.0-beta1", "v1.0-alpha1")
-_WORKFLOW_VERBS = ("terminate", "pause", "resume", "purge", "raiseEvent/{event}")
-
-_JOBS = _versions("/jobs/{name}", *_STABLE)
-
-_TABLE = (
-    _Absent(WRITE, _versions("/publish/bulk/{name}/*", *_STABLE), errors.PUBSUB_NOT_FOUND),
-    _Absent(WRITE, ("/v1.0/publish/{name}/*",), errors.PUBSUB_NOT_FOUND),
-    _Absent("GET", ("/v1.0/secrets/{name}/bulk", "/v1.0/secrets/{name}/{key}"), errors.SECRET_STORES_NOT_CONFIGURED),
-    *(
-        _Absent("GET", _versions(f"/configuration/{{name}}{rest}", *_STABLE), errors.CONFIGURATION_NOT_CONFIGURED)
-        for rest in ("", "/subscribe", "/{id}/unsubscribe")
-    ),
-    _Absent("POST", ("/v1.0-alpha1/unlock/{name}",), errors.LOCK_NOT_CONFIGURED),
-    _Absent("PUT", ("/v1.0-alpha1/crypto/{name}/encrypt", "/v1.0-alpha1/crypto/{name}/decrypt"), _CRYPTO),
-    *(
-        _Absent("POST", (f"/v1.0-alpha1/subtlecrypto/{{name}}/{call}",), errors.SUBTLE_CRYPTO)
-        for call in ("getkey", "encrypt", "decrypt", "wrapkey", "unwrapkey", "sign", "verify")
-    ),
-    _Absent("POST", _versions("/workflows/{component}/{name}/start", *_WORKFLOW), errors.ACTOR_NO_PLACEMENT),
-    _Absent("GET", _versions("/workflows/{component}/{id}", *_WORKFLOW), errors.ACTOR_NO_PLACEMENT),
-    *(
-        _Absent("POST", _versions(f"/workflows/{{component}}/{{id}}/{verb}", *_WORKFLOW), errors.ACTOR_NO_PLACEMENT)
-        for verb in _WORKFLOW_VERBS
-    ),
-    _Absent(
-        "POST", _versions("/conversation/{name}/converse", "v1.0-alpha1", "v1.0-alpha2"), errors.CONVERSATION_NOT_FOUND
-    ),
-    _Absent("GET", _JOBS, errors.JOB_GET),
-    _Absent("DELETE", _JOBS, errors.JOB_DELETE),
-)
-
-
-def routes(app_id: str, namespace: str) -> list[Route]:
+def routes(app_id: str, namespace: str) -> dict[str, Answer]:
     own = {"appID": app_id, "namespace": namespace or "default"}
-    return [
-        *(_route(each.verbs, pattern, each.row, own) for each in _TABLE for pattern in each.patterns),
-        *(Route("POST", pattern, _job_schedule(own)) for pattern in _JOBS),
-        Route(WRITE, "/v1.0/bindings/{name}", _bind),
-        Route("POST", "/v1.0-alpha1/lock/{name}", _lock),
-        Route(ANY, "/v1.0/invoke/{id}/method/*", _invocation(app_id)),
-    ]
+    return {
+        **{each.key: _refusal(each.absent, own) for each in OPERATIONS if each.absent},
+        "InvokeService": _invocation(app_id),
+        "InvokeBinding": _bind,
+        "TryLockAlpha1": _lock,
+        "ScheduleJob": _job_schedule(own),
+    }
 
 
-def _route(verbs: str, pattern: str, row: errors.Row, fields: Mapping[str, str]) -> Route:
+def _refusal(row: errors.Row, fields: Mapping[str, str]) -> Answer:
     async def refuse(call: Call) -> Response:
         raise row(**{**fields, **call.params})
 
-    return Route(verbs, pattern, refuse)
+    return refuse
 
 
-def _invocation(own_app_id: str) -> Any:
+def _invocation(own_app_id: str) -> Answer:
     async def refuse(call: Call) -> Response:
-        raise errors.not_invoked(call.params["id"], own_app_id)
+        raise errors.not_invoked(call.params["app"], own_app_id)
 
     return refuse
 
@@ -129,7 +77,7 @@ async def _lock(call: Call) -> Response:
     raise errors.LOCK_NOT_CONFIGURED()  # noqa: RSE102  a row is called to make its error
 
 
-def _job_schedule(fields: Mapping[str, str]) -> Any:
+def _job_schedule(fields: Mapping[str, str]) -> Answer:
     async def schedule(call: Call) -> Response:
         given = await _members(call, "runtime.Job") if call.request.body else {}
         row = errors.JOB_SCHEDULE if given.keys() & {"schedule", "duetime"} else errors.JOB_SCHEDULE_EMPTY

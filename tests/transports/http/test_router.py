@@ -27,7 +27,7 @@ class Asked:
 @pytest.fixture
 def ask() -> Callable[[bytes], Found]:
     routes: Any = Asked()
-    router: Any = Router(routes, [])
+    router: Any = Router({"GetState": lambda call: (call.params["store"], call.params["key"])}, state=routes)
     reader = RequestReader(Request, 1000, 0, {})
 
     def ask(path: bytes) -> Found:
@@ -73,7 +73,7 @@ def test_a_path_without_a_key_is_no_get(path: bytes, ask: Callable[[bytes], Foun
 def test_made_up_stores_do_not_pile_up() -> None:
     """The router remembers where stores are, but not every name that a caller can think of."""
     routes: Any = Asked()
-    router: Any = Router(routes, [])
+    router: Any = Router({"GetState": lambda call: (call.params["store"], call.params["key"])}, state=routes)
     reader = RequestReader(Request, 1000, 0, {})
     for number in range(2 * MAX_STORES):
         reader.feed(b"GET /v1.0/state/s%d/k HTTP/1.1\r\nHost: localhost\r\n\r\n" % number)
