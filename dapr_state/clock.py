@@ -1,4 +1,9 @@
-"""The only place that reads the time."""
+"""The only place that reads the time, and waits for it, by one of two clocks.
+
+`VISIBLE` is what users can see: when a value expires, a reminder or a timer is due, an actor has been idle for long
+enough. A test of theirs may move it. `WAITING` is what is waited for: timeouts, deadlines, keep-alive, grace, pauses,
+and what is measured. Nobody moves that one, or a test that moves a day on would end every call that is under way.
+"""
 
 from __future__ import annotations
 
@@ -21,35 +26,47 @@ class Alarm(Protocol):
     """A call that is to come."""
 
     def cancel(self) -> None:
-        """Let it not come; harmless when it has come already."""
+        """Harmless when it has come already."""
 
 
-class Clock:
-    """Wall time for what is stored and shown, monotonic time for what is waited for."""
+class Clock(Protocol):
+    """What either of them can do."""
 
-    def now(self) -> float:
-        """Seconds since 1970 UTC."""
-        return time.time()
+    def monotonic(self) -> float:
+        """Seconds since an unknown moment: it goes on when wall time is set."""
 
-    def nanoseconds(self) -> int:
-        """The same, exactly."""
-        return time.time_ns()
+    def monotonic_ns(self) -> int:
+        """The same in nanoseconds."""
+
+    def call_at(self, when: float, callback: Callable[[], object], /) -> Alarm:
+        """Call from the running loop once `monotonic()` has reached `when`: soon after, never before, never at once."""
+
+
+class WaitingClock:
+    """Real time, by a clock that never goes back."""
 
     if TYPE_CHECKING:
 
-        def monotonic(self) -> float:
-            """Seconds since an unknown moment; never goes back."""
+        def monotonic(self) -> float: ...
+
+        def monotonic_ns(self) -> int: ...
     else:
         monotonic = staticmethod(time.monotonic)  # every request asks twice: the C function itself costs half
+        monotonic_ns = staticmethod(time.monotonic_ns)
+
+    timeout = staticmethod(asyncio.timeout)
+    sleep = staticmethod(asyncio.sleep)
+    block = staticmethod(time.sleep)  # what a thread does that is not the event loop's
+    wait = staticmethod(asyncio.wait)
+    wall = staticmethod(time.time)  # seconds since 1970, for the headers and files in which other programs look for it
+
+    @staticmethod
+    def call_later(seconds: float, callback: Callable[..., object], *arguments: object) -> asyncio.TimerHandle:
+        """Call from the running loop in so many seconds; uvloop may be a millisecond early."""
+        return asyncio.get_running_loop().call_later(seconds, callback, *arguments)
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Alarm:
-        """Call from the running loop once `monotonic()` has reached `when`: soon after, never before, never at once."""
-        loop = asyncio.get_running_loop()
-        delay = when - time.monotonic()
-        if delay <= 0:
-            return loop.call_soon(callback)
-        # uvloop counts whole milliseconds from one that has begun already: without the one added it rings early
-        return loop.call_later(math.ceil(delay * 1000 + 1) / 1000, callback)
+        return _call_in(when - time.monotonic(), callback)
 
     async def sleep_until(self, when: float) -> None:
         """Return once `monotonic()` has reached `when`."""
@@ -61,13 +78,79 @@ class Clock:
             alarm.cancel()
 
 
-class ManualClock(Clock):
-    """A clock that moves only when it is advanced."""
+class VisibleClock:
+    """Time as users see it: `move` it, and what falls due comes."""
+
+    def __init__(self) -> None:
+        self._moved = 0  # nanoseconds
+        self._alarms: set[_MovableAlarm] = set()
+
+    def __repr__(self) -> str:
+        return f"<VisibleClock moved by {self._moved / _SECOND:g} s, {len(self._alarms)} waiting>"
+
+    def now(self) -> float:
+        """Seconds since 1970 UTC."""
+        return self.nanoseconds() / _SECOND
+
+    def nanoseconds(self) -> int:
+        """The same, exactly."""
+        return time.time_ns() + self._moved
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._moved / _SECOND
+
+    def monotonic_ns(self) -> int:
+        return time.monotonic_ns() + self._moved
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Alarm:
+        """When the clock is moved the call comes sooner, or later."""
+        alarm = _MovableAlarm(when, callback, self._alarms)
+        self._alarms.add(alarm)
+        alarm.start(self.monotonic())
+        return alarm
+
+    def move(self, seconds: float) -> None:
+        """Let so many seconds have passed; what fell due meanwhile comes in the next turn of the loop, in its order."""
+        self._moved += round(seconds * _SECOND)
+        now = self.monotonic()
+        for alarm in sorted(self._alarms, key=lambda each: each.when):
+            alarm.start(now)
+
+
+class _MovableAlarm:
+    """An alarm of the event loop that is set again when its clock is moved. It is in `pending` until it has come."""
+
+    __slots__ = ("_callback", "_handle", "_pending", "when")
+
+    def __init__(self, when: float, callback: Callable[[], object], pending: set[_MovableAlarm]) -> None:
+        self.when = when
+        self._callback = callback
+        self._pending = pending
+        self._handle: asyncio.Handle | None = None
+
+    def start(self, now: float) -> None:
+        """Begin to wait, or begin anew."""
+        if self._handle:
+            self._handle.cancel()
+        self._handle = _call_in(self.when - now, self._ring)
+
+    def cancel(self) -> None:
+        self._pending.discard(self)
+        if self._handle:
+            self._handle.cancel()
+
+    def _ring(self) -> None:
+        self._pending.discard(self)
+        self._callback()
+
+
+class ManualClock(VisibleClock, WaitingClock):
+    """A clock that moves only when it is advanced; it can stand for either, or for both."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self._ahead = round(now * _SECOND)  # of monotonic time
         self._monotonic = 0.0
-        self._alarms: list[_ManualAlarm] = []
+        self._due: list[_ManualAlarm] = []
         self._numbers = count()
 
     def __repr__(self) -> str:
@@ -76,16 +159,19 @@ class ManualClock(Clock):
     @property
     def waiting(self) -> int:
         """How many calls are to come."""
-        return sum(not alarm.is_cancelled for alarm in self._alarms)
-
-    def now(self) -> float:
-        return self.nanoseconds() / _SECOND
+        return sum(not alarm.is_cancelled for alarm in self._due)
 
     def nanoseconds(self) -> int:
         return self._ahead + round(self._monotonic * _SECOND)
 
+    def wall(self) -> float:
+        return self.now()
+
     def monotonic(self) -> float:
         return self._monotonic
+
+    def monotonic_ns(self) -> int:
+        return round(self._monotonic * _SECOND)
 
     def jump(self, seconds: float) -> None:
         """Wall time is set to another one; what is waited for notices nothing."""
@@ -93,14 +179,14 @@ class ManualClock(Clock):
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Alarm:
         alarm = _ManualAlarm(when, next(self._numbers), callback)
-        heappush(self._alarms, alarm)
+        heappush(self._due, alarm)
         return alarm
 
     def advance(self, seconds: float) -> None:
         """Let so many seconds pass, and make the calls that fall due meanwhile, in order, each at its own time."""
         end = self._monotonic + seconds
-        while self._alarms and self._alarms[0].when <= end:
-            alarm = heappop(self._alarms)
+        while self._due and self._due[0].when <= end:
+            alarm = heappop(self._due)
             if not alarm.is_cancelled:
                 self._monotonic = max(self._monotonic, alarm.when)
                 alarm.callback()
@@ -123,9 +209,19 @@ class _ManualAlarm:
         self.is_cancelled = True
 
 
+def _call_in(seconds: float, callback: Callable[[], object]) -> asyncio.Handle:
+    """Never early, and never at once."""
+    loop = asyncio.get_running_loop()
+    if seconds <= 0:
+        return loop.call_soon(callback)
+    # uvloop counts whole milliseconds from one that has begun already: without the one added it rings early
+    return loop.call_later(math.ceil(seconds * 1000 + 1) / 1000, callback)
+
+
 def _settle(reached: asyncio.Future[None]) -> None:
     if not reached.done():  # the one who waits may have been cancelled in this turn of the loop
         reached.set_result(None)
 
 
-SYSTEM = Clock()
+VISIBLE: Final = VisibleClock()
+WAITING: Final = WaitingClock()

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,7 +27,7 @@ SLICE: Final = 0.002
 DROPPED: Final = 1000  # items at once: 50 us
 STEPS: Final = 32  # of a few microseconds each, between two looks at the clock
 
-_now = SYSTEM.monotonic
+_now = WAITING.monotonic
 _queues: WeakKeyDictionary[asyncio.AbstractEventLoop, Queue] = WeakKeyDictionary()
 _taken = 0
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 import uvloop
 
-from dapr_state.clock import SYSTEM, ManualClock
+from dapr_state.clock import WAITING, ManualClock, VisibleClock
 
 
 def test_calls_come_in_the_order_of_their_times() -> None:
@@ -69,9 +70,66 @@ def test_the_system_clock_is_never_early(run: object) -> None:
         found = []
         for delay in (0.0, 0.0001, 0.0009, 0.001, 0.0015, 0.0019, 0.0021) * 5:
             came: asyncio.Future[float] = loop.create_future()
-            when = SYSTEM.monotonic() + delay
-            SYSTEM.call_at(when, lambda came=came: came.set_result(SYSTEM.monotonic()))  # type: ignore[misc]
+            when = WAITING.monotonic() + delay
+            WAITING.call_at(when, lambda came=came: came.set_result(WAITING.monotonic()))  # type: ignore[misc]
             found.append(await came - when)
         return [lateness for lateness in found if lateness < 0]
 
     assert run(early()) == []  # type: ignore[operator]
+
+
+async def test_what_is_waited_for_comes_when_the_visible_clock_is_moved() -> None:
+    """What fell due meanwhile comes at once, in its order; the rest still waits, for so much less."""
+    clock = VisibleClock()
+    seen: list[str] = []
+    now = clock.monotonic()
+    for name, seconds in (("tomorrow", 86_400), ("in an hour", 3600), ("in a minute", 60), ("next week", 7 * 86_400)):
+        clock.call_at(now + seconds, partial(seen.append, name))
+    clock.move(86_401)
+    await asyncio.sleep(0)
+
+    assert seen == ["in a minute", "in an hour", "tomorrow"]
+    assert repr(clock) == "<VisibleClock moved by 86401 s, 1 waiting>"
+
+
+async def test_a_visible_clock_that_is_moved_back_lets_wait_again() -> None:
+    """What would have come in a moment comes no sooner than that the clock says so."""
+    clock = VisibleClock()
+    seen: list[str] = []
+    clock.move(86_400)
+    clock.call_at(clock.monotonic(), partial(seen.append, "due"))
+    clock.move(-86_400)
+    await asyncio.sleep(0)
+    before, _ = list(seen), clock.move(86_400)
+    await asyncio.sleep(0)
+
+    assert (before, seen) == ([], ["due"])
+
+
+async def test_a_call_that_is_cancelled_is_not_set_again() -> None:
+    """Neither one that has come is."""
+    clock = VisibleClock()
+    seen: list[str] = []
+    gone = clock.call_at(clock.monotonic() + 60, partial(seen.append, "gone"))
+    come = clock.call_at(clock.monotonic(), partial(seen.append, "come"))
+    await asyncio.sleep(0)
+    gone.cancel()
+    come.cancel()
+    clock.move(3600)
+    await asyncio.sleep(0)
+
+    assert seen == ["come"]
+    assert repr(clock) == "<VisibleClock moved by 3600 s, 0 waiting>"
+
+
+async def test_what_is_waited_for_is_not_moved() -> None:
+    """A test that moves a day on ends no timeout and no pause; wall time and the other one move alike."""
+    clock = VisibleClock()
+    before = clock.now(), clock.nanoseconds(), clock.monotonic(), clock.monotonic_ns(), WAITING.monotonic()
+    async with WAITING.timeout(60):
+        clock.move(86_400)
+        await asyncio.sleep(0)
+    after = clock.now(), clock.nanoseconds(), clock.monotonic(), clock.monotonic_ns(), WAITING.monotonic()
+    moved = [(late - early) / scale for late, early, scale in zip(after, before, (1, 1e9, 1, 1e9, 1), strict=True)]
+
+    assert [round(seconds / 86_400) for seconds in moved] == [1, 1, 1, 1, 0]

@@ -34,12 +34,6 @@ FLOORS = (
 )
 HEIGHT = {room: -depth for depth, floor in enumerate(FLOORS) for room in floor}
 
-READS_TIME = {
-    "time": {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"},
-    "datetime": {"now", "utcnow", "today"},
-    "date": {"today"},
-}
-
 MODULES = sorted((ROOT / PACKAGE).rglob("*.py"))
 
 
@@ -62,16 +56,6 @@ def imports(source: str) -> set[str]:
             # "from dapr_state import errors" names a room; "from dapr_state.stores import model" is in one already
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return {name for name in found if name.split(".")[0] == PACKAGE}
-
-
-def times(source: str) -> set[str]:
-    """The places where the source reads the time itself."""
-    attributes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute))
-    return {
-        f"line {node.lineno}: {node.value.id}.{node.attr}"
-        for node in attributes
-        if isinstance(node.value, ast.Name) and node.attr in READS_TIME.get(node.value.id, ())
-    }
 
 
 def _room_imported(name: str) -> str:
@@ -110,12 +94,6 @@ def test_no_import_is_relative(path: Path) -> None:
     assert [node.lineno for node in nodes if node.level] == []
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if _name(path) != f"{PACKAGE}.clock"], ids=_name)
-def test_only_the_clock_reads_the_time(path: Path) -> None:
-    """Everyone else asks clock.py, so that tests and users can turn it."""
-    assert times(path.read_text()) == set()
-
-
 @pytest.mark.parametrize(
     ("source", "found"),
     [
@@ -129,11 +107,3 @@ def test_only_the_clock_reads_the_time(path: Path) -> None:
 def test_every_form_of_import_is_seen(source: str, found: set[str]) -> None:
     """Imports inside functions and for the type checker count as the others."""
     assert imports(source) == found
-
-
-def test_a_look_at_the_time_is_seen() -> None:
-    """Both the module time and the class datetime are watched."""
-    assert times("import time\ntime.monotonic()\ndatetime.now(UTC)") == {
-        "line 2: time.monotonic",
-        "line 3: datetime.now",
-    }

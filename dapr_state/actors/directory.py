@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dapr_state.actors.config import TypeConfig
     from dapr_state.app.channel import AppChannel
     from dapr_state.app.model import ActorId
-    from dapr_state.clock import Alarm, Clock
+    from dapr_state.clock import Alarm, VisibleClock
 
 
 AT_ONCE: Final = 100  # that expire before others have their turn on the event loop; freeing one takes a tenth
@@ -50,7 +50,7 @@ class Hosted:
 class Directory:
     """`take` an actor's activation before a turn, `give` it back after it."""
 
-    def __init__(self, clock: Clock, expired: Callable[[Activation], None]) -> None:
+    def __init__(self, clock: VisibleClock, expired: Callable[[Activation], None]) -> None:
         """`expired` is given each activation that has rested long enough, and decides; it rests no longer then."""
         self._clock = clock
         self._expired = expired

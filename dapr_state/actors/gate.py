@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from dapr_state.clock import Clock
+    from dapr_state.clock import WaitingClock
 
 LONGEST: Final = 60.0  # seconds that a caller waits for the application: as long as SDKs wait for their sidecar
 OCTETS_AT_MOST: Final = 8 << 20  # of all who wait: a quarter of what large requests may hold, others need the rest
@@ -29,7 +29,7 @@ class AwayError(Exception):
 class Gate:
     """`open` and `shut` it, and `pass_through` once it is open."""
 
-    def __init__(self, clock: Clock, *, is_open: bool) -> None:
+    def __init__(self, clock: WaitingClock, *, is_open: bool) -> None:
         self.is_open = is_open
         self._clock = clock
         self._octets = 0

@@ -15,7 +15,7 @@ import msgspec
 from dapr_state.actors.reminder import Reminder
 from dapr_state.actors.reminder_table import PATIENCE, Change, Kept, Put, ReminderTable
 from dapr_state.actors.state import NoStoreError
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.stores.base import EtagMismatch, StoreError, Unsupported
 from dapr_state.stores.model import Delete, Feature, Operation, Row, Upsert
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from dapr_state.actors.reminder import Key
-    from dapr_state.clock import Alarm, Clock
+    from dapr_state.clock import Alarm, WaitingClock
     from dapr_state.stores.base import StateStore
 
 log = logging.getLogger("dapr.runtime.actor.reminders")
@@ -42,7 +42,7 @@ Waiting = tuple[Change, "asyncio.Future[bool]"]
 class StoredReminders(ReminderTable):
     """`store` is asked for each time: it may be another one, or none."""
 
-    def __init__(self, app_id: str, store: Callable[[], StateStore | None], clock: Clock = SYSTEM) -> None:
+    def __init__(self, app_id: str, store: Callable[[], StateStore | None], clock: WaitingClock = WAITING) -> None:
         self._prefix = f"{app_id}||{SPACE}||"
         self._store = store
         self._clock = clock

@@ -34,7 +34,7 @@ class Put(Struct, frozen=True):
     etag: str = ""  # "": whatever there is
     only_new: bool = False
     # what follows is not kept
-    again_at: int | None = None  # monotonic: until then it rests, though it may be due
+    again_at: int | None = None  # monotonic time that users see: until then it rests, though it may be due
     is_renewal: bool = False  # it is only to have a new version
 
     @property

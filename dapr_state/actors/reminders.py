@@ -33,7 +33,7 @@ from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.schedule import SECOND, ScheduleError
 from dapr_state.actors.state import NoStoreError
 from dapr_state.app.model import ActorId, UnreachableError
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import VISIBLE, WAITING
 from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.sortedkeys import SortedKeys
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from dapr_state.actors.reminder import Key, Reminder, Request
     from dapr_state.actors.reminder_table import Change, Kept, ReminderTable
     from dapr_state.app.model import AppAnswer, Tick
-    from dapr_state.clock import Clock
+    from dapr_state.clock import VisibleClock, WaitingClock
 
 log = logging.getLogger("dapr.runtime.actor.reminders")
 
@@ -127,7 +127,9 @@ class EmbeddedReminders(ReminderBackend):
         host: Host,
         table: ReminderTable,
         me: str,
-        clock: Clock = SYSTEM,
+        clock: VisibleClock = VISIBLE,
+        waiting: WaitingClock = WAITING,
+        *,
         fired: Callable[[str, bool], None] = lambda *_: None,
     ) -> None:
         """`me` tells this sidecar from others that use the table, and is the same after a restart.
@@ -138,13 +140,15 @@ class EmbeddedReminders(ReminderBackend):
         self._table = table
         self._me = me
         self._clock = clock
+        self._waiting = waiting
         self._fired = fired
         self._known: dict[Key, _Known] = {}
         self._counts: dict[str, int] = {}
         self._readings = 0
         self._due = Agenda(clock, clock.nanoseconds, self._ring, LOOK_AGAIN)  # in wall time
-        self._waits = Agenda(clock, self._monotonic, self._ring)  # what is waited for, however wall time is set
-        self._renewals = Agenda(clock, self._monotonic, self._begin_renewal)
+        self._retries = Agenda(clock, clock.monotonic_ns, self._ring)  # as the policy says, however wall time is set
+        self._waits = Agenda(waiting, waiting.monotonic_ns, self._ring)
+        self._renewals = Agenda(waiting, waiting.monotonic_ns, self._begin_renewal)
         self._firing = Firing(self._fire)
         self._parked: dict[str, set[_Known]] = {}  # due, of types that are not hosted
         self._away: dict[str, _Away] = {}
@@ -216,6 +220,7 @@ class EmbeddedReminders(ReminderBackend):
         """Begin no tick any more."""
         self._is_closed = True
         self._due.close()
+        self._retries.close()
         self._waits.close()
         self._firing.clear()
 
@@ -238,13 +243,13 @@ class EmbeddedReminders(ReminderBackend):
 
     async def _pause(self, seconds: float) -> None:
         if seconds:
-            await self._clock.sleep_until(self._clock.monotonic() + seconds)
+            await self._waiting.sleep_until(self._waiting.monotonic() + seconds)
         else:
             await asyncio.sleep(0)
 
     def _tell(self, level: int, sentence: str, subject: str, error: Exception) -> None:
         """Log what may come up for many reminders, and each second: once a minute."""
-        now = self._clock.monotonic()
+        now = self._waiting.monotonic()
         if now >= self._told.get((sentence, subject), 0.0):
             self._told[sentence, subject] = now + TOLD_AGAIN
             log.log(level, sentence, subject, error)
@@ -307,7 +312,7 @@ class EmbeddedReminders(ReminderBackend):
                 self._look_at(known, change.reminder.due)
             else:
                 known.has_come = change.reminder.due
-                self._set_date(known, self._waits, change.again_at)
+                self._set_date(known, self._retries, change.again_at)
 
     def _remember(self, key: Key) -> _Known:
         kind = sys.intern(key[0])
@@ -334,14 +339,11 @@ class EmbeddedReminders(ReminderBackend):
 
     # When each is looked at
 
-    def _monotonic(self) -> int:
-        return round(self._clock.monotonic() * SECOND)
-
     def _look_at(self, known: _Known, when: int) -> None:
         self._set_date(known, self._due, when)
 
     def _look_in(self, known: _Known, seconds: float) -> None:
-        self._set_date(known, self._waits, self._monotonic() + round(seconds * SECOND))
+        self._set_date(known, self._waits, self._waiting.monotonic_ns() + round(seconds * SECOND))
 
     def _set_date(self, known: _Known, agenda: Agenda[_Known], when: int) -> None:
         if known.date:
@@ -367,7 +369,7 @@ class EmbeddedReminders(ReminderBackend):
         away = self._away.get(kind)
         if not self._host.is_hosted(kind):
             self._park(known)
-        elif away and (away.probe or self._clock.monotonic() < away.until):
+        elif away and (away.probe or self._waiting.monotonic() < away.until):
             self._look_in(known, UNREACHED_WAIT)
         else:
             if away:
@@ -426,7 +428,7 @@ class EmbeddedReminders(ReminderBackend):
     async def _tick(self, known: _Known, kept: Kept, place: Place) -> None:
         current = kept.reminder
         kind, known.has_come = current.type, current.due
-        known.renewal = self._renewals.add(self._monotonic() + round(RENEWAL * SECOND), known)
+        known.renewal = self._renewals.add(self._waiting.monotonic_ns() + round(RENEWAL * SECOND), known)
         try:
             answer = await self._host.deliver_reminder(current.tick())
         except ClosingError:
@@ -456,15 +458,15 @@ class EmbeddedReminders(ReminderBackend):
         kind = known.key[0]
         self._tell(logging.WARNING, "Reminders of %s wait for the application: %s", kind, error)
         away = self._away.setdefault(kind, _Away())
-        away.until = self._clock.monotonic() + UNREACHED_WAIT
+        away.until = self._waiting.monotonic() + UNREACHED_WAIT
         self._look_in(known, UNREACHED_WAIT)
 
     async def _keep(self, known: _Known, kept: Kept, after: Reminder | None) -> None:
         """Return when it is written; if the store fails, the reminder waits for it."""
         before = kept.reminder
-        again_at = self._monotonic() + round(before.retry_interval * SECOND)
+        again_at = self._clock.monotonic_ns() + round(before.retry_interval * SECOND)
         if after is before:
-            self._set_date(known, self._waits, again_at)
+            self._set_date(known, self._retries, again_at)
             return
         while self._is_current(known):
             try:
@@ -498,7 +500,7 @@ class EmbeddedReminders(ReminderBackend):
         )
 
     def _begin_renewal(self, known: _Known) -> None:
-        known.renewal = self._renewals.add(self._monotonic() + round(RENEWAL * SECOND), known)
+        known.renewal = self._renewals.add(self._waiting.monotonic_ns() + round(RENEWAL * SECOND), known)
         if not known.renewing:
             known.is_renewed = True
             known.renewing = self._spawn(self._renew(known))

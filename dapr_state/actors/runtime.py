@@ -19,7 +19,7 @@ from dapr_state.actors.placement import Embedded, NoHostError, Placement
 from dapr_state.actors.shielded import RunToCompletion
 from dapr_state.actors.turns import ClosedError, TooDeepError
 from dapr_state.app.model import AppError
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import VISIBLE, WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dapr_state.actors.turns import Turn
     from dapr_state.app.channel import AppChannel
     from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Tick
-    from dapr_state.clock import Clock
+    from dapr_state.clock import VisibleClock, WaitingClock
 
     Send = Callable[[Any], Coroutine[Any, Any, AppAnswer]]
 
@@ -53,12 +53,19 @@ class ClosingError(Exception):
 class ActorRuntime:
     """`host` and `unhost` say what the application hosts; `drain` ends it all."""
 
-    def __init__(self, *, has_app: bool, placement: Placement | None = None, clock: Clock = SYSTEM) -> None:
+    def __init__(
+        self,
+        *,
+        has_app: bool,
+        placement: Placement | None = None,
+        clock: VisibleClock = VISIBLE,
+        waiting: WaitingClock = WAITING,
+    ) -> None:
         """`has_app`: there is an application to wait for before it is known what is hosted."""
-        self._clock = clock
+        self._waiting = waiting
         self._directory = Directory(clock, self._expired)
         self._placement = placement or Embedded(self.is_hosted)
-        self._gate = Gate(clock, is_open=not has_app)
+        self._gate = Gate(waiting, is_open=not has_app)
         self._is_closing = False
         self._flying: dict[str, int] = {}  # reentrancy ids that calls under way have, and how many of them
         self._endings: set[asyncio.Task[None]] = set()
@@ -236,7 +243,7 @@ class ActorRuntime:
         for activation in self._directory.busy():
             activation.turns.close()
         try:
-            async with asyncio.timeout(grace):
+            async with self._waiting.timeout(grace):
                 await self._ended()
                 # again: a turn may have called other actors meanwhile
                 while busy := [activation for activation in self._directory.busy() if activation.turns.is_busy]:

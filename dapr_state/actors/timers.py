@@ -16,15 +16,15 @@ from dapr_state.actors import schedule
 from dapr_state.actors.agenda import Agenda, Date
 from dapr_state.actors.firing import Firing, Place
 from dapr_state.actors.runtime import ClosingError
-from dapr_state.actors.schedule import SECOND, ScheduleError
+from dapr_state.actors.schedule import ScheduleError
 from dapr_state.app.model import ActorId, AppAnswer, Tick
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import VISIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dapr_state.actors.schedule import Interval
-    from dapr_state.clock import Clock
+    from dapr_state.clock import VisibleClock
 
 log = logging.getLogger("dapr.runtime.actor.timers")
 
@@ -71,14 +71,16 @@ class _Timer(Struct, eq=False):
 class Timers:
     """All timers of one sidecar. `fired` is told the type, and whether the application took the tick."""
 
-    def __init__(self, host: Host, clock: Clock = SYSTEM, fired: Callable[[str, bool], None] = lambda *_: None) -> None:
+    def __init__(
+        self, host: Host, clock: VisibleClock = VISIBLE, fired: Callable[[str, bool], None] = lambda *_: None
+    ) -> None:
         self._host = host
         self._clock = clock
         self._fired = fired
         self._timers: dict[Key, _Timer] = {}
         self._counts: Counter[str] = Counter()
         self._size = 0
-        self._agenda = Agenda(clock, self._monotonic, self._ring)
+        self._agenda = Agenda(clock, clock.monotonic_ns, self._ring)
         self._firing = Firing(self._fire)
 
     def __repr__(self) -> str:
@@ -101,7 +103,7 @@ class Timers:
         if self._size + size > MAX_OCTETS:
             raise ScheduleError(f"the timers of this sidecar would hold more than {MAX_OCTETS} bytes")
         self.delete(actor, tick.name)
-        ahead = now - self._monotonic()
+        ahead = now - self._clock.monotonic_ns()
         timer = _Timer(tick, plan.first, plan.every, plan.fires, plan.expires_at, ahead, size)
         self._timers[actor, tick.name] = timer
         self._size += size
@@ -129,9 +131,6 @@ class Timers:
         """Stop; fires that are still under way are given up."""
         self.stop()
         await self._firing.close()
-
-    def _monotonic(self) -> int:
-        return round(self._clock.monotonic() * SECOND)
 
     def _is_current(self, timer: _Timer) -> bool:
         """Whether it has not been deleted or replaced meanwhile."""

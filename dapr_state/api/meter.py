@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.observability.exposition import WHOLE
 
 if TYPE_CHECKING:
     from dapr_state.observability.metrics import Metrics
 
-_now = SYSTEM.monotonic
+_now = WAITING.monotonic
 
 
 class Meter:

@@ -13,7 +13,7 @@ import msgspec
 from dapr_state import errors
 from dapr_state.api.keys import SEPARATOR
 from dapr_state.api.meter import Meter, meter
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.golang import json
 from dapr_state.slices import Work
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, StateStore, StoreError
@@ -36,7 +36,7 @@ LARGEST_ANSWER: Final = 256 << 20
 TO_BEGIN_WITH: Final = 128  # keys of a bulk get that are read before anything is known of their size
 AT_A_TIME: Final = 8 << 20  # octets that are then read at a time, if they are as large as those before
 
-_now = SYSTEM.monotonic
+_now = WAITING.monotonic
 _value = attrgetter("value")
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from dapr_state.app.model import AppError
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from dapr_state.app.client import Client
-    from dapr_state.clock import Clock
+    from dapr_state.clock import WaitingClock
 
 log = logging.getLogger("dapr.apphealth")
 
@@ -42,7 +41,7 @@ class HealthCheck:
         probe: Callable[[], Awaitable[None]],
         pace: Pace,
         changed: Callable[[bool], Awaitable[None]],
-        clock: Clock = SYSTEM,
+        clock: WaitingClock = WAITING,
     ) -> None:
         """`probe` raises UnwellError or AppError."""
         self._probe = probe
@@ -65,7 +64,7 @@ class HealthCheck:
     async def _ask(self) -> str:
         """Why the application is not well; empty if it is."""
         try:
-            async with asyncio.timeout(self._pace.timeout):
+            async with self._clock.timeout(self._pace.timeout):
                 await self._probe()
         except UnwellError as error:
             return str(error)

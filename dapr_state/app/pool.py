@@ -6,13 +6,13 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from dapr_state.app.connection import Connection
-    from dapr_state.clock import Clock
+    from dapr_state.clock import WaitingClock
 
     Dial = Callable[[Callable[[Connection], None]], Awaitable[Connection]]  # given what to call when it is lost
 
@@ -24,7 +24,7 @@ MAX_IDLE: Final = 1.0
 class Pool:
     """`take` a connection, `give` it back whatever became of it. First come, first served."""
 
-    def __init__(self, dial: Dial, capacity: int, clock: Clock = SYSTEM) -> None:
+    def __init__(self, dial: Dial, capacity: int, clock: WaitingClock = WAITING) -> None:
         self._dial = dial
         self._capacity = capacity
         self._clock = clock

@@ -10,6 +10,8 @@ import asyncio
 import ctypes
 from typing import Final
 
+from dapr_state.clock import WAITING
+
 # mallopt(3). What is larger gets pages of its own, and gives them back when it is freed; given once, glibc leaves the
 # number alone. 256 KiB: saves of ordinary size do not pay for it.
 _M_MMAP_THRESHOLD: Final = -3
@@ -35,7 +37,7 @@ class Allocator:
     def release_soon(self) -> None:
         """Give what is free back to the system, in a while."""
         if self._libc and not self._pending:
-            self._pending = asyncio.get_running_loop().call_later(DELAY, self._release, self._libc)
+            self._pending = WAITING.call_later(DELAY, self._release, self._libc)
 
     def _release(self, libc: ctypes.CDLL) -> None:
         self._pending = None

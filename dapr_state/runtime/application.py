@@ -12,7 +12,7 @@ from dapr_state.app.client import Client, Http1Client
 from dapr_state.app.health import HealthCheck, Pace, probe_grpc, probe_http
 from dapr_state.app.http import HttpChannel
 from dapr_state.app.stream import StreamChannel
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -77,18 +77,18 @@ async def until_listening(options: Options) -> None:
         options.app_protocol,
         port,
     )
-    reminder = SYSTEM.monotonic() + REMINDER
+    reminder = WAITING.monotonic() + REMINDER
     while not await _accepts(options.app_channel_address, port):
-        if SYSTEM.monotonic() >= reminder:
+        if WAITING.monotonic() >= reminder:
             log.info("waiting for application to listen on port %d", port)
             reminder += REMINDER
-        await asyncio.sleep(PERIOD)
+        await WAITING.sleep(PERIOD)
     log.info("application discovered on port %d", port)
 
 
 async def _accepts(host: str, port: int) -> bool:
     try:
-        async with asyncio.timeout(ATTEMPT):
+        async with WAITING.timeout(ATTEMPT):
             _, writer = await asyncio.open_connection(host, port)
     except OSError:  # a timeout is one
         return False

@@ -11,7 +11,7 @@ import gc
 from typing import TYPE_CHECKING, Final
 
 from dapr_state import slices
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
     from dapr_state.clock import Alarm
@@ -31,7 +31,7 @@ class Collector:
 
     def __init__(self) -> None:
         self._thresholds = gc.get_threshold()
-        self._collected = SYSTEM.monotonic()
+        self._collected = WAITING.monotonic()
         self._slices = 0
         self._counts = (0, 0, 0)  # after the last one: where they stand still, nothing was made that lives
         self._earliest = 0.0
@@ -51,10 +51,10 @@ class Collector:
             gc.unfreeze()
 
     def _wait(self) -> None:
-        self._alarm = SYSTEM.call_at(SYSTEM.monotonic() + INTERVAL, self._look)
+        self._alarm = WAITING.call_at(WAITING.monotonic() + INTERVAL, self._look)
 
     def _look(self) -> None:
-        now = SYSTEM.monotonic()
+        now = WAITING.monotonic()
         before, self._slices = self._slices, slices.taken()
         counts = gc.get_count()
         is_cheap = self._slices == before and counts[2] <= MOST
@@ -65,5 +65,5 @@ class Collector:
     def _collect(self, began: float) -> None:
         gc.collect()
         self._counts = gc.get_count()
-        self._collected = SYSTEM.monotonic()
+        self._collected = WAITING.monotonic()
         self._earliest = self._collected + (self._collected - began) * SHARE

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dapr_state.api import keys
 from dapr_state.api.state import BoundStore
+from dapr_state.clock import WAITING
 from dapr_state.resources.component import CREATION, INIT
 from dapr_state.resources.loader import start_failure
 from dapr_state.resources.properties import PropertiesError, is_truthy
@@ -186,7 +187,7 @@ async def _close(bound: BoundStore, component: Component) -> None:
 
 async def _open_in_time(store: StateStore, component: Component) -> None:
     try:
-        async with asyncio.timeout(component.init_timeout):
+        async with WAITING.timeout(component.init_timeout):
             await store.open()
     except (TimeoutError, PropertiesError, StoreError) as error:
         with suppress(StoreError):

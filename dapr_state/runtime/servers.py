@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from dapr_state.api.state import State
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.observability import process
 from dapr_state.runtime.allocator import Allocator
 from dapr_state.runtime.listening import Server, addresses, is_running, listen, listen_at_once
@@ -108,10 +108,10 @@ class Servers:
         """Refuse new calls, answer those under way; False if some were still under way after `grace` seconds."""
         for address in self._closing:
             http_log.info("Closing HTTP server %s…", address)
-        began = SYSTEM.monotonic()
+        began = WAITING.monotonic()
         await asyncio.gather(*(server.stop(grace) for server in self._running))
         self._running.clear()
-        return grace is None or SYSTEM.monotonic() - began < grace - EARLY
+        return grace is None or WAITING.monotonic() - began < grace - EARLY
 
     async def stop_metrics(self) -> None:
         if self._metrics:

@@ -11,7 +11,7 @@ import uvloop
 
 from dapr_state import DAPR_VERSION, __version__
 from dapr_state.api.lifecycle import RUNTIME, Lifecycle
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.golang.duration import format_duration
 from dapr_state.resources import configuration
 from dapr_state.resources.configuration import ConfigurationError
@@ -71,7 +71,7 @@ class Sidecar:
     def __init__(self, options: Options, signals: StopSignals) -> None:
         self._options = options
         self._signals = signals
-        self._began = SYSTEM.monotonic()
+        self._began = WAITING.monotonic()
         self._lifecycle = Lifecycle(options.app_id, signals.stop, _exit_soon)
         self._components: Components | None = None
         self._actors: ActorHost | None = None
@@ -130,7 +130,7 @@ class Sidecar:
         self._lifecycle.pending.discard(RUNTIME)
         await self._actors.begin()
         self._collector.start()
-        log.info("dapr initialized. Status: Running. Init Elapsed %dms", (SYSTEM.monotonic() - self._began) * 1000)
+        log.info("dapr initialized. Status: Running. Init Elapsed %dms", (WAITING.monotonic() - self._began) * 1000)
 
     async def _open(self, components: Components, settings: Configuration) -> None:
         options = self._options
@@ -158,7 +158,7 @@ class Sidecar:
         self._lifecycle.pending.add(BLOCKED)
         asked = asyncio.create_task(self._signals.wait_for_api())
         unwell = asyncio.create_task(self._actors.unwell.wait())
-        done, waiting = await asyncio.wait((asked, unwell), timeout=duration, return_when=asyncio.FIRST_COMPLETED)
+        done, waiting = await WAITING.wait((asked, unwell), timeout=duration, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
         why = "App reported unhealthy" if unwell in done else "Block shutdown period expired"
@@ -167,12 +167,12 @@ class Sidecar:
     async def _stop(self, grace: float | None) -> bool:
         """Drain actors and servers, then close the components; False if the time for it was not enough."""
         try:
-            async with asyncio.timeout(None if grace is None else grace + CLOSING_TIME):
-                began = SYSTEM.monotonic()
+            async with WAITING.timeout(None if grace is None else grace + CLOSING_TIME):
+                began = WAITING.monotonic()
                 if self._actors:  # first: turns that run may still need the servers
                     await self._actors.drain(grace)
                     await self._actors.close()
-                left = None if grace is None else max(0.0, grace - (SYSTEM.monotonic() - began))
+                left = None if grace is None else max(0.0, grace - (WAITING.monotonic() - began))
                 is_drained = await self._servers.stop(left) if self._servers else True
                 await self._close()
         except TimeoutError:
@@ -203,4 +203,4 @@ def _default_store(options: Options) -> Component:
 def _exit_soon() -> None:
     """End without cleaning up, once the answer to the request for it has left."""
     log.warning("Force shutdown requested, exiting immediately without graceful shutdown")
-    asyncio.get_running_loop().call_later(ANSWER_TIME, exit_at_once)
+    WAITING.call_later(ANSWER_TIME, exit_at_once)

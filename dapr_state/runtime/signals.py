@@ -8,7 +8,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -99,7 +99,7 @@ class StopSignals:
 
     def _receive(self, number: signal.Signals) -> None:
         name = _NAMES[number]
-        now = SYSTEM.monotonic()
+        now = WAITING.monotonic()
         if self._is_stop and now - self._asked_at < ECHO:
             return
         if self._is_stop:

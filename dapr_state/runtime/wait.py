@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import http.client
 import sys
-import time
 import urllib.error
 import urllib.request
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
-    from dapr_state.clock import Clock
+    from dapr_state.clock import WaitingClock
 
 TIMEOUT: Final = 60.0
 _PERIOD: Final = 0.1
 _ATTEMPT_TIMEOUT: Final = 0.5
 
 
-def until_ready(http_port: str, timeout: float = TIMEOUT, clock: Clock = SYSTEM) -> bool:
+def until_ready(http_port: str, timeout: float = TIMEOUT, clock: WaitingClock = WAITING) -> bool:
     """Ask every 100 ms. Gives up without an error, as daprd: the application shall start and see for itself."""
     url = f"http://localhost:{http_port}/v1.0/healthz/outbound"
     _say(f"Waiting for Dapr to be outbound ready (timeout: {timeout:.0f} seconds): url={url}\n")
@@ -32,7 +31,7 @@ def until_ready(http_port: str, timeout: float = TIMEOUT, clock: Clock = SYSTEM)
             _say("Dapr is outbound ready!")
             return True
         _say(f"Dapr outbound NOT ready yet: {reason}")
-        time.sleep(_PERIOD)
+        clock.block(_PERIOD)
     _say(f"timeout waiting for Dapr to become outbound ready. Last error: {reason}")
     return False
 

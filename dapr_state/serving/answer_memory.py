@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -55,7 +55,7 @@ LOOK: Final = 0.05  # seconds between two looks at the readers, while there is t
 LONGEST: Final = 30.0  # seconds that an answer waits for room: as long as a request for --max-request-memory
 
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # SO_LINGER: a reset, and nothing is kept
-_now = SYSTEM.monotonic
+_now = WAITING.monotonic
 
 
 class CrowdedError(Exception):
@@ -160,7 +160,7 @@ class AnswerMemory:
         self._waiting.append(entry)
         self._look_soon()
         try:
-            async with asyncio.timeout(LONGEST):
+            async with WAITING.timeout(LONGEST):
                 await turn
         except BaseException as error:
             if turn.cancelled():
@@ -192,7 +192,7 @@ class AnswerMemory:
 
     def _look_soon(self) -> None:
         if self._looking is None:
-            self._looking = asyncio.get_running_loop().call_later(LOOK, self._look)
+            self._looking = WAITING.call_later(LOOK, self._look)
 
     def _look(self) -> None:
         self._looking = None

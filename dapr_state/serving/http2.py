@@ -15,7 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 from urllib.parse import quote
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.serving.answer_memory import SMALL as UNTAKEN
 from dapr_state.serving.answer_memory import reset
 from dapr_state.wire.http2.connection import Http2Connection
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger("dapr.http2")
-monotonic = SYSTEM.monotonic
+monotonic = WAITING.monotonic
 
 M = TypeVar("M")
 
@@ -279,7 +279,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
 
     def _close(self) -> None:
         """Say that nothing more will come, and close when the peer does, or a moment later."""
-        self._lingering = self.loop.call_later(self.timeouts.linger, self._transport.close)
+        self._lingering = WAITING.call_later(self.timeouts.linger, self._transport.close)
         self._transport.write_eof()
 
     # Time

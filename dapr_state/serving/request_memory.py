@@ -18,7 +18,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.serving.answer_memory import LARGE_USE, AnswerMemory, CrowdedError
 from dapr_state.wire.http2.headers import HeadMemory
 
@@ -49,7 +49,7 @@ _READ: Final = 64 * 1024
 PATIENCE: Final = 1.0  # seconds; as with clients who do not take their answers
 _LOOK: Final = 0.25  # seconds between two looks at who goes on, while somebody waits to be read on
 
-_now = SYSTEM.monotonic
+_now = WAITING.monotonic
 
 
 @dataclass(slots=True)
@@ -173,8 +173,7 @@ class RequestMemory:
 
     def _look_soon(self) -> None:
         if self._looking is None:
-            loop = asyncio.get_running_loop()
-            self._looking = loop.call_later(_LOOK, self._look, _now() + _LOOK * 2)
+            self._looking = WAITING.call_later(_LOOK, self._look, _now() + _LOOK * 2)
 
     def _look(self, too_late: float) -> None:
         self._looking = None

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +34,7 @@ def bind(address: str) -> list[socket.socket]:
 
 async def bind_patiently(address: str, patience: float, on_busy: Callable[[OSError], object]) -> list[socket.socket]:
     """As `bind`, but try again for so many seconds; `on_busy` is told the first failure. [] when all was in vain."""
-    deadline, wait, is_told = SYSTEM.monotonic() + patience, FIRST_WAIT, False
+    deadline, wait, is_told = WAITING.monotonic() + patience, FIRST_WAIT, False
     while True:
         try:
             return bind(address)
@@ -42,9 +42,9 @@ async def bind_patiently(address: str, patience: float, on_busy: Callable[[OSErr
             if not is_told:
                 on_busy(error)
                 is_told = True
-        if SYSTEM.monotonic() >= deadline:
+        if WAITING.monotonic() >= deadline:
             return []
-        await asyncio.sleep(wait)
+        await WAITING.sleep(wait)
         wait = min(wait * 2, LONGEST_WAIT)
 
 

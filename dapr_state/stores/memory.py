@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from dapr_state.clock import SYSTEM, Clock
+from dapr_state.clock import VISIBLE, WAITING, VisibleClock
 from dapr_state.golang import strconv
 from dapr_state.stores import paging
 from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError, conflict
@@ -32,7 +32,7 @@ class MemoryStore(StateStore):
     features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
     ttl_rule = TtlRule(parse_int=strconv.atoi, error="{}", ranged=False)
 
-    def __init__(self, clock: Clock = SYSTEM) -> None:
+    def __init__(self, clock: VisibleClock = VISIBLE) -> None:
         self._clock = clock
         self._etags = new_etags()
         self._rows: dict[str, Row] = {}
@@ -215,7 +215,7 @@ class MemoryStore(StateStore):
 
     async def _sweep_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await WAITING.sleep(SWEEP_SECONDS)
             await self.sweep()
 
     async def sweep(self) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import uvloop
 
+from dapr_state.clock import WAITING
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -30,7 +32,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 async def _run(test: Callable[..., Awaitable[None]], arguments: dict[str, Any]) -> None:
     """Those of the arguments that are asynchronous context managers are entered for as long as the test lasts."""
-    async with asyncio.timeout(SECONDS), AsyncExitStack() as stack:
+    async with WAITING.timeout(SECONDS), AsyncExitStack() as stack:
         for name, value in arguments.items():
             if isinstance(value, AbstractAsyncContextManager):
                 arguments[name] = await stack.enter_async_context(value)

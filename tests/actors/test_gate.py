@@ -131,7 +131,7 @@ async def test_a_gate_that_shuts_while_many_go_in_keeps_the_rest() -> None:
 async def test_every_call_of_actors_is_refused_in_the_end() -> None:
     """Methods, state, reminders and timers alike, while the application is not up and when it is unwell again."""
     clock = ManualClock()
-    runtime = ActorRuntime(has_app=True, clock=clock)
+    runtime = ActorRuntime(has_app=True, clock=clock, waiting=clock)
     store = MemoryStore(clock)
     actors = Actors(runtime, ActorState("app", lambda: store))
     schedules = Schedules(actors, timers=Timers(runtime, clock))

@@ -89,7 +89,8 @@ class House:
             StoredReminders("app", lambda: self.store, self.clock),
             me,
             self.clock,
-            lambda kind, success: self.counted.append((kind, success)),
+            self.clock,
+            fired=lambda kind, success: self.counted.append((kind, success)),
         )
         self.reminders.begin()
         return self.reminders
@@ -475,7 +476,7 @@ async def test_what_became_of_a_tick_waits_for_the_store() -> None:
 async def test_without_a_store() -> None:
     """Every call says so, and nothing else happens."""
     clock = ManualClock()
-    reminders = EmbeddedReminders(TickHost(clock), StoredReminders("app", lambda: None, clock), "one", clock)
+    reminders = EmbeddedReminders(TickHost(clock), StoredReminders("app", lambda: None, clock), "one", clock, clock)
     reminders.begin()
     await settle(clock)
     calls = (

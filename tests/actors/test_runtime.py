@@ -31,7 +31,7 @@ class Scene:
     def __init__(self, *, is_hosted: bool = True) -> None:
         self.clock = ManualClock()
         self.app = App()
-        self.runtime = ActorRuntime(has_app=True, clock=self.clock)
+        self.runtime = ActorRuntime(has_app=True, clock=self.clock, waiting=self.clock)
         self.deactivated: list[tuple[str, bool]] = []
         self.runtime.on_deactivated = lambda kind, *, is_failed: self.deactivated.append((kind, is_failed))
         if is_hosted:

@@ -9,7 +9,7 @@ from dapr_state.app.model import ActorId, AppAnswer
 
 if TYPE_CHECKING:
     from dapr_state.app.model import Tick
-    from dapr_state.clock import ManualClock
+    from dapr_state.clock import ManualClock, VisibleClock
 
 CART = ActorId("cart", "1")
 CANCEL = AppAnswer((("X-Daprremindercancel", "true"),))
@@ -20,7 +20,7 @@ STEPS = 80  # turns of the event loop that all that is due gets before the clock
 class TickHost:
     """Hosts `types`, and answers each tick at once, or with the error that `fails` has for it, or when it is told."""
 
-    def __init__(self, clock: ManualClock, *types: str) -> None:
+    def __init__(self, clock: VisibleClock, *types: str) -> None:
         self.types = {*types} or {CART.type}
         self.began = clock.now()
         self.seen: list[tuple[str, float]] = []  # name and seconds from the beginning

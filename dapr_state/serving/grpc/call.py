@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from grpc.aio import EOF, AbortError, UsageError
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.serving.answer_memory import CrowdedError
 from dapr_state.serving.grpc import parsing
 from dapr_state.serving.grpc.context import Context
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     Metadata = Iterable[tuple[str, str | bytes]]
 
 log = logging.getLogger("dapr.grpc")
-monotonic = SYSTEM.monotonic
+monotonic = WAITING.monotonic
 
 _CANCELLED: Final = grpc.StatusCode.CANCELLED.value[0]
 _EXPIRED: Final = grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
@@ -145,7 +145,7 @@ class Call(Context):
         """Begin the servicer's work, once."""
         if self._over or self._running:
             return
-        if self._deadline is not None and self._loop.time() >= self._deadline:
+        if self._deadline is not None and monotonic() >= self._deadline:
             self._expire()
             return
         method, request = self._method, self._request
@@ -327,7 +327,7 @@ class Call(Context):
     def _arm(self) -> None:
         """Watch the deadline, now that the call takes its time."""
         if self._deadline is not None and self._timer is None and not self._over:
-            self._timer = self._loop.call_at(self._deadline, self._expire)
+            self._timer = WAITING.call_later(self._deadline - monotonic(), self._expire)
 
     def on_lost(self) -> None:
         """The stream is gone: the peer has cancelled, or is lost."""

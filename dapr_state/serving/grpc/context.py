@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 from grpc.aio import AbortError
 
+from dapr_state.clock import WAITING
 from dapr_state.serving.eager_task import EagerTask
 from dapr_state.wire import grpc as framing
 
@@ -46,7 +47,7 @@ class Context(EagerTask):
         super().__init__(protocol.loop)
         self._protocol = protocol
         self._meaning = meaning
-        self._deadline = None if meaning.timeout is None else self._loop.time() + meaning.timeout
+        self._deadline = None if meaning.timeout is None else WAITING.monotonic() + meaning.timeout
         self._plain = True  # the servicer has said nothing of the answer yet: it is to be one message, with OK
         self._over = False
         self._cancelled = False
@@ -103,7 +104,7 @@ class Context(EagerTask):
         return self._meaning.metadata
 
     def time_remaining(self) -> float | None:
-        return None if self._deadline is None else max(self._deadline - self._loop.time(), 0)
+        return None if self._deadline is None else max(self._deadline - WAITING.monotonic(), 0)
 
     def peer(self) -> str:
         return self._protocol.peer

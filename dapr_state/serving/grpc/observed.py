@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.serving.pieces import Pieces
 from dapr_state.wire import grpc as framing
 
@@ -100,7 +100,7 @@ class ObservedHandler(grpc.RpcMethodHandler):  # type: ignore[type-arg]  # it ta
         return await self._observed(write_all(answers, context) if self.response_streaming else answers, context)
 
     async def _observed(self, answering: Any, context: Context, received: int = 0) -> Any:
-        began, sent, error = SYSTEM.monotonic(), 0, None
+        began, sent, error = WAITING.monotonic(), 0, None
         try:
             reply = await answering
             sent = len(reply) if self.unary_unary else 0
@@ -113,7 +113,7 @@ class ObservedHandler(grpc.RpcMethodHandler):  # type: ignore[type-arg]  # it ta
             return reply
         finally:
             if self.after:
-                self.after(context, _code(error, context), received, sent, SYSTEM.monotonic() - began, error)
+                self.after(context, _code(error, context), received, sent, WAITING.monotonic() - began, error)
 
 
 def _code(error: BaseException | None, context: Context) -> int:

@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.serving.grpc.inflating import inflated
 from dapr_state.serving.request_memory import SMALL
 from dapr_state.wire import grpc as framing
@@ -110,7 +110,7 @@ class RequestStream:
         """What came may be answered, or more may come."""
         if self.waits_for_memory and (call := self._stream.call) is not None:
             self.waits_for_memory = False
-            self.moved = SYSTEM.monotonic()
+            self.moved = WAITING.monotonic()
             if not self._stream.ended:
                 self._protocol.connection.open_window(self._stream, self._unread_octets)
             call.on_memory()

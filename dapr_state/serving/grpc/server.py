@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from grpc.aio import UsageError
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.serving import sockets
 from dapr_state.serving.grpc.protocol import GrpcProtocol
 from dapr_state.serving.grpc.settings import Settings, read
@@ -72,17 +72,15 @@ class NativeServer(grpc.aio.Server):
     # Life
 
     async def start(self) -> None:
-        loop = asyncio.get_running_loop()
         self._listeners = await sockets.accept(self._sockets, self._protocol)
-        self._checking = loop.call_later(CHECK_INTERVAL, self._check)
+        self._checking = WAITING.call_later(CHECK_INTERVAL, self._check)
 
     async def stop(self, grace: float | None) -> None:
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + (grace or 0)
+        ends = WAITING.monotonic() + (grace or 0)
         # a later call may only shorten the grace
         if self._grace_ends is None or ends < self._grace_ends:
             self._grace_ends = ends
-            loop.call_at(ends, self._no_grace.set)
+            WAITING.call_at(ends, self._no_grace.set)
         if self._stop is None:
             self._stop = asyncio.ensure_future(self._shut_down())
         await asyncio.shield(self._stop)
@@ -90,7 +88,8 @@ class NativeServer(grpc.aio.Server):
     async def wait_for_termination(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - grpc.aio's signature
         """True if the time is up before the server has ended."""
         try:
-            await asyncio.wait_for(self._terminated.wait(), timeout)
+            async with WAITING.timeout(timeout):
+                await self._terminated.wait()
         except TimeoutError:
             return True
         return False
@@ -120,7 +119,7 @@ class NativeServer(grpc.aio.Server):
         waits = [asyncio.ensure_future(self.shared.all_gone.wait())]
         if not even_without_grace:
             waits.append(asyncio.ensure_future(self._no_grace.wait()))
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await WAITING.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for each in waits:
             each.cancel()
 
@@ -135,8 +134,7 @@ class NativeServer(grpc.aio.Server):
         return GrpcProtocol(self.shared)
 
     def _check(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._checking = loop.call_later(CHECK_INTERVAL, self._check)
-        now = SYSTEM.monotonic()
+        self._checking = WAITING.call_later(CHECK_INTERVAL, self._check)
+        now = WAITING.monotonic()
         for connection in list(self.shared.connections):
             connection.check_timeouts(now)

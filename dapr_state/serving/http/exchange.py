@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.serving.eager_task import EagerTask
 from dapr_state.serving.http.message import Response
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dapr_state.serving.http.request import Request
     from dapr_state.serving.http.shared import Shared
 
-_now = SYSTEM.monotonic
+_now = WAITING.monotonic
 
 
 def answer_of_any_server(request: Request) -> Response | None:

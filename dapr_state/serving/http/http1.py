@@ -12,6 +12,7 @@ import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
+from dapr_state.clock import WAITING
 from dapr_state.serving.answer_memory import CrowdedError, reset
 from dapr_state.serving.http.exchange import Exchange
 from dapr_state.serving.http.http2 import HttpOverHttp2Protocol
@@ -459,8 +460,7 @@ class Http1Protocol(asyncio.Protocol):
     def _watch_writing(self) -> None:
         """Look after a while whether the client has taken anything of what waits for it."""
         if (waiting := self._transport.get_write_buffer_size()) and not self._stall:
-            later = asyncio.get_running_loop().call_later
-            self._stall = later(self._shared.timeouts.stall, self._check_writing, waiting)
+            self._stall = WAITING.call_later(self._shared.timeouts.stall, self._check_writing, waiting)
 
     def _check_writing(self, waited: int) -> None:
         self._stall = None
@@ -472,7 +472,7 @@ class Http1Protocol(asyncio.Protocol):
     def _start_timer(self, seconds: float, action: Callable[..., None], *arguments: int) -> None:
         if self._timer:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, action, *arguments)
+        self._timer = WAITING.call_later(seconds, action, *arguments)
 
     def _stop_timer(self) -> None:
         self._is_new = self._is_body_timed = False

@@ -6,7 +6,7 @@ from asyncio import CancelledError
 from copy import copy
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.serving.answer_memory import CrowdedError
 from dapr_state.serving.http.exchange import Exchange
 from dapr_state.serving.http.message import TEXT, WITHOUT_LENGTH, Response
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Meaning = Request | RefusedError  # what each request with these headers begins as
 
-_now = SYSTEM.monotonic
+_now = WAITING.monotonic
 
 MAX_STREAMS: Final = 250  # as daprd
 # HTTP/2 counts 32 octets more for each field than it has (RFC 9113, 6.5.2): beyond it not even a refused head is
@@ -69,7 +69,7 @@ class HttpOverHttp2Protocol(Http2Protocol["Meaning"]):
         self.shared.forget(self)
 
     def _check_later(self) -> None:
-        self._checking = self.loop.call_later(CHECK_INTERVAL, self._check)
+        self._checking = WAITING.call_later(CHECK_INTERVAL, self._check)
 
     def _check(self) -> None:
         self._check_later()
@@ -80,7 +80,7 @@ class HttpOverHttp2Protocol(Http2Protocol["Meaning"]):
     def finish(self) -> None:
         """Answer the requests that are under way or have begun to arrive, then close."""
         self.announce_shutdown()
-        self.loop.call_later(self.timeouts.goaway, self.refuse_streams)
+        WAITING.call_later(self.timeouts.goaway, self.refuse_streams)
 
     def abort(self) -> None:
         """Give up the requests under way, and tell their client."""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final, NewType
 
 import msgspec
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.serving.pieces import Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dapr_state.clock import Clock
+    from dapr_state.clock import WaitingClock
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 WITHOUT_LENGTH = frozenset({204, 304})
@@ -63,7 +63,7 @@ def text(status: int, sentence: str) -> Response:
 class DateLine:
     """The Date header, made once a second."""
 
-    def __init__(self, clock: Clock = SYSTEM) -> None:
+    def __init__(self, clock: WaitingClock = WAITING) -> None:
         self._clock = clock
         self._line = b""
         self._until = -math.inf
@@ -71,7 +71,7 @@ class DateLine:
     def at(self, now: float) -> bytes:
         """The line at the clock's monotonic `now`, which whoever writes an answer has read already."""
         if now >= self._until:
-            second, fraction = divmod(self._clock.now(), 1)
+            second, fraction = divmod(self._clock.wall(), 1)
             self._until = now + 1 - fraction
             self._line = _date(int(second))
         return self._line

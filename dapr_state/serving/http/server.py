@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from dapr_state.clock import WAITING
 from dapr_state.serving import sockets
 from dapr_state.serving.http import http2 as over_http2
 from dapr_state.serving.http.http1 import Http1Protocol
@@ -15,6 +15,7 @@ from dapr_state.serving.request_memory import RequestMemory
 from dapr_state.serving.timeouts import Timeouts
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
     from collections.abc import Iterable
 
@@ -81,5 +82,6 @@ async def _settled(shared: Shared, seconds: float | None) -> bool:
     if not shared.connections:
         return True
     with suppress(TimeoutError):
-        await asyncio.wait_for(shared.all_gone.wait(), seconds)
+        async with WAITING.timeout(seconds):
+            await shared.all_gone.wait()
     return not shared.connections

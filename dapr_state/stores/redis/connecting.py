@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import hiredis
 
+from dapr_state.clock import WAITING
 from dapr_state.resources.properties import PropertiesError
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.redis.connection import Connection, ConnectionLost, ReplyError
@@ -55,7 +56,7 @@ async def connect(
         on_lost=on_lost,
     )
     try:
-        async with asyncio.timeout(options.dial_timeout):
+        async with WAITING.timeout(options.dial_timeout):
             await _dial(options, context, connection)
             return connection, await _greet(options, connection)
     except BaseException as error:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import hiredis
 
+from dapr_state.clock import WAITING
 from dapr_state.stores.base import StoreError
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Connection(asyncio.Protocol):
         """Let those who wait have their replies, for so long; then end. Commands sent from now on are refused."""
         if self._pending:
             self._all_answered = self._loop.create_future()
-            await asyncio.wait([self._all_answered], timeout=patience)
+            await WAITING.wait([self._all_answered], timeout=patience)
         self.abort(ConnectionLost(f"the connection to redis at {self._address} was closed"))
 
     def abort(self, reason: ConnectionLost) -> None:
@@ -245,7 +246,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._paused = True
         if self._write_timeout:
-            self._stall = self._loop.call_later(
+            self._stall = WAITING.call_later(
                 self._write_timeout, self.abort, self._silence("write", self._write_timeout)
             )
 
@@ -269,9 +270,7 @@ class Connection(asyncio.Protocol):
         if silent >= _LOOKS:
             self.abort(self._silence("read", timeout))
             return
-        self._watch = self._loop.call_later(
-            timeout / _LOOKS, self._look_for_silence, timeout, self._heard, head, silent
-        )
+        self._watch = WAITING.call_later(timeout / _LOOKS, self._look_for_silence, timeout, self._heard, head, silent)
 
     def _silence(self, what: str, timeout: float) -> Silence:
         return Silence(f"redis at {self._address} did not answer: {what} timeout after {timeout:g}s")

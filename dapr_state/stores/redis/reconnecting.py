@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from dapr_state.clock import WAITING
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.redis.connecting import ConnectError, Server, connect
 from dapr_state.stores.redis.grouping import Grouping
@@ -65,7 +66,7 @@ class Reconnecting:
             return self.live
         self._waiting.take(octets)
         try:
-            async with asyncio.timeout(self._options.dial_timeout):
+            async with WAITING.timeout(self._options.dial_timeout):
                 for _ in range(1 + self._options.retries):
                     if self.live:
                         return self.live
@@ -91,7 +92,7 @@ class Reconnecting:
             if self.live and not await self._lost_at_once():
                 await self._down.wait()
                 continue  # it had worked: no need to wait before the next attempt
-            await asyncio.sleep(self._interval)
+            await WAITING.sleep(self._interval)
 
     async def _try_to_connect(self) -> None:
         before = str(self._reason)
@@ -111,7 +112,7 @@ class Reconnecting:
 
     async def _lost_at_once(self) -> bool:
         try:
-            async with asyncio.timeout(self._interval):
+            async with WAITING.timeout(self._interval):
                 await self._down.wait()
         except TimeoutError:
             return False

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
 
+from dapr_state.clock import WAITING
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.batching import OVERHEAD
 from dapr_state.stores.redis.connection import ReplyError
@@ -45,7 +46,7 @@ class Replicated:
 
     async def close(self, patience: float | None) -> None:
         if self._under_way:  # they take several steps, the first of which may be to connect
-            await asyncio.wait(self._under_way, timeout=patience)
+            await WAITING.wait(self._under_way, timeout=patience)
         await self.link.close()
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:

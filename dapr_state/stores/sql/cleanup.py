@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
+from dapr_state.clock import WAITING
 from dapr_state.stores.base import StoreError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Cleanup(ABC):
 
     async def run_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(self.interval)
+            await WAITING.sleep(self.interval)
             try:
                 await self.run()
             except StoreError as error:

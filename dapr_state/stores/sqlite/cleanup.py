@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import AsyncIterator
 
-    from dapr_state.clock import Clock
+    from dapr_state.clock import WaitingClock
     from dapr_state.stores.sqlite.options import Options
     from dapr_state.stores.sqlite.worker import Worker
 
@@ -23,7 +23,7 @@ _FIRST_ROWID: Final = -(1 << 63) + 1
 
 
 class FileCleanup(Cleanup):
-    def __init__(self, options: Options, worker: Worker, clock: Clock) -> None:
+    def __init__(self, options: Options, worker: Worker, clock: WaitingClock) -> None:
         super().__init__(options.cleanup_interval)
         self._worker = worker
         self._clock = clock

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from dapr_state.stores.sqlite import failures
@@ -11,7 +10,7 @@ from dapr_state.stores.sqlite import failures
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dapr_state.clock import Clock
+    from dapr_state.clock import WaitingClock
     from dapr_state.stores.sqlite.options import Database
 
 _STATEMENTS_KEPT: Final = 96  # prepared ones: a few kinds, each in four lengths to a power of two
@@ -20,7 +19,7 @@ _RETRY_SECONDS: Final = 0.005  # between two attempts on a file that another hol
 T = TypeVar("T")
 
 
-def connect(database: Database, clock: Clock, *, busy_timeout: float) -> sqlite3.Connection:
+def connect(database: Database, clock: WaitingClock, *, busy_timeout: float) -> sqlite3.Connection:
     """Open a connection that any one thread at a time may use; each statement commits unless a BEGIN was said."""
     connection = sqlite3.connect(
         database.uri,
@@ -46,7 +45,7 @@ def _set(connection: sqlite3.Connection, pragma: str) -> None:
     connection.execute(f"PRAGMA {pragma}").fetchall()
 
 
-def patiently(attempt: Callable[[], T], clock: Clock, seconds: float) -> T:
+def patiently(attempt: Callable[[], T], clock: WaitingClock, seconds: float) -> T:
     """Try again for so long while another connection holds a lock that SQLite itself does not wait for."""
     deadline = clock.monotonic() + seconds
     while True:
@@ -55,4 +54,4 @@ def patiently(attempt: Callable[[], T], clock: Clock, seconds: float) -> T:
         except sqlite3.OperationalError as error:
             if not failures.is_lock(error) or clock.monotonic() >= deadline:
                 raise
-        time.sleep(_RETRY_SECONDS)
+        clock.block(_RETRY_SECONDS)

@@ -23,7 +23,7 @@ from dapr_state.stores.sqlite.worker import LATER
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from dapr_state.clock import Clock
+    from dapr_state.clock import WaitingClock
     from dapr_state.stores.sql.groups import Unit
     from dapr_state.stores.sqlite.file import DatabaseFile
     from dapr_state.stores.sqlite.options import Options
@@ -56,7 +56,7 @@ class Executor:
         self,
         options: Options,
         table: StateTable,
-        clock: Clock,
+        clock: WaitingClock,
         *,
         busy_timeout: float,
         timeout: float,

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from dapr_state.clock import SYSTEM, Clock
+from dapr_state.clock import WAITING, WaitingClock
 from dapr_state.stores import paging
 from dapr_state.stores.base import Found, Outcomes, Page, StateStore, StoreError
 from dapr_state.stores.batching import OVERHEAD, weight, weight_of_keys
@@ -37,7 +37,7 @@ AT_ONCE: Final = 8192  # keys or operations of one request in a group: others co
 class SqliteStore(StateStore):
     features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
 
-    def __init__(self, settings: Options, clock: Clock = SYSTEM) -> None:
+    def __init__(self, settings: Options, clock: WaitingClock = WAITING) -> None:
         self._options = settings
         self._clock = clock
         self._table = StateTable(settings.table)

@@ -22,7 +22,7 @@ from dapr_state.stores.batching import Batch, Batcher, Budget
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dapr_state.clock import Clock
+    from dapr_state.clock import WaitingClock
 
 WAITING_AT_MOST: Final = 12_000  # requests: half a second of work on a good disk, and 72 MB as on Redis
 OCTETS_WAITING_AT_MOST: Final = 64 << 20  # twice what large requests may hold together
@@ -38,7 +38,7 @@ class Worker:
     Or LATER, but not for all: those are of the next group.
     """
 
-    def __init__(self, handle: Callable[[Sequence[Any]], Sequence[Any]], clock: Clock, timeout: float) -> None:
+    def __init__(self, handle: Callable[[Sequence[Any]], Sequence[Any]], clock: WaitingClock, timeout: float) -> None:
         self._handle = handle
         self._clock = clock
         self._timeout = timeout
@@ -84,7 +84,7 @@ class Worker:
         self._waiting.append((batch, self._clock.monotonic() + self._timeout))
         self._wake.put(True)
         if self._watch is None:
-            self._watch = self._loop.call_later(self._timeout, self._give_up)
+            self._watch = self._clock.call_later(self._timeout, self._give_up)
 
     def _give_up(self) -> None:
         """Answer those who wait too long: the thread is held up by the disk or by a lock."""
@@ -99,7 +99,7 @@ class Worker:
         self._watch = None
         with suppress(IndexError):
             delay = max(0.0, self._waiting[0][1] - now)
-            self._watch = self._loop.call_later(delay, self._give_up)
+            self._watch = self._clock.call_later(delay, self._give_up)
 
     # From here on: the thread.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from dapr_state.clock import WAITING
 from dapr_state.stores.base import EtagMismatch, StateStore, StoreError
 from dapr_state.stores.model import Delete, Feature, Row, Upsert
 from dapr_state.testing.stores.asking import put, row_of, value_of, values_of, write_one
@@ -143,7 +144,7 @@ async def test_close_answers_everybody(kind: Kind) -> None:
     async with kind.opened() as store:
         tasks = [asyncio.create_task(store.write([Upsert(f"k{number}", b"v")])) for number in range(CALLERS)]
         await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with WAITING.timeout(10):
             await store.close()
             ends = await asyncio.gather(*tasks, return_exceptions=True)
 

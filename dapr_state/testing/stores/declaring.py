@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -74,10 +73,10 @@ class Kind:
         """Let the seconds pass that the key has left, and see that it is gone."""
         if self.place.turn:
             self.place.turn(seconds + 1)
-        deadline = SYSTEM.monotonic() + seconds + 10
+        deadline = WAITING.monotonic() + seconds + 10
         while await store.get([key]) != [None]:
-            assert SYSTEM.monotonic() < deadline, f"{key} does not expire"
-            await asyncio.sleep(0.02)
+            assert WAITING.monotonic() < deadline, f"{key} does not expire"
+            await WAITING.sleep(0.02)
 
 
 @pytest.fixture

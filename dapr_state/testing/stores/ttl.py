@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from dapr_state.api import expiry
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import VISIBLE
 from dapr_state.stores.base import EtagMismatch
 from dapr_state.stores.model import Delete, Feature, Row, Upsert
 from dapr_state.testing.stores.asking import conflicts, put, row_of, value_of, values_of, write_one
@@ -46,9 +46,9 @@ async def test_the_expiry_is_told(kind: Kind) -> None:
 async def test_the_expiry_is_counted_from_now(kind: Kind) -> None:
     """To the second, where the store's clock is this machine's."""
     async with kind.opened() as store:
-        earliest = SYSTEM.now() + 1000
+        earliest = VISIBLE.now() + 1000
         await put(store, Upsert("k", b"v", ttl=1000))
-        latest = SYSTEM.now() + 1000
+        latest = VISIBLE.now() + 1000
         told = (await row_of(store, "k")).expires_at
 
     assert told is not None

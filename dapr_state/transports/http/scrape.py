@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.serving.http.message import Response, line
 from dapr_state.serving.http.service import Service
 from dapr_state.transports.http import problem
@@ -23,12 +23,12 @@ _CONTENT_TYPE: Final = line("Content-Type", "text/plain; version=0.0.4; charset=
 def scrape(lines: Callable[[], Iterator[str]]) -> Service:
     async def answer(_: Request) -> Response:
         written = []
-        began = SYSTEM.monotonic()
+        began = WAITING.monotonic()
         for text in lines():
             written.append(text.encode("utf-8", "replace"))
-            if SYSTEM.monotonic() - began > SLICE:
+            if WAITING.monotonic() - began > SLICE:
                 await asyncio.sleep(0)
-                began = SYSTEM.monotonic()
+                began = WAITING.monotonic()
         return Response(200, [_CONTENT_TYPE], b"".join(written))
 
     return Service(answer, problem.failure)

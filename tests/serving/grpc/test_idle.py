@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.serving.grpc.settings import Settings
 from dapr_state.serving.timeouts import Timeouts
 from dapr_state.wire.http2 import frames
@@ -32,8 +32,8 @@ async def make_idle(server: NativeServer, client: RawClient) -> None:
     """Nobody has used the connection for longer than it may rest, since one call."""
     await blocking(call, client)
     (connection,) = server.shared.connections
-    connection.check_timeouts(SYSTEM.monotonic())
-    connection.check_timeouts(SYSTEM.monotonic() + MAX_IDLE + 1)
+    connection.check_timeouts(WAITING.monotonic())
+    connection.check_timeouts(WAITING.monotonic() + MAX_IDLE + 1)
 
 
 async def test_a_connection_in_use_is_not_idle() -> None:
@@ -42,7 +42,7 @@ async def test_a_connection_in_use_is_not_idle() -> None:
         with RawClient(port) as client:
             await blocking(call, client)
             (connection,) = server.shared.connections
-            now = SYSTEM.monotonic()
+            now = WAITING.monotonic()
             for _ in range(10):
                 now += MAX_IDLE
                 connection.check_timeouts(now)
@@ -91,7 +91,7 @@ async def test_one_that_does_not_hear_the_goodbye_is_closed_all_the_same() -> No
         with RawClient(port) as client:
             await blocking(call, client)
             (connection,) = server.shared.connections
-            now = SYSTEM.monotonic()
+            now = WAITING.monotonic()
             for seconds in (0, MAX_IDLE + 1, MAX_IDLE + SETTINGS.timeouts.keepalive_answer + 2):
                 connection.check_timeouts(now + seconds)
             goodbyes = [await blocking(client.until, FrameType.GOAWAY) for _ in range(2)]

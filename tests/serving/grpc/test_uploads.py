@@ -6,7 +6,7 @@ import asyncio
 import gc
 import gzip
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.serving.grpc.call import Call
 from dapr_state.serving.request_memory import RequestMemory
 from dapr_state.wire import grpc as framing
@@ -121,7 +121,7 @@ async def test_a_request_that_does_not_go_on_is_ended() -> None:
             chat.socket.sendall(chat.headers("chat") + frames.frame(FrameType.DATA, 0, 1, framing.message(b"hi")))
             await blocking(chat.until, FrameType.DATA)
             for connection in server.shared.connections:
-                connection.check_timeouts(SYSTEM.monotonic() + connection.timeouts.body + 1)
+                connection.check_timeouts(WAITING.monotonic() + connection.timeouts.body + 1)
             ended = await blocking(client.until, FrameType.HEADERS)
             chat.socket.sendall(frames.frame(FrameType.DATA, END_STREAM, 1, framing.message(b"still")))
             answer = await blocking(chat.until, FrameType.DATA)
@@ -140,7 +140,7 @@ async def test_a_whole_message_does_not_keep_a_call_open() -> None:
             client.socket.sendall(frames.ping(b"all done"))
             await blocking(client.until, FrameType.PING)
             for connection in server.shared.connections:
-                connection.check_timeouts(SYSTEM.monotonic() + connection.timeouts.body + 1)
+                connection.check_timeouts(WAITING.monotonic() + connection.timeouts.body + 1)
             ended = await blocking(client.until, FrameType.HEADERS)
 
     assert b"did not come in time" in ended[3]

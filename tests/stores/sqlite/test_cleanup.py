@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dapr_state.clock import SYSTEM, ManualClock
+from dapr_state.clock import WAITING, ManualClock
 from dapr_state.stores.model import Upsert
 from dapr_state.stores.sqlite import cleanup as module
 from dapr_state.stores.sqlite.cleanup import FileCleanup
@@ -32,7 +32,7 @@ async def _fill(file: File, store: SqliteStore) -> None:
 
 def _cleanup(store: SqliteStore) -> FileCleanup:
     assert store._writing is not None
-    return FileCleanup(store._options, store._writing, SYSTEM)
+    return FileCleanup(store._options, store._writing, WAITING)
 
 
 def _keys(file: File) -> list[str]:

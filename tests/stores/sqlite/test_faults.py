@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.stores.base import EtagMismatch, StoreError
 from dapr_state.stores.model import Delete, Row, Upsert
 from dapr_state.stores.sqlite import statements as module
@@ -232,7 +232,7 @@ async def test_a_store_that_failed_to_open_refuses_calls(tmp_path: Path) -> None
 async def test_a_statement_that_takes_too_long_is_interrupted(tmp_path: Path) -> None:
     """After the component's timeout; the connection serves the next one."""
     options = Options(Database(f"file:{tmp_path / 'state.db'}"), timeout=0.05)
-    executor = Executor(options, StateTable("state"), SYSTEM, busy_timeout=2.0, timeout=options.timeout)
+    executor = Executor(options, StateTable("state"), WAITING, busy_timeout=2.0, timeout=options.timeout)
     answers = executor.handle([Call(lambda connection: connection.execute(ENDLESS).fetchone())])
     after = executor.handle([Call(lambda connection: connection.execute("SELECT 1").fetchone())])
     executor.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.sqlite import worker as module
 from dapr_state.stores.sqlite.worker import Worker
@@ -49,7 +49,7 @@ async def _asked(worker: Worker, *works: Any) -> list[asyncio.Task[Any]]:
 async def test_the_requests_of_a_tick_are_one_group() -> None:
     """And each has its own answer."""
     handler = Handler()
-    worker = Worker(handler, SYSTEM, timeout=10)
+    worker = Worker(handler, WAITING, timeout=10)
     answers = await asyncio.gather(*(worker.ask(number) for number in range(5)))
     await worker.stop()
 
@@ -60,7 +60,7 @@ async def test_the_requests_of_a_tick_are_one_group() -> None:
 async def test_all_that_waits_is_one_group() -> None:
     """Ticks that come while the thread is busy are taken together when it is not."""
     handler = Handler()
-    worker = Worker(handler, SYSTEM, timeout=10)
+    worker = Worker(handler, WAITING, timeout=10)
     held = await handler.hold(worker)
     waiting = [*await _asked(worker, 1), *await _asked(worker, 2, 3), *await _asked(worker, 4)]
     await asyncio.sleep(0)
@@ -75,7 +75,7 @@ async def test_a_group_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit must not take in ticks without limit."""
     monkeypatch.setattr(module, "GROUP_AT_MOST", 2)
     handler = Handler()
-    worker = Worker(handler, SYSTEM, timeout=10)
+    worker = Worker(handler, WAITING, timeout=10)
     held = await handler.hold(worker)
     waiting = [task for number in range(4) for task in await _asked(worker, number)]
     await asyncio.sleep(0)
@@ -89,7 +89,7 @@ async def test_a_group_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_was_cancelled_while_it_waited_is_not_done() -> None:
     """The others of its tick are."""
     handler = Handler()
-    worker = Worker(handler, SYSTEM, timeout=10)
+    worker = Worker(handler, WAITING, timeout=10)
     held = await handler.hold(worker)
     kept, dropped = await _asked(worker, "kept", "dropped")
     dropped.cancel()
@@ -105,7 +105,7 @@ async def test_what_was_cancelled_while_it_waited_is_not_done() -> None:
 async def test_who_waits_too_long_is_told_so_and_his_work_is_never_begun() -> None:
     """Whoever's group has begun waits for its end."""
     handler = Handler()
-    worker = Worker(handler, SYSTEM, timeout=0.05)
+    worker = Worker(handler, WAITING, timeout=0.05)
     held = await handler.hold(worker)
     (late,) = await _asked(worker, "late")
     with pytest.raises(StoreError, match="did not get to it within 50ms"):
@@ -124,7 +124,7 @@ async def test_when_too_much_waits_more_is_refused(monkeypatch: pytest.MonkeyPat
     """At once and by number; later there is room again."""
     monkeypatch.setattr(module, "WAITING_AT_MOST", 3)
     handler = Handler()
-    worker = Worker(handler, SYSTEM, timeout=10)
+    worker = Worker(handler, WAITING, timeout=10)
     held = await handler.hold(worker)
     waiting = await _asked(worker, 1, 2)
     with pytest.raises(StoreError, match=r"^too many requests wait for the database: 3, with 3 octets$"):
@@ -140,7 +140,7 @@ async def test_when_too_much_waits_more_is_refused(monkeypatch: pytest.MonkeyPat
 async def test_what_waits_is_bounded_in_octets() -> None:
     """Also of those who have given up: a thread that is held up makes no memory free."""
     handler = Handler()
-    worker = Worker(handler, SYSTEM, timeout=10)
+    worker = Worker(handler, WAITING, timeout=10)
     held = await handler.hold(worker)
     large = asyncio.create_task(worker.ask("large", octets=module.OCTETS_WAITING_AT_MOST - 10))
     await asyncio.sleep(0)
@@ -158,7 +158,7 @@ async def test_what_waits_is_bounded_in_octets() -> None:
 
 async def test_an_exception_in_place_of_a_result_is_raised_to_its_caller() -> None:
     """And to nobody else."""
-    worker = Worker(Handler(), SYSTEM, timeout=10)
+    worker = Worker(Handler(), WAITING, timeout=10)
     answers = await asyncio.gather(worker.ask(1), worker.ask(StoreError("no")), worker.ask(2), return_exceptions=True)
     await worker.stop()
 
@@ -173,7 +173,7 @@ async def test_a_handler_that_breaks_answers_everybody() -> None:
             return ["fine"]
         raise KeyError("oh")
 
-    worker = Worker(broken, SYSTEM, timeout=10)
+    worker = Worker(broken, WAITING, timeout=10)
     answers = await asyncio.gather(worker.ask(1), worker.ask(2), return_exceptions=True)
     after = await worker.ask("good")
     await worker.stop()
@@ -185,7 +185,7 @@ async def test_a_handler_that_breaks_answers_everybody() -> None:
 async def test_stop_finishes_what_waits_and_refuses_what_comes() -> None:
     """Whoever asked in time gets his answer, also in the same tick."""
     handler = Handler()
-    worker = Worker(handler, SYSTEM, timeout=10)
+    worker = Worker(handler, WAITING, timeout=10)
     held = await handler.hold(worker)
     waiting = await _asked(worker, 1, 2)
     stopping = asyncio.create_task(worker.stop())
@@ -213,7 +213,7 @@ async def test_what_comes_later_comes_when_the_others_have_their_answers() -> No
         given.append(number)
         return answer
 
-    worker = Worker(handle, SYSTEM, timeout=10)
+    worker = Worker(handle, WAITING, timeout=10)
     answers = await asyncio.gather(*(ask(number) for number in range(7)))
     await worker.stop()
 
@@ -232,7 +232,7 @@ async def test_stop_finishes_what_comes_later_too() -> None:
         return [work if at < 1 else module.LATER for at, work in enumerate(works)]
 
     loop = asyncio.get_running_loop()
-    worker = Worker(handle, SYSTEM, timeout=10)
+    worker = Worker(handle, WAITING, timeout=10)
     tasks = await _asked(worker, 0, 1, 2, 3)
     await worker.stop()
     ends = await asyncio.gather(*tasks, return_exceptions=True)

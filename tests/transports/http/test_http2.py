@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dapr_state.clock import SYSTEM
+from dapr_state.clock import WAITING
 from dapr_state.serving.http.http2 import Http2Exchange
 from dapr_state.serving.http.message import JSON, Response, line
 from dapr_state.serving.http.server import HttpServer
@@ -578,7 +578,7 @@ async def test_a_body_that_stands_still_is_ended() -> None:
             await blocking(client.ask, "GET", "/")
             held = len(memory._parts)
             for connection in server._shared.connections:
-                connection.check_timeouts(SYSTEM.monotonic() + server._shared.timeouts.body + 1)
+                connection.check_timeouts(WAITING.monotonic() + server._shared.timeouts.body + 1)
             ended = await blocking(client.answer, still)
             again = await blocking(client.ask, "GET", "/")
 
