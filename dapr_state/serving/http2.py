@@ -219,7 +219,8 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
 
     def start(self, call: Call) -> None:
         """Begin a call's work now, or in another turn, or once the peer has taken what waits for it."""
-        if self._held or not self._may_start():
+        # `_may_start`, without a call for each request
+        if self._held or self.connection.backlog > self._backlog_limit or monotonic() >= self._turn_ends:
             self._held.append(call)
         else:
             call.start()

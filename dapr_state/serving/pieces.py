@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 LARGE: Final = 16 * 1024  # octets: about what is copied in the time that a piece of its own costs
 
 
+@final
 class Pieces:
     """Octets as `bytes` has them, where only their number and their order matter."""
 

@@ -44,7 +44,7 @@ class Context(EagerTask):
     )
 
     def __init__(self, protocol: Http2Protocol[Meaning], meaning: Meaning) -> None:
-        super().__init__(protocol.loop)
+        EagerTask.__init__(self, protocol.loop)  # as Call does, and for its reason
         self._protocol = protocol
         self._meaning = meaning
         self._deadline = None if meaning.timeout is None else WAITING.monotonic() + meaning.timeout

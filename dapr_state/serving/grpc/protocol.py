@@ -44,7 +44,10 @@ class GrpcProtocol(Http2Protocol["Meaning"]):
         meaning = stream.request.meaning
         if meaning.refusal is None:
             call = stream.call = Call(self, self._shared, stream)
-            call.open(event.data, event.ended)
+            if meaning.method.request_streaming:
+                call.open()
+            if event.ended:
+                call.receive(event.data, True)
         elif event.ended or not meaning.refusal.body:
             self._refuse(stream, meaning.refusal)
         # else: whoever does not speak gRPC gets the answer once the request is complete

@@ -104,14 +104,14 @@ class Http2Connection(Sender[M]):
     """`receive` bytes and act on its events; send; `take_output` and write it: that is the whole conversation."""
 
     def __init__(self, interpret: Callable[[Request[M]], M], limits: Limits, memory: HeadMemory | None = None) -> None:
-        super().__init__()
+        super().__init__(memory or HeadMemory())
         self.limits = limits
         self.is_behind = False  # frames have come that wait for another turn
         self.closed = False  # by a fault: nothing more is read
         self.refusing = False  # new streams: the peer has been told the last one that counts
         self._turn = Turn()
-        self._memory = memory or HeadMemory()
         self._headers = HeaderBlocks[M](interpret, limits, self._turn, self._memory)
+        self._known = self._headers.known  # asked here first: most requests need no call
         self._readers = self._FIRST
         self._preface = PREFACE  # what is still to come of it
         self._kept = b""  # for another turn
@@ -189,10 +189,11 @@ class Http2Connection(Sender[M]):
         turn = self._turn
         while end - position >= PREFIX_SIZE and turn.left > 0:
             size_and_kind, flags, stream_id = PREFIX.unpack_from(buffer, position)
-            start = position + PREFIX_SIZE
-            stop = start + (size_and_kind >> 8)
-            if stop - start > MAX_FRAME_SIZE:
+            size = size_and_kind >> 8
+            if size > MAX_FRAME_SIZE:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "frame too large")
+            start = position + PREFIX_SIZE
+            stop = start + size
             if stop > end:
                 break
             position = stop
@@ -235,7 +236,10 @@ class Http2Connection(Sender[M]):
 
     def _read_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         if flags | END_STREAM == END_HEADERS | END_STREAM:  # whole, without padding or priority: as clients send them
-            self._read_block(flags, stream_id, 0, payload)
+            if stream_id > self._last_stream and stream_id & 1:
+                self._open(flags, stream_id, 0, payload)
+            else:
+                self._read_block(flags, stream_id, 0, payload)
             return
         dependency = 0
         if flags & PADDED:
@@ -287,7 +291,7 @@ class Http2Connection(Sender[M]):
             if len(self._gaps) > 2 * REMEMBERED_GAPS:
                 del self._gaps[:2]
         self._last_stream = stream_id
-        request = self._headers.request(block)
+        request = self._known.get(block) or self._headers.request(block)
         if dependency == stream_id:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a stream that depends on itself")
         if self.refusing or len(self.streams) >= self.limits.max_concurrent_streams:
@@ -417,11 +421,6 @@ class Http2Connection(Sender[M]):
         if increment >= DEFAULT_WINDOW >> 1:
             stream.receive_window += increment
             self._send(frames.window_update(stream.id, increment))
-
-    def _close(self, stream: Stream[M]) -> None:
-        super()._close(stream)
-        if stream.request.size:
-            self._memory.close(stream.request.size)
 
     def _renew_connection_window(self) -> None:
         self._send(frames.window_update(0, self.limits.connection_window - self._receive_window))

@@ -110,14 +110,14 @@ class HeaderBlocks(Generic[M]):
     ) -> None:
         self._interpret = interpret
         self._decoder = Decoder(limits.max_header_list_size, limits.header_fields, limits.longest_list)
-        self._known: dict[bytes, Request[M]] = {}
+        self.known: dict[bytes, Request[M]] = {}  # by their blocks
         self._max_fields = limits.header_fields
         self._turn = turn
         self._memory = memory or HeadMemory()
 
     def request(self, block: bytes) -> Request[M]:
         """Read the block that opens a stream; StreamFault when the request is malformed."""
-        known = self._known.get(block)
+        known = self.known.get(block)
         if known is not None:
             return known
         changes = self._decoder.changes
@@ -145,25 +145,25 @@ class HeaderBlocks(Generic[M]):
 
     def skip(self, block: bytes) -> None:
         """Read a block that concerns nobody any more: it may still change the table."""
-        if block not in self._known:
+        if block not in self.known:
             self._decode(block)
 
     def forget(self) -> None:
         """Remember nothing; what comes is learned again."""
-        self._known.clear()
+        self.known.clear()
         self._memory.leave(self)
 
     def _remember(self, block: bytes, request: Request[M], size: int) -> None:
-        if len(self._known) >= REMEMBERED_BLOCKS:
+        if len(self.known) >= REMEMBERED_BLOCKS:
             self.forget()
-        self._known[block] = request
+        self.known[block] = request
         self._memory.add(self, size)
 
     def _decode(self, block: bytes) -> Sequence[Field] | None:
         decoder = self._decoder
         changes = decoder.changes
         fields = decoder.decode(block)
-        if decoder.changes != changes and self._known:
+        if decoder.changes != changes and self.known:
             self.forget()
         # a Huffman code costs as much for these octets as a field does
         self._turn.left -= (self._max_fields if fields is None else len(fields)) + (len(block) >> 5)

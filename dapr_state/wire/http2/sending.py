@@ -21,6 +21,7 @@ from dapr_state.wire.http2.frames import (
 
 if TYPE_CHECKING:
     from dapr_state.wire.http2.events import Event
+    from dapr_state.wire.http2.headers import HeadMemory
     from dapr_state.wire.http2.stream import Stream
 
 M = TypeVar("M")
@@ -34,7 +35,8 @@ REMEMBERED_RESETS: Final = 1_000
 class Sender(Generic[M]):
     """Sends on the streams of a connection; what the peer does not yet let through is queued on its stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: HeadMemory) -> None:
+        self._memory = memory
         self.streams: dict[int, Stream[M]] = {}
         self.earned = 0  # messages and answers sent, counted up: useful work
         self._events: list[Event] = []
@@ -208,6 +210,8 @@ class Sender(Generic[M]):
         if stream.queue:
             self._queued -= stream.queued
             stream.queue = None
+        if stream.request.size:
+            self._memory.close(stream.request.size)
 
 
 def _rest(part: memoryview, sent: int) -> memoryview:

@@ -193,7 +193,7 @@ def test_remembered_blocks_are_bounded(method: str) -> None:
         peer.connection.reset(peer.connection.streams[2 * number + 1], ErrorCode.CANCEL)
         peer.received()
 
-    assert len(peer.connection._headers._known) <= 256
+    assert len(peer.connection._headers.known) <= 256
 
 
 def test_what_remembered_blocks_stand_for_is_bounded() -> None:
