@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 import uvloop
@@ -29,7 +30,6 @@ from dapr_state.runtime.servers import Servers
 from dapr_state.runtime.signals import FATAL, StopSignals, exit_at_once
 
 if TYPE_CHECKING:
-    from dapr_state.observability.tracecontext import Tracer
     from dapr_state.resources.component import Component
     from dapr_state.resources.configuration import Configuration
     from dapr_state.resources.manifest import Manifest
@@ -66,34 +66,32 @@ async def _serve(options: Options) -> int:
 
 
 class Sidecar:
-    """`serve` it once."""
+    """`serve` it once. What it opens it closes in the reverse order, also where a start fails or is broken off."""
 
     def __init__(self, options: Options, signals: StopSignals) -> None:
         self._options = options
         self._signals = signals
         self._began = WAITING.monotonic()
         self._lifecycle = Lifecycle(options.app_id, signals.stop, _exit_soon)
-        self._components: Components | None = None
-        self._actors: ActorHost | None = None
-        self._servers: Servers | None = None
-        self._collector = Collector()
-        self._tracer: Tracer | None = None
-        self._folders: ResourceFolders | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._opened = AsyncExitStack()
+        self._unwell = asyncio.Event()  # set while the application says that it is
+        self._grace_ends: float | None = None  # of a stop; None: it waits for ever
+        self._is_drained = True  # by a stop, within its grace
 
     async def serve(self) -> int:
         """Return the exit status: 0 after a clean stop."""
         try:
             await self._signals.unless_asked(self._start())
         except (ComponentError, ConfigurationError, ListeningError, LoadError) as error:
-            await self._stop(grace=CLOSING_TIME)
+            is_closed = await self._stop(grace=CLOSING_TIME)
             log.critical("Fatal error from runtime: %s", error)
+            if not is_closed:
+                exit_at_once()
             return FATAL
         await self._signals.wait()
         await self._put_off()
         log.info("Dapr is shutting down")
-        grace = self._options.graceful_shutdown_seconds or None  # 0 waits for ever
-        if not await self._stop(grace):
+        if not await self._stop(self._options.graceful_shutdown_seconds or None):
             log.critical("Graceful shutdown timeout exceeded, forcing shutdown")
             exit_at_once()  # a store that does not close must not hold the process either
         log.info("Dapr runtime stopped")
@@ -102,62 +100,72 @@ class Sidecar:
         return 0
 
     async def _start(self) -> None:
-        options = self._options
+        options, at_the_end = self._options, self._opened.push_async_callback
         settings = configuration.load(options.config_paths, options.environment)
         middleware.announce(options, settings)
         layers = middleware.of(options, settings)
-        self._tracer = layers.tracer
+        if layers.tracer:
+            at_the_end(asyncio.to_thread, layers.tracer.close)
         log.info("standalone mode configured")
         log.info("app id: %s", options.app_id)
-        self._servers = Servers(options, layers)
-        await self._servers.start_metrics()
-        self._components = Components(
+        servers = Servers(options, layers)
+        at_the_end(servers.stop_metrics)
+        await servers.start_metrics()
+        components = Components(
             options.app_id,
             options.namespace,
             count=lambda component, reasons: middleware.count_component(layers, component, reasons),
         )
-        await self._open(self._components, settings)
+        at_the_end(components.close)
+        folders = await self._open(components, settings)
         application.announce(options)
-        self._actors = ActorHost(options, self._components, layers.metrics)
+        actors = ActorHost(options, components, layers.metrics)
+        self._unwell = actors.unwell
         if options.app_port:
             self._lifecycle.pending.add(PLACEMENT)
-            self._actors.runtime.on_hosted.append(lambda _: self._lifecycle.pending.discard(PLACEMENT))
-        await self._servers.start(self._components, self._actors, self._lifecycle, settings.features)
+            actors.runtime.on_hosted.append(lambda _: self._lifecycle.pending.discard(PLACEMENT))
+        at_the_end(self._drain_servers, servers)
+        at_the_end(self._drain_actors, actors)  # before the servers: turns that run may still need those
+        await servers.start(components, actors, self._lifecycle, settings.features)
         self._lifecycle.is_outbound_ready = True
-        if self._folders and HOT_RELOAD in settings.features:
-            self._watch = asyncio.create_task(self._folders.watch())
+        if folders and HOT_RELOAD in settings.features:
+            at_the_end(asyncio.wait, [asyncio.create_task(folders.watch())])
+            self._opened.callback(folders.stop)
         await application.until_listening(options)
         self._lifecycle.pending.discard(RUNTIME)
-        await self._actors.begin()
-        self._collector.start()
+        await actors.begin()
+        collector = Collector()
+        self._opened.callback(collector.stop)
+        collector.start()
         log.info("dapr initialized. Status: Running. Init Elapsed %dms", (WAITING.monotonic() - self._began) * 1000)
 
-    async def _open(self, components: Components, settings: Configuration) -> None:
+    async def _open(self, components: Components, settings: Configuration) -> ResourceFolders | None:
+        """The folders in which the components were found, if any are given."""
         options = self._options
 
         def allows(component: Component | Manifest) -> bool:
             return middleware.allows(settings, component)
 
         log.info("Loading components…")
+        folders = None
         if options.resources_paths:
             environment = Environment(options.app_id, options.environment)
-            self._folders = ResourceFolders(options.resources_paths, environment, components, allows)
-            await self._folders.load()
+            folders = ResourceFolders(options.resources_paths, environment, components, allows)
+            await folders.load()
         else:
             await components.open(filter(allows, [_default_store(options)]))
         log.info("All outstanding components processed")
+        return folders
 
     async def _put_off(self) -> None:
         """Serve on for a while, so that the callers of this application can go elsewhere first."""
         duration = self._options.block_shutdown_duration
-        if duration is None or not self._actors or not self._lifecycle.is_outbound_ready:
-            return
-        if self._signals.is_asked_by_api:
+        if duration is None or self._signals.is_asked_by_api or not self._lifecycle.is_outbound_ready:
             return
         log.info("Blocking graceful shutdown for %s or until app reports unhealthy...", format_duration(duration))
         self._lifecycle.pending.add(BLOCKED)
         asked = asyncio.create_task(self._signals.wait_for_api())
-        unwell = asyncio.create_task(self._actors.unwell.wait())
+        unwell = asyncio.create_task(self._unwell.wait())
         done, waiting = await WAITING.wait((asked, unwell), timeout=duration, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
@@ -165,32 +173,24 @@ class Sidecar:
         log.info("%s, entering shutdown...", why)
 
     async def _stop(self, grace: float | None) -> bool:
-        """Drain actors and servers, then close the components; False if the time for it was not enough."""
-        try:
-            async with WAITING.timeout(None if grace is None else grace + CLOSING_TIME):
-                began = WAITING.monotonic()
-                if self._actors:  # first: turns that run may still need the servers
-                    await self._actors.drain(grace)
-                    await self._actors.close()
-                left = None if grace is None else max(0.0, grace - (WAITING.monotonic() - began))
-                is_drained = await self._servers.stop(left) if self._servers else True
-                await self._close()
-        except TimeoutError:
+        """Close what is open; False if some calls were given up at the end of the grace, or not all is closed yet."""
+        self._grace_ends = None if grace is None else WAITING.monotonic() + grace
+        closing = asyncio.create_task(self._opened.aclose())  # a timeout would only end what is closed at that moment
+        await WAITING.wait([closing], timeout=None if grace is None else grace + CLOSING_TIME)
+        if not closing.done():
             return False
-        return is_drained
+        await closing
+        return self._is_drained
 
-    async def _close(self) -> None:
-        self._collector.stop()
-        if self._folders:
-            self._folders.stop()
-        if self._watch:
-            await self._watch
-        if self._components:
-            await self._components.close()
-        if self._servers:
-            await self._servers.stop_metrics()
-        if self._tracer:
-            await asyncio.to_thread(self._tracer.close)
+    def _left(self) -> float | None:
+        return None if self._grace_ends is None else max(0.0, self._grace_ends - WAITING.monotonic())
+
+    async def _drain_actors(self, actors: ActorHost) -> None:
+        await actors.drain(self._left())
+        await actors.close()
+
+    async def _drain_servers(self, servers: Servers) -> None:
+        self._is_drained = await servers.stop(self._left())
 
 
 def _default_store(options: Options) -> Component:
