@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 
 class Activation:
-    __slots__ = ("actor", "idle_since", "turns")
+    __slots__ = ("actor", "idle_since", "is_ending", "turns")
 
     def __init__(self, actor: ActorId) -> None:
         self.actor = actor
         self.turns = TurnQueue()
+        self.is_ending = False  # the application is told of the end
         self.idle_since = 0.0  # monotonic; means something only while no turn runs
 
     def __repr__(self) -> str:

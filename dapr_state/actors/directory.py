@@ -124,6 +124,18 @@ class Directory:
                 taken.append(self.take(hosted, next(iter(hosted.resting.values())).actor))
         return taken
 
+    def resting(self) -> list[Activation]:
+        """Those at rest now; each may be busy, or gone, by the time that it is looked at."""
+        return [activation for hosted in self._types.values() for activation in hosted.resting.values()]
+
+    def wake(self, activation: Activation) -> bool:
+        """Whether it is at rest still: it is busy now."""
+        hosted = self._types.get(activation.actor.type)
+        if hosted is None or hosted.resting.get(activation.actor.id) is not activation:
+            return False
+        self.take(hosted, activation.actor)
+        return True
+
     def give(self, hosted: Hosted, activation: Activation) -> None:
         """After a turn: from now on it rests, unless others wait for theirs."""
         if activation.turns.is_busy:

@@ -1,25 +1,27 @@
 """The actors of this sidecar at work: calls and ticks take their turn and go to the application; at the end all drain.
 
-While it is not known what the application hosts (it does not run yet, or is unwell) calls wait at the gate.
+Only what lives here comes here. While it is not known what the application hosts (it does not run yet, or is unwell)
+calls wait at the gate.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from operator import attrgetter
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import uuid4
 
 from msgspec import structs
 
-from dapr_state.actors.directory import AT_ONCE, ENDING, Directory, Hosted
+from dapr_state.actors.directory import AT_ONCE, ENDING, Directory
 from dapr_state.actors.gate import Gate
-from dapr_state.actors.placement import Embedded, NoHostError, Placement
+from dapr_state.actors.placement.base import LostError, NoHostError
 from dapr_state.actors.shielded import RunToCompletion
-from dapr_state.actors.turns import ClosedError, TooDeepError
+from dapr_state.actors.turns import TooDeepError
 from dapr_state.app.model import AppError
 from dapr_state.clock import VISIBLE, WAITING
+from dapr_state.slices import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from dapr_state.actors.activation import Activation
     from dapr_state.actors.config import HostConfig
+    from dapr_state.actors.directory import Hosted
     from dapr_state.actors.turns import Turn
     from dapr_state.app.channel import AppChannel
     from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Tick
@@ -51,22 +54,15 @@ class ClosingError(Exception):
 
 
 class ActorRuntime:
-    """`host` and `unhost` say what the application hosts; `drain` ends it all."""
+    """`host` and `unhost` say what the application hosts, `halt` what has to move; `drain` ends it all."""
 
-    def __init__(
-        self,
-        *,
-        has_app: bool,
-        placement: Placement | None = None,
-        clock: VisibleClock = VISIBLE,
-        waiting: WaitingClock = WAITING,
-    ) -> None:
+    def __init__(self, *, has_app: bool, clock: VisibleClock = VISIBLE, waiting: WaitingClock = WAITING) -> None:
         """`has_app`: there is an application to wait for before it is known what is hosted."""
         self._waiting = waiting
         self._directory = Directory(clock, self._expired)
-        self._placement = placement or Embedded(self.is_hosted)
         self._gate = Gate(waiting, is_open=not has_app)
         self._is_closing = False
+        self._drains_rebalanced = True
         self._flying: dict[str, int] = {}  # reentrancy ids that calls under way have, and how many of them
         self._endings: set[asyncio.Task[None]] = set()
         self.on_deactivated: Watcher | None = None
@@ -86,6 +82,23 @@ class ActorRuntime:
     def is_ready(self) -> bool:
         return self._gate.is_open
 
+    @property
+    def is_open(self) -> bool:
+        """Whether any call may come; if not, `admit` says of one whether and when."""
+        return self._gate.is_open and not self._is_closing
+
+    async def admit(self, call: ActorCall) -> None:
+        """Return when the call may be made. Raises AwayError or ClosingError."""
+        if not self._gate.is_open:
+            await self.ready(len(call.body))
+        if self._is_closing and _reentrancy_id(call) not in self._flying:
+            raise ClosingError  # only what a running turn calls is let in
+
+    def check_open(self) -> None:
+        """Raise ClosingError once no tick may come."""
+        if self._is_closing:
+            raise ClosingError
+
     async def ready(self, octets: int = 0) -> None:
         """Return when it is known what the application hosts; `octets` is what the caller brings. Raises AwayError."""
         await self._gate.pass_through(octets)
@@ -95,6 +108,7 @@ class ActorRuntime:
             return
         if hosted.types:
             log.info("Registering hosted actors: [%s]", " ".join(hosted.types))
+        self._drains_rebalanced = hosted.drains_rebalanced
         self._directory.host(hosted.types, channel)
         self._gate.open()
         for tell in self.on_hosted:
@@ -127,45 +141,28 @@ class ActorRuntime:
     # Turns
 
     async def invoke(self, call: ActorCall) -> AppAnswer:
-        """Call a method in the actor's turn. Raises AppError, AwayError, NoHostError, TooDeepError or ClosingError.
+        """Call a method in the actor's turn. Raises AppError, NoHostError or TooDeepError.
 
-        One who is cancelled before the turn begins leaves the queue; a turn that has begun runs to its end.
+        ClosedError: the actor has ended while the turn was waited for. LostError: during the turn it had to move.
         """
-        while True:
-            if not self._gate.is_open:
-                await self.ready(len(call.body))
-            if self._is_closing and _reentrancy_id(call) not in self._flying:
-                raise ClosingError  # only what a running turn calls is let in
-            hosted = await self._here(call.actor)
-            try:
-                if hosted.config.reentrant:
-                    return await self._reenter(hosted, call)
-                return await self._turn(hosted, call.actor, hosted.channel.invoke, call)
-            except ClosedError:  # the actor has ended here while we waited: look again where it lives
-                continue
+        hosted = self._hosted(call.actor)
+        if hosted.config.reentrant:
+            return await self._reenter(hosted, call)
+        return await self._turn(hosted, call.actor, hosted.channel.invoke, call)
 
     async def deliver_reminder(self, tick: Tick) -> AppAnswer:
-        """Fire a reminder in the actor's turn. Raises AppError, NoHostError or ClosingError."""
-        return await self._deliver(tick, _REMIND)
+        """Fire a reminder in the actor's turn. Raises as `invoke`."""
+        hosted = self._hosted(tick.actor)
+        return await self._turn(hosted, tick.actor, hosted.channel.remind, tick)
 
     async def deliver_timer(self, tick: Tick) -> AppAnswer:
-        """Fire a timer in the actor's turn. Raises AppError, NoHostError or ClosingError."""
-        return await self._deliver(tick, _TIMER)
+        """Fire a timer in the actor's turn. Raises as `invoke`."""
+        hosted = self._hosted(tick.actor)
+        return await self._turn(hosted, tick.actor, hosted.channel.timer, tick)
 
-    async def _deliver(self, tick: Tick, way: Callable[[AppChannel], Send]) -> AppAnswer:
-        while True:
-            if self._is_closing:
-                raise ClosingError
-            hosted = await self._here(tick.actor)
-            try:
-                return await self._turn(hosted, tick.actor, way(hosted.channel), tick)
-            except ClosedError:  # as above
-                continue
-
-    async def _here(self, actor: ActorId) -> Hosted:
-        await self._placement.owner(actor)  # so far, here
+    def _hosted(self, actor: ActorId) -> Hosted:
         hosted = self._directory.find(actor.type)
-        if hosted is None:  # it has gone while placement waited
+        if hosted is None:  # it has gone while placement waited, or is asked for by one who knows no better
             raise NoHostError(actor)
         return hosted
 
@@ -184,12 +181,15 @@ class ActorRuntime:
         except TooDeepError:
             self._directory.give(hosted, activation)
             raise
+        work = None
         try:
             if not turn.has_begun:
                 await turn.begun()
-            return await RunToCompletion(send(what))
+            work = RunToCompletion(send(what))
+            turn.work.append(work)
+            return await work
         finally:
-            turns.leave(turn)
+            turns.leave(turn, work)
             self._directory.give(hosted, activation)
 
     async def _reenter(self, hosted: Hosted, call: ActorCall) -> AppAnswer:
@@ -212,8 +212,11 @@ class ActorRuntime:
         if hosted is None or activation.turns.is_busy:
             return
         # a turn of its own: a call that comes meanwhile waits, and finds the actor active still, or anew
-        turn = activation.turns.enter()
-        ending = asyncio.create_task(self._end(hosted.channel, activation, turn))
+        self._begin_end(hosted.channel, activation, activation.turns.enter())
+
+    def _begin_end(self, channel: AppChannel, activation: Activation, turn: Turn) -> None:
+        activation.is_ending = True
+        ending = asyncio.create_task(self._end(channel, activation, turn))
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
 
@@ -227,10 +230,46 @@ class ActorRuntime:
         except AppError as error:
             log.error("Failed to deactivate actor '%s': %s", actor, error)  # noqa: TRY400  the reason says it all
         finally:
+            activation.is_ending = False
             activation.turns.leave(turn)
             self._directory.end(activation)
             if self.on_deactivated:
                 self.on_deactivated(actor.type, is_failed=is_failed)
+
+    async def halt(self, is_lost: Callable[[ActorId], bool]) -> None:
+        """End the actors that are lost: they live elsewhere from now on, and nobody must be let to them meanwhile.
+
+        Who waits for a turn is sent away; a turn that runs has the drain time of its type. Then the application is
+        told of each end. Returns when it has answered.
+        """
+        busy = [activation for activation in self._directory.busy() if is_lost(activation.actor)]
+        halts = [asyncio.ensure_future(self._halt(activation)) for activation in busy]
+        work = Work()
+        for activation in self._directory.resting():
+            if is_lost(activation.actor) and self._directory.wake(activation):
+                self._expired(activation)
+            while len(self._endings) >= ENDING:
+                await asyncio.wait(self._endings, return_when=asyncio.FIRST_COMPLETED)
+            if work.is_over():
+                await work.pause()
+        if halts:
+            await asyncio.wait(halts)
+        await self._ended()
+
+    async def _halt(self, activation: Activation) -> None:
+        hosted = self._directory.find(activation.actor.type)
+        activation.turns.close()
+        if hosted is None or activation.is_ending:
+            return
+        last = activation.turns.enter()
+        lost = partial(activation.turns.stop, LostError())
+        drain = hosted.config.drain_timeout if self._drains_rebalanced else 0.0
+        alarm = self._waiting.call_at(self._waiting.monotonic() + drain, lost)
+        try:
+            await last.begun()
+        finally:
+            alarm.cancel()
+        self._begin_end(hosted.channel, activation, last)
 
     async def drain(self, grace: float | None) -> None:
         """Begin no turn any more, let those that run end, and deactivate all actors; in `grace` seconds (None: any).
@@ -273,10 +312,6 @@ class ActorRuntime:
         """Return when no deactivation is under way."""
         while self._endings:
             await asyncio.wait(self._endings)
-
-
-_REMIND: Final = attrgetter("remind")
-_TIMER: Final = attrgetter("timer")
 
 
 def _reentrancy_id(call: ActorCall) -> str:

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from dapr_state.actors.shielded import RunToCompletion
 
 _SPARE: Final = 32  # turns that nobody waits for any more are taken from the queue when they are more, and half of it
 
@@ -27,13 +30,14 @@ class ClosedError(Exception):
 class Turn:
     """Calls that may run at the same time: one call, or those with one reentrancy id."""
 
-    __slots__ = ("depth", "has_begun", "id", "waiting")
+    __slots__ = ("depth", "has_begun", "id", "waiting", "work")
 
     def __init__(self, reentrancy_id: str, *, has_begun: bool) -> None:
         self.id = reentrancy_id
         self.depth = 1
         self.has_begun = has_begun
         self.waiting: list[asyncio.Future[None]] = []
+        self.work: list[RunToCompletion[Any]] = []  # what runs in it now
 
     def __repr__(self) -> str:
         return f"<Turn {self.id or 'of one'} {'running' if self.has_begun else 'waiting'}, depth {self.depth}>"
@@ -107,11 +111,14 @@ class TurnQueue:
             self.waiting += 1
         return turn
 
-    def leave(self, turn: Turn) -> None:
+    def leave(self, turn: Turn, work: RunToCompletion[Any] | None = None) -> None:
+        """`work` is what ran for the one who leaves."""
         turn.depth -= 1
         if not turn.has_begun:
             self.waiting -= 1
         if turn.depth:
+            if work:
+                turn.work.remove(work)
             return
         if turn.id and self._by_id:
             del self._by_id[turn.id]
@@ -138,6 +145,11 @@ class TurnQueue:
         if self._behind and self._gone > _SPARE and self._gone * 2 > len(self._behind):
             self._behind = deque(turn for turn in self._behind if turn.depth)
             self._gone = 0
+
+    def stop(self, error: Exception) -> None:
+        """Have the turn that runs end as soon as what runs in it can; its callers get the error."""
+        for work in tuple(self._running.work) if self._running else ():
+            work.stop(error)
 
     def close(self) -> None:
         """Send away all who wait; who has begun goes on."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from dapr_state import errors
 from dapr_state.actors.gate import AwayError
-from dapr_state.actors.placement import NoHostError
+from dapr_state.actors.placement.base import NoHostError
 from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.state import MISSING_KEY, ActorState, NoStoreError, Put, Remove
 from dapr_state.actors.turns import TooDeepError
@@ -19,7 +19,7 @@ from dapr_state.stores.base import EtagInvalid, EtagMismatch, StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dapr_state.actors.runtime import ActorRuntime
+    from dapr_state.actors.router import ActorRouter
     from dapr_state.app.model import Headers
     from dapr_state.stores.model import Row
 
@@ -40,27 +40,24 @@ _TRAVERSALS: Final = frozenset({".", ".."})
 
 
 class Actors:
-    """`runtime` None: there is neither an application nor a store for actors."""
+    """`router` None: there is neither an application nor a store for actors."""
 
-    def __init__(self, runtime: ActorRuntime | None = None, state: ActorState | None = None) -> None:
-        self._runtime = runtime
+    def __init__(self, router: ActorRouter | None = None, state: ActorState | None = None) -> None:
+        self._router = router
         self._state = state or ActorState("", lambda: None)
 
     async def invoke(
         self, actor: ActorId, method: str, body: bytes, headers: Headers, *, query: str = "", body_error: str = ""
     ) -> AppAnswer:
         """Call a method of the actor; of what the application answers only a status of 200 is an answer."""
-        runtime = await self.gate(len(body))
-        if len(actor.type) > LONGEST_NAME or not _PLAIN_NAME.fullmatch(actor.type):
-            _check_name(actor.type, "invalid actorType: ")
-        if len(actor.id) > LONGEST_NAME or not _PLAIN_NAME.fullmatch(actor.id):
-            _check_name(actor.id, "invalid actorId: ")
-        if len(method) > LONGEST_NAME or not _PLAIN_METHOD.fullmatch(method):
-            method = _clean_method(method)
+        router = self._router
+        if router is None or not router.local.is_open:
+            router = await self.gate(len(body))
+        method = _checked(actor, method)
         if body_error:
             raise errors.ACTOR_BODY(cause=body_error)
         try:
-            return await runtime.invoke(ActorCall(actor, method, body, headers, query))
+            return await router.invoke(ActorCall(actor, method, body, headers, query))
         except AppError as error:
             raise errors.ACTOR_INVOKE(cause=error) from error
         except AwayError as error:
@@ -85,8 +82,8 @@ class Actors:
 
     async def check_active(self, actor: ActorId, octets: int) -> None:
         """Raise unless the actor is active on this sidecar; said before the operations, of `octets`, are looked at."""
-        runtime = await self.gate(octets)
-        if not runtime.is_active(actor):
+        router = await self.gate(octets)
+        if not router.local.is_active(actor):
             raise errors.ACTOR_INSTANCE_MISSING()  # noqa: RSE102  a row is called to make its error
 
     async def transact(self, actor: ActorId, changes: Sequence[Put | Remove]) -> None:
@@ -98,17 +95,17 @@ class Actors:
         except NoStoreError as error:
             raise errors.ACTOR_NO_STATE_STORE() from error  # noqa: RSE102  a row is called to make its error
 
-    async def gate(self, octets: int = 0) -> ActorRuntime:
+    async def gate(self, octets: int = 0) -> ActorRouter:
         """Wait until it is known what the application hosts; `octets` is what the caller brings."""
-        runtime = self._runtime
-        if runtime is None:
+        router = self._router
+        if router is None:
             raise errors.ACTOR_NO_PLACEMENT()  # noqa: RSE102  a row is called to make its error
-        if not runtime.is_ready:
+        if not router.local.is_ready:
             try:
-                await runtime.ready(octets)
+                await router.local.ready(octets)
             except AwayError as error:
                 raise errors.ACTOR_APP_AWAY(cause=error) from error
-        return runtime
+        return router
 
 
 def check_type(kind: str) -> None:
@@ -123,6 +120,17 @@ def _row_for(error: StoreError) -> errors.Row:
     if isinstance(error, EtagInvalid):
         return errors.ACTOR_STATE_TRANSACTION.invalid()
     return errors.ACTOR_STATE_TRANSACTION
+
+
+def _checked(actor: ActorId, method: str) -> str:
+    """The method as it is called; raises if one of the three cannot be part of a path."""
+    if len(actor.type) > LONGEST_NAME or not _PLAIN_NAME.fullmatch(actor.type):
+        _check_name(actor.type, "invalid actorType: ")
+    if len(actor.id) > LONGEST_NAME or not _PLAIN_NAME.fullmatch(actor.id):
+        _check_name(actor.id, "invalid actorId: ")
+    if len(method) > LONGEST_NAME or not _PLAIN_METHOD.fullmatch(method):
+        return _clean_method(method)
+    return method
 
 
 def check_name(name: str) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dapr_state.actors.reminders import ReminderBackend
-    from dapr_state.actors.runtime import ActorRuntime
     from dapr_state.actors.timers import Timers
 
 __all__ = ["DROP", "ActorId", "Policy", "Reminder", "Request", "Schedules", "Tick"]
@@ -94,10 +93,10 @@ class Schedules:
         return self._timers
 
     async def _of(self, kind: str, octets: int = 0) -> ReminderBackend:
-        runtime: ActorRuntime = await self._actors.gate(octets + len(kind))
+        router = await self._actors.gate(octets + len(kind))
         if self._reminders is None:
             raise errors.ACTOR_NO_PLACEMENT()  # noqa: RSE102  a row is called to make its error
-        if not runtime.is_hosted(kind):
+        if not router.local.is_hosted(kind):
             raise errors.ACTOR_REMINDER_NON_HOSTED()  # noqa: RSE102  a row is called to make its error
         return self._reminders
 

@@ -10,8 +10,10 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.actors.hosting import StreamHosting
+from dapr_state.actors.placement.base import Embedded
 from dapr_state.actors.reminder_store import StoredReminders
 from dapr_state.actors.reminders import EmbeddedReminders
+from dapr_state.actors.router import ActorRouter
 from dapr_state.actors.runtime import ActorRuntime
 from dapr_state.actors.state import ActorState
 from dapr_state.actors.timers import Timers
@@ -43,12 +45,13 @@ class ActorHost:
         self._options = options
         self.is_on = bool(options.app_port or components.actor_store)
         self.runtime = ActorRuntime(has_app=bool(options.app_port))
+        router = ActorRouter(self.runtime, Embedded(self.runtime.is_hosted))
         self._hosting = hosting(options, self.runtime)
         state = ActorState(options.app_id, lambda: components.actor_store)
-        self.api = Actors(self.runtime, state) if self.is_on else Actors()
-        self._timers = Timers(self.runtime, fired=_fired(metrics.actor_timers_fired if metrics else None))
+        self.api = Actors(router, state) if self.is_on else Actors()
+        self._timers = Timers(router, fired=_fired(metrics.actor_timers_fired if metrics else None))
         self._reminders = EmbeddedReminders(
-            self.runtime,
+            router,
             StoredReminders(options.app_id, lambda: components.actor_store),
             _name(options),
             fired=_fired(metrics.actor_reminders_fired if metrics else None),

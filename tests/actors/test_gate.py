@@ -9,6 +9,8 @@ import pytest
 from dapr_state import errors
 from dapr_state.actors.config import HostConfig, TypeConfig
 from dapr_state.actors.gate import AT_ONCE, LEAST, LONGEST, OCTETS_AT_MOST, AwayError, Gate
+from dapr_state.actors.placement.base import Embedded
+from dapr_state.actors.router import ActorRouter
 from dapr_state.actors.runtime import ActorRuntime
 from dapr_state.actors.state import ActorState
 from dapr_state.actors.timers import Timers
@@ -133,8 +135,9 @@ async def test_every_call_of_actors_is_refused_in_the_end() -> None:
     clock = ManualClock()
     runtime = ActorRuntime(has_app=True, clock=clock, waiting=clock)
     store = MemoryStore(clock)
-    actors = Actors(runtime, ActorState("app", lambda: store))
-    schedules = Schedules(actors, timers=Timers(runtime, clock))
+    router = ActorRouter(runtime, Embedded(runtime.is_hosted))
+    actors = Actors(router, ActorState("app", lambda: store))
+    schedules = Schedules(actors, timers=Timers(router, clock))
     for is_up_before in (False, True):
         if is_up_before:
             runtime.host(HostConfig({"cart": TypeConfig()}), App())

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dapr_state.actors.config import HostConfig, TypeConfig
-from dapr_state.actors.placement import NoHostError
+from dapr_state.actors.placement.base import Embedded, NoHostError
+from dapr_state.actors.router import ActorRouter
 from dapr_state.actors.runtime import REENTRANCY_HEADER, ActorRuntime, ClosingError
 from dapr_state.actors.turns import TooDeepError
 from dapr_state.app.model import ActorCall, ActorId, AppAnswer, AppError, Tick
@@ -19,10 +20,32 @@ from tests.actors.apps import App, steps
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dapr_state.actors.placement.base import Claim
+
 TYPES = {
     "cart": TypeConfig(idle_timeout=10),
     "re": TypeConfig(idle_timeout=10, reentrant=True, max_depth=2),
 }
+
+
+class Gates(Embedded):
+    """Types that are `closed` cannot be looked up until they are `open`ed, as while actors move."""
+
+    def __init__(self, runtime: ActorRuntime) -> None:
+        super().__init__(runtime.is_hosted)
+        self.closed: set[str] = set()
+        self._opened = asyncio.Event()
+
+    def open(self) -> None:
+        self.closed.clear()
+        self._opened.set()
+
+    def look(self, actor: ActorId) -> Claim | None:
+        return None if actor.type in self.closed else super().look(actor)
+
+    async def lookup(self, actor: ActorId) -> Claim:
+        await self._opened.wait()
+        return await super().lookup(actor)
 
 
 class Scene:
@@ -32,6 +55,8 @@ class Scene:
         self.clock = ManualClock()
         self.app = App()
         self.runtime = ActorRuntime(has_app=True, clock=self.clock, waiting=self.clock)
+        self.placement = Gates(self.runtime)
+        self.router = ActorRouter(self.runtime, self.placement)
         self.deactivated: list[tuple[str, bool]] = []
         self.runtime.on_deactivated = lambda kind, *, is_failed: self.deactivated.append((kind, is_failed))
         if is_hosted:
@@ -44,7 +69,7 @@ class Scene:
         self, method: str, name: str = "1", kind: str = "cart", reentrancy_id: str = ""
     ) -> asyncio.Task[AppAnswer]:
         headers = ((REENTRANCY_HEADER.lower(), reentrancy_id),) if reentrancy_id else ()
-        return asyncio.create_task(self.runtime.invoke(ActorCall(ActorId(kind, name), method, b"", headers)))
+        return asyncio.create_task(self.router.invoke(ActorCall(ActorId(kind, name), method, b"", headers)))
 
 
 async def test_calls_of_one_actor_take_turns() -> None:
@@ -116,8 +141,8 @@ async def test_ticks_take_turns_too() -> None:
     call = scene.call("wait")
     await steps()
     ticks = [
-        asyncio.create_task(scene.runtime.deliver_reminder(Tick(ActorId("cart", "1"), "r"))),
-        asyncio.create_task(scene.runtime.deliver_timer(Tick(ActorId("cart", "1"), "t"))),
+        asyncio.create_task(scene.router.deliver_reminder(Tick(ActorId("cart", "1"), "r"))),
+        asyncio.create_task(scene.router.deliver_timer(Tick(ActorId("cart", "1"), "t"))),
     ]
     await steps()
     seen = list(scene.app.log)
@@ -140,7 +165,7 @@ async def test_one_id_runs_at_the_same_time() -> None:
         scene.call("other", kind="re", reentrancy_id="y"),
         scene.call("wait-b", kind="re", reentrancy_id="x"),
     ]
-    tick = asyncio.create_task(scene.runtime.deliver_reminder(Tick(ActorId("re", "1"), "r")))
+    tick = asyncio.create_task(scene.router.deliver_reminder(Tick(ActorId("re", "1"), "r")))
     await steps()
     seen = list(scene.app.log)
     scene.app.release()
@@ -287,6 +312,86 @@ async def test_an_application_that_is_away_is_not_told_of_the_end() -> None:
 
     assert scene.app.log == ["+1 m", "-1 m"]
     assert scene.runtime.counts() == {}
+
+
+# What has to move
+
+
+async def test_an_actor_that_moves_ends_here_and_the_others_stay() -> None:
+    """Those at rest are ended at once; nothing is done to actors that are not lost."""
+    scene = Scene()
+    await scene.call("m", "1")
+    await scene.call("m", "2")
+    await scene.runtime.halt(lambda actor: actor.id == "2")
+
+    assert scene.app.log[4:] == ["+2 end", "-2 end"]
+    assert scene.runtime.counts() == {"cart": 1, "re": 0}
+    assert scene.deactivated == [("cart", False)]
+
+
+async def test_a_turn_that_ends_in_time_ends_well_and_who_waits_looks_again() -> None:
+    """The one that runs has the drain time; the others are sent away at once, and look again."""
+    scene = Scene()
+    calls = [scene.call("wait"), scene.call("later")]
+    await steps()
+    scene.placement.closed.add("cart")
+    halt = asyncio.create_task(scene.runtime.halt(lambda _: True))
+    await steps()
+    seen = scene.runtime.waiting()["cart"]
+    scene.app.release()
+    await halt
+    log = list(scene.app.log)
+    scene.placement.open()
+    answers = await asyncio.gather(*calls)
+
+    assert seen == 1  # the one who comes to end the actor
+    assert log == ["+1 wait", "-1 wait", "+1 end", "-1 end"]
+    assert scene.app.log[4:] == ["+1 later", "-1 later"]
+    assert [answer.body for answer in answers] == [b"wait", b"later"]
+
+
+@pytest.mark.parametrize(("drains", "seconds"), [(True, 2), (False, 0)])
+async def test_a_turn_that_takes_longer_is_stopped_and_called_again(drains: bool, seconds: float) -> None:
+    """After the drain time, or at once where the application wants none; the turn is over before the actor ends."""
+    scene = Scene()
+    scene.runtime.host(HostConfig(TYPES, drains_rebalanced=drains), scene.app)
+    call = scene.call("wait")
+    await steps()
+    scene.placement.closed.add("cart")
+    halt = asyncio.create_task(scene.runtime.halt(lambda _: True))
+    await steps()
+    scene.clock.advance(max(0, seconds - 0.1))
+    await steps()
+    before = halt.done()
+    scene.clock.advance(0.1)
+    await halt
+    log = list(scene.app.log)
+    scene.placement.open()
+    await steps()
+    scene.app.release()
+    answer = await call
+
+    assert before is not drains
+    assert log == ["+1 wait", "-1 wait", "+1 end", "-1 end"]
+    assert scene.app.log[4:] == ["+1 wait", "-1 wait"]
+    assert answer.body == b"wait"
+
+
+async def test_an_actor_that_ends_already_is_told_once() -> None:
+    """Its deactivation is waited for, and not begun anew."""
+    scene = Scene()
+    scene.app.holds_deactivations = True
+    await scene.call("m")
+    scene.clock.advance(10)
+    await steps()
+    halt = asyncio.create_task(scene.runtime.halt(lambda _: True))
+    await steps()
+    seen = halt.done()
+    scene.app.release()
+    await halt
+
+    assert not seen
+    assert scene.app.log[2:] == ["+1 wait-end", "-1 wait-end"]
 
 
 # The end

@@ -127,3 +127,107 @@ async def test_a_future_that_is_cancelled_ends_the_work(run: Any) -> None:
 
     assert end.cancelled()
     assert not work.is_done
+
+
+@RUNNERS
+async def test_the_turn_may_stop_its_work(run: Any) -> None:
+    """The work is cancelled as a task is, and when it has ended the one who waits gets the error that was given."""
+    work = Work()
+    shielded = RunToCompletion(work())
+
+    async def waits() -> str:
+        return await shielded
+
+    _, end = run(waits())
+    await _steps()
+    shielded.stop(TimeoutError("too long"))
+    shielded.stop(OSError("again"))
+    await asyncio.wait([end])
+
+    assert repr(end.exception()) == "TimeoutError('too long')"
+    assert work.words[0].cancelled()
+    assert not work.is_done
+
+
+@RUNNERS
+@pytest.mark.parametrize("cancels_first", [False, True])
+async def test_work_that_is_stopped_ends_before_anybody_goes_on(run: Any, cancels_first: bool) -> None:
+    """It has its time to clean up, as long as that takes, and a caller who was cancelled too gets CancelledError."""
+    cleaned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    log: list[str] = []
+
+    async def works() -> str:
+        try:
+            return await Work()()
+        finally:
+            log.append("cleaning")
+            await cleaned
+            log.append("clean")
+
+    shielded = RunToCompletion(works())
+
+    async def waits() -> str:
+        return await shielded
+
+    cancel, end = run(waits())
+    await _steps()
+    if cancels_first:
+        cancel()
+        await _steps()
+        assert log == []
+    shielded.stop(TimeoutError())
+    await _steps()
+    assert (log, end.done()) == (["cleaning"], False)
+    cleaned.set_result(None)
+    await asyncio.wait([end])
+
+    assert log == ["cleaning", "clean"]
+    assert end.cancelled() is cancels_first
+
+
+@RUNNERS
+async def test_work_that_is_stopped_too_late_has_been_done(run: Any) -> None:
+    """What it has brought counts, and work that was stopped before its first step never begins."""
+    done, never = Work(), Work()
+    late, early = RunToCompletion(done()), RunToCompletion(never())
+
+    async def waits(shielded: RunToCompletion[str]) -> str:
+        return await shielded
+
+    early.stop(TimeoutError())
+    ends = [run(waits(each))[1] for each in (late, early)]
+    for word in done.words:
+        await _steps()
+        word.set_result("x")
+    await asyncio.wait(ends)
+    late.stop(TimeoutError())
+
+    assert ends[0].result() == "x x"
+    assert isinstance(ends[1].exception(), TimeoutError)
+    assert not never.words[0].done()
+
+
+@RUNNERS
+async def test_work_that_only_gives_way_is_stopped_at_its_next_step(run: Any) -> None:
+    """There is no future to cancel then."""
+    steps = 0
+
+    async def works() -> str:
+        nonlocal steps
+        while True:
+            steps += 1
+            await asyncio.sleep(0)
+
+    shielded = RunToCompletion(works())
+
+    async def waits() -> str:
+        return await shielded
+
+    _, end = run(waits())
+    await _steps()
+    shielded.stop(TimeoutError())
+    seen = steps
+    await asyncio.wait([end])
+
+    assert isinstance(end.exception(), TimeoutError)
+    assert steps <= seen + 1

@@ -1,0 +1,1 @@
+"""Placement: which sidecar an actor lives on."""
