@@ -9,6 +9,7 @@ import pytest
 from dapr_state.testing.running import pytest_pyfunc_call  # noqa: F401 - a hook
 from tests.support import cache
 from tests.support.redis import RedisServer
+from tests.support.redis_groups import Group
 from tests.support.sidecar import GRPC_SERVERS
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     """One server for all tests that keep to their own keys or database and do it no harm."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
+    """A master, two replicas, three sentinels: who kills one of them brings it back."""
+    with Group(tmp_path_factory.mktemp("redis-group")) as group:
+        yield group
 
 
 @pytest.fixture(scope="session")

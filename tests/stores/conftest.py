@@ -19,6 +19,7 @@ from dapr_state.stores.model import Feature
 from dapr_state.stores.wrapper import Wrapper
 from dapr_state.testing.stores import Ability, Declaration, Place, kind, over  # noqa: F401 - a fixture
 from tests.support.redis import RedisServer
+from tests.support.redis_groups import MASTER, Group
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ pytest_generate_tests = over(
     Declaration("sqlite_memory", (E, T, L, P), frozenset({Ability.ORDERED}), UUID),
     Declaration("redis", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
     Declaration("redis_replicated", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
+    Declaration("redis_sentinel", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
 )
 
 REDIS_DB = 7  # the contract's own: it is emptied before each test
@@ -108,6 +110,13 @@ def redis_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer
 def redis_replicated(redis_pair: RedisServer) -> Place:
     """Every write waits for the replica."""
     return Place(lambda: Strong(_redis(redis_pair)), partial(_flush, redis_pair))
+
+
+@pytest.fixture
+def redis_sentinel(redis_group: Group) -> Place:
+    """The master is found by its sentinels."""
+    found = {"redisHost": redis_group.address, "failover": "true", "sentinelMasterName": MASTER}
+    return Place(lambda: create("state.redis", **found, redisDB=str(REDIS_DB)), lambda: _flush(redis_group.master()))
 
 
 def _redis(server: RedisServer) -> StateStore:

@@ -18,6 +18,7 @@ from dapr_state.clock import WAITING
 from dapr_state.resources.properties import PropertiesError
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.redis.connection import Connection, ConnectionLost, ReplyError
+from dapr_state.stores.redis.scripts import packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # a connection that a firewall has forgotten is found dead within this time; go-redis has 5 minutes too
 _KEEPALIVE_SECONDS = 300
+_REPLICATION = packed(b"INFO", b"replication")
 _TEMPORARY = ("LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "ERR max number of clients")  # worth another attempt
 
 
@@ -33,7 +35,9 @@ _TEMPORARY = ("LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "ERR max number of cl
 class Server:
     """What the store must know of the server that it is connected to."""
 
+    role: str = ""  # "master", or what else INFO says; "" for a user who may not ask
     replicas: int = 0
+    cluster: bool = False  # the keys of a script must be of one slot
     tells_expiry: bool = True  # PEXPIRETIME, since Redis 7.0
     wait_refused: str = ""  # why this user may not WAIT for replicas
     process: str = ""  # of Redis: what one tells of its keys' order is not true of another
@@ -101,8 +105,11 @@ async def _greet(options: Options, connection: Connection) -> Server:
             raise reply
     wait, echo, server, replication, expiry = replies[-5:]
     connection.marks = not isinstance(echo, ReplyError)
+    role, replicas = _replication(replication)
     return Server(
-        int(_fact(replication, b"connected_slaves") or 0),
+        role,
+        replicas,
+        cluster=options.cluster,
         tells_expiry="unknown command" not in str(expiry),
         wait_refused=str(wait) if str(wait).startswith("NOPERM") else "",
         process=_fact(server, b"run_id") or secrets.token_hex(8),
@@ -118,6 +125,18 @@ def _login(options: Options) -> list[tuple[Any, ...]]:
 def _needless(reply: ReplyError) -> bool:
     """Whether a password was given to a server that has none: daprd connects all the same."""
     return "without any password configured" in str(reply) or "no password is set" in str(reply)
+
+
+async def replication(connection: Connection) -> tuple[str, int]:
+    """The server's role now, and how many replicas it has."""
+    (reply,) = await connection.ask(_REPLICATION, 1)
+    if isinstance(reply, ReplyError):
+        raise reply
+    return _replication(reply)
+
+
+def _replication(info: object) -> tuple[str, int]:
+    return _fact(info, b"role"), int(_fact(info, b"connected_slaves") or 0)
 
 
 def _fact(info: object, name: bytes) -> str:

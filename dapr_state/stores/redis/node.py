@@ -17,11 +17,14 @@ from dapr_state.stores.redis.scripts import packed
 from dapr_state.stores.slices import slices
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable, Sequence
 
+    from dapr_state.stores.batching import Budget
     from dapr_state.stores.model import Operation
     from dapr_state.stores.redis.grouping import Grouping
     from dapr_state.stores.redis.options import Options
+    from dapr_state.stores.redis.reconnecting import Locate
 
 # Of one request: what is more goes in runs, so that others come in between. Redis takes some 1.5 ms for the writes.
 _OPERATIONS_AT_ONCE: Final = 512
@@ -32,18 +35,33 @@ T = TypeVar("T")
 
 
 class Node:
-    def __init__(self, options: Options) -> None:
+    """`waiting` is of the store, which may have several; `locate` and `on_down` as Reconnecting has them."""
+
+    def __init__(
+        self,
+        options: Options,
+        context: ssl.SSLContext | None = None,
+        waiting: Budget | None = None,
+        *,
+        locate: Locate | None = None,
+        on_down: Callable[[], None] | None = None,
+    ) -> None:
         self._options = options
-        self._context = tls_context(options)
-        self._waiting = budget()
-        self._link = Reconnecting(options, self._context, self._waiting)
+        self._context = context or tls_context(options)
+        self._waiting = waiting or budget()
+        self._locate = locate
+        self._link = Reconnecting(options, self._context, self._waiting, locate=locate, on_down=on_down)
         self._replicated: Replicated | None = None  # from the first strong write to a server with replicas on
 
     def __repr__(self) -> str:
         return f"<Node {self._link!r}>"
 
-    async def open(self) -> None:
+    def start(self) -> None:
+        """Begin to connect."""
         self._link.open()
+
+    async def open(self) -> None:
+        self.start()
         try:
             await self._link.connected(OVERHEAD)
         except BaseException:
@@ -128,13 +146,19 @@ class Node:
                 lost = again
         raise lost
 
+    def _leave(self, reason: str) -> None:
+        """Connect anew."""
+        self._link.leave(reason)
+        if self._replicated:
+            self._replicated.link.leave(reason)
+
     def _waits_for_replicas(self, operations: Sequence[Operation]) -> bool:
         return self._link.server.replicas > 0 and any(operation.strong for operation in operations)
 
     def _replicated_writes(self) -> Replicated:
         """The connection of those that wait for replicas."""
         if self._replicated is None:
-            self._replicated = Replicated(self._options, self._context, self._waiting)
+            self._replicated = Replicated(self._options, self._context, self._waiting, self._locate)
             self._replicated.link.open()
         self._replicated.replicas = self._link.server.replicas
         return self._replicated

@@ -27,15 +27,28 @@ _OF_A_POOL: Final[dict[str, Callable[[StrictFields, str], object]]] = {
     "idleTimeout": lambda fields, name: fields.duration(name, default=None),
     "idleCheckFrequency": lambda fields, name: fields.duration(name, default=None),
 }
-# sentinelMasterName, sentinelUsername and sentinelPassword mean nothing without `failover`, which is refused.
+# sentinelMasterName, sentinelUsername and sentinelPassword mean nothing without `failover`, as in daprd; with it,
+# redisType means nothing: reads are the master's too, as those of replicas are behind what was just written.
 # redeliverInterval, processingTimeout, queueDepth, concurrency, maxLenApprox, streamTTL and consumerID are of pub/sub.
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinel:
+    """How sentinels are asked for the master."""
+
+    master: str
+    username: str = ""
+    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """The component's settings; durations in seconds, None = no limit."""
 
-    address: str = _DEFAULT_HOST  # as daprd prints it: host:port, or the path of a unix socket
+    address: str = _DEFAULT_HOST  # as daprd prints it: host:port, several with commas, or the path of a unix socket
+    cluster: bool = False
+    sentinel: Sentinel | None = None  # where `address` is that of sentinels
+    actor_hash_tag: bool = False
     username: str = ""
     password: str = field(default="", repr=False)
     database: int = 0
@@ -49,6 +62,11 @@ class Options:
     read_timeout: float | None = 3.0
     write_timeout: float | None = 3.0
     ttl: int | None = None  # for requests without one
+
+    @property
+    def addresses(self) -> list[str]:
+        """Those of sentinels, or of nodes of a cluster by which the others are found."""
+        return [address for address in self.address.split(",") if address]
 
     @property
     def unix_path(self) -> str | None:
@@ -80,6 +98,7 @@ def read(properties: Properties) -> Options:
     insecure = fields.bool("insecureSkipTLSVerify")
     failover = fields.bool("failover")
     entra_id = fields.bool("useEntraID")
+    actor_hash_tag = fields.bool("actorHashTag")
     for name, parse in _OF_A_POOL.items():
         parse(fields, name)
     try:
@@ -87,15 +106,19 @@ def read(properties: Properties) -> Options:
         address = _address(properties.get("redisHost", _DEFAULT_HOST), port)
     except PropertiesError as error:
         raise PropertiesError(f"redis client configuration error: {error}") from None
-    _refuse_unsupported(properties, failover=failover, entra_id=entra_id)
+    cluster = properties.get("redisType") == "cluster" and not failover  # any other text is a single node
+    _refuse_unsupported(properties, cluster=cluster, entra_id=entra_id)
     shortest = _backoff_in_nanoseconds(properties) if shortest is None else shortest
 
     certificate, key = properties.get("clientCert", ""), properties.get("clientKey", "")
     return Options(
         address=address,
+        cluster=cluster,
+        sentinel=_sentinel(properties) if failover else None,
+        actor_hash_tag=actor_hash_tag,
         username=properties.get("redisUsername", ""),
         password=properties.get("redisPassword", ""),
-        database=database,
+        database=0 if cluster else database,  # a cluster has no other; daprd heeds none either
         tls=tls,
         verify=not insecure,
         certificate=certificate if key else "",
@@ -156,10 +179,17 @@ def _with_port(host: str, port: int | None) -> str:
     return host
 
 
-def _refuse_unsupported(properties: Properties, *, failover: bool, entra_id: bool) -> None:
+def _sentinel(properties: Properties) -> Sentinel:
+    return Sentinel(
+        properties.get("sentinelMasterName", ""),
+        properties.get("sentinelUsername", ""),
+        properties.get("sentinelPassword", ""),
+    )
+
+
+def _refuse_unsupported(properties: Properties, *, cluster: bool, entra_id: bool) -> None:
     found = {
-        "redisType: cluster": properties.get("redisType") == "cluster",  # any other text is a single node
-        "failover": failover,
+        "redisType: cluster": cluster,
         "useEntraID": entra_id,
         "queryIndexes": properties.get("queryIndexes", "").strip() not in {"", "[]"},
     }

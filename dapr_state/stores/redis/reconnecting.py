@@ -1,35 +1,69 @@
-"""The connection that a store has to its server, for as long as the store lives: made anew whenever it is lost."""
+"""The connection that a store has to its server, for as long as the store lives: made anew whenever it is lost.
+
+Where the server is may be for others to say: they are asked before each attempt, and who is no master is not connected
+to.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dapr_state.clock import WAITING
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.redis.connecting import ConnectError, Server, connect
+from dapr_state.stores.redis.connection import ConnectionLost
 from dapr_state.stores.redis.grouping import Grouping
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Awaitable, Callable
 
     from dapr_state.stores.batching import Budget
     from dapr_state.stores.redis.connection import Connection
     from dapr_state.stores.redis.options import Options
+
+    Locate = Callable[[], Awaitable["Location"]]
 
 log = logging.getLogger("dapr.contrib")
 
 _SHORTEST_INTERVAL: Final = 0.01  # seconds; a component may ask for none, but a port that refuses answers at once
 
 
-class Reconnecting:
-    """`live` is what to ask, or None while there is no connection: then await `connected`."""
+class Location(NamedTuple):
+    """Where the master is."""
 
-    def __init__(self, options: Options, context: ssl.SSLContext | None, waiting: Budget) -> None:
+    address: str
+    replicas: int  # that it has, at least: those that follow a new master are not all there at once
+
+
+class NotConnected(StoreError):
+    """There was no connection, so that nothing was sent."""
+
+
+class Reconnecting:
+    """`live` is what to ask, or None while there is no connection: then await `connected`.
+
+    `locate` tells where the master is, `on_down` is told of each connection that is lost and each that fails.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        context: ssl.SSLContext | None,
+        waiting: Budget,
+        *,
+        locate: Locate | None = None,
+        on_down: Callable[[], None] | None = None,
+    ) -> None:
         self._options = options
         self._context = context
         self._waiting = waiting
+        self._locate = locate
+        self._on_down = on_down
+        self.address = options.address  # of the server
         self.live: Grouping | None = None
         self.server = Server()
         self._reason = ConnectError("not open")  # why there is no connection
@@ -83,8 +117,13 @@ class Reconnecting:
             return self.live
         raise self.failure(self._reason)
 
+    def leave(self, reason: str) -> None:
+        """Make another connection, with `reason` for all who wait on this one."""
+        if self.live:
+            self.live.connection.abort(ConnectionLost(f"redis at {self.address} was left: {reason}"))
+
     def failure(self, reason: object) -> StoreError:
-        return StoreError(f"redis store: error connecting to redis at {self._options.address}: {reason}")
+        return NotConnected(f"redis store: error connecting to redis at {self._options.address}: {reason}")
 
     async def _keep_connected(self) -> None:
         while True:
@@ -98,17 +137,31 @@ class Reconnecting:
         before = str(self._reason)
         self._down.clear()
         try:
-            connection, self.server = await connect(self._options, self._context, self._lost)
+            connection, self.server = await self._connect()
         except ConnectError as error:
             self._reason = error
             if str(error) != before:
                 log.warning("redis at %s cannot be reached, trying on: %s", self._options.address, error)
+            if self._on_down:
+                self._on_down()
         else:
             self.live = Grouping(connection, self.server, waiting=self._waiting)
             if connection.lost:  # between its last answer and now
                 self._lost(connection)
         ended, self._attempt = self._attempt, asyncio.Event()
         ended.set()
+
+    async def _connect(self) -> tuple[Connection, Server]:
+        if self._locate is None:
+            return await connect(self._options, self._context, self._lost)
+        location = await self._locate()
+        self.address = location.address
+        connection, server = await connect(replace(self._options, address=self.address), self._context, self._lost)
+        if server.role in {"", "master"}:
+            return connection, replace(server, replicas=max(server.replicas, location.replicas))
+        reason = f"redis at {self.address} is no master: {server.role}"
+        connection.abort(ConnectionLost(reason))
+        raise ConnectError(reason)
 
     async def _lost_at_once(self) -> bool:
         try:
@@ -125,3 +178,5 @@ class Reconnecting:
         self._reason = ConnectError(str(connection.lost))
         self._down.set()
         log.warning("%s", connection.lost)
+        if self._on_down:
+            self._on_down()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dapr_state.stores.redis.connection import Connection
     from dapr_state.stores.redis.grouping import Grouping
     from dapr_state.stores.redis.options import Options
+    from dapr_state.stores.redis.reconnecting import Locate
 
 _SECONDS: Final = 1.0  # that daprd gives the replicas
 
@@ -37,9 +38,15 @@ _SECONDS: Final = 1.0  # that daprd gives the replicas
 class Replicated:
     """The connection of the writes that wait."""
 
-    def __init__(self, options: Options, context: ssl.SSLContext | None, waiting: Budget) -> None:
+    def __init__(
+        self,
+        options: Options,
+        context: ssl.SSLContext | None,
+        waiting: Budget,
+        locate: Locate | None = None,
+    ) -> None:
         patience = None if options.read_timeout is None else options.read_timeout + _SECONDS
-        self.link = Reconnecting(replace(options, read_timeout=patience), context, waiting)
+        self.link = Reconnecting(replace(options, read_timeout=patience), context, waiting, locate=locate)
         self.replicas = 0  # that the server has
         self._under_way: set[asyncio.Future[None]] = set()
         self._asked: asyncio.Future[list[Any]] | None = None  # in this tick

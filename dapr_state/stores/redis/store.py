@@ -9,6 +9,7 @@ from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore
 from dapr_state.stores.model import Feature
 from dapr_state.stores.redis import options
 from dapr_state.stores.redis.node import Node
+from dapr_state.stores.redis.sentinels import Master
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class RedisStore(StateStore):
     features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
 
     def __init__(self, settings: options.Options) -> None:
-        self._node = Node(settings)
+        self._node = Master(settings) if settings.sentinel else Node(settings)
         self.ttl_rule = TtlRule(error="failed to parse ttl from metadata: {}", ranged=False, default=settings.ttl)
 
     def __repr__(self) -> str:

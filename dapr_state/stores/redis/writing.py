@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dapr_state.golang import strconv
@@ -12,6 +13,10 @@ from dapr_state.stores.redis.scripts import APPLY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+class NotHere(StoreError):
+    """Nothing was done, as the server is not the one to do it, or not now: another one may be."""
 
 
 class Words(NamedTuple):
@@ -25,6 +30,8 @@ ALL: Final = b"all"
 
 _SET: Final = b"s:"
 _INVALID: Final = b"i:"
+# a replica; in a cluster, a slot that moves to another node
+_NOT_HERE: Final = re.compile(rb"READONLY |TRYAGAIN |ERR Script attempted to access a non local key")
 
 
 def call(mode: bytes, operations: Sequence[Operation], *, whole: bool = False) -> bytes:
@@ -73,7 +80,8 @@ def refusal(operation: Operation, kind: bytes, detail: bytes) -> StoreError:
         case b"invalid":
             return EtagInvalid(_problem(operation.etag))
     verb = "set" if isinstance(operation, Upsert) else "delete"
-    return StoreError(f"failed to {verb} key {operation.key}: {detail.decode(errors='replace')}")
+    error = NotHere if _NOT_HERE.match(detail) else StoreError
+    return error(f"failed to {verb} key {operation.key}: {detail.decode(errors='replace')}")
 
 
 def outcomes(operations: Sequence[Operation], refusals: list[Any]) -> list[StoreError | None]:

@@ -112,7 +112,7 @@ def test_a_wrong_value_is_refused_with_the_text_of_daprd(properties: dict[str, s
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("redisType", "cluster"), ("failover", "true"), ("useEntraID", "true"), ("queryIndexes", '[{"name":"n"}]')],
+    [("redisType", "cluster"), ("useEntraID", "true"), ("queryIndexes", '[{"name":"n"}]')],
 )
 def test_what_is_not_supported_is_refused_by_name(name: str, value: str) -> None:
     """A component that asks for more than there is does not start and fall short."""
@@ -129,9 +129,29 @@ def test_what_daprd_takes_for_a_single_node_is_one(name: str, value: str) -> Non
     assert options.read(Properties({name: value})) == options.Options()
 
 
+def test_sentinels_are_asked_where_failover_says_so() -> None:
+    """With their own user and password; whatever the type is, and never without it."""
+    fields = {"sentinelMasterName": "m", "sentinelUsername": "u", "sentinelPassword": "p", "redisHost": "a, b:1"}
+    found = options.read(Properties({**fields, "failover": "true", "redisType": "cluster"}))
+
+    assert found.sentinel == options.Sentinel("m", "u", "p")
+    assert (found.addresses, found.cluster) == (["a:6379", "b:1"], False)
+    assert options.read(Properties({**fields, "redisHost": "a"})) == options.Options(address="a:6379")
+
+
 def test_secrets_are_not_shown() -> None:
     """The settings may be logged."""
-    found = options.read(Properties({"redisPassword": "hush", "clientCert": "hush", "clientKey": "hush"}))
+    found = options.read(
+        Properties(
+            {
+                "redisPassword": "hush",
+                "clientCert": "hush",
+                "clientKey": "hush",
+                "sentinelPassword": "hush",
+                "failover": "true",
+            }
+        )
+    )
 
     assert "hush" not in repr(found)
 

@@ -1,0 +1,138 @@
+"""A master that sentinels watch over: found, followed through failovers, and never taken for what it was."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dapr_state.resources.properties import Properties
+from dapr_state.stores.base import StoreError
+from dapr_state.stores.model import Row, Upsert
+from dapr_state.stores.redis import options
+from dapr_state.stores.redis.node import Node
+from dapr_state.stores.redis.reconnecting import Location
+from dapr_state.stores.redis.writing import NotHere
+from tests.stores.redis.conftest import create, eventually, opened
+from tests.stores.redis.load import Load
+from tests.support.processes import free_port
+from tests.support.redis_groups import MASTER, Group
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dapr_state.stores.redis.store import RedisStore
+
+log = logging.getLogger(__name__)
+
+ROUNDS = int(os.environ.get("FAILOVER_ROUNDS", "1"))  # of kill -9: more by hand
+FOLLOWED = {"failover": "true", "sentinelMasterName": MASTER}
+KEYS = [f"key{number}" for number in range(8)]
+
+
+def followed(group: Group, **properties: str) -> RedisStore:
+    return create(group.address, **FOLLOWED, **properties)
+
+
+@pytest.mark.parametrize("strong", [True, False], ids=["strong", "eventual"])
+async def test_a_killed_master_is_replaced_under_load(redis_group: Group, strong: bool) -> None:
+    """Writes go on within ten seconds; none happens twice; strong ones are kept, others as far as replicas had them."""
+    async with opened(redis_group.address, **FOLLOWED) as store:
+        for _ in range(ROUNDS):
+            async with Load(store, KEYS, strong=strong) as load:
+                await load.goes_on()
+                old = await asyncio.to_thread(redis_group.fail_over)
+                await load.goes_on()
+                await asyncio.to_thread(redis_group.bring_back, old)
+                await load.goes_on()
+            lost = await load.lost()
+            acknowledged = sum(writer.acknowledged for writer in load.writers)
+            failed = sum(len(writer.unknown) for writer in load.writers)
+            log.info("%d writes acknowledged, %d failed, lost: %s", acknowledged, failed, lost)
+
+            assert load.foreign == []
+            assert not strong or lost == []
+
+
+async def test_a_master_that_was_deaf_meanwhile_is_not_written_to(redis_group: Group) -> None:
+    """It still believes that it is the master when it is back; the connection to it has ended by then."""
+    async with opened(redis_group.address, **FOLLOWED, readTimeout="1s") as store:
+        old = redis_group.master()
+        old.pause()
+        await asyncio.to_thread(redis_group.replaced, old)
+        await eventually(lambda: f":{redis_group.master().port} open" in repr(store))
+        old.resume()
+        await store.write([Upsert("after", b"v")])
+        with redis_group.master().client() as client, old.client() as stale:
+            found = client.hget("after", "data"), stale.info("replication")["role"], stale.hget("after", "data")
+        await asyncio.to_thread(redis_group.bring_back, old)
+
+    assert found[0] == b"v"
+    assert found[1:] in {("master", None), ("slave", b"v"), ("slave", None)}
+
+
+async def test_a_server_that_became_a_replica_writes_nothing_and_is_left(redis_group: Group) -> None:
+    """A write that it refuses is not done, and is told so, or is done by the master."""
+    async with opened(redis_group.address, **FOLLOWED, redisMaxRetries="-1") as store:
+        master = redis_group.master()
+        other = next(server for server in redis_group.servers if server is not master)
+        with master.client() as client:
+            client.replicaof("127.0.0.1", other.port)
+            refused = await store.write([Upsert("refused", b"v")])
+            client.replicaof("NO", "ONE")
+        await asyncio.to_thread(redis_group.whole)
+
+    assert isinstance(refused[0], NotHere)
+    assert str(refused[0]).startswith("failed to set key refused: READONLY ")
+
+
+async def test_who_says_that_he_is_no_master_is_not_connected_to(redis_group: Group) -> None:
+    """Whatever a sentinel said."""
+    master = redis_group.master()
+    replica = next(server for server in redis_group.servers if server is not master)
+
+    async def locate() -> Location:
+        return Location(replica.address, 0)
+
+    node = Node(options.read(Properties({"redisMaxRetries": "-1"})), locate=locate)
+    with pytest.raises(StoreError, match=f"redis at {replica.address} is no master: slave"):
+        await node.open()
+
+
+async def test_a_sentinel_that_is_gone_is_done_without(redis_group: Group) -> None:
+    """One of them is enough to find the master, whether the others are dead or deaf."""
+    dead, deaf, _ = redis_group.sentinels
+    dead.kill()
+    deaf.pause()
+    try:
+        async with opened(redis_group.address, **FOLLOWED) as store:
+            assert await store.write([Upsert("k", b"v")]) == [None]
+            assert await store.get(["k"]) == [Row(b"v", (await store.get(["k"]))[0].etag)]  # type: ignore[union-attr]
+    finally:
+        deaf.resume()
+        dead.start()
+
+
+async def test_no_sentinel_and_no_master_are_told_apart(redis_group: Group) -> None:
+    """In the words of daprd's client where it has any."""
+    nobody = create(f"127.0.0.1:{free_port()},127.0.0.1:{free_port()}", **FOLLOWED, redisMaxRetries="-1")
+    with pytest.raises(StoreError, match=r"redis: all sentinels specified in configuration are unreachable$"):
+        await nobody.open()
+    other = create(redis_group.address, failover="true", sentinelMasterName="other", redisMaxRetries="-1")
+    with pytest.raises(StoreError, match=r"the sentinels know no master named 'other'$"):
+        await other.open()
+
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_sentinels_may_have_a_password(tmp_path: Path) -> None:
+    """It is not the server's."""
+    with Group(tmp_path, password="hush") as group:
+        async with opened(group.address, **FOLLOWED, sentinelPassword="hush") as store:
+            assert await store.write([Upsert("k", b"v")]) == [None]
+        wrong = create(group.address, **FOLLOWED, sentinelPassword="wrong", redisMaxRetries="-1")
+        with pytest.raises(StoreError, match="all sentinels specified in configuration are unreachable"):
+            await wrong.open()
