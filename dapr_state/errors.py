@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+E = TypeVar("E", bound=Exception)
 
 
 class Grpc(IntEnum):
@@ -34,6 +36,18 @@ MAX_TEXT: Final = 16 * 1024
 def shortened(text: str, limit: int = MAX_TEXT) -> str:
     """The text, or as much of it as there is room for."""
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def untraced(error: E) -> E:
+    """An error that is to be kept for a while, without tracebacks.
+
+    Their frames, and those that called them, hold the request; the one that keeps the error is among them: a cycle.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
 
 
 def _shortened(field: Any) -> Any:

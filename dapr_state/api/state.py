@@ -14,6 +14,7 @@ from dapr_state import errors
 from dapr_state.api.keys import SEPARATOR
 from dapr_state.api.meter import Meter, meter
 from dapr_state.clock import WAITING
+from dapr_state.errors import untraced
 from dapr_state.golang import json
 from dapr_state.slices import Work
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, StateStore, StoreError
@@ -103,7 +104,7 @@ class State:
         try:
             (found,) = await bound.store.get((bound.prefix + key,))
         except StoreError as error:
-            found = error
+            found = untraced(error)
         if isinstance(found, StoreError):
             self._gets.failed(store, began)
             raise errors.STATE_GET(key=key, store=store, cause=found) from found
@@ -185,12 +186,13 @@ class State:
         if limit and count > limit:
             raise errors.STATE_TOO_MANY_OPERATIONS(store=store, currentOpsTransaction=count, maxOpsPerTransaction=limit)
         try:
-            if refused:
-                raise refused
-            await bound.store.transact(operations)
+            if refused is None:
+                await bound.store.transact(operations)
         except StoreError as error:
+            refused = untraced(error)
+        if refused:
             self._transactions.failed(store, began)
-            raise _row_for(errors.STATE_TRANSACTION, error)(cause=error) from error
+            raise _row_for(errors.STATE_TRANSACTION, refused)(cause=refused) from refused
         self._transactions.done(store, began)
 
     async def query(self, store: str) -> None:
@@ -270,7 +272,7 @@ async def _prepared(
         try:
             operations.append(prepare(bound, _with_default(item, metadata) if metadata else item))
         except StoreError as error:
-            refused = refused or error
+            refused = refused or untraced(error)
         if not count % MANY:
             await Work().pause()
     return count, operations, refused
@@ -387,13 +389,13 @@ async def _settle(bound: BoundStore, items: Sequence[Item], prepare: _Prepare) -
         try:
             operations.append(prepare(bound, item))
         except StoreError as error:
-            refused[len(operations) + len(refused)] = error
+            refused[len(operations) + len(refused)] = untraced(error)
     outcomes: Sequence[StoreError | None] = ()
     if operations:
         try:
             outcomes = await bound.store.write(operations)
         except StoreError as error:
-            outcomes = [error] * len(operations)
+            outcomes = [untraced(error)] * len(operations)
     if not refused and not any(outcomes):
         return []  # the usual way, without a look at each item
     remaining = iter(outcomes)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+from dapr_state.errors import shortened
 from dapr_state.stores.model import Feature, Row, Upsert
 from dapr_state.stores.ttl import TtlRule
 
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
 
 class StoreError(Exception):
-    """The store could not do it; the text is the reason in the store's own words, and never holds a value."""
+    """The store could not do it; the text is the reason in the store's own words, and never holds a value.
+
+    What it quotes may be megabytes: no more is kept of it than anybody is told.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(shortened(text))
 
 
 class EtagMismatch(StoreError):

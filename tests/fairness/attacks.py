@@ -159,12 +159,17 @@ def slow_readers(scene: Scene) -> None:
     assail(scene, lazy * 20)
 
 
-def slow_readers_sqlite(scene: Scene) -> None:
-    """900 gets of 4 MB, each read from the file, that nobody takes."""
-    port = scene.sidecar.http_port
-    ask(port, "POST", "/v1.0/state/lite", bodies.value(b'"' + b"x" * (LIMIT - 100) + b'"').replace(b'"k"', b'"large"'))
-    octets = request("GET", "/v1.0/state/lite/large")
-    assail(scene, [lambda: Talker(port, octets, times=1, reads=False)] * 900)
+def _slow_readers(store: str) -> Callable[[Scene], None]:
+    """900 gets of 4 MB, each asked of the store, that nobody takes."""
+
+    def run(scene: Scene) -> None:
+        port = scene.sidecar.http_port
+        body = bodies.value(b'"' + b"x" * (LIMIT - 100) + b'"').replace(b'"k"', b'"large"')
+        ask(port, "POST", f"/v1.0/state/{store}", body)
+        octets = request("GET", f"/v1.0/state/{store}/large")
+        assail(scene, [lambda: Talker(port, octets, times=1, reads=False)] * 900)
+
+    return run
 
 
 def slow_readers_bulk(scene: Scene) -> None:
@@ -218,7 +223,7 @@ ATTACKS: Mapping[str, Callable[[Scene], None]] = {
     "frames on closed streams": _frames("WINDOW_UPDATE on reset streams"),
     "rapid reset": _frames("rapid reset"),
     "answers that nobody takes": slow_readers,
-    "large answers from SQLite that nobody takes": slow_readers_sqlite,
+    "large answers from SQLite that nobody takes": _slow_readers("lite"),
     "bulk gets that nobody takes": slow_readers_bulk,
     "large quotes in errors": _bodies("long etag", "long TTL of letters", "long concurrency"),
     "saves of 300,000 items": many_items,

@@ -31,6 +31,5 @@ SOMETIMES: Mapping[str, str] = dict.fromkeys(
 # Attacks that the process grows with, or stays large after, as yet
 OWED_MEMORY: Mapping[str, str] = {
     "reads while Redis stands still": "does not come back: what was freed lies in pieces",
-    "large quotes in errors": "does not come back: what was freed lies in pieces",
     "saves of 300,000 items": "each item is some objects",
 }

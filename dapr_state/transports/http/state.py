@@ -10,7 +10,7 @@ import msgspec
 from dapr_state import errors
 from dapr_state.api import expiry
 from dapr_state.api.state import LARGEST_ANSWER, MANY, Item
-from dapr_state.errors import BadRequest, DaprError, ErrorInfo
+from dapr_state.errors import BadRequest, DaprError, ErrorInfo, untraced
 from dapr_state.golang import json, marshal
 from dapr_state.golang.unmarshal import BLANKS, MalformedError
 from dapr_state.serving.answer_memory import SMALL, AnswerMemory
@@ -143,7 +143,7 @@ async def _each(steps: Steps, query: Mapping[str, str]) -> Iterator[tuple[str, I
                 await bodies.operation_request(given, bodies.STEP_REQUEST, work) if isinstance(given, bytes) else given
             )
         except MalformedError as error:
-            return _then(found, error)
+            return _then(found, untraced(error))
         found.append((kind, _with(item, more) if more else item))
         if work.is_over():
             await work.pause()
@@ -152,7 +152,10 @@ async def _each(steps: Steps, query: Mapping[str, str]) -> Iterator[tuple[str, I
 
 def _then(found: list[tuple[str, Item]], error: Exception) -> Iterator[tuple[str, Item]]:
     yield from found
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # else it holds this frame, which holds it
 
 
 def _with(item: Item, more: Mapping[str, str]) -> Item:
