@@ -9,37 +9,17 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Raw, Struct, structs
 
 from dapr_state.actors import schedule
+from dapr_state.actors.reminders import ReminderView
 from dapr_state.app.model import ActorId, Tick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dapr_state.actors.reminders import Request
+
 Key = tuple[str, str, str]  # type, id, name
 
 _NO_DATA: Final = Raw(b"")  # one object: by that it is left out when a reminder is written
-
-
-class Policy(Struct, frozen=True):
-    """How often a failed tick is tried again (None: until it succeeds), and after how many seconds."""
-
-    max_retries: int | None = 3
-    interval: float = 1.0
-
-
-DROP: Final = Policy(max_retries=0)
-
-
-class Request(Struct, frozen=True):
-    """A registration as the caller gave it. `data` is JSON text."""
-
-    actor: ActorId
-    name: str
-    due_time: str = ""
-    period: str = ""
-    ttl: str = ""
-    data: bytes | None = None
-    overwrite: bool = True
-    policy: Policy = Policy()
 
 
 class Reminder(Struct, frozen=True, omit_defaults=True):
@@ -71,13 +51,17 @@ class Reminder(Struct, frozen=True, omit_defaults=True):
         return self.left == 0 or (self.expires_at is not None and self.due > self.expires_at)
 
     @property
-    def shown_period(self) -> str:
-        return schedule.every_text(self.period) if self.period else ""
-
-    @property
-    def shown_ttl(self) -> str:
-        """As daprd: only if it was given as a time."""
-        return self.ttl if schedule.is_time(self.ttl) else ""
+    def view(self) -> ReminderView:
+        """What is shown of it; the ttl, as daprd, only if it was given as a time."""
+        return ReminderView(
+            self.type,
+            self.id,
+            self.name,
+            due_time=self.due_time,
+            period=schedule.every_text(self.period) if self.period else "",
+            ttl=self.ttl if schedule.is_time(self.ttl) else "",
+            data=self.data,
+        )
 
     def tick(self) -> Tick:
         """What the application is told; due time and period are left empty, as daprd does."""

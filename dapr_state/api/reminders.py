@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dapr_state import errors
-from dapr_state.actors.reminder import DROP, Policy, Reminder, Request
-from dapr_state.actors.reminders import ExistsError
+from dapr_state.actors.reminders import DROP, ExistsError, Policy, ReminderView, Request
 from dapr_state.actors.schedule import ScheduleError
 from dapr_state.actors.state import NoStoreError
 from dapr_state.api.actors import ActorId, Actors, check_length, check_name, check_type
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from dapr_state.actors.reminders import ReminderBackend
     from dapr_state.actors.timers import Timers
 
-__all__ = ["DROP", "ActorId", "Policy", "Reminder", "Request", "Schedules", "Tick"]
+__all__ = ["DROP", "ActorId", "Policy", "ReminderView", "Request", "Schedules", "Tick"]
 
 
 class Schedules:
@@ -42,8 +41,8 @@ class Schedules:
             except ExistsError as error:
                 raise errors.ACTOR_REMINDER_ALREADY_EXISTS(name=request.name) from error
 
-    async def get_reminder(self, actor: ActorId, name: str) -> Reminder:
-        """The reminder, as it is kept."""
+    async def get_reminder(self, actor: ActorId, name: str) -> ReminderView:
+        """The reminder, as it is shown."""
         check_type(actor.type)
         reminders = await self._of(actor.type, len(name))
         with _told_by(errors.ACTOR_REMINDER_GET):
@@ -58,7 +57,7 @@ class Schedules:
         with _told_by(errors.ACTOR_REMINDER_DELETE):
             await reminders.delete(actor, name)
 
-    async def list_reminders(self, kind: str, identity: str | None) -> list[Reminder]:
+    async def list_reminders(self, kind: str, identity: str | None) -> list[ReminderView]:
         """All of a type, or of one actor."""
         check_type(kind)
         reminders = await self._of(kind)

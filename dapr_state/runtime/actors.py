@@ -9,10 +9,10 @@ import socket
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
+from dapr_state.actors.embedded_reminders import EmbeddedReminders
 from dapr_state.actors.hosting import StreamHosting
 from dapr_state.actors.placement.base import Embedded
 from dapr_state.actors.reminder_store import StoredReminders
-from dapr_state.actors.reminders import EmbeddedReminders
 from dapr_state.actors.router import ActorRouter
 from dapr_state.actors.runtime import ActorRuntime
 from dapr_state.actors.state import ActorState

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dapr_state.actors.config import TypeConfig
 from dapr_state.actors.directory import Directory
-from dapr_state.actors.reminder import Policy, Request
+from dapr_state.actors.embedded_reminders import EmbeddedReminders
 from dapr_state.actors.reminder_store import StoredReminders
 from dapr_state.actors.reminder_table import PATIENCE
-from dapr_state.actors.reminders import EmbeddedReminders
+from dapr_state.actors.reminders import Policy, Request
 from dapr_state.actors.timers import Timers
 from dapr_state.app.model import ActorId, AppError, Tick, UnreachableError
 from dapr_state.clock import ManualClock, VisibleClock

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dapr_state.actors import reminder, reminder_store
-from dapr_state.actors.reminder import Reminder, Request
 from dapr_state.actors.reminder_store import StoredReminders
 from dapr_state.actors.reminder_table import Put, Remove
+from dapr_state.actors.reminders import Request
 from dapr_state.actors.state import NoStoreError
 from dapr_state.app.model import ActorId
 from dapr_state.stores.base import StoreError, Unsupported
@@ -21,7 +21,7 @@ from dapr_state.stores.wrapper import Wrapper
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dapr_state.actors.reminder import Key
+    from dapr_state.actors.reminder import Key, Reminder
     from dapr_state.actors.reminder_table import Change, Kept
     from dapr_state.stores.base import Outcomes, StateStore
     from dapr_state.stores.model import Operation

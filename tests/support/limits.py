@@ -47,6 +47,7 @@ NO_LIMITS = re.compile(
 DAPRD_S = (
     "actors.config.",
     "actors.reminder.",
+    "actors.reminders.",
     "app.health.",
     "resources.component.",
     "runtime.options.",

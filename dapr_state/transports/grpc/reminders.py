@@ -10,7 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from dapr_state.api.actors import check_type
-from dapr_state.api.reminders import DROP, ActorId, Policy, Reminder, Request, Schedules, Tick
+from dapr_state.api.reminders import DROP, ActorId, Policy, ReminderView, Request, Schedules, Tick
 from dapr_state.serving.pieces import Pieces
 from dapr_state.slices import STEPS, Work
 from dapr_state.stores.slices import slices
@@ -51,7 +51,7 @@ class SchedulesServicer(dapr_pb2_grpc.DaprServicer):
         self, request: actors_pb2.GetActorReminderRequest, _: Context
     ) -> actors_pb2.GetActorReminderResponse:
         found = await self._schedules.get_reminder(ActorId(request.actor_type, request.actor_id), request.name)
-        return actors_pb2.GetActorReminderResponse(**_fields(found), ttl=found.shown_ttl or None)
+        return actors_pb2.GetActorReminderResponse(**_fields(found), ttl=found.ttl or None)
 
     async def UnregisterActorReminder(self, request: actors_pb2.UnregisterActorReminderRequest, _: Context) -> Empty:
         check_type(request.actor_type)
@@ -109,14 +109,14 @@ def _policy(given: JobFailurePolicy) -> Policy:
     )
 
 
-def _listed(some: Sequence[Reminder]) -> actors_pb2.ListActorRemindersResponse:
+def _listed(some: Sequence[ReminderView]) -> actors_pb2.ListActorRemindersResponse:
     answer = actors_pb2.ListActorRemindersResponse()
     for found in some:
         answer.reminders.add(name=found.name, reminder=actors_pb2.ActorReminder(**_fields(found)))
     return answer
 
 
-def _fields(found: Reminder) -> dict[str, Any]:
+def _fields(found: ReminderView) -> dict[str, Any]:
     data = bytes(found.data)
     # a dict, for the Any of our messages is not the class of the protobuf package: generated/ has a pool of its own
     wrapped = {"type_url": _BYTES_VALUE, "value": BytesValue(value=data).SerializeToString()} if data else None
@@ -124,6 +124,6 @@ def _fields(found: Reminder) -> dict[str, Any]:
         "actor_type": found.type,
         "actor_id": found.id,
         "due_time": found.due_time or None,
-        "period": found.shown_period or None,
+        "period": found.period or None,
         "data": wrapped,
     }

@@ -8,7 +8,7 @@ import msgspec
 
 from dapr_state import errors
 from dapr_state.api.actors import check_type
-from dapr_state.api.reminders import ActorId, Reminder, Request, Schedules, Tick
+from dapr_state.api.reminders import ActorId, ReminderView, Request, Schedules, Tick
 from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.serving.http.message import JSON, Response, no_content
 from dapr_state.transports.http import schedule_bodies
@@ -93,14 +93,14 @@ async def _check_body(call: Call) -> None:
         raise errors.MALFORMED_BODY(cause=error) from error
 
 
-def _shown(found: Reminder) -> dict[str, str | msgspec.Raw]:
+def _shown(found: ReminderView) -> dict[str, str | msgspec.Raw]:
     """In the order of Go's marshalling; what there is not is left out."""
     members: dict[str, str | msgspec.Raw] = {
         "actorID": found.id,
         "actorType": found.type,
         "data": found.data,
         "dueTime": found.due_time,
-        "period": found.shown_period,
-        "ttl": found.shown_ttl,
+        "period": found.period,
+        "ttl": found.ttl,
     }
     return {name: value for name, value in members.items() if (value if isinstance(value, str) else bytes(value))}
