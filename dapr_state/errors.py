@@ -90,7 +90,7 @@ Details = Callable[[Mapping[str, Any]], tuple[Detail, ...]]
 class DaprError(Exception):
     """An answer that is an error. Only the transports look at the two statuses."""
 
-    def __init__(self, row: Row, message: str, details: tuple[Detail, ...], http_message: str) -> None:
+    def __init__(self, row: ErrorRow, message: str, details: tuple[Detail, ...], http_message: str) -> None:
         super().__init__(message)
         self.row = row
         self.message = message
@@ -99,7 +99,7 @@ class DaprError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ErrorRow:
     """One kind of error. Called with the sentence's fields, it makes the error to raise."""
 
     code: str  # errorCode over HTTP; over gRPC the reason of the one ErrorInfo where `details` gives none
@@ -118,11 +118,11 @@ class Row:
         http_message = self.http_sentence.format_map(fields) if self.http_sentence else message
         return DaprError(self, shortened(message), details, shortened(http_message))
 
-    def conflict(self) -> Row:
+    def conflict(self) -> ErrorRow:
         """The same error where the cause is an etag that does not match."""
         return replace(self, http=409, grpc=Grpc.ABORTED)
 
-    def invalid(self) -> Row:
+    def invalid(self) -> ErrorRow:
         """The same error where the cause is an etag of a form that the store never makes."""
         return replace(self, http=400, grpc=Grpc.INVALID_ARGUMENT)
 
@@ -157,21 +157,21 @@ HTTP_ILLEGAL_KEY_PREFIX = "api error: code = InvalidArgument desc = "  # daprd w
 
 # State: state-api.md 4.2 (with details on both transports) and 4.3 (details over gRPC only).
 
-STATE_STORE_NOT_CONFIGURED = Row(
+STATE_STORE_NOT_CONFIGURED = ErrorRow(
     "ERR_STATE_STORE_NOT_CONFIGURED",
     500,
     Grpc.FAILED_PRECONDITION,
     "state store {store} is not configured",
     _info_of_app("DAPR_STATE_NOT_CONFIGURED"),
 )
-STATE_STORE_NOT_FOUND = Row(
+STATE_STORE_NOT_FOUND = ErrorRow(
     "ERR_STATE_STORE_NOT_FOUND",
     400,
     Grpc.INVALID_ARGUMENT,
     "state store {store} is not found",
     _info_of_app("DAPR_STATE_NOT_FOUND"),
 )
-ILLEGAL_KEY = Row(
+ILLEGAL_KEY = ErrorRow(
     "ERR_MALFORMED_REQUEST",
     400,
     Grpc.INVALID_ARGUMENT,
@@ -179,14 +179,14 @@ ILLEGAL_KEY = Row(
     _of_store(_key_violation, info=_info("DAPR_STATE_ILLEGAL_KEY")),
     http_sentence=HTTP_ILLEGAL_KEY_PREFIX + ILLEGAL_KEY_SENTENCE,
 )
-STATE_TRANSACTIONS_NOT_SUPPORTED = Row(
+STATE_TRANSACTIONS_NOT_SUPPORTED = ErrorRow(
     "ERR_STATE_STORE_NOT_SUPPORTED",
     500,
     Grpc.UNIMPLEMENTED,
     "state store {store} doesn't support transactions",
     _of_store(_stores_help, info=_info("DAPR_STATE_TRANSACTIONS_NOT_SUPPORTED")),
 )
-STATE_TOO_MANY_OPERATIONS = Row(
+STATE_TOO_MANY_OPERATIONS = ErrorRow(
     "ERR_STATE_STORE_TOO_MANY_TRANSACTIONS",
     400,
     Grpc.INVALID_ARGUMENT,
@@ -194,14 +194,14 @@ STATE_TOO_MANY_OPERATIONS = Row(
     "which is more than what the state store supports: {maxOpsPerTransaction}",
     _of_store(info=_info("DAPR_STATE_TOO_MANY_TRANSACTIONS", "currentOpsTransaction", "maxOpsPerTransaction")),
 )
-STATE_QUERY_NOT_SUPPORTED = Row(
+STATE_QUERY_NOT_SUPPORTED = ErrorRow(
     "ERR_STATE_STORE_NOT_SUPPORTED",
     500,
     Grpc.INTERNAL,
     "state store does not support querying",
     _of_store(info=_info("DAPR_STATE_QUERYING_NOT_SUPPORTED")),
 )
-STATE_KEY_EMPTY = Row(
+STATE_KEY_EMPTY = ErrorRow(
     "ERR_MALFORMED_REQUEST",
     400,
     Grpc.INVALID_ARGUMENT,
@@ -209,43 +209,47 @@ STATE_KEY_EMPTY = Row(
     http_sentence='"key" is a required field',
     grpc_reason="ERR_STATE_SAVE",
 )
-STATE_VALUE_NOT_JSON = Row("ERR_MALFORMED_REQUEST", 400, Grpc.UNKNOWN, "{cause}", bare=True)
-STATE_OPERATION_UNKNOWN = Row(
+STATE_VALUE_NOT_JSON = ErrorRow("ERR_MALFORMED_REQUEST", 400, Grpc.UNKNOWN, "{cause}", bare=True)
+STATE_OPERATION_UNKNOWN = ErrorRow(
     "ERR_NOT_SUPPORTED_STATE_OPERATION", 400, Grpc.UNIMPLEMENTED, "operation type {operation} not supported"
 )
-STATE_GET = Row("ERR_STATE_GET", 500, Grpc.INTERNAL, "fail to get {key} from state store {store}: {cause}")
-STATE_BULK_GET = Row("ERR_STATE_BULK_GET", 500, Grpc.INTERNAL, "{cause}")
+STATE_GET = ErrorRow("ERR_STATE_GET", 500, Grpc.INTERNAL, "fail to get {key} from state store {store}: {cause}")
+STATE_BULK_GET = ErrorRow("ERR_STATE_BULK_GET", 500, Grpc.INTERNAL, "{cause}")
 # Not of daprd: it makes an answer of any size
-STATE_ANSWER_TOO_LARGE = Row(
+STATE_ANSWER_TOO_LARGE = ErrorRow(
     "ERR_STATE_ANSWER_TOO_LARGE",
     413,
     Grpc.RESOURCE_EXHAUSTED,
     "the values of the keys asked for are more than {limit} bytes together: ask for fewer keys at a time",
 )
-STATE_SAVE = Row(
+STATE_SAVE = ErrorRow(
     "ERR_STATE_SAVE",
     500,
     Grpc.INTERNAL,
     "failed saving state in state store {store}: {cause}",
     http_sentence="failed saving state in state store {store}: {http_cause}",
 )
-STATE_DELETE = Row("ERR_STATE_DELETE", 500, Grpc.INTERNAL, "failed deleting state with key {key}: {cause}")
-STATE_BULK_DELETE = Row(
+STATE_DELETE = ErrorRow("ERR_STATE_DELETE", 500, Grpc.INTERNAL, "failed deleting state with key {key}: {cause}")
+STATE_BULK_DELETE = ErrorRow(
     "ERR_STATE_BULK_DELETE", 500, Grpc.INTERNAL, "failed deleting state in state store {store}: {cause}"
 )
-STATE_TRANSACTION = Row("ERR_STATE_TRANSACTION", 500, Grpc.INTERNAL, "error while executing state transaction: {cause}")
+STATE_TRANSACTION = ErrorRow(
+    "ERR_STATE_TRANSACTION", 500, Grpc.INTERNAL, "error while executing state transaction: {cause}"
+)
 
 # What only HTTP can get wrong: state-api.md 4.3, 4.4, 8.
 
-MALFORMED_REQUEST = Row("ERR_MALFORMED_REQUEST", 400, Grpc.INVALID_ARGUMENT, "{cause}")
-MALFORMED_BODY = Row("ERR_MALFORMED_REQUEST", 400, Grpc.INVALID_ARGUMENT, "failed deserializing HTTP body: {cause}")
-BODY_READ = Row("ERR_BODY_READ", 400, Grpc.INVALID_ARGUMENT, "failed to read request body: {cause}")
+MALFORMED_REQUEST = ErrorRow("ERR_MALFORMED_REQUEST", 400, Grpc.INVALID_ARGUMENT, "{cause}")
+MALFORMED_BODY = ErrorRow(
+    "ERR_MALFORMED_REQUEST", 400, Grpc.INVALID_ARGUMENT, "failed deserializing HTTP body: {cause}"
+)
+BODY_READ = ErrorRow("ERR_BODY_READ", 400, Grpc.INVALID_ARGUMENT, "failed to read request body: {cause}")
 
 # Actors: actors.md 1.1. Over gRPC they have no details.
 
 
-def _of_actors(code: str, http: int, grpc: Grpc, sentence: str, http_sentence: str = "") -> Row:
-    return Row(code, http, grpc, sentence, http_sentence=http_sentence, bare=True)
+def _of_actors(code: str, http: int, grpc: Grpc, sentence: str, http_sentence: str = "") -> ErrorRow:
+    return ErrorRow(code, http, grpc, sentence, http_sentence=http_sentence, bare=True)
 
 
 ACTOR_NO_PLACEMENT = _of_actors("ERR_ACTOR_NO_PLACEMENT", 400, Grpc.UNAVAILABLE, "placement service is not configured")
@@ -307,14 +311,14 @@ ACTOR_TIMER_CREATE = _of_actors("ERR_ACTOR_TIMER_CREATE", 500, Grpc.INTERNAL, "e
 
 # The stream on which an application hosts actors: actors.md 1.4. There is none over HTTP.
 
-ACTOR_STREAM_WITHOUT_GRPC_APP = Row(
+ACTOR_STREAM_WITHOUT_GRPC_APP = ErrorRow(
     "ERR_ACTOR_STREAM",
     500,
     Grpc.FAILED_PRECONDITION,
     "actor callback streaming requires a gRPC app channel",
     bare=True,
 )
-ACTOR_STREAM_FIRST_MESSAGE = Row(
+ACTOR_STREAM_FIRST_MESSAGE = ErrorRow(
     "ERR_ACTOR_STREAM",
     500,
     Grpc.INVALID_ARGUMENT,
@@ -325,7 +329,7 @@ ACTOR_STREAM_FIRST_MESSAGE = Row(
 # The building blocks that are not built here, as daprd answers where none is configured: runtime.md 5.5. What one
 # transport alone can say stands in its unconfigured.py. Workflows are actors to daprd: ACTOR_NO_PLACEMENT.
 
-NO_APP_ID = Row(
+NO_APP_ID = ErrorRow(
     "ERR_DIRECT_INVOKE",
     404,
     Grpc.INTERNAL,
@@ -333,40 +337,44 @@ NO_APP_ID = Row(
     http_sentence="failed getting app id either from the URL path or the header dapr-app-id",
     bare=True,
 )
-INVOKE_FAILED = Row("ERR_DIRECT_INVOKE", 500, Grpc.INTERNAL, "failed to invoke, id: {app_id}, err: {cause}", bare=True)
-PUBSUB_NOT_FOUND = Row(
+INVOKE_FAILED = ErrorRow(
+    "ERR_DIRECT_INVOKE", 500, Grpc.INTERNAL, "failed to invoke, id: {app_id}, err: {cause}", bare=True
+)
+PUBSUB_NOT_FOUND = ErrorRow(
     "ERR_PUBSUB_NOT_FOUND",
     404,
     Grpc.INVALID_ARGUMENT,
     "pubsub {name} is not found",
     lambda _: (ErrorInfo("DAPR_PUBSUB_NOT_FOUND", metadata={}),),
 )
-PUBSUB_NAME_EMPTY = Row(
+PUBSUB_NAME_EMPTY = ErrorRow(
     "ERR_PUBSUB_EMPTY",
     404,
     Grpc.INVALID_ARGUMENT,
     "pubsub name is empty",
     lambda _: (ResourceInfo("", "pubsub"), ErrorInfo("DAPR_PUBSUB_NAME_EMPTY")),
 )
-SUBSCRIPTION_NOT_REQUESTED = Row("", 500, Grpc.UNKNOWN, "initial request is required", bare=True)
-BINDING_INVOKE = Row("ERR_INVOKE_OUTPUT_BINDING", 500, Grpc.INTERNAL, "error invoking output binding {name}: {cause}")
-SECRET_STORES_NOT_CONFIGURED = Row(
+SUBSCRIPTION_NOT_REQUESTED = ErrorRow("", 500, Grpc.UNKNOWN, "initial request is required", bare=True)
+BINDING_INVOKE = ErrorRow(
+    "ERR_INVOKE_OUTPUT_BINDING", 500, Grpc.INTERNAL, "error invoking output binding {name}: {cause}"
+)
+SECRET_STORES_NOT_CONFIGURED = ErrorRow(
     "ERR_SECRET_STORES_NOT_CONFIGURED", 500, Grpc.FAILED_PRECONDITION, "secret store is not configured", bare=True
 )
-CONFIGURATION_NOT_CONFIGURED = Row(
+CONFIGURATION_NOT_CONFIGURED = ErrorRow(
     "ERR_CONFIGURATION_STORE_NOT_CONFIGURED", 500, Grpc.FAILED_PRECONDITION, "configuration stores not configured"
 )
-LOCK_NOT_CONFIGURED = Row(
+LOCK_NOT_CONFIGURED = ErrorRow(
     "ERR_LOCK_STORE_NOT_CONFIGURED", 500, Grpc.FAILED_PRECONDITION, "lock store is not configured", bare=True
 )
-LOCK_EXPIRY = Row(
+LOCK_EXPIRY = ErrorRow(
     "ERR_MALFORMED_REQUEST",
     400,
     Grpc.INVALID_ARGUMENT,
     "ExpiryInSeconds is not positive in lock store {name}",
     bare=True,
 )
-CRYPTO_NOT_CONFIGURED = Row(
+CRYPTO_NOT_CONFIGURED = ErrorRow(
     "ERR_CRYPTO_PROVIDERS_NOT_CONFIGURED",
     500,
     Grpc.INVALID_ARGUMENT,
@@ -374,10 +382,10 @@ CRYPTO_NOT_CONFIGURED = Row(
     http_sentence="crypto providers not configured",
     bare=True,
 )
-SUBTLE_CRYPTO = Row(
+SUBTLE_CRYPTO = ErrorRow(
     "ERR_API_UNIMPLEMENTED", 501, Grpc.UNIMPLEMENTED, "this API is currently not implemented", bare=True
 )
-CONVERSATION_NOT_FOUND = Row(
+CONVERSATION_NOT_FOUND = ErrorRow(
     "ERR_CONVERSATION_NOT_FOUND",
     400,
     Grpc.INVALID_ARGUMENT,
@@ -386,9 +394,9 @@ CONVERSATION_NOT_FOUND = Row(
 )
 
 
-def _of_jobs(reason: str, sentence: str, http: int = 500, grpc: Grpc = Grpc.INTERNAL) -> Row:
+def _of_jobs(reason: str, sentence: str, http: int = 500, grpc: Grpc = Grpc.INTERNAL) -> ErrorRow:
     code = f"DAPR_SCHEDULER_{reason}"
-    return Row(code, http, grpc, sentence, _info(code, "appID", "namespace"))
+    return ErrorRow(code, http, grpc, sentence, _info(code, "appID", "namespace"))
 
 
 JOB_SCHEDULE = _of_jobs("SCHEDULE_JOB", "failed to schedule job due to: scheduler clients are disabled")
@@ -417,12 +425,12 @@ def not_bound(name: str, *, has_operation: bool) -> DaprError:
 
 # The sidecar itself: runtime.md 5.1.
 
-NOT_READY = Row("ERR_HEALTH_NOT_READY", 500, Grpc.UNAVAILABLE, "dapr is not ready: [{targets}]")
-OUTBOUND_NOT_READY = Row("ERR_OUTBOUND_HEALTH_NOT_READY", 500, Grpc.UNAVAILABLE, "dapr outbound is not ready")
-OTHER_APP_ID = Row("ERR_HEALTH_APPID_NOT_MATCH", 500, Grpc.INVALID_ARGUMENT, "dapr app-id does not match")
+NOT_READY = ErrorRow("ERR_HEALTH_NOT_READY", 500, Grpc.UNAVAILABLE, "dapr is not ready: [{targets}]")
+OUTBOUND_NOT_READY = ErrorRow("ERR_OUTBOUND_HEALTH_NOT_READY", 500, Grpc.UNAVAILABLE, "dapr outbound is not ready")
+OTHER_APP_ID = ErrorRow("ERR_HEALTH_APPID_NOT_MATCH", 500, Grpc.INVALID_ARGUMENT, "dapr app-id does not match")
 
 # Not of daprd: it holds whatever it is sent
-REQUEST_MEMORY = Row(
+REQUEST_MEMORY = ErrorRow(
     "ERR_REQUEST_MEMORY",
     503,
     Grpc.RESOURCE_EXHAUSTED,
@@ -430,13 +438,13 @@ REQUEST_MEMORY = Row(
 )
 
 # Not of daprd either: any page of a browser on the same machine may call it
-FOREIGN_HOST = Row(
+FOREIGN_HOST = ErrorRow(
     "ERR_FOREIGN_HOST",
     403,
     Grpc.PERMISSION_DENIED,
     "requests for the host {host} are not answered here: name it with --allowed-hosts if they should be",
 )
-FOREIGN_ORIGIN = Row(
+FOREIGN_ORIGIN = ErrorRow(
     "ERR_FOREIGN_ORIGIN",
     403,
     Grpc.PERMISSION_DENIED,
@@ -450,8 +458,8 @@ def _info_of_status(fields: Mapping[str, Any]) -> tuple[Detail, ...]:
     return (ErrorInfo(fields["reason"], {"http.code": fields["status"], "http.error_message": fields["problem"]}),)
 
 
-UNAUTHORIZED = Row("Unauthorized", 401, Grpc.UNAUTHENTICATED, "{reason}", _info_of_status)
-HIDDEN = Row("Not Implemented", 501, Grpc.UNIMPLEMENTED, "{reason}", _info_of_status)
+UNAUTHORIZED = ErrorRow("Unauthorized", 401, Grpc.UNAUTHENTICATED, "{reason}", _info_of_status)
+HIDDEN = ErrorRow("Not Implemented", 501, Grpc.UNIMPLEMENTED, "{reason}", _info_of_status)
 
 
 def unauthorized(problem: str) -> DaprError:

@@ -13,7 +13,7 @@ from dapr_state import errors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dapr_state.errors import Row
+    from dapr_state.errors import ErrorRow
 
 WRITE: Final = "POST PUT"
 CALL: Final = "GET POST PUT DELETE"
@@ -45,7 +45,7 @@ class Operation(NamedTuple):
     path: str = ""
     name: str = ""
     span: str = ""
-    absent: Row | None = None
+    absent: ErrorRow | None = None
     is_stream: bool = False
 
     @property
@@ -87,7 +87,7 @@ def _crypto(call: str) -> Operation:
 
 
 def _twice(
-    rpc: str, group: str, verbs: str = "", path: str = "", *, absent: Row | None = None, is_stream: bool = False
+    rpc: str, group: str, verbs: str = "", path: str = "", *, absent: ErrorRow | None = None, is_stream: bool = False
 ) -> Operation:
     """What is served as version 1 and, under its older name, as alpha."""
     rpcs, groups = f"{rpc} {rpc}Alpha1", f"{group}.v1 {group}.v1alpha1"

@@ -114,7 +114,7 @@ def check_type(kind: str) -> None:
         raise errors.ACTOR_TYPE_RESERVED(type=kind)
 
 
-def _row_for(error: StoreError) -> errors.Row:
+def _row_for(error: StoreError) -> errors.ErrorRow:
     if isinstance(error, EtagMismatch):
         return errors.ACTOR_STATE_TRANSACTION.conflict()
     if isinstance(error, EtagInvalid):

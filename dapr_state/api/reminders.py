@@ -106,7 +106,7 @@ def _octets(what: Request | Tick) -> int:
 
 
 @contextmanager
-def _told_by(row: errors.Row) -> Iterator[None]:
+def _told_by(row: errors.ErrorRow) -> Iterator[None]:
     try:
         yield
     except (ScheduleError, StoreError) as error:

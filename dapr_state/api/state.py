@@ -403,7 +403,7 @@ async def _settle(bound: BoundStore, items: Sequence[Item], prepare: _Prepare) -
     return [_Failure(item.key, error) for item, error in zip(items, settled, strict=True) if error is not None]
 
 
-def _row_for(row: errors.Row, error: StoreError) -> errors.Row:
+def _row_for(row: errors.ErrorRow, error: StoreError) -> errors.ErrorRow:
     if isinstance(error, EtagMismatch):
         return row.conflict()
     if isinstance(error, EtagInvalid):
@@ -411,7 +411,7 @@ def _row_for(row: errors.Row, error: StoreError) -> errors.Row:
     return row
 
 
-def _failed(row: errors.Row, failures: _Failures, *, of: int, **fields: str) -> errors.DaprError:
+def _failed(row: errors.ErrorRow, failures: _Failures, *, of: int, **fields: str) -> errors.DaprError:
     """Make the one error for a request `of` many items: its kind, and who of them failed (state-api.md 1.4)."""
     shown, first, worst = failures.shown, failures.first, failures.worst
     if of == 1:

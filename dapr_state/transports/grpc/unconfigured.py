@@ -14,7 +14,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from dapr_state import errors
-from dapr_state.errors import DaprError, Row
+from dapr_state.errors import DaprError, ErrorRow
 from dapr_state.operations import OPERATIONS
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ def _table(app_id: str, namespace: str) -> dict[str, Answer]:
     """Each method's answer."""
     own = {"appID": app_id, "namespace": namespace}
 
-    def always(row: Row) -> Answer:
+    def always(row: ErrorRow) -> Answer:
         return lambda fields: row(name=_text(fields), **own)
 
-    def of_job(row: Row) -> Answer:
+    def of_job(row: ErrorRow) -> Answer:
         return lambda fields: (row if fields.get(1) else errors.JOB_NAME_EMPTY)(**own)
 
     table = {rpc: always(each.absent) for each in OPERATIONS if each.absent for rpc in each.rpcs.split()}

@@ -31,7 +31,7 @@ def routes(app_id: str, namespace: str) -> dict[str, Answer]:
     }
 
 
-def _refusal(row: errors.Row, fields: Mapping[str, str]) -> Answer:
+def _refusal(row: errors.ErrorRow, fields: Mapping[str, str]) -> Answer:
     async def refuse(call: Call) -> Response:
         raise row(**{**fields, **call.params})
 
