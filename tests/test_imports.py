@@ -99,7 +99,10 @@ def test_no_import_is_relative(path: Path) -> None:
     [
         ("import dapr_state.api.state", {"dapr_state.api.state"}),
         ("from dapr_state import errors, clock", {"dapr_state.errors", "dapr_state.clock"}),
-        ("if TYPE_CHECKING:\n    from dapr_state.stores.model import Row", {"dapr_state.stores.model.Row"}),
+        (
+            "if TYPE_CHECKING:\n    from dapr_state.stores.model import StoredValue",
+            {"dapr_state.stores.model.StoredValue"},
+        ),
         ("def f():\n    import dapr_state.cli", {"dapr_state.cli"}),
         ("import dapr_state_proto.runtime", set()),
     ],

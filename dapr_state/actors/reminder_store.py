@@ -17,7 +17,7 @@ from dapr_state.actors.reminder_table import PATIENCE, Change, Kept, Put, Remind
 from dapr_state.actors.state import NoStoreError
 from dapr_state.clock import WAITING
 from dapr_state.stores.base import EtagMismatch, StoreError, Unsupported
-from dapr_state.stores.model import Delete, Feature, Operation, Row, Upsert
+from dapr_state.stores.model import Delete, Feature, Operation, StoredValue, Upsert
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -155,7 +155,7 @@ def _part(text: str) -> str:
     return text.replace("%", "%25").replace("|", "%7C") if "%" in text or "|" in text else text
 
 
-def _kept(key: str, row: Row | StoreError) -> Kept:
+def _kept(key: str, row: StoredValue | StoreError) -> Kept:
     if isinstance(row, StoreError):
         raise row
     try:

@@ -9,7 +9,7 @@ import msgspec
 
 from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import Delete, Operation, Row, Upsert
+from dapr_state.stores.model import Delete, Operation, StoredValue, Upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,7 @@ class ActorState:
         self._app_id = app_id
         self._store = store
 
-    async def get(self, actor: ActorId, key: str) -> Row | None:
+    async def get(self, actor: ActorId, key: str) -> StoredValue | None:
         """The value, or None if it is missing or expired. Raises StoreError or NoStoreError."""
         (found,) = await self._opened().get((f"{self._app_id}||{actor.type}||{actor.id}||{key}",))
         if isinstance(found, StoreError):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dapr_state.actors.router import ActorRouter
     from dapr_state.app.model import Headers
-    from dapr_state.stores.model import Row
+    from dapr_state.stores.model import StoredValue
 
 __all__ = ["MISSING_KEY", "ActorId", "Actors", "Put", "Remove"]
 
@@ -69,7 +69,7 @@ class Actors:
         except ClosingError as error:
             raise errors.ACTOR_RUNTIME_CLOSED() from error  # noqa: RSE102  a row is called to make its error
 
-    async def get_state(self, actor: ActorId, key: str) -> Row | None:
+    async def get_state(self, actor: ActorId, key: str) -> StoredValue | None:
         """The value under `key`, or None; the actor need not be active."""
         check_type(actor.type)
         await self.gate(len(key))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dapr_state.stores.model import Row
+    from dapr_state.stores.model import StoredValue
 
 KEY = "ttlExpireTime"
 
@@ -16,7 +16,7 @@ _LAST: Final = 253_402_300_799  # the end of the year 9999: others may have stor
 _NONE: Mapping[str, str] = {}
 
 
-def metadata(row: Row) -> Mapping[str, str]:
+def metadata(row: StoredValue) -> Mapping[str, str]:
     """The response metadata of a row: its expiry, if it has one."""
     if row.expires_at is None:
         return _NONE

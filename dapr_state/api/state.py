@@ -18,7 +18,7 @@ from dapr_state.errors import untraced
 from dapr_state.golang import json
 from dapr_state.slices import Work
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, StateStore, StoreError
-from dapr_state.stores.model import Delete, Feature, Operation, Row, Upsert
+from dapr_state.stores.model import Delete, Feature, Operation, StoredValue, Upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,7 +65,7 @@ class BoundStore:
         self.default_ttl = store.ttl_rule.default
 
 
-Outcome = Row | StoreError | None
+Outcome = StoredValue | StoreError | None
 _Conflict = EtagMismatch | EtagInvalid
 
 
@@ -79,7 +79,7 @@ class Found(list[Outcome]):
         try:
             self.octets = sum(map(len, map(_value, self)))
         except AttributeError:  # some have no value
-            self.octets = sum(len(each.value) for each in self if isinstance(each, Row))
+            self.octets = sum(len(each.value) for each in self if isinstance(each, StoredValue))
 
 
 class State:
@@ -95,7 +95,7 @@ class State:
         self._bulk_deletes = meter("bulk_delete", metrics)
         self._transactions = meter("transaction", metrics)
 
-    async def get(self, store: str, key: str) -> Row | None:
+    async def get(self, store: str, key: str) -> StoredValue | None:
         """The value under `key`, or None if it is missing or expired."""
         bound = self._find(store)
         if SEPARATOR in key:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from dapr_state.errors import shortened
-from dapr_state.stores.model import Feature, Row, Upsert
+from dapr_state.stores.model import Feature, StoredValue, Upsert
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Entry(msgspec.Struct, frozen=True):
     """A key that a list has found, with what it holds, or why that cannot be read."""
 
     key: str
-    row: Row | StoreError
+    row: StoredValue | StoreError
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -79,7 +79,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 # a store has a method named list, which would hide the type's name from what stands in its class
-Found: TypeAlias = list[Row | StoreError | None]
+Found: TypeAlias = list[StoredValue | StoreError | None]
 Outcomes: TypeAlias = list[StoreError | None]
 
 

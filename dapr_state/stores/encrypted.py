@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError
-from dapr_state.stores.model import Feature, Operation, Row, Upsert
+from dapr_state.stores.model import Feature, Operation, StoredValue, Upsert
 from dapr_state.stores.wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _OCTETS_OF_ONE: Final = 500  # a value costs as much however small it is
 
 T = TypeVar("T")
 C = TypeVar("C")
-R = TypeVar("R", bound="Row | StoreError | None")
+R = TypeVar("R", bound="StoredValue | StoreError | None")
 
 
 class EncryptedStore(Wrapper):
@@ -79,8 +79,8 @@ class EncryptedStore(Wrapper):
         value = binascii.b2a_base64(sealed, newline=False) + self._suffix
         return msgspec.structs.replace(operation, value=value, is_json=False)
 
-    def _decrypted(self, row: R) -> R | Row | StoreError:
-        if not isinstance(row, Row) or not row.value:  # as daprd: an empty value is nobody's ciphertext
+    def _decrypted(self, row: R) -> R | StoredValue | StoreError:
+        if not isinstance(row, StoredValue) or not row.value:  # as daprd: an empty value is nobody's ciphertext
             return row
         text, separator, name = row.value.rpartition(SEPARATOR)
         ciphers = self._ciphers.get(name)
@@ -97,7 +97,7 @@ class EncryptedStore(Wrapper):
                 value = cipher.decrypt(sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], None)
             except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
                 continue
-            return Row(value, row.etag, row.expires_at)
+            return StoredValue(value, row.etag, row.expires_at)
         return StoreError("cipher: message authentication failed")
 
 

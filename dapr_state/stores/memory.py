@@ -11,7 +11,7 @@ from dapr_state.stores import paging
 from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError, conflict
 from dapr_state.stores.etags import new_etags
 from dapr_state.stores.expiries import Expiries
-from dapr_state.stores.model import Delete, Feature, Operation, Row
+from dapr_state.stores.model import Delete, Feature, Operation, StoredValue
 from dapr_state.stores.slices import slices
 from dapr_state.stores.sortedkeys import SortedKeys
 from dapr_state.stores.ttl import TtlRule
@@ -35,7 +35,7 @@ class MemoryStore(StateStore):
     def __init__(self, clock: VisibleClock = VISIBLE) -> None:
         self._clock = clock
         self._etags = new_etags()
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[str, StoredValue] = {}
         self._sorted: SortedKeys[str] | None = None  # the rows' keys, from the first list on: they cost a new row 2 us
         self._unsorted: list[str] = []  # those that are still to be sorted
         self._mortal = Expiries()
@@ -147,7 +147,7 @@ class MemoryStore(StateStore):
 
     async def _transact_large(self, operations: Sequence[Operation]) -> None:
         """In slices, while all others wait: nobody sees a part of it."""
-        before: dict[str, Row | None] = {}
+        before: dict[str, StoredValue | None] = {}
         try:
             for some in slices(operations, _AT_ONCE):
                 if refused := self._write_until_refused(some, before):
@@ -160,7 +160,9 @@ class MemoryStore(StateStore):
         finally:
             self._large = None
 
-    def _write_until_refused(self, operations: Sequence[Operation], before: dict[str, Row | None]) -> StoreError | None:
+    def _write_until_refused(
+        self, operations: Sequence[Operation], before: dict[str, StoredValue | None]
+    ) -> StoreError | None:
         for operation in operations:
             before.setdefault(operation.key, self._rows.get(operation.key))
             if refused := self._write_one(operation):
@@ -185,16 +187,16 @@ class MemoryStore(StateStore):
         if isinstance(operation, Delete):
             self._put(key, None)
         elif operation.ttl is None and (self._sorted is None or key in self._rows):
-            self._rows[key] = Row(operation.value, next(self._etags))  # what _put would do, in half of the time
+            self._rows[key] = StoredValue(operation.value, next(self._etags))  # what _put would do, in half of the time
             if key in self._mortal:
                 self._mortal.discard(key)
         elif operation.ttl is None:
-            self._put(key, Row(operation.value, next(self._etags)))
+            self._put(key, StoredValue(operation.value, next(self._etags)))
         else:
-            self._put(key, Row(operation.value, next(self._etags), self._clock.now() + operation.ttl))
+            self._put(key, StoredValue(operation.value, next(self._etags), self._clock.now() + operation.ttl))
         return None
 
-    def _put(self, key: str, row: Row | None) -> None:
+    def _put(self, key: str, row: StoredValue | None) -> None:
         if row is not None:
             if self._sorted is not None and key not in self._rows:
                 self._sorted.add(key)
@@ -206,7 +208,7 @@ class MemoryStore(StateStore):
         else:
             self._mortal.discard(key)
 
-    def _live(self, key: str) -> Row | None:
+    def _live(self, key: str) -> StoredValue | None:
         row = self._rows.get(key)
         if row is None or row.expires_at is None or row.expires_at > self._clock.now():
             return row

@@ -44,8 +44,8 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
 Operation = Upsert | Delete
 
 
-class Row(msgspec.Struct, frozen=True, gc=False, array_like=True):  # a tuple converts into one
-    """A value as it is stored. An empty value is a value; a missing key has no row."""
+class StoredValue(msgspec.Struct, frozen=True, gc=False, array_like=True):  # a tuple converts into one
+    """A value as it is stored. An empty value is a value; a missing key has none."""
 
     value: bytes
     etag: str = ""  # "" = the store has none for this row (a foreign writer's)

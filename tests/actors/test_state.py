@@ -11,7 +11,7 @@ from dapr_state.stores import encryption
 from dapr_state.stores.base import EtagMismatch, StateStore, StoreError
 from dapr_state.stores.encrypted import EncryptedStore
 from dapr_state.stores.memory import MemoryStore
-from dapr_state.stores.model import Row
+from dapr_state.stores.model import StoredValue
 
 CART = ActorId("cart", "1")
 
@@ -24,7 +24,7 @@ async def _store() -> StateStore:
 
 async def _value(store: StateStore, key: str) -> bytes | None:
     (row,) = await store.get([key])
-    return row.value if isinstance(row, Row) else None
+    return row.value if isinstance(row, StoredValue) else None
 
 
 async def test_keys_are_daprds() -> None:

@@ -16,7 +16,7 @@ from dapr_state.stores.build import build
 from dapr_state.stores.encrypted import EncryptedStore
 from dapr_state.stores.encryption import PRIMARY, SECONDARY, Key
 from dapr_state.stores.memory import MemoryStore
-from dapr_state.stores.model import Delete, Row, Upsert
+from dapr_state.stores.model import Delete, StoredValue, Upsert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ async def test_values_come_back_as_they_were_written(value: bytes) -> None:
     await store.transact([Upsert("b", value)])
     found = await store.get(["a", "b"])
 
-    assert [row.value for row in found if isinstance(row, Row)] == [value, value]
+    assert [row.value for row in found if isinstance(row, StoredValue)] == [value, value]
 
 
 async def test_what_is_stored_has_the_layout_of_daprd() -> None:
@@ -60,7 +60,7 @@ async def test_what_is_stored_has_the_layout_of_daprd() -> None:
     await over(inner, K1).write([Upsert("a", b"hello")])
     (stored,) = await inner.get(["a"])
 
-    assert isinstance(stored, Row)
+    assert isinstance(stored, StoredValue)
     text, name = stored.value.split(b"||")
     assert (len(base64.b64decode(text)), name) == (12 + 5 + 16, b"k1")
 
@@ -72,7 +72,7 @@ async def test_a_row_that_daprd_wrote_is_read() -> None:
 
     (found,) = await over(inner, K1).get(["a"])
 
-    assert isinstance(found, Row)
+    assert isinstance(found, StoredValue)
     assert found.value == b"hello"
 
 
@@ -83,8 +83,8 @@ async def test_the_same_value_is_never_stored_twice_alike() -> None:
     await over(inner, K1).write([Upsert("a", b"hello"), Upsert("b", b"hello")])
     first, second = await inner.get(["a", "b"])
 
-    assert isinstance(first, Row)
-    assert isinstance(second, Row)
+    assert isinstance(first, StoredValue)
+    assert isinstance(second, StoredValue)
     assert first.value != second.value
 
 
@@ -98,8 +98,8 @@ async def test_after_a_rotation_old_values_are_read_and_new_ones_carry_the_new_k
     read = await rotated.get(["old", "again"])
     stored = await inner.get(["old", "again"])
 
-    assert [row.value for row in read if isinstance(row, Row)] == [b"1", b"3"]
-    assert [row.value[-2:] for row in stored if isinstance(row, Row)] == [b"k1", b"k2"]
+    assert [row.value for row in read if isinstance(row, StoredValue)] == [b"1", b"3"]
+    assert [row.value[-2:] for row in stored if isinstance(row, StoredValue)] == [b"k1", b"k2"]
 
 
 async def test_two_keys_of_one_secret_are_both_tried() -> None:
@@ -112,7 +112,7 @@ async def test_two_keys_of_one_secret_are_both_tried() -> None:
     await rotated.write([Upsert("b", b"2")])
     found = await rotated.get(["a", "b"])
 
-    assert [row.value for row in found if isinstance(row, Row)] == [b"1", b"2"]
+    assert [row.value for row in found if isinstance(row, StoredValue)] == [b"1", b"2"]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ async def test_a_row_that_cannot_be_decrypted_fails_alone(stored: bytes, expecte
     bad, good, missing = await store.get(["bad", "good", "missing"])
 
     assert (isinstance(bad, StoreError), str(bad)) == (True, expected)
-    assert isinstance(good, Row)
+    assert isinstance(good, StoredValue)
     assert missing is None
 
 
@@ -149,7 +149,7 @@ async def test_an_empty_row_of_a_foreign_writer_is_empty() -> None:
 
     (found,) = await over(inner, K1).get(["a"])
 
-    assert isinstance(found, Row)
+    assert isinstance(found, StoredValue)
     assert found.value == b""
 
 
@@ -161,8 +161,8 @@ async def test_etags_and_expiry_are_those_of_the_store() -> None:
     (read,), (stored,) = await store.get(["a"]), await inner.get(["a"])
     refused, removed = await store.write([Upsert("a", b"2", etag="stale"), Delete("a", etag=getattr(read, "etag", ""))])
 
-    assert isinstance(read, Row)
-    assert isinstance(stored, Row)
+    assert isinstance(read, StoredValue)
+    assert isinstance(stored, StoredValue)
     assert (read.etag, read.expires_at) == (stored.etag, stored.expires_at)
     assert isinstance(refused, EtagMismatch)
     assert removed is None
@@ -238,6 +238,6 @@ async def test_a_key_in_the_component_file_works_and_is_told(caplog: pytest.LogC
 
     (found,) = await store.get(["a"])
 
-    assert isinstance(found, Row)
+    assert isinstance(found, StoredValue)
     assert found.value == b"1"
     assert "daprd cannot read the values" in caplog.text

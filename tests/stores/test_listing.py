@@ -10,7 +10,7 @@ from dapr_state.stores.base import Entry, StateStore, StoreError, Unsupported
 from dapr_state.stores.encrypted import EncryptedStore
 from dapr_state.stores.encryption import Key
 from dapr_state.stores.memory import MemoryStore
-from dapr_state.stores.model import Delete, Feature, Row, Upsert
+from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
 from dapr_state.testing.stores.asking import put
 from dapr_state.testing.stores.lists import keys_of, pages_of
 
@@ -35,7 +35,7 @@ async def test_an_entry_whose_value_cannot_be_read_leaves_the_others() -> None:
     page = await store.list("", limit=10)
 
     a, b, c = page.entries
-    assert [isinstance(entry, Entry) and isinstance(entry.row, Row) for entry in (a, c)] == [True, True]
+    assert [isinstance(entry, Entry) and isinstance(entry.row, StoredValue) for entry in (a, c)] == [True, True]
     assert (b.key, isinstance(b.row, StoreError)) == ("b", True)
 
 

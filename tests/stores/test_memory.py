@@ -16,7 +16,7 @@ from dapr_state.stores.encrypted import EncryptedStore
 from dapr_state.stores.encryption import Key
 from dapr_state.stores.expiries import Expiries
 from dapr_state.stores.memory import MemoryStore
-from dapr_state.stores.model import Delete, Row, Upsert
+from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.testing.stores.asking import put, values_of
 
 MANY = 5000
@@ -124,7 +124,7 @@ async def test_large_requests_are_done_in_slices(*, encrypted: bool) -> None:
     await transacting
 
     assert writing.result() == [None] * (MANY + 1)
-    assert [row and isinstance(row, Row) and row.value for row in reading.result()] == [
+    assert [row and isinstance(row, StoredValue) and row.value for row in reading.result()] == [
         *(key.encode() * 2 for key in keys),
         None,
     ]
@@ -154,8 +154,8 @@ async def test_nobody_sees_half_of_a_large_transaction() -> None:
         await asyncio.sleep(0)
         rows = await store.get([keys[0], keys[MANY // 2], keys[-1]])
         page = await store.list("k", limit=1000)
-        seen += [{row.value for row in rows if isinstance(row, Row)}]
-        seen += [{entry.row.value for entry in page.entries if isinstance(entry.row, Row)}]
+        seen += [{row.value for row in rows if isinstance(row, StoredValue)}]
+        seen += [{entry.row.value for entry in page.entries if isinstance(entry.row, StoredValue)}]
         refused = isinstance((await asyncio.gather(task, return_exceptions=True))[0], EtagMismatch)
 
     assert seen == [{b"1"}, {b"1"}, {b"1"}, {b"1"}, {b"3"}, {b"3"}, {b"3"}, {b"3"}]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.batching import Batch, Batcher, Budget, weight, weight_of_keys
-from dapr_state.stores.model import Operation, Row
+from dapr_state.stores.model import Operation, StoredValue
 from dapr_state.stores.redis import reading, writing
 from dapr_state.stores.redis.connecting import Server
 from dapr_state.stores.redis.connection import MAX_WAITING, ReplyError
@@ -31,7 +31,7 @@ OCTETS_AT_MOST: Final = 1024 * 1024  # of one call for several callers: large va
 MAX_OCTETS: Final = 64 * 1024 * 1024  # of all that waits: twice what large requests may hold together
 SLICE: Final = 1024  # operations that are packed in 2 ms
 
-Reads = Batch[str, Row | StoreError | None]
+Reads = Batch[str, StoredValue | StoreError | None]
 Writes = Batch[Operation, StoreError | None]
 
 
@@ -54,7 +54,7 @@ class Grouping:
             "at_end": connection.before_flush,
             "octets_at_most": OCTETS_AT_MOST,
         }
-        self._reads: Batcher[str, Row | StoreError | None] = Batcher(
+        self._reads: Batcher[str, StoredValue | StoreError | None] = Batcher(
             lambda batch: _Read(self, batch).send(), weigh=weight_of_keys, at_most=_KEYS_AT_MOST, **common
         )
         self._writes: Batcher[Operation, StoreError | None] = Batcher(

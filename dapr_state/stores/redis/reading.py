@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import Row
+from dapr_state.stores.model import StoredValue
 from dapr_state.stores.redis.connection import ReplyError
 from dapr_state.stores.redis.scripts import READ_ANY
 
@@ -61,19 +61,21 @@ def with_expiry(replies: list[Any]) -> list[Any]:
     return replies
 
 
-def rows(replies: list[Any]) -> tuple[list[Row | StoreError | None], list[int]]:
+def rows(replies: list[Any]) -> tuple[list[StoredValue | StoreError | None], list[int]]:
     """The rows that the replies to `pack` say, and the places of those that two plain commands do not explain.
 
     Such a row is of another type, lacks a field, or came in between. Raises for replies that these commands never get.
     """
-    found: list[Row | StoreError | None] = []
+    found: list[StoredValue | StoreError | None] = []
     unclear: list[int] = []
     pairs = iter(replies)
     for fields, expiry in zip(pairs, pairs, strict=True):
         if type(fields) is list and type(expiry) is int:
             value, version = fields  # raises if they are not two
             if value is not None and version is not None:
-                found.append(Row(value, str(version, "utf-8", "replace"), expiry / 1000 if expiry >= 0 else None))
+                found.append(
+                    StoredValue(value, str(version, "utf-8", "replace"), expiry / 1000 if expiry >= 0 else None)
+                )
                 continue
             if value is version and expiry == _NO_KEY:  # both None
                 found.append(None)
@@ -88,7 +90,7 @@ def rows(replies: list[Any]) -> tuple[list[Row | StoreError | None], list[int]]:
     return found, unclear
 
 
-def any_row(reply: Any) -> Row | StoreError | None:
+def any_row(reply: Any) -> StoredValue | StoreError | None:
     """The row that read_any.lua found."""
     if isinstance(reply, StoreError):
         return reply
@@ -99,4 +101,4 @@ def any_row(reply: Any) -> Row | StoreError | None:
         return StoreError(str(value))
     if value is None or (kind == b"hash" and version is None):
         return StoreError(MISSING_FIELD)
-    return Row(value, (version or b"").decode(errors="replace"), expiry / 1000 if expiry >= 0 else None)
+    return StoredValue(value, (version or b"").decode(errors="replace"), expiry / 1000 if expiry >= 0 else None)

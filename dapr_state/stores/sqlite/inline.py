@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from dapr_state.stores.base import Found
     from dapr_state.stores.batching import Batch
-    from dapr_state.stores.model import Row
+    from dapr_state.stores.model import StoredValue
     from dapr_state.stores.sqlite.executor import Executor
 
-    Reads = Batch[str, Row | StoreError | None]
+    Reads = Batch[str, StoredValue | StoreError | None]
 
 _KEYS_AT_MOST: Final = 256  # of a statement, give or take a caller: about 0.5 ms
 _CALLERS_AT_MOST: Final = 12_000  # of a tick: as many as may wait for a thread
@@ -40,7 +40,7 @@ class InlineReads:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self._reads: Batcher[str, Row | StoreError | None] = Batcher(
+        self._reads: Batcher[str, StoredValue | StoreError | None] = Batcher(
             self._answer,
             budget=Budget("the database", callers=_CALLERS_AT_MOST, octets=_OCTETS_AT_MOST),
             weigh=weight_of_keys,

@@ -18,7 +18,7 @@ import msgspec
 
 from dapr_state.stores import paging
 from dapr_state.stores.base import Entry, Found, Page, StoreError
-from dapr_state.stores.model import Delete, Row, Upsert
+from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.stores.slices import slices
 from dapr_state.stores.sql.keys import refusal
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _LIVE: Final = "(expiration_time IS NULL OR expiration_time > CURRENT_TIMESTAMP)"
 _EXPIRY: Final = "CAST(strftime('%s', expiration_time) AS INTEGER)"
-# A Row's fields. msgspec decodes the text of base64 where it shall make bytes of it, in a fourth of binascii's time;
+# The fields of a value. msgspec decodes the text of base64 where it shall make bytes of it, in a fourth of binascii's time;
 # JSON comes as the bytes that it will be.
 _FIELDS: Final = (
     f"CASE WHEN is_binary THEN CAST(value AS TEXT) ELSE CAST(value AS BLOB) END, CAST(etag AS TEXT), {_EXPIRY}"
@@ -44,7 +44,7 @@ _ROWS_AT_ONCE: Final = 64  # longer statements were no faster
 OCTETS_AT_ONCE: Final = 1 << 18  # of values that are decoded or bound in one go: half a millisecond
 _KEYS_AT_ONCE: Final = 1024  # SQLite takes 32,766 parameters; a prepared statement of this length takes some 200 kB
 
-_FOUND: Final = cast("type[list[Row | StoreError | None]]", list[Row | None])
+_FOUND: Final = cast("type[list[StoredValue | StoreError | None]]", list[StoredValue | None])
 
 Statement = tuple[str, list[Any]]
 Columns = tuple[str, str, int, str, str | None]
@@ -76,7 +76,7 @@ class StateTable:
         try:
             if len(keys) == 1:
                 one = connection.execute(self._select_one, keys).fetchone()
-                return [one and msgspec.convert(one, Row)]  # of a union, msgspec would have to think each time
+                return [one and msgspec.convert(one, StoredValue)]  # of a union, msgspec would have to think each time
             # some at a time: while it converts, msgspec lets no other thread go on
             encoded = self._find(connection, _FIELDS, keys, octets)
             return [row for some in encoded for row in msgspec.convert(some, _FOUND)]
@@ -209,11 +209,13 @@ def _text(etag: bytes | None) -> str:
     return (etag or b"").decode(errors="replace")
 
 
-def _decoded(value: bytes, is_binary: int, etag: bytes | None, expires_at: int | None) -> Row | StoreError:
+def _decoded(value: bytes, is_binary: int, etag: bytes | None, expires_at: int | None) -> StoredValue | StoreError:
     """What the columns hold, decoded as daprd's decoder does: it passes over line ends."""
     if not is_binary:
-        return Row(value, _text(etag), expires_at)
+        return StoredValue(value, _text(etag), expires_at)
     try:
-        return Row(binascii.a2b_base64(value.translate(None, b"\r\n"), strict_mode=True), _text(etag), expires_at)
+        return StoredValue(
+            binascii.a2b_base64(value.translate(None, b"\r\n"), strict_mode=True), _text(etag), expires_at
+        )
     except binascii.Error as error:
         return StoreError(f"failed to decode binary data: {error}")

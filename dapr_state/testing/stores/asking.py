@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dapr_state.stores.base import EtagInvalid, EtagMismatch
-from dapr_state.stores.model import Row
+from dapr_state.stores.model import StoredValue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from dapr_state.stores.model import Operation
 
 
-async def row_of(store: StateStore, key: str) -> Row:
+async def row_of(store: StateStore, key: str) -> StoredValue:
     (row,) = await store.get([key])
-    assert isinstance(row, Row), f"{key}: {row!r}"
+    assert isinstance(row, StoredValue), f"{key}: {row!r}"
     return row
 
 
 async def value_of(store: StateStore, key: str) -> bytes | None:
     (row,) = await store.get([key])
-    return row.value if isinstance(row, Row) else None
+    return row.value if isinstance(row, StoredValue) else None
 
 
 async def values_of(store: StateStore, *keys: str) -> list[bytes | None]:
-    return [row.value if isinstance(row, Row) else None for row in await store.get(keys)]
+    return [row.value if isinstance(row, StoredValue) else None for row in await store.get(keys)]
 
 
 async def put(store: StateStore, *operations: Operation) -> None:

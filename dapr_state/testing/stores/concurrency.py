@@ -6,7 +6,7 @@ import asyncio
 
 from dapr_state.clock import WAITING
 from dapr_state.stores.base import EtagMismatch, StateStore, StoreError
-from dapr_state.stores.model import Delete, Feature, Row, Upsert
+from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
 from dapr_state.testing.stores.asking import put, row_of, value_of, values_of, write_one
 from dapr_state.testing.stores.declaring import Kind, having
 
@@ -135,7 +135,7 @@ async def test_cancelled_readers_and_writers_do_not_shift_the_answers_of_others(
 
     answers = {key: end[0] for key, end in zip(keys, ends, strict=True) if isinstance(end, list)}
     assert len(answers) >= CALLERS * 2 // 3
-    assert [key for key, row in answers.items() if not isinstance(row, Row) or row.value != key.encode()] == []
+    assert [key for key, row in answers.items() if not isinstance(row, StoredValue) or row.value != key.encode()] == []
 
 
 @having()

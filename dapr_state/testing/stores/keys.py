@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import Delete, Row, Upsert
+from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.testing.stores.asking import put, row_of, values_of
 from dapr_state.testing.stores.declaring import Ability, Kind, having, lacking
 
@@ -81,7 +81,7 @@ async def test_a_key_that_is_not_utf_8_is_refused_alone(kind: Kind) -> None:
         "the key is not valid UTF-8: 'caf\\udce9'"
     ] * 4
     assert (outcomes[0], outcomes[2]) == (None, None)
-    assert [entry.value for entry in entries if isinstance(entry, Row)] == [b"1", b"3"]
+    assert [entry.value for entry in entries if isinstance(entry, StoredValue)] == [b"1", b"3"]
 
 
 @lacking(Ability.ANY_KEY)

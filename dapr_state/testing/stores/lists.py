@@ -8,7 +8,7 @@ import pytest
 
 from dapr_state.stores import paging
 from dapr_state.stores.base import Page, StoreError
-from dapr_state.stores.model import Delete, Feature, Row, Upsert
+from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
 from dapr_state.testing.stores.asking import put, row_of
 from dapr_state.testing.stores.declaring import Ability, Kind, having
 
@@ -159,7 +159,7 @@ async def test_a_deleted_and_a_rewritten_key_are_listed_as_they_are(kind: Kind) 
             await store.transact([Delete("b"), Upsert("d", b"1"), Delete("c", etag=kind.foreign_etag)])
         page = await store.list("", limit=10)
 
-        assert {entry.key: entry.row.value for entry in page.entries if isinstance(entry.row, Row)} == {
+        assert {entry.key: entry.row.value for entry in page.entries if isinstance(entry.row, StoredValue)} == {
             "b": b"2",
             "c": b"2",
         }

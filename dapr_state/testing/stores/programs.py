@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from dapr_state.stores.base import EtagMismatch
-from dapr_state.stores.model import Delete, Feature, Row, Upsert
+from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
 from dapr_state.testing.stores.declaring import Kind, having
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Program(RuleBasedStateMachine):
     def the_store_is_as_the_model(self) -> None:
         for key, row in zip(KEYS, self.run(self.store.get(KEYS)), strict=True):
             known = self.model.get(key)
-            seen = (row.value, row.expires_at is not None) if isinstance(row, Row) else None
+            seen = (row.value, row.expires_at is not None) if isinstance(row, StoredValue) else None
             assert seen == (known and (known.value, known.mortal)), key
             if known is None:
                 continue

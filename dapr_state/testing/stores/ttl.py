@@ -9,7 +9,7 @@ import pytest
 from dapr_state.api import expiry
 from dapr_state.clock import VISIBLE
 from dapr_state.stores.base import EtagMismatch
-from dapr_state.stores.model import Delete, Feature, Row, Upsert
+from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
 from dapr_state.testing.stores.asking import conflicts, put, row_of, value_of, values_of, write_one
 from dapr_state.testing.stores.declaring import Kind, having
 
@@ -33,7 +33,7 @@ async def test_the_expiry_is_told(kind: Kind) -> None:
     """In unix seconds, from the store's own clock; None where there is none."""
     async with kind.opened() as store:
         await put(store, Upsert("soon", b"v", ttl=100), Upsert("late", b"v", ttl=100_000), Upsert("never", b"v"))
-        rows = [row for row in await store.get(["soon", "late", "never"]) if isinstance(row, Row)]
+        rows = [row for row in await store.get(["soon", "late", "never"]) if isinstance(row, StoredValue)]
 
     soon, late, never = (row.expires_at for row in rows)
     assert soon is not None

@@ -13,7 +13,7 @@ from dapr_state.serving.answer_memory import SMALL, AnswerMemory
 from dapr_state.serving.pieces import LARGE, Pieces
 from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import Row
+from dapr_state.stores.model import StoredValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -117,7 +117,7 @@ def _bulk_answer(keys: Sequence[str], outcomes: Sequence[Outcome]) -> state_pb2.
     # as dicts the items become messages in a sixth of the time that messages take
     items = [
         {"key": key, "data": outcome.value, "etag": outcome.etag}
-        if isinstance(outcome, Row) and outcome.expires_at is None
+        if isinstance(outcome, StoredValue) and outcome.expires_at is None
         else _rare_item(key, outcome)
         for key, outcome in zip(keys, outcomes, strict=True)
     ]
@@ -129,14 +129,14 @@ async def _long_bulk_answer(keys: Sequence[str], outcomes: Sequence[Outcome]) ->
     whole, work = Pieces(), Work()
     group: list[tuple[str, Outcome]] = []
     for key, outcome in zip(keys, outcomes, strict=True):
-        is_large = isinstance(outcome, Row) and len(outcome.value) > LARGE
+        is_large = isinstance(outcome, StoredValue) and len(outcome.value) > LARGE
         if not is_large:
             group.append((key, outcome))
         if group and (is_large or len(group) == AT_ONCE):
             whole.add(_bulk_answer(*zip(*group, strict=True)).SerializeToString())
             group.clear()
         if is_large:
-            _add_large(whole, key, cast("Row", outcome))
+            _add_large(whole, key, cast("StoredValue", outcome))
         if work.is_over():
             await work.pause()
     if group:
@@ -144,7 +144,7 @@ async def _long_bulk_answer(keys: Sequence[str], outcomes: Sequence[Outcome]) ->
     return whole
 
 
-def _add_large(whole: Pieces, key: str, row: Row) -> None:
+def _add_large(whole: Pieces, key: str, row: StoredValue) -> None:
     """One item as protobuf would write it, but for a copy of its value."""
     before = state_pb2.BulkStateItem(key=key).SerializeToString() + _DATA + _varint(len(row.value))
     metadata = expiry.metadata(row) if row.expires_at is not None else None

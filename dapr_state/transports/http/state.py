@@ -18,7 +18,7 @@ from dapr_state.serving.http.message import JSON, Response, line, no_content
 from dapr_state.serving.pieces import LARGE, Pieces
 from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import Row
+from dapr_state.stores.model import StoredValue
 from dapr_state.transports.http import bodies, target
 from dapr_state.transports.http.bodies import KNOWN_OPERATIONS
 
@@ -187,14 +187,14 @@ async def _bulk_answer(keys: Sequence[str], found: Found) -> bytes | Pieces:
     whole, work = Pieces(), Work()
     group: list[_BulkItem] = []
     for key, outcome in zip(keys, found, strict=True):
-        is_large = isinstance(outcome, Row) and len(outcome.value) > LARGE
+        is_large = isinstance(outcome, StoredValue) and len(outcome.value) > LARGE
         if not is_large:
             group.append(_usual_item(key, outcome) or await _bulk_item(key, outcome))
         if group and (is_large or len(group) == AT_ONCE):
             _begin_item(whole, _encode(group)[1:-1])
             group = []
         if is_large:
-            await _add_large(whole, key, cast("Row", outcome))
+            await _add_large(whole, key, cast("StoredValue", outcome))
             if len(whole) > LARGEST_ANSWER:  # texts that are no JSON grow
                 raise errors.STATE_ANSWER_TOO_LARGE(limit=LARGEST_ANSWER)
         if work.is_over():
@@ -209,7 +209,7 @@ def _begin_item(whole: Pieces, octets: bytes) -> None:
     whole.add((b"," if whole else b"[") + octets)
 
 
-async def _add_large(whole: Pieces, key: str, row: Row) -> None:
+async def _add_large(whole: Pieces, key: str, row: StoredValue) -> None:
     """One item as it would be encoded, but for a copy of its value."""
     metadata = expiry.metadata(row)
     try:
@@ -232,7 +232,7 @@ def _usual_item(key: str, outcome: Outcome) -> _BulkItem | None:
         return None
     if outcome is None:
         return _BulkItem(key)
-    if not isinstance(outcome, Row) or outcome.expires_at is not None or len(outcome.value) > LARGE:
+    if not isinstance(outcome, StoredValue) or outcome.expires_at is not None or len(outcome.value) > LARGE:
         return None
     try:
         if not outcome.value.isascii():

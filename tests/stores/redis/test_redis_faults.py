@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import Delete, Row, Upsert
+from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.stores.redis.connection import ConnectionLost, Silence
 from tests.stores.redis.conftest import create, eventually, opened, served_again, values
 from tests.support.processes import free_port
@@ -67,7 +67,7 @@ async def test_a_killed_server_fails_what_is_in_flight_and_is_found_again(own_re
     lost = [outcome for outcome in outcomes if outcome != [None]]
     assert lost
     assert all(isinstance(outcome, StoreError) for outcome in lost)
-    assert all(row == Row(b"v", "1") for row, outcome in zip(rows, outcomes, strict=True) if outcome == [None])
+    assert all(row == StoredValue(b"v", "1") for row, outcome in zip(rows, outcomes, strict=True) if outcome == [None])
     assert {getattr(row, "etag", None) for row in rows} <= {"1", None}
 
 
@@ -85,7 +85,7 @@ async def test_during_an_outage_every_call_fails_with_the_reason(own_redis: Redi
 
     reason = f"redis store: error connecting to redis at {own_redis.address}: dial tcp "
     assert all(isinstance(outcome, StoreError) and str(outcome).startswith(reason) for outcome in refused)
-    assert rows == [Row(b"v", "1")]
+    assert rows == [StoredValue(b"v", "1")]
 
 
 async def test_calls_wait_for_a_server_that_is_only_restarted(own_redis: RedisServer) -> None:
@@ -101,7 +101,7 @@ async def test_calls_wait_for_a_server_that_is_only_restarted(own_redis: RedisSe
         own_redis.start()
 
         assert await asyncio.gather(save, read) == [[None], [None]]
-        assert await store.get(["k"]) == [Row(b"v", "1")]
+        assert await store.get(["k"]) == [StoredValue(b"v", "1")]
 
 
 async def test_a_read_whose_connection_is_lost_is_asked_again(own_redis: RedisServer) -> None:
@@ -115,7 +115,7 @@ async def test_a_read_whose_connection_is_lost_is_asked_again(own_redis: RedisSe
         own_redis.kill()
         own_redis.start()
 
-        assert await read == [Row(b"v", "1")]
+        assert await read == [StoredValue(b"v", "1")]
         with pytest.raises(ConnectionLost):
             await save
 
@@ -134,8 +134,8 @@ async def test_a_silent_server_fails_what_waits_and_its_late_replies_find_nobody
 
     assert [type(outcome) for outcome in silent] == [Silence] * 3
     assert all(own_redis.address in str(outcome) and "timeout" in str(outcome) for outcome in silent)
-    assert rows == [[Row(b"mine", "1")]] * 20
-    assert late in (None, Row(b"x", "2"))  # given up by us, and by the server when it saw the closed connection
+    assert rows == [[StoredValue(b"mine", "1")]] * 20
+    assert late in (None, StoredValue(b"x", "2"))  # given up by us, and by the server when it saw the closed connection
 
 
 async def test_a_full_server_refuses_writes_whole_and_deletes_all_the_same(own_redis: RedisServer) -> None:
@@ -187,7 +187,7 @@ async def test_a_server_that_still_loads_is_waited_for(own_redis: RedisServer) -
         own_redis.launch()
         await served_again(store)
 
-        assert await store.get(["k"]) == [Row(b"v", "1")]
+        assert await store.get(["k"]) == [StoredValue(b"v", "1")]
 
 
 async def test_ten_thousand_callers_share_the_connection(redis_server: RedisServer) -> None:
@@ -221,7 +221,7 @@ async def test_a_cancelled_save_happens_whole_or_not(own_redis: RedisServer) -> 
         (k,) = await store.get(["k"])
 
     assert outcome is None
-    assert isinstance(k, Row)
+    assert isinstance(k, StoredValue)
     assert (k.value, k.expires_at is not None) == (b"last", True)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dapr_state.stores.base import EtagMismatch, StoreError
-from dapr_state.stores.model import Delete, Row, Upsert
+from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError
 from dapr_state.stores.redis.grouping import Grouping
 from tests.stores.redis.conftest import opened
@@ -43,7 +43,7 @@ async def test_the_writes_of_a_tick_are_one_call(own_redis: RedisServer) -> None
 
         assert outcomes == [[None]] * 100
         assert calls(own_redis) - before == 2
-        assert await store.get([f"k{number}" for number in range(100)]) == [Row(b"v", "1")] * 100
+        assert await store.get([f"k{number}" for number in range(100)]) == [StoredValue(b"v", "1")] * 100
 
 
 async def test_each_caller_has_the_outcome_of_his_own_operations(own_redis: RedisServer) -> None:
@@ -73,7 +73,7 @@ async def test_writes_are_done_in_the_order_in_which_they_came(own_redis: RedisS
             store.write([Upsert("k", b"1")]), store.transact([Upsert("k", b"2")]), store.write([Upsert("k", b"3")])
         )
 
-        assert await store.get(["k"]) == [Row(b"3", "3")]
+        assert await store.get(["k"]) == [StoredValue(b"3", "3")]
 
 
 async def test_a_key_that_one_may_not_use_does_not_keep_the_others_from_theirs(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ async def test_a_key_that_one_may_not_use_does_not_keep_the_others_from_theirs(t
     assert (a, c) == ([None], [None])
     assert isinstance(b, StoreError)
     assert str(b).startswith("NOPERM")
-    assert rows == [Row(b"v", "1")] * 2
+    assert rows == [StoredValue(b"v", "1")] * 2
 
 
 async def test_a_group_whose_script_the_server_forgot_is_sent_again(own_redis: RedisServer) -> None:
@@ -101,7 +101,7 @@ async def test_a_group_whose_script_the_server_forgot_is_sent_again(own_redis: R
         outcomes = await asyncio.gather(*(store.write([Upsert("k", b"%d" % number)]) for number in range(10)))
 
         assert outcomes == [[None]] * 10
-        assert await store.get(["k"]) == [Row(b"9", "10")]
+        assert await store.get(["k"]) == [StoredValue(b"9", "10")]
 
 
 async def test_large_values_go_in_several_calls(own_redis: RedisServer) -> None:
@@ -113,7 +113,7 @@ async def test_large_values_go_in_several_calls(own_redis: RedisServer) -> None:
         await asyncio.gather(*(store.write([Upsert(f"k{number}", value)]) for number in range(4)))
 
         assert calls(own_redis) - before == 2
-        assert await store.get([f"k{number}" for number in range(4)]) == [Row(value, "1")] * 4
+        assert await store.get([f"k{number}" for number in range(4)]) == [StoredValue(value, "1")] * 4
 
 
 async def test_who_gives_up_keeps_nobody_waiting(own_redis: RedisServer) -> None:
@@ -180,12 +180,12 @@ async def test_a_key_that_cannot_be_sent_keeps_nobody_from_an_answer(own_redis: 
         with pytest.raises(StoreError, match="cannot be sent to the store: UnicodeEncodeError"):
             await store.transact([Upsert("k", b"w"), Delete(bad)])
 
-        assert good == fine == [Row(b"", "1")]
+        assert good == fine == [StoredValue(b"", "1")]
         assert other == [None]
         assert [str(each) for each in (wrong, refused)] == [
             "the request cannot be sent to the store: UnicodeEncodeError"
         ] * 2
-        assert await store.get(["k"]) == [Row(b"v", "1")]
+        assert await store.get(["k"]) == [StoredValue(b"v", "1")]
 
 
 async def test_a_huge_save_lets_others_in_between(own_redis: RedisServer) -> None:
@@ -208,7 +208,7 @@ async def test_a_huge_save_lets_others_in_between(own_redis: RedisServer) -> Non
 
     assert served > 20
     assert [number for number, outcome in enumerate(outcomes) if outcome] == [30_000]
-    assert rows == [Row(b"50000", "2"), Row(b"59999", "2"), Row(b"10000", "1"), None]
+    assert rows == [StoredValue(b"50000", "2"), StoredValue(b"59999", "2"), StoredValue(b"10000", "1"), None]
     assert called >= size / 512
 
 
@@ -227,7 +227,7 @@ async def test_a_huge_bulk_read_goes_in_runs_that_shrink_with_the_values(own_red
 
     expected = [number % 2100 for number in range(4000)]
     assert [
-        row.value[: len(b"%d" % number)] if isinstance(row, Row) else row
+        row.value[: len(b"%d" % number)] if isinstance(row, StoredValue) else row
         for number, row in zip(expected, rows, strict=True)
     ] == [b"%d" % number if number < 2000 else None for number in expected]
     assert served > 20
@@ -245,7 +245,7 @@ async def test_a_huge_transaction_is_one_call(own_redis: RedisServer) -> None:
             await store.transact([Delete("k")] * 400_000)
 
         assert calls(own_redis) - before == 1
-        assert await store.get(["k0", "k4999"]) == [Row(b"0", "1"), Row(b"4999", "1")]
+        assert await store.get(["k0", "k4999"]) == [StoredValue(b"0", "1"), StoredValue(b"4999", "1")]
 
 
 async def test_what_waits_is_bounded_in_octets(own_redis: RedisServer) -> None:
@@ -289,9 +289,9 @@ async def test_nobody_waits_for_all_of_a_large_bulk_read(own_redis: RedisServer)
         before = commands(own_redis)
         tick = await asyncio.gather(store.get(keys), store.get(["small"]))
 
-        assert small == [Row(b"", "1")]
+        assert small == [StoredValue(b"", "1")]
         assert not was_done
-        assert {len(row.value) for row in rows if isinstance(row, Row)} == {500_000}
+        assert {len(row.value) for row in rows if isinstance(row, StoredValue)} == {500_000}
         assert [len(rows) for rows in tick] == [60, 1]
         assert commands(own_redis) - before == 1
 

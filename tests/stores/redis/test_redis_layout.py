@@ -8,7 +8,7 @@ import pytest
 
 from dapr_state.api import expiry
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, StoreError
-from dapr_state.stores.model import Delete, Row, Upsert
+from dapr_state.stores.model import Delete, StoredValue, Upsert
 from tests.stores.redis.conftest import opened
 from tests.support.redis import RedisServer
 
@@ -65,7 +65,7 @@ async def test_what_is_no_row_is_an_error_of_its_entry(
         await store.write([Upsert("a", b"1"), Upsert("b", b"2")])
         first, broken, last = await store.get(["a", "k", "b"])
 
-    assert (first, last) == (Row(b"1", "1"), Row(b"2", "1"))
+    assert (first, last) == (StoredValue(b"1", "1"), StoredValue(b"2", "1"))
     assert (type(broken), str(broken)) == (StoreError, text)
 
 
@@ -76,8 +76,8 @@ async def test_a_plain_string_is_a_value_without_an_etag(redis_server: RedisServ
     async with opened(redis_server.address, redisDB=DB) as store:
         plain, mortal = await store.get(["k", "mortal"])
 
-    assert plain == Row(b"old")
-    assert isinstance(mortal, Row)
+    assert plain == StoredValue(b"old")
+    assert isinstance(mortal, StoredValue)
     assert mortal.expires_at == pytest.approx(client.expiretime("mortal"), abs=2)
 
 
@@ -100,7 +100,7 @@ async def test_a_key_of_another_type_is_replaced_by_a_save(
 
     assert [type(each) for each in refused] == [EtagMismatch] * 3
     assert kept != b"hash"
-    assert row == [Row(b"w", "2")]
+    assert row == [StoredValue(b"w", "2")]
     assert outcomes == [None]
     assert client.hgetall("k") == {b"data": b"v", b"version": b"1"}
 
@@ -118,7 +118,7 @@ async def test_a_version_that_is_no_number_stops_a_save(
         rows = await store.get(["k", "a"])
 
     assert list(map(str, outcomes)) == ["failed to set key k: ERR hash value is not an integer"] * 2
-    assert rows == [Row(b"v", version), None]
+    assert rows == [StoredValue(b"v", version), None]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ async def test_a_malformed_etag_is_invalid_for_a_save_and_a_mismatch_for_a_delet
         "possible etag mismatch. error from state store: state etag not match for key=k: current=1, expect=nomatch",
         "None",
     ]
-    assert rows == [Row(b"v", "1")]
+    assert rows == [StoredValue(b"v", "1")]
 
 
 async def test_an_expiry_beyond_what_redis_counts_is_refused(redis_server: RedisServer) -> None:
@@ -180,7 +180,7 @@ async def test_a_script_that_the_server_forgot_is_brought_again(redis_server: Re
         client.script_flush()
         await store.transact([Upsert("k", b"3"), Upsert("t", b"")])
 
-        assert await store.get(["k", "t"]) == [Row(b"3", "3"), Row(b"", "1")]
+        assert await store.get(["k", "t"]) == [StoredValue(b"3", "3"), StoredValue(b"", "1")]
 
 
 async def test_a_server_without_pexpiretime_tells_the_expiry_too(tmp_path: Path) -> None:
@@ -193,9 +193,9 @@ async def test_a_server_without_pexpiretime_tells_the_expiry_too(tmp_path: Path)
         with server.client() as client:
             expected = client.expiretime("k")
 
-    assert isinstance(mortal, Row)
+    assert isinstance(mortal, StoredValue)
     assert mortal.expires_at == pytest.approx(expected, abs=2)
-    assert (immortal, missing) == (Row(b"v", "1"), None)
+    assert (immortal, missing) == (StoredValue(b"v", "1"), None)
 
 
 @pytest.mark.parametrize("version", ["0", "-5", "99999999999998", "99999999999999", "999999999999998", "007"])
@@ -221,7 +221,7 @@ async def test_an_expiry_beyond_the_year_9999_is_told_as_its_end(
         client.pexpireat("k", 2**63 - 1)
         (row,) = await store.get(["k"])
 
-    assert isinstance(row, Row)
+    assert isinstance(row, StoredValue)
     assert expiry.metadata(row) == {"ttlExpireTime": "9999-12-31T23:59:59Z"}
 
 

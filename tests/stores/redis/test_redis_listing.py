@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import Row, Upsert
+from dapr_state.stores.model import StoredValue, Upsert
 from dapr_state.stores.redis import listing
 from dapr_state.stores.redis.connection import ConnectionLost
 from dapr_state.testing.stores.asking import put
@@ -88,8 +88,8 @@ async def test_keys_of_others_are_listed_as_get_gives_them(own_redis: RedisServe
         got = dict(zip(entries, await store.get([*entries]), strict=True))
 
     assert {key: type(row) for key, row in entries.items()} == {
-        "app||string": Row,
-        "app||row": Row,
+        "app||string": StoredValue,
+        "app||row": StoredValue,
         "app||list": StoreError,
         "app||half": StoreError,
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dapr_state.stores.model import Row, Upsert
+from dapr_state.stores.model import StoredValue, Upsert
 from tests.stores.redis.conftest import eventually, opened
 from tests.support.redis import RedisServer
 from tests.support.waiting import until
@@ -54,7 +54,7 @@ async def test_a_replica_that_does_not_answer_holds_up_no_one_else(pair: tuple[R
         replica.resume()
 
         assert await strong == [None]
-        assert (others, read) == ([[None]] * 100, [Row(b"v", "1")])
+        assert (others, read) == ([[None]] * 100, [StoredValue(b"v", "1")])
         assert overtaken
 
 

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import Row, Upsert
+from dapr_state.stores.model import StoredValue, Upsert
 from dapr_state.stores.redis import grouping as module
 from dapr_state.stores.redis.connection import Connection, ConnectionLost
 from dapr_state.stores.redis.grouping import Grouping
@@ -147,12 +147,12 @@ def is_own(step: str, keys: list[str], outcome: Any) -> bool:
     if isinstance(outcome, StoreError | asyncio.CancelledError):
         return True
     if step == "read":
-        own = [Row(key.encode(), "1") for key in keys if key != UNPACKABLE]
+        own = [StoredValue(key.encode(), "1") for key in keys if key != UNPACKABLE]
         return (
             len(outcome) == len(keys)
             and all(isinstance(o, StoreError) or o in own for o in outcome)
-            and [o.value.decode() for o in outcome if isinstance(o, Row)]
-            == [key for key, o in zip(keys, outcome, strict=True) if isinstance(o, Row)]
+            and [o.value.decode() for o in outcome if isinstance(o, StoredValue)]
+            == [key for key, o in zip(keys, outcome, strict=True) if isinstance(o, StoredValue)]
         )
     return [str(each) for each in outcome] == [f"failed to set key {key}: {key}" for key in keys]
 
@@ -269,4 +269,4 @@ async def test_a_user_without_echo_is_served(tmp_path: Path) -> None:
             client.execute_command("ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", "-echo")
         async with opened(server.address, redisUsername="u", redisPassword="p") as store:
             assert await store.write([Upsert("k", b"v")]) == [None]
-            assert await store.get(["k"]) == [Row(b"v", "1")]
+            assert await store.get(["k"]) == [StoredValue(b"v", "1")]

@@ -13,7 +13,7 @@ import pytest
 
 from dapr_state.resources.properties import PropertiesError
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import Delete, Row, Upsert
+from dapr_state.stores.model import Delete, StoredValue, Upsert
 from tests.stores.redis.conftest import create, opened
 from tests.support.processes import free_port
 from tests.support.redis import RedisServer
@@ -43,7 +43,9 @@ async def refusal(address: str, **properties: str) -> str:
 async def works(address: str, **properties: str) -> bool:
     async with opened(address, **properties) as store:
         assert await store.write([Upsert("app||k", b"v")]) == [None]
-        return await store.get(["app||k"]) == [Row(b"v", "1")] and await store.write([Delete("app||k")]) == [None]
+        return await store.get(["app||k"]) == [StoredValue(b"v", "1")] and await store.write([Delete("app||k")]) == [
+            None
+        ]
 
 
 async def test_a_password(tmp_path: Path) -> None:
@@ -86,7 +88,7 @@ async def test_a_user_with_rights_to_its_own_keys(tmp_path: Path) -> None:
                 await store.transact([Upsert("app||k", b"w"), Upsert("other||k", b"w")])
             (kept,) = await store.get(["app||k"])
 
-    assert isinstance(own, Row)
+    assert isinstance(own, StoredValue)
     assert "NOPERM" in str(foreign)
     assert kept == own
 
@@ -112,7 +114,7 @@ async def test_a_right_that_is_missing_leaves_no_half_transaction(
             with pytest.raises(StoreError, match="NOPERM"):
                 await store.transact(refused)
 
-            assert await store.get(["k", "l"]) == [Row(b"v", "1"), None]
+            assert await store.get(["k", "l"]) == [StoredValue(b"v", "1"), None]
 
 
 # TLS

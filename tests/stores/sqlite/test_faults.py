@@ -11,7 +11,7 @@ import pytest
 
 from dapr_state.clock import WAITING
 from dapr_state.stores.base import EtagMismatch, StoreError
-from dapr_state.stores.model import Delete, Row, Upsert
+from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.stores.sqlite import statements as module
 from dapr_state.stores.sqlite.executor import Call, Executor
 from dapr_state.stores.sqlite.options import Database, Options
@@ -125,7 +125,7 @@ async def test_readers_of_a_file_without_wal_wait_for_writers(file: File) -> Non
         (row,) = await reading
 
     assert waits
-    assert isinstance(row, Row)
+    assert isinstance(row, StoredValue)
     assert row.value == b"1"
 
 
@@ -293,7 +293,7 @@ async def test_large_values_are_read_by_the_thread(file: File, position: int) ->
             rows = await opened.get([*keys, "other", "third"])
             await value_of(opened, "k01")
 
-    assert [len(row.value) for row in rows if isinstance(row, Row)].count(2**20) == 3
+    assert [len(row.value) for row in rows if isinstance(row, StoredValue)].count(2**20) == 3
     assert len(rows) == 62
     assert ["LEFT JOIN" in sql for sql in threads].count(True) == 2
 
@@ -312,7 +312,7 @@ async def test_large_values_are_converted_some_at_a_time(file: File, monkeypatch
         monkeypatch.setattr(module, "msgspec", SimpleNamespace(convert=counting))
         found = await opened.get(keys)
 
-    assert [len(row.value) for row in found if isinstance(row, Row)] == [2**20] * 8 + [500] * 1992
+    assert [len(row.value) for row in found if isinstance(row, StoredValue)] == [2**20] * 8 + [500] * 1992
     assert max(converted) <= 2**20 * 4 // 3 + OCTETS_AT_ONCE
 
 
@@ -346,7 +346,7 @@ async def test_a_huge_request_lets_others_go_between_its_parts(file: File) -> No
 
     assert (waits, reads) == (True, True)
     assert [isinstance(outcome, EtagMismatch) for outcome in outcomes] == [False] * len(many) + [True]
-    assert [row.value for row in rows if isinstance(row, Row)] == [operation.value for operation in many]
+    assert [row.value for row in rows if isinstance(row, StoredValue)] == [operation.value for operation in many]
 
 
 async def test_the_reads_of_a_tick_are_one_statement(file: File) -> None:
@@ -359,7 +359,7 @@ async def test_the_reads_of_a_tick_are_one_statement(file: File) -> None:
         inline._executor.connection.set_trace_callback(statements.append)
         rows = await asyncio.gather(*(opened.get([f"k{number}", "missing"]) for number in range(300)))
 
-    assert [row.value for row, _ in rows if isinstance(row, Row)] == [b"%d" % number for number in range(300)]
+    assert [row.value for row, _ in rows if isinstance(row, StoredValue)] == [b"%d" % number for number in range(300)]
     assert {missing for _, missing in rows} == {None}
     assert len(statements) == 3
 
@@ -373,8 +373,8 @@ async def test_a_reader_who_gives_up_keeps_no_other_from_his_rows(file: File) ->
         reads[1].cancel()
         (first,), (last,) = await asyncio.gather(reads[0], reads[2])
 
-    assert isinstance(first, Row)
-    assert isinstance(last, Row)
+    assert isinstance(first, StoredValue)
+    assert isinstance(last, StoredValue)
     assert (first.value, last.value) == (b"0", b"2")
 
 

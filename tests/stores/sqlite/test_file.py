@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import Delete, Row, Upsert
+from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.stores.sqlite import executor as module
 from dapr_state.testing.stores.asking import put, value_of, write_one
 
@@ -73,7 +73,7 @@ async def test_a_replaced_file_is_left_alone(file: File, tmp_path: Path, *, wal:
         rows = await store.get(["k", "t", "w", "g"])
 
     assert said == {MOVED.format(file.path)}
-    assert [row and isinstance(row, Row) and row.value for row in rows] == [b"backup", None, None, None]
+    assert [row and isinstance(row, StoredValue) and row.value for row in rows] == [b"backup", None, None, None]
 
 
 async def test_a_file_that_comes_back_is_used_again(file: File) -> None:
@@ -89,7 +89,7 @@ async def test_a_file_that_comes_back_is_used_again(file: File) -> None:
         seen = await value_of(store, "k")
 
     assert said == {MOVED.format(file.path)}
-    assert [isinstance(row, Row) for row in rows] == [True, False, False, False]
+    assert [isinstance(row, StoredValue) for row in rows] == [True, False, False, False]
     assert seen == b"w"
 
 

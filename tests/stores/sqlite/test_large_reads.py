@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import Row, Upsert
+from dapr_state.stores.model import StoredValue, Upsert
 from dapr_state.stores.sqlite import executor as module
 from dapr_state.testing.stores.asking import put
 
@@ -49,7 +49,9 @@ async def test_large_values_are_given_out_some_at_a_time(
 
         rows = await asyncio.gather(*(get(at) for at in range(20)))
 
-    assert [isinstance(row, Row) and row.value for row in rows] == [VALUE + str(at).encode() for at in range(20)]
+    assert [isinstance(row, StoredValue) and row.value for row in rows] == [
+        VALUE + str(at).encode() for at in range(20)
+    ]
     assert 1 < peak <= 6
 
 
@@ -69,5 +71,5 @@ async def test_one_request_is_answered_whole_however_much_it_asks_for(
     for found in answers[:3]:
         assert found[1] is found[-1] is None
         assert isinstance(found[2], StoreError)
-        assert [row.value for row in found if isinstance(row, Row)] == expected
-    assert [isinstance(row, Row) and row.value for row in answers[3]] == [*expected[3:6], False]
+        assert [row.value for row in found if isinstance(row, StoredValue)] == expected
+    assert [isinstance(row, StoredValue) and row.value for row in answers[3]] == [*expected[3:6], False]

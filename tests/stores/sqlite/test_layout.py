@@ -11,7 +11,7 @@ import pytest
 
 from dapr_state.api import expiry
 from dapr_state.stores.base import EtagMismatch, StoreError
-from dapr_state.stores.model import Delete, Row, Upsert
+from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.testing.stores.asking import put, row_of, values_of
 from tests.stores.sqlite.conftest import store
 
@@ -114,7 +114,7 @@ async def test_expiry_times_of_other_writers_are_read(file: File, expiry: str | 
             "INSERT INTO state (key, value, is_binary, etag, expiration_time) VALUES ('k', '1', 0, 'e', ?)", (expiry,)
         )
 
-        assert await opened.get(["k"]) == [Row(b"1", "e", told)]
+        assert await opened.get(["k"]) == [StoredValue(b"1", "e", told)]
 
 
 @pytest.mark.parametrize("expiry", ["2020-01-01 00:00:00", "2020-01-01T00:00:00Z", 4102444800, 0])
@@ -167,7 +167,7 @@ async def test_an_etag_of_another_writer_is_text(file: File, stored: str, told: 
     assert row.etag == told
     assert row.value == (b"v" if is_binary else b"dg==")
     assert beside == listed.row == row
-    assert isinstance(other, Row)
+    assert isinstance(other, StoredValue)
     assert [isinstance(stale[0], EtagMismatch), done] == [True, [None]]
 
 
@@ -182,7 +182,7 @@ async def test_a_row_that_cannot_be_decoded_is_its_own_error(file: File, value: 
 
     assert str(alone).startswith("failed to decode binary data: ")
     assert isinstance(entries[0], StoreError)
-    assert isinstance(entries[1], Row)
+    assert isinstance(entries[1], StoredValue)
 
 
 @pytest.mark.parametrize("level", ["abc", "-1", "", "1.0"])
@@ -289,6 +289,6 @@ async def test_no_expiry_of_another_writer_breaks_a_read(file: File, stored: obj
         odd, beside = await opened.get(["k", "beside"])
         listed = await opened.list("", limit=10)
 
-    assert [expiry.metadata(row).keys() <= {"ttlExpireTime"} for row in (odd, beside) if isinstance(row, Row)]
-    assert isinstance(beside, Row)
+    assert [expiry.metadata(row).keys() <= {"ttlExpireTime"} for row in (odd, beside) if isinstance(row, StoredValue)]
+    assert isinstance(beside, StoredValue)
     assert "beside" in [entry.key for entry in listed.entries]

@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from dapr_state.stores.base import Found, Outcomes, StateStore, StoreError, conflict
-from dapr_state.stores.model import Delete, Feature, Operation, Row
+from dapr_state.stores.model import Delete, Feature, Operation, StoredValue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ class TinyStore(StateStore):
     features = (Feature.ETAG, Feature.TRANSACTIONAL)
 
     def __init__(self) -> None:
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[str, StoredValue] = {}
         self._versions = itertools.count(1)
         self._is_open = False
 
@@ -56,5 +56,5 @@ class TinyStore(StateStore):
         if isinstance(operation, Delete):
             self._rows.pop(operation.key, None)
         else:
-            self._rows[operation.key] = Row(operation.value, str(next(self._versions)))
+            self._rows[operation.key] = StoredValue(operation.value, str(next(self._versions)))
         return None

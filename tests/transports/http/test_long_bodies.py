@@ -17,7 +17,7 @@ from dapr_state.golang import json, unmarshal
 from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.serving.http.request import Request
 from dapr_state.stores.memory import MemoryStore
-from dapr_state.stores.model import Row
+from dapr_state.stores.model import StoredValue
 from dapr_state.transports.http import bodies
 from dapr_state.transports.http.state import StateRoutes, _bulk_answer
 from dapr_state.wire.http1.body import TOO_LARGE
@@ -184,7 +184,7 @@ VALUES = {
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 async def test_no_stored_value_holds_the_loop_when_it_is_shown(value: bytes) -> None:
     """A bulk get of long values looks at each in slices."""
-    tries = [await longest_turn(_bulk_answer(["a"], Found([Row(value)]))) for _ in range(TRIES)]
+    tries = [await longest_turn(_bulk_answer(["a"], Found([StoredValue(value)]))) for _ in range(TRIES)]
 
     assert all(bytes(shown).startswith(b'[{"key":"a",') for shown, _ in tries)
     assert min(longest for _, longest in tries) < ALLOWED
@@ -194,7 +194,7 @@ def test_an_answer_in_parts_is_the_answer() -> None:
     """However many items an answer has, it is one JSON array of all, in order."""
     for count in (0, 1, 63, 64, 65, 1000):
         keys = list(map(str, range(count)))
-        outcomes = [Row(b"%d" % place) if place % 3 else None for place in range(count)]
+        outcomes = [StoredValue(b"%d" % place) if place % 3 else None for place in range(count)]
         answer = msgspec.json.decode(bytes(asyncio.run(_bulk_answer(keys, Found(outcomes)))))
 
         assert answer == [{"key": key, "data": place} if place % 3 else {"key": key} for place, key in enumerate(keys)]
