@@ -12,7 +12,7 @@ import msgspec
 
 from dapr_state import errors
 from dapr_state.api.keys import SEPARATOR
-from dapr_state.api.meter import Meter, meter
+from dapr_state.api.operation_metrics import OperationMetrics, of_operation
 from dapr_state.clock import WAITING
 from dapr_state.errors import untraced
 from dapr_state.golang import json
@@ -88,12 +88,12 @@ class State:
     def __init__(self, app_id: str, stores: Mapping[str, BoundStore], metrics: Metrics | None = None) -> None:
         self._app_id = app_id
         self._stores = stores
-        self._gets = meter("get", metrics)
-        self._bulk_gets = meter("bulk_get", metrics)
-        self._saves = meter("set", metrics)
-        self._deletes = meter("delete", metrics)
-        self._bulk_deletes = meter("bulk_delete", metrics)
-        self._transactions = meter("transaction", metrics)
+        self._gets = of_operation("get", metrics)
+        self._bulk_gets = of_operation("bulk_get", metrics)
+        self._saves = of_operation("set", metrics)
+        self._deletes = of_operation("delete", metrics)
+        self._bulk_deletes = of_operation("bulk_delete", metrics)
+        self._transactions = of_operation("transaction", metrics)
 
     async def get(self, store: str, key: str) -> StoredValue | None:
         """The value under `key`, or None if it is missing or expired."""
@@ -352,7 +352,9 @@ class _Failures:
                     self.worst = error
 
 
-async def _write(bound: BoundStore, items: Sequence[Item], prepare: _Prepare, metered: Meter) -> _Failures | None:
+async def _write(
+    bound: BoundStore, items: Sequence[Item], prepare: _Prepare, metrics: OperationMetrics
+) -> _Failures | None:
     """Write what may be written; return what failed, in request order."""
     if not items:
         return None
@@ -362,7 +364,7 @@ async def _write(bound: BoundStore, items: Sequence[Item], prepare: _Prepare, me
     else:
         failed = await _settle(bound, items, prepare)
         failures = _Failures(failed) if failed else None
-    (metered.failed if failures else metered.done)(bound.name, began)
+    (metrics.failed if failures else metrics.done)(bound.name, began)
     return failures
 
 

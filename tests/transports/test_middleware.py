@@ -16,7 +16,7 @@ from dapr_state.serving.grpc.methods import Method
 from dapr_state.serving.http.message import Response
 from dapr_state.serving.http.request import Request
 from dapr_state.transports.grpc import interceptors
-from dapr_state.transports.http import labels, metered, middleware
+from dapr_state.transports.http import call_metrics, labels, middleware
 from dapr_state.transports.http.labels import MAX_KNOWN, MAX_LABEL, MAX_PATHS, MAX_TARGET, Labels, shorten
 from dapr_state.transports.http.router import Router
 from dapr_state.transports.middleware import Middleware
@@ -57,7 +57,7 @@ def test_with_nothing_on_http_requests_go_straight_to_the_router() -> None:
 
     assert middleware.route(router, Middleware(), "app") is router
     assert middleware.checks(Middleware()) == []
-    assert metered.notes(Middleware()) == []
+    assert call_metrics.notes(Middleware()) == []
     assert middleware.notes(Middleware(), router) == []
 
 
@@ -65,7 +65,7 @@ def test_a_stores_requests_are_told_from_those_of_a_store_with_a_shorter_name() 
     """Whatever order they come in, and with or without something behind the name."""
     metrics = Metrics("app")
     fields = Fields({}, 0, frozenset(), chunked=False)
-    (count,) = metered.notes(Middleware(metrics=metrics))
+    (count,) = call_metrics.notes(Middleware(metrics=metrics))
     targets = (b"/v1.0/state/me/bulk", b"/v1.0/state/mem", b"/v1.0/state/mem?a=b/c", b"/v1.0/state/me/x/y")
     for target in targets * 2:
         count(Request("POST", target, fields, keep_alive=True, expect=""), Response(204))
@@ -222,7 +222,7 @@ def test_a_scrape_is_bounded_whatever_callers_have_asked_for() -> None:
     """Paths of 8 KB made 300 MB of text, at each scrape."""
     metrics = Metrics("app")
     fields = Fields({}, 0, frozenset(), chunked=False)
-    (count,) = metered.notes(Middleware(metrics=metrics))
+    (count,) = call_metrics.notes(Middleware(metrics=metrics))
     for number in range(3 * MAX_PATHS):
         for start in (b"/", b"/v1.0/state/", b"/v1.0/actors/"):
             target = start + b"%d" % number + b"x" * 8000

@@ -16,7 +16,7 @@ from dapr_state.security import tokens
 from dapr_state.security.access import GRPC_PREFIX
 from dapr_state.serving.grpc.observed import ObservedHandler, with_behavior
 from dapr_state.transports.grpc import status
-from dapr_state.transports.grpc.metered import Meter
+from dapr_state.transports.grpc.call_metrics import CallMetrics
 from dapr_state.transports.grpc.traced import traced
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _after(method: str, handler: Handler, layers: Middleware) -> After | None:
     told: list[After] = []
     is_unary = not (handler.request_streaming or handler.response_streaming)
     if layers.metrics and is_unary:
-        told.append(Meter(method, layers.metrics).count)
+        told.append(CallMetrics(method, layers.metrics).count)
     if layers.count_errors and is_unary:
         told.append(_error_count(layers.count_errors))
     if layers.api_log:

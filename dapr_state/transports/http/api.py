@@ -9,7 +9,7 @@ from dapr_state.api.reminders import Schedules
 from dapr_state.security.origins import AllowedOrigins
 from dapr_state.serving.http import message
 from dapr_state.serving.http.service import Service, checked
-from dapr_state.transports.http import metered, middleware, problem, runtime, tracecontext, unconfigured
+from dapr_state.transports.http import call_metrics, middleware, problem, runtime, tracecontext, unconfigured
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.cors import Cors
 from dapr_state.transports.http.reminders import ScheduleRoutes
@@ -73,7 +73,7 @@ def api(
     return Service(
         handler,
         problem.failure,
-        (*metered.notes(layers), *middleware.notes(layers, router), *notes),
+        (*call_metrics.notes(layers), *middleware.notes(layers, router), *notes),
         names_peers=layers.tracer is not None,
     )
 

@@ -18,7 +18,7 @@ _GO_NAMES: Final = {
 }
 
 
-class Meter:
+class CallMetrics:
     """Counts the calls of one method.
 
     Nearly every call succeeds, in less than a millisecond, with small messages: it costs three additions, which are
@@ -48,7 +48,7 @@ class Meter:
         metrics.before_reading.append(self._settle)
 
     def __repr__(self) -> str:
-        return f"<Meter {self._method}>"
+        return f"<CallMetrics {self._method}>"
 
     def count(self, _: Any, code: int, received: int, sent: int, seconds: float, __: BaseException | None) -> None:
         """A call has ended: its status, the sizes of its messages, and how long it took."""

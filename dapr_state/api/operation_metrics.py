@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _now = WAITING.monotonic
 
 
-class Meter:
+class OperationMetrics:
     """Is told of each call of one operation that its store answered. This one, for where metrics are off, forgets."""
 
     def done(self, store: str, began: float) -> None: ...
@@ -22,7 +22,7 @@ class Meter:
     def failed(self, store: str, began: float) -> None: ...
 
 
-class CountingMeter(Meter):
+class CountingMetrics(OperationMetrics):
     def __init__(self, operation: str, metrics: Metrics) -> None:
         self._operation = operation
         self._metrics = metrics
@@ -51,5 +51,5 @@ class CountingMeter(Meter):
         self._usual.clear()
 
 
-def meter(operation: str, metrics: Metrics | None) -> Meter:
-    return CountingMeter(operation, metrics) if metrics else Meter()
+def of_operation(operation: str, metrics: Metrics | None) -> OperationMetrics:
+    return CountingMetrics(operation, metrics) if metrics else OperationMetrics()

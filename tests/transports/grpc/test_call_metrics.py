@@ -15,7 +15,7 @@ from dapr_state.observability.metrics import Metrics
 from dapr_state.serving.grpc.observed import ObservedHandler
 from dapr_state.serving.grpc.server import NativeServer
 from dapr_state.transports.grpc import status
-from dapr_state.transports.grpc.metered import Meter
+from dapr_state.transports.grpc.call_metrics import CallMetrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -36,7 +36,9 @@ class Behaviors(grpc.GenericRpcHandler):
         method = details.method
         if method not in self._handlers:
             plain = grpc.unary_unary_rpc_method_handler(getattr(self, method.rpartition("/")[2]), bytes, bytes)
-            self._handlers[method] = ObservedHandler(plain, status.of_exception, Meter(method, self._metrics).count)
+            self._handlers[method] = ObservedHandler(
+                plain, status.of_exception, CallMetrics(method, self._metrics).count
+            )
         return self._handlers[method]
 
     async def answer(self, request: bytes, _: Any) -> bytes:
