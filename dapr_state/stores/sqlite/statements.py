@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _LIVE: Final = "(expiration_time IS NULL OR expiration_time > CURRENT_TIMESTAMP)"
 _EXPIRY: Final = "CAST(strftime('%s', expiration_time) AS INTEGER)"
-# The fields of a value. msgspec decodes the text of base64 where it shall make bytes of it, in a fourth of binascii's time;
+# The fields of a value. msgspec decodes the text of base64 where it shall make bytes of it: a fourth of binascii's;
 # JSON comes as the bytes that it will be.
 _FIELDS: Final = (
     f"CASE WHEN is_binary THEN CAST(value AS TEXT) ELSE CAST(value AS BLOB) END, CAST(etag AS TEXT), {_EXPIRY}"
