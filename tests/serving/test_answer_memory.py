@@ -12,7 +12,7 @@ from dapr_state_proto.runtime.v1 import state_pb2
 
 from dapr_state.serving import answer_memory
 from dapr_state.serving.answer_memory import LARGE_USE, SLOWEST, SMALL, AnswerMemory, CrowdedError
-from dapr_state.serving.http.message import Response
+from dapr_state.serving.http.response import Response
 from dapr_state.serving.request_memory import RequestMemory
 from tests.serving.http.serving import blocking, serving
 from tests.support import flood

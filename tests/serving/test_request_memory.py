@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dapr_state.serving.answer_memory import LARGE_USE, CrowdedError
-from dapr_state.serving.http.message import Response
+from dapr_state.serving.http.response import Response
 from dapr_state.serving.request_memory import SMALL, RequestMemory
 from dapr_state.serving.timeouts import Timeouts
 from tests.serving.http.serving import blocking, serving

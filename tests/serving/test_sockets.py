@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dapr_state.serving.grpc.server import NativeServer
-from dapr_state.serving.http.message import Response
+from dapr_state.serving.http.response import Response
 from dapr_state.serving.http.server import HttpServer
 from dapr_state.serving.http.service import Service
 from dapr_state.serving.sockets import bind, bind_patiently, close, port_of

@@ -13,8 +13,8 @@ from dapr_state.resources.configuration import ApiRule
 from dapr_state.security.access import GrpcAccess
 from dapr_state.security.tokens import ApiToken
 from dapr_state.serving.grpc.methods import Method
-from dapr_state.serving.http.message import Response
 from dapr_state.serving.http.request import Request
+from dapr_state.serving.http.response import Response
 from dapr_state.transports.grpc import interceptors
 from dapr_state.transports.http import call_metrics, labels, middleware
 from dapr_state.transports.http.labels import MAX_KNOWN, MAX_LABEL, MAX_PATHS, MAX_TARGET, Labels, shorten

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dapr_state.clock import WAITING
 from dapr_state.serving.eager_task import EagerTask
-from dapr_state.serving.http.message import Response
+from dapr_state.serving.http.response import Response
 
 if TYPE_CHECKING:
     from dapr_state.serving.http.request import Request

@@ -17,8 +17,8 @@ from dapr_state.serving.answer_memory import CrowdedError, reset
 from dapr_state.serving.http.exchange import Exchange
 from dapr_state.serving.http.http2 import HttpOverHttp2Protocol
 from dapr_state.serving.http.limits import LITTLE, TURN
-from dapr_state.serving.http.message import LONG, pieces, render
 from dapr_state.serving.http.request import Request
+from dapr_state.serving.http.response import LONG, pieces, render
 from dapr_state.serving.request_memory import SMALL
 from dapr_state.wire.http1.request import RefusedError, RequestReader
 from dapr_state.wire.http2.frames import PREFACE
@@ -26,7 +26,7 @@ from dapr_state.wire.http2.frames import PREFACE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from dapr_state.serving.http.message import Response
+    from dapr_state.serving.http.response import Response
     from dapr_state.serving.http.shared import Shared
     from dapr_state.wire.http2.limits import Limits
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from dapr_state.clock import WAITING
 from dapr_state.serving.answer_memory import CrowdedError
 from dapr_state.serving.http.exchange import Exchange
-from dapr_state.serving.http.message import TEXT, WITHOUT_LENGTH, Response
 from dapr_state.serving.http.request import Request
+from dapr_state.serving.http.response import TEXT, WITHOUT_LENGTH, Response
 from dapr_state.serving.http2 import CHECK_INTERVAL, Http2Protocol
 from dapr_state.serving.pieces import Pieces
 from dapr_state.serving.request_memory import SMALL

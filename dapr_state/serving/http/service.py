@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from dapr_state.serving.http.message import Response
     from dapr_state.serving.http.request import Request
+    from dapr_state.serving.http.response import Response
 
     Handler = Callable[[Request], Coroutine[Any, Any, Response]]
     Check = Callable[[Request], Response | None]

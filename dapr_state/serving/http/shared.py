@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from dapr_state.serving.http.message import DateLine
+from dapr_state.serving.http.response import DateLine
 from dapr_state.serving.turns import Turns
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dapr_state import errors
 from dapr_state.api import expiry
 from dapr_state.api.actors import ActorId, Put, Remove, check_type
 from dapr_state.golang.unmarshal import MalformedError
-from dapr_state.serving.http.message import JSON, Response, line, no_content
+from dapr_state.serving.http.response import JSON, Response, line, no_content
 from dapr_state.slices import Work
 from dapr_state.transports.http import actor_bodies, target
 from dapr_state.transports.http.actor_bodies import StepError
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from dapr_state.api.actors import Actors
     from dapr_state.app.model import Headers
-    from dapr_state.serving.http.message import Line
     from dapr_state.serving.http.request import Request
+    from dapr_state.serving.http.response import Line
     from dapr_state.transports.http.route import Answer, Call
 
 TOO_LARGE: Final = "stream too large"

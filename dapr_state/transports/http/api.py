@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dapr_state.api.actors import Actors
 from dapr_state.api.reminders import Schedules
 from dapr_state.security.origins import AllowedOrigins
-from dapr_state.serving.http import message
+from dapr_state.serving.http.response import Response, line, text
 from dapr_state.serving.http.service import Service, checked
 from dapr_state.transports.http import call_metrics, middleware, problem, runtime, tracecontext, unconfigured
 from dapr_state.transports.http.actors import ActorRoutes
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from dapr_state.api.metadata import Metadata
     from dapr_state.api.state import State
     from dapr_state.serving.answer_memory import AnswerMemory
-    from dapr_state.serving.http.message import Response
     from dapr_state.serving.http.request import Request
     from dapr_state.serving.http.service import Check, Note
 
@@ -86,7 +85,7 @@ def public(lifecycle: Lifecycle, metadata: Metadata) -> Service:
         if answer := router.find(request):
             return await answer
         if verbs := router.verbs(request):
-            return message.Response(405, [message.line("Allow", verb) for verb in verbs])
-        return message.text(404, "404 page not found")
+            return Response(405, [line("Allow", verb) for verb in verbs])
+        return text(404, "404 page not found")
 
     return Service(checked(route, (tracecontext.check,)), problem.failure, (tracecontext.note,))

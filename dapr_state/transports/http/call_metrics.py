@@ -10,8 +10,8 @@ from dapr_state.transports.http.labels import MAX_TARGET, STATE
 if TYPE_CHECKING:
     from dapr_state.observability.exposition import Histogram
     from dapr_state.observability.metrics import Metrics
-    from dapr_state.serving.http.message import Response
     from dapr_state.serving.http.request import Request
+    from dapr_state.serving.http.response import Response
     from dapr_state.serving.http.service import Note
     from dapr_state.transports.http.labels import Labels
     from dapr_state.transports.middleware import Middleware

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dapr_state.serving.http.message import Line, Response, line
+from dapr_state.serving.http.response import Line, Response, line
 
 if TYPE_CHECKING:
     from dapr_state.security.origins import AllowedOrigins

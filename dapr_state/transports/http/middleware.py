@@ -11,8 +11,7 @@ from urllib.parse import unquote_to_bytes
 from dapr_state import errors
 from dapr_state.errors import DaprError
 from dapr_state.security import tokens
-from dapr_state.serving.http import message
-from dapr_state.serving.http.message import Response, line
+from dapr_state.serving.http.response import Response, line, text
 from dapr_state.transports.http import target
 from dapr_state.transports.http.labels import VERBS
 from dapr_state.transports.http.router import APP_ID
@@ -43,7 +42,7 @@ def token_check(token: tokens.ApiToken) -> Check:
             return None
         if request.method == "GET" and request.target.partition(b"?")[0].strip(b"/") in _HEALTH:
             return None
-        return message.text(401, "invalid api token")
+        return text(401, "invalid api token")
 
     return check
 
@@ -74,7 +73,7 @@ def _limited(router: Router, access: HttpAccess, app_id: str) -> Handler:
         parts = [part.decode("utf-8", "replace") for part in target.segments(path)[:2]]
         if len(parts) == 2 and access.hides(*parts):  # noqa: PLR2004  version and name
             if access.hides_invoke:
-                return message.text(404, "404 page not found")
+                return text(404, "404 page not found")
             raise errors.not_invoked(request.headers.get(APP_ID, ""), app_id)
         try:
             return await router(request)
@@ -83,7 +82,7 @@ def _limited(router: Router, access: HttpAccess, app_id: str) -> Handler:
                 raise
         allowed = router.verbs(request)
         if not allowed:
-            return message.text(404, "404 page not found")
+            return text(404, "404 page not found")
         # to a verb that it has never heard of, daprd does not say which it would take
         return Response(405, [line("Allow", verb) for verb in allowed] if request.method in VERBS else [])
 

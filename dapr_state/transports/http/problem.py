@@ -10,7 +10,7 @@ from dapr_state import errors
 from dapr_state.errors import BadRequest, DaprError, Detail, ErrorInfo, Help, ResourceInfo
 from dapr_state.golang.marshal import encode
 from dapr_state.serving.answer_memory import CrowdedError
-from dapr_state.serving.http.message import JSON, Response
+from dapr_state.serving.http.response import JSON, Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from dapr_state import errors
 from dapr_state.api.actors import check_type
 from dapr_state.api.reminders import ActorId, ReminderView, Request, Schedules, Tick
 from dapr_state.golang.unmarshal import MalformedError
-from dapr_state.serving.http.message import JSON, Response, no_content
+from dapr_state.serving.http.response import JSON, Response, no_content
 from dapr_state.transports.http import schedule_bodies
 
 if TYPE_CHECKING:

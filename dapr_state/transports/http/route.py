@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from typing import Any
 
-    from dapr_state.serving.http.message import Response
     from dapr_state.serving.http.request import Request
+    from dapr_state.serving.http.response import Response
 
     Answering = Coroutine[Any, Any, Response]
     Answer = Callable[["Call"], Answering]

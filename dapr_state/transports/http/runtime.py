@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dapr_state import errors
 from dapr_state.golang import marshal
-from dapr_state.serving.http.message import JSON, Response, no_content
+from dapr_state.serving.http.response import JSON, Response, no_content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.clock import WAITING
-from dapr_state.serving.http.message import Response, line
+from dapr_state.serving.http.response import Response, line
 from dapr_state.serving.http.service import Service
 from dapr_state.transports.http import problem
 

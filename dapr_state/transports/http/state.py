@@ -14,7 +14,7 @@ from dapr_state.errors import BadRequest, DaprError, ErrorInfo, untraced
 from dapr_state.golang import json, marshal
 from dapr_state.golang.unmarshal import BLANKS, MalformedError
 from dapr_state.serving.answer_memory import SMALL, AnswerMemory
-from dapr_state.serving.http.message import JSON, Response, line, no_content
+from dapr_state.serving.http.response import JSON, Response, line, no_content
 from dapr_state.serving.pieces import LARGE, Pieces
 from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError

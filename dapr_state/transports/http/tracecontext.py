@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dapr_state.golang.quoting import quote
 from dapr_state.observability import tracecontext
-from dapr_state.serving.http import message
-from dapr_state.serving.http.message import line
+from dapr_state.serving.http.response import line, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dapr_state.serving.http.message import Line, Response
     from dapr_state.serving.http.request import Request
+    from dapr_state.serving.http.response import Line, Response
     from dapr_state.wire.http1.request import Fields
 
 VOID = line("Traceparent", tracecontext.VOID)
@@ -43,7 +42,7 @@ def check(request: Request) -> Response | None:
     """Refuse baggage that is none."""
     echo = request.fields.meaning or _learn(request.fields)
     if echo.problem and not is_untraced(request):
-        return message.text(400, f"invalid baggage header: {echo.problem}")
+        return text(400, f"invalid baggage header: {echo.problem}")
     return None
 
 

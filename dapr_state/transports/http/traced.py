@@ -9,13 +9,13 @@ from dapr_state import operations
 from dapr_state.errors import DaprError
 from dapr_state.observability.tracecontext import of_headers
 from dapr_state.security import tokens
-from dapr_state.serving.http.message import line
+from dapr_state.serving.http.response import line
 from dapr_state.transports.http import problem, target, tracecontext
 
 if TYPE_CHECKING:
     from dapr_state.observability.tracecontext import Span, Tracer
-    from dapr_state.serving.http.message import Response
     from dapr_state.serving.http.request import Request
+    from dapr_state.serving.http.response import Response
     from dapr_state.serving.http.service import Handler
     from dapr_state.transports.http.router import Route, Router
 

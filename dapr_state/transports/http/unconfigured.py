@@ -16,7 +16,7 @@ from dapr_state.slices import Work
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dapr_state.serving.http.message import Response
+    from dapr_state.serving.http.response import Response
     from dapr_state.transports.http.route import Answer, Call
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dapr_state import errors
-from dapr_state.serving.http.message import Response
+from dapr_state.serving.http.response import Response
 from tests.serving.http.serving import blocking, serving
 from tests.support.components import component
 from tests.support.http import Socket, ask, request

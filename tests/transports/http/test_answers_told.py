@@ -11,15 +11,15 @@ import pytest
 from dapr_state.errors import STATE_STORE_NOT_FOUND
 from dapr_state.observability.apilog import ApiLog
 from dapr_state.security.tokens import ApiToken
-from dapr_state.serving.http.message import no_content
+from dapr_state.serving.http.response import no_content
 from dapr_state.serving.http.service import checked
 from dapr_state.transports.http import middleware
 from dapr_state.transports.middleware import Middleware
 from tests.serving.http.serving import serving
 
 if TYPE_CHECKING:
-    from dapr_state.serving.http.message import Response
     from dapr_state.serving.http.request import Request
+    from dapr_state.serving.http.response import Response
 
 TOKEN = "Dapr-Api-Token: t\r\n"
 

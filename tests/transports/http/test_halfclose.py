@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dapr_state.serving.http.message import Response
+from dapr_state.serving.http.response import Response
 from tests.serving.http.serving import blocking, serving
 from tests.support.http import Socket, ask, request
 

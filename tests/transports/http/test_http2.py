@@ -11,7 +11,7 @@ import pytest
 
 from dapr_state.clock import WAITING
 from dapr_state.serving.http.http2 import Http2Exchange
-from dapr_state.serving.http.message import JSON, Response, line
+from dapr_state.serving.http.response import JSON, Response, line
 from dapr_state.serving.http.server import HttpServer
 from dapr_state.serving.http.service import Service
 from dapr_state.serving.request_memory import RequestMemory

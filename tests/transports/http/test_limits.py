@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dapr_state.serving.http.message import Response
+from dapr_state.serving.http.response import Response
 from dapr_state.serving.timeouts import Timeouts
 from dapr_state.wire.http1.body import MAX_PARTS
 from dapr_state.wire.http2 import frames, headers

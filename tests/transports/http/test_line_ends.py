@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dapr_state.serving.http.message import line
+from dapr_state.serving.http.response import line
 from tests.support.http import Socket, ask, request
 from tests.support.http2 import Http2Client
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dapr_state.clock import ManualClock
-from dapr_state.serving.http.message import DateLine, Response, render
+from dapr_state.serving.http.response import DateLine, Response, render
 
 
 def test_the_date_turns_with_the_wall_clock() -> None:
