@@ -70,14 +70,14 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
 
     def __init__(
         self,
-        interpret: Callable[[Request[M]], M],
+        parse: Callable[[Request[M]], M],
         limits: Limits,
         timeouts: Timeouts,
         turns: Turns,
         memory: RequestMemory,
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        self.connection: Http2Connection[M] = Http2Connection(interpret, limits, memory.heads)
+        self.connection: Http2Connection[M] = Http2Connection(parse, limits, memory.heads)
         self.unwinding: set[Any] = set()  # calls that are over, but whose coroutine has not ended yet
         self.peer = ""
         self.timeouts = timeouts

@@ -31,7 +31,7 @@ from dapr_state.wire.http2 import headers
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from dapr_state.serving.grpc.methods import Meaning
+    from dapr_state.serving.grpc.methods import ParsedHeaders
     from dapr_state.serving.grpc.shared import Shared
     from dapr_state.serving.http2 import Http2Protocol
     from dapr_state.wire.http2.hpack import Field
@@ -64,13 +64,13 @@ class Call(Context):
         "_writers",
     )
 
-    def __init__(self, protocol: Http2Protocol[Meaning], shared: Shared, stream: Stream[Meaning]) -> None:
-        meaning = stream.request.meaning
-        Context.__init__(self, protocol, meaning)  # `super()` costs a small call 0.1 us each time
+    def __init__(self, protocol: Http2Protocol[ParsedHeaders], shared: Shared, stream: Stream[ParsedHeaders]) -> None:
+        parsed = stream.request.parsed
+        Context.__init__(self, protocol, parsed)  # `super()` costs a small call 0.1 us each time
         self._shared = shared
         self._connection = protocol.connection
         self._stream = stream
-        self._method = meaning.method
+        self._method = parsed.method
         self._began = protocol.last_received  # on the clock of metrics
         self._timer: asyncio.TimerHandle | None = None
         self._request: bytes | framing.Packed = b""  # the one message of a unary request
@@ -226,7 +226,7 @@ class Call(Context):
             self._send_large(body)
         elif self._plain:
             message = framing.PREFIX.pack(0, size) + body
-            self._connection.send_answer(self._stream, self._meaning.headers, message, framing.TRAILERS_OK)
+            self._connection.send_answer(self._stream, self._parsed.headers, message, framing.TRAILERS_OK)
             self._finish()
         else:
             self._send_framed(body)
@@ -296,7 +296,7 @@ class Call(Context):
             self._connection.send_trailers(self._stream, trailers)
         else:
             # the status alone, without a message before it, comes in one block
-            self._connection.send_trailers(self._stream, framing.answer_headers(self._meaning.content_type) + trailers)
+            self._connection.send_trailers(self._stream, framing.answer_headers(self._parsed.content_type) + trailers)
         self._finish()
 
     def _refuse(self, code: int, details: str) -> None:
@@ -407,8 +407,8 @@ class Call(Context):
     def _send_headers(self, metadata: Sequence[Field]) -> None:
         self._headers_sent = True
         self._plain = False
-        meaning = self._meaning
-        block = framing.answer_headers(meaning.content_type, metadata) if metadata else meaning.headers
+        parsed = self._parsed
+        block = framing.answer_headers(parsed.content_type, metadata) if metadata else parsed.headers
         self._connection.send_headers(self._stream, block)
 
 

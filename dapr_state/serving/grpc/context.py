@@ -19,7 +19,7 @@ from dapr_state.wire import grpc as framing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from dapr_state.serving.grpc.methods import Meaning
+    from dapr_state.serving.grpc.methods import ParsedHeaders
     from dapr_state.serving.http2 import Http2Protocol
     from dapr_state.wire.http2.hpack import Field
 
@@ -35,19 +35,19 @@ class Context(EagerTask):
         "_code",
         "_deadline",
         "_details",
-        "_meaning",
         "_over",
+        "_parsed",
         "_plain",
         "_protocol",
         "_trailing",
         "_trailing_fields",
     )
 
-    def __init__(self, protocol: Http2Protocol[Meaning], meaning: Meaning) -> None:
+    def __init__(self, protocol: Http2Protocol[ParsedHeaders], parsed: ParsedHeaders) -> None:
         EagerTask.__init__(self, protocol.loop)  # as Call does, and for its reason
         self._protocol = protocol
-        self._meaning = meaning
-        self._deadline = None if meaning.timeout is None else WAITING.monotonic() + meaning.timeout
+        self._parsed = parsed
+        self._deadline = None if parsed.timeout is None else WAITING.monotonic() + parsed.timeout
         self._plain = True  # the servicer has said nothing of the answer yet: it is to be one message, with OK
         self._over = False
         self._cancelled = False
@@ -61,7 +61,7 @@ class Context(EagerTask):
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Metadata = ()) -> NoReturn:
         if code is grpc.StatusCode.OK:
-            log.error("%s aborted with OK", self._meaning.method.path)
+            log.error("%s aborted with OK", self._parsed.method.path)
             code, details = grpc.StatusCode.UNKNOWN, ""
         self._set_status(code, details, trailing_metadata)
         raise AbortError
@@ -101,7 +101,7 @@ class Context(EagerTask):
     # What is known about the call
 
     def invocation_metadata(self) -> tuple[framing.Metadatum, ...]:
-        return self._meaning.metadata
+        return self._parsed.metadata
 
     def time_remaining(self) -> float | None:
         return None if self._deadline is None else max(self._deadline - WAITING.monotonic(), 0)

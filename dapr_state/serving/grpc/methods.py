@@ -81,7 +81,7 @@ class Refusal:
 _ACCEPTS: Final = [(b"grpc-accept-encoding", framing.ACCEPTED_ENCODINGS)]
 
 
-class Meaning:
+class ParsedHeaders:
     """A request's headers, understood: worked out once for all requests that carry the same."""
 
     __slots__ = ("content_type", "encoding", "headers", "metadata", "method", "refusal", "timeout")
@@ -115,18 +115,18 @@ class Methods:
             path = f"/{service}/{name}"
             self._known[path] = Method(path, handler)
 
-    def interpret(self, request: Request[Meaning]) -> Meaning:
+    def parse(self, request: Request[ParsedHeaders]) -> ParsedHeaders:
         """Understand a request's headers, or find the reason to refuse it; the checks and texts are grpc-go's."""
-        meaning = Meaning()
+        parsed = ParsedHeaders()
         try:
-            self._interpret(request, meaning)
+            self._parse(request, parsed)
         except framing.Refused as refused:
-            meaning.refusal = Refusal(refused.code, refused.details)
+            parsed.refusal = Refusal(refused.code, refused.details)
         except _HttpRefused as refused:
-            meaning.refusal = Refusal(refused.code, refused.details, refused.status)
-        return meaning
+            parsed.refusal = Refusal(refused.code, refused.details, refused.status)
+        return parsed
 
-    def _interpret(self, request: Request[Meaning], meaning: Meaning) -> None:
+    def _parse(self, request: Request[ParsedHeaders], parsed: ParsedHeaders) -> None:
         if request.is_too_long:
             raise framing.Refused(framing.RESOURCE_EXHAUSTED, "the headers are longer than the limit")
         fields = dict(request.fields)
@@ -138,15 +138,15 @@ class Methods:
             text = f"Received a HEADERS frame with :method {_quoted(request.method)} which should be POST"
             raise _HttpRefused(405, framing.INTERNAL, text)
         if content_type != framing.CONTENT_TYPE:
-            meaning.content_type = content_type
-            meaning.headers = framing.answer_headers(content_type)
-        meaning.timeout = _timeout(fields)
-        meaning.encoding = _encoding(fields)
+            parsed.content_type = content_type
+            parsed.headers = framing.answer_headers(content_type)
+        parsed.timeout = _timeout(fields)
+        parsed.encoding = _encoding(fields)
         try:
-            meaning.metadata = framing.read_metadata(request.fields)
+            parsed.metadata = framing.read_metadata(request.fields)
         except ValueError as error:
             raise _HttpRefused(400, framing.INTERNAL, f"malformed metadata: {error}") from error
-        meaning.method = self._find(request.path, meaning.metadata)
+        parsed.method = self._find(request.path, parsed.metadata)
 
     def _find(self, path: bytes, metadata: tuple[framing.Metadatum, ...]) -> Method:
         name = path.decode("utf-8", "replace")

@@ -11,16 +11,16 @@ from dapr_state.wire.http2.frames import DEFAULT_WINDOW
 if TYPE_CHECKING:
     import asyncio
 
-    from dapr_state.serving.grpc.methods import Meaning, Refusal
+    from dapr_state.serving.grpc.methods import ParsedHeaders, Refusal
     from dapr_state.serving.grpc.shared import Shared
     from dapr_state.wire.http2.events import DataReceived, RequestReceived
     from dapr_state.wire.http2.stream import Stream
 
 
-class GrpcProtocol(Http2Protocol["Meaning"]):
+class GrpcProtocol(Http2Protocol["ParsedHeaders"]):
     def __init__(self, shared: Shared) -> None:
         super().__init__(
-            shared.methods.interpret, shared.settings.limits, shared.settings.timeouts, shared.turns, shared.memory
+            shared.methods.parse, shared.settings.limits, shared.settings.timeouts, shared.turns, shared.memory
         )
         self._shared = shared
 
@@ -41,15 +41,15 @@ class GrpcProtocol(Http2Protocol["Meaning"]):
 
     def _on_request(self, event: RequestReceived) -> None:
         stream = event.stream
-        meaning = stream.request.meaning
-        if meaning.refusal is None:
+        parsed = stream.request.parsed
+        if parsed.refusal is None:
             call = stream.call = Call(self, self._shared, stream)
-            if meaning.method.request_streaming:
+            if parsed.method.request_streaming:
                 call.open()
             if event.ended:
                 call.receive(event.data, True)
-        elif event.ended or not meaning.refusal.body:
-            self._refuse(stream, meaning.refusal)
+        elif event.ended or not parsed.refusal.body:
+            self._refuse(stream, parsed.refusal)
         # else: whoever does not speak gRPC gets the answer once the request is complete
 
     def _on_data(self, event: DataReceived) -> None:
@@ -57,12 +57,12 @@ class GrpcProtocol(Http2Protocol["Meaning"]):
         if stream.call is not None:
             stream.call.receive(event.data, event.ended)
             return
-        refusal = stream.request.meaning.refusal
+        refusal = stream.request.parsed.refusal
         # without one, the call is over, and only its last octets wait for the peer
         if refusal is not None and (event.ended or stream.receive_window < DEFAULT_WINDOW >> 1):
             self._refuse(stream, refusal)
 
-    def _refuse(self, stream: Stream[Meaning], refusal: Refusal) -> None:
+    def _refuse(self, stream: Stream[ParsedHeaders], refusal: Refusal) -> None:
         if refusal.body:
             self.connection.send_headers(stream, refusal.block)
             self.connection.send_data(stream, refusal.body)

@@ -17,7 +17,7 @@ from dapr_state.wire import grpc as framing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dapr_state.serving.grpc.methods import Meaning
+    from dapr_state.serving.grpc.methods import ParsedHeaders
     from dapr_state.serving.grpc.shared import Shared
     from dapr_state.serving.http2 import Http2Protocol
     from dapr_state.wire.http2.stream import Stream
@@ -40,11 +40,11 @@ class RequestStream:
         "waits_for_memory",
     )
 
-    def __init__(self, protocol: Http2Protocol[Meaning], shared: Shared, stream: Stream[Meaning]) -> None:
+    def __init__(self, protocol: Http2Protocol[ParsedHeaders], shared: Shared, stream: Stream[ParsedHeaders]) -> None:
         self._protocol = protocol
         self._shared = shared
         self._stream = stream
-        self._messages = framing.Messages(shared.settings.max_receive, stream.request.meaning.encoding)
+        self._messages = framing.Messages(shared.settings.max_receive, stream.request.parsed.encoding)
         self._unread: deque[bytes | framing.Packed] = deque()
         self._unread_octets = 0  # of them, as they came
         self._memory = shared.memory

@@ -9,7 +9,7 @@ from dapr_state.serving.grpc.methods import Methods
 from dapr_state.serving.turns import Turns
 
 if TYPE_CHECKING:
-    from dapr_state.serving.grpc.methods import Meaning
+    from dapr_state.serving.grpc.methods import ParsedHeaders
     from dapr_state.serving.grpc.settings import Settings
     from dapr_state.serving.http2 import Http2Protocol
     from dapr_state.serving.request_memory import RequestMemory
@@ -21,7 +21,7 @@ class Shared:
         self.memory = memory
         self.methods = Methods()
         self.turns = Turns()
-        self.connections: set[Http2Protocol[Meaning]] = set()
+        self.connections: set[Http2Protocol[ParsedHeaders]] = set()
         self.all_gone = asyncio.Event()
         # Of compressed messages in streams one is made plain at a time. A stream may hold memory for its next message
         # already: two of them that asked for more would wait for each other.
@@ -31,7 +31,7 @@ class Shared:
     def __repr__(self) -> str:
         return f"<Shared by {len(self.connections)} connections>"
 
-    def forget(self, connection: Http2Protocol[Meaning]) -> None:
+    def forget(self, connection: Http2Protocol[ParsedHeaders]) -> None:
         self.connections.discard(connection)
         if not self.connections:
             self.all_gone.set()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dapr_state.wire.http2.hpack import Field
     from dapr_state.wire.http2.stream import Stream
 
-    Meaning = Request | RefusedError  # what each request with these headers begins as
+    ParsedHeaders = Request | RefusedError  # what each request with these headers begins as
 
 _now = WAITING.monotonic
 
@@ -46,9 +46,9 @@ def limits(max_head: int) -> Limits:
     return Limits(max_concurrent_streams=MAX_STREAMS, max_header_list_size=max_head * HEAD_FACTOR)
 
 
-class HttpOverHttp2Protocol(Http2Protocol["Meaning"]):
+class HttpOverHttp2Protocol(Http2Protocol["ParsedHeaders"]):
     def __init__(self, shared: Shared, limits: Limits) -> None:
-        super().__init__(self._interpret, limits, shared.timeouts, shared.turns, shared.memory)
+        super().__init__(self._parse, limits, shared.timeouts, shared.turns, shared.memory)
         self.shared = shared
         self.max_body = shared.max_body if shared.max_body > 0 else NO_LIMIT
         self.client: object = None  # its address, where requests are to say it
@@ -88,7 +88,7 @@ class HttpOverHttp2Protocol(Http2Protocol["Meaning"]):
 
     # Requests
 
-    def _interpret(self, head: Head[Meaning]) -> Meaning:
+    def _parse(self, head: Head[ParsedHeaders]) -> ParsedHeaders:
         """Read the head by the rules of HTTP/1.1: what is refused there is refused here, and the rest is the same."""
         if head.is_too_long:
             return RefusedError(HEAD_TOO_LARGE)
@@ -103,12 +103,12 @@ class HttpOverHttp2Protocol(Http2Protocol["Meaning"]):
 
     def _on_request(self, event: RequestReceived) -> None:
         stream = event.stream
-        meaning = stream.request.meaning
-        if isinstance(meaning, RefusedError):
-            status, _, _ = meaning.status.partition(" ")
-            self.send(stream, Response(int(status), [TEXT], meaning.text.encode()))
+        parsed = stream.request.parsed
+        if isinstance(parsed, RefusedError):
+            status, _, _ = parsed.status.partition(" ")
+            self.send(stream, Response(int(status), [TEXT], parsed.text.encode()))
             return
-        request = copy(meaning)
+        request = copy(parsed)
         request.peer = self.client
         call = stream.call = Http2Exchange(self, stream, request)
         if event.ended:
@@ -120,7 +120,7 @@ class HttpOverHttp2Protocol(Http2Protocol["Meaning"]):
         if event.stream.call is not None:
             event.stream.call.receive(event.data, event.ended)
 
-    def send(self, stream: Stream[Meaning], response: Response, *, head: bool = False) -> None:
+    def send(self, stream: Stream[ParsedHeaders], response: Response, *, head: bool = False) -> None:
         """Send a whole answer; `head`: without the body."""
         connection, body = self.connection, response.body
         block = headers.encode(_answer_fields(response, self.shared.date.at(_now())))
@@ -150,7 +150,7 @@ class Http2Exchange(Exchange):
         "_stream",
     )
 
-    def __init__(self, connection: HttpOverHttp2Protocol, stream: Stream[Meaning], request: Request) -> None:
+    def __init__(self, connection: HttpOverHttp2Protocol, stream: Stream[ParsedHeaders], request: Request) -> None:
         super().__init__(connection.shared)
         self._connection = connection
         self._stream = stream
@@ -284,7 +284,7 @@ class Http2Exchange(Exchange):
             self._give_back()
 
 
-def _http1_fields(head: Head[Meaning]) -> Iterator[Field]:
+def _http1_fields(head: Head[ParsedHeaders]) -> Iterator[Field]:
     """The fields as HTTP/1.1 has them: the host, and one cookie line (RFC 9113, 8.2.3, 8.3.1)."""
     cookies = []
     if head.authority:

@@ -40,7 +40,7 @@ class _Echo(NamedTuple):
 
 def check(request: Request) -> Response | None:
     """Refuse baggage that is none."""
-    echo = request.fields.meaning or _learn(request.fields)
+    echo = request.fields.parsed or _learn(request.fields)
     if echo.problem and not is_untraced(request):
         return text(400, f"invalid baggage header: {echo.problem}")
     return None
@@ -49,12 +49,12 @@ def check(request: Request) -> Response | None:
 def note(request: Request, response: Response) -> None:
     if _HEALTH in request.target and is_untraced(request):
         return
-    echo = request.fields.meaning or _learn(request.fields)
+    echo = request.fields.parsed or _learn(request.fields)
     response.lines.extend(echo.lines)
 
 
 def _learn(fields: Fields) -> _Echo:
-    fields.meaning = echo = _read(fields.values, fields.baggage)
+    fields.parsed = echo = _read(fields.values, fields.baggage)
     return echo
 
 

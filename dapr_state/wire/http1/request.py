@@ -67,7 +67,7 @@ class Fields:
     """A block of header fields: the first value of each name, and what it says about the message.
 
     `more`: the further lines of a name; `baggage`: all of its values in one, as daprd reads them.
-    `meaning`: what the layer above made of it, once for all requests with these headers.
+    `parsed`: what the layer above made of it, once for all requests with these headers.
     """
 
     __slots__ = (
@@ -77,8 +77,8 @@ class Fields:
         "expect",
         "has_host",
         "length",
-        "meaning",
         "more",
+        "parsed",
         "persists",
         "values",
     )
@@ -102,7 +102,7 @@ class Fields:
         self.persists = "close" not in connection  # unless HTTP/1.0 was spoken
         self.expect = values.get("expect", "").lower()
         self.has_host = "host" in values
-        self.meaning: Any = None
+        self.parsed: Any = None
 
 
 # msgspec.Struct costs a fourth of a slotted class with an __init__ of its own to make.

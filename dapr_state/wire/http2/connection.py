@@ -103,14 +103,14 @@ def _table(readers: dict[FrameType, Any], other: Any) -> tuple[Any, ...]:
 class Http2Connection(Sender[M]):
     """`receive` bytes and act on its events; send; `take_output` and write it: that is the whole conversation."""
 
-    def __init__(self, interpret: Callable[[Request[M]], M], limits: Limits, memory: HeadMemory | None = None) -> None:
+    def __init__(self, parse: Callable[[Request[M]], M], limits: Limits, memory: HeadMemory | None = None) -> None:
         super().__init__(memory or HeadMemory())
         self.limits = limits
         self.is_behind = False  # frames have come that wait for another turn
         self.closed = False  # by a fault: nothing more is read
         self.refusing = False  # new streams: the peer has been told the last one that counts
         self._turn = Turn()
-        self._headers = HeaderBlocks[M](interpret, limits, self._turn, self._memory)
+        self._headers = HeaderBlocks[M](parse, limits, self._turn, self._memory)
         self._known = self._headers.known  # asked here first: most requests need no call
         self._readers = self._FIRST
         self._preface = PREFACE  # what is still to come of it

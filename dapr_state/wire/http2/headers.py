@@ -40,12 +40,12 @@ _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")  # a token (RFC 9110, s
 
 
 class Request(Generic[M]):
-    """The head of a request. `meaning`: what the layer above made of it, once for all requests with these headers.
+    """The head of a request. `parsed`: what the layer above made of it, once for all requests with these headers.
 
-    Of one that `is_too_long` nothing is known: whoever gives it a meaning refuses it.
+    Of one that `is_too_long` nothing is known: whoever parses it refuses it.
     """
 
-    __slots__ = ("authority", "content_length", "fields", "is_too_long", "meaning", "method", "path", "size")
+    __slots__ = ("authority", "content_length", "fields", "is_too_long", "method", "parsed", "path", "size")
 
     def __init__(self, pseudo: dict[bytes, bytes], fields: Sequence[Field]) -> None:
         self.method = pseudo[b":method"]
@@ -55,7 +55,7 @@ class Request(Generic[M]):
         self.content_length = _content_length(fields)
         self.is_too_long = False
         self.size = 0  # octets in memory, of one that is large and not remembered
-        self.meaning: M
+        self.parsed: M
 
 
 class HeadMemory:
@@ -106,9 +106,9 @@ class HeaderBlocks(Generic[M]):
     """Reads the blocks of one connection, in the order they arrive."""
 
     def __init__(
-        self, interpret: Callable[[Request[M]], M], limits: Limits, turn: Turn, memory: HeadMemory | None = None
+        self, parse: Callable[[Request[M]], M], limits: Limits, turn: Turn, memory: HeadMemory | None = None
     ) -> None:
-        self._interpret = interpret
+        self._parse = parse
         self._decoder = Decoder(limits.max_header_list_size, limits.header_fields, limits.longest_list)
         self.known: dict[bytes, Request[M]] = {}  # by their blocks
         self._max_fields = limits.header_fields
@@ -123,7 +123,7 @@ class HeaderBlocks(Generic[M]):
         changes = self._decoder.changes
         fields = self._decode(block)
         request: Request[M] = _too_long() if fields is None else _checked_request(fields)
-        request.meaning = self._interpret(request)
+        request.parsed = self._parse(request)
         if fields is None:
             return request
         octets = 2 * sum(len(name) + len(value) for name, value in fields) + len(block)

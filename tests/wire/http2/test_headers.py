@@ -18,10 +18,10 @@ class Reader:
 
     def __init__(self) -> None:
         self.understood: list[bytes] = []
-        self.blocks: HeaderBlocks[int] = HeaderBlocks(self._interpret, Limits(), Turn())
+        self.blocks: HeaderBlocks[int] = HeaderBlocks(self._parse, Limits(), Turn())
         self.encoder = hpack.Encoder()
 
-    def _interpret(self, request: Request[int]) -> int:
+    def _parse(self, request: Request[int]) -> int:
         self.understood.append(request.path)
         return len(self.understood)
 
@@ -32,7 +32,7 @@ class Reader:
 def test_the_same_block_is_understood_once() -> None:
     """The second block refers to the table that the first filled; all later ones are the second's bytes."""
     reader = Reader()
-    meanings = [reader.read(("x", "1")).meaning for _ in range(10)]
+    meanings = [reader.read(("x", "1")).parsed for _ in range(10)]
 
     assert meanings == [1] + [2] * 9
 
