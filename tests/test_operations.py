@@ -12,8 +12,9 @@ from dapr_state import operations
 from dapr_state.operations import OPERATIONS, STORE, UNKNOWN, Operation
 from dapr_state.transports.grpc.dapr import DaprServicer
 from dapr_state.transports.grpc.unconfigured import UnconfiguredBlocks
-from dapr_state.transports.http import runtime, unconfigured
+from dapr_state.transports.http import unconfigured
 from dapr_state.transports.http.actors import ActorRoutes
+from dapr_state.transports.http.metadata import health_routes, metadata_routes, shutdown_routes
 from dapr_state.transports.http.reminders import ScheduleRoutes
 from dapr_state.transports.http.router import Router
 from dapr_state.transports.http.state import StateRoutes
@@ -26,9 +27,9 @@ ROOMS = [
     StateRoutes(nothing).table(),
     ActorRoutes(nothing).table(),
     ScheduleRoutes(nothing).table(),
-    runtime.health_routes(nothing),
-    runtime.shutdown_routes(nothing),
-    runtime.metadata_routes(nothing),
+    health_routes(nothing),
+    shutdown_routes(nothing),
+    metadata_routes(nothing),
 ]
 ANSWERS = {key: answer for room in (*ROOMS, unconfigured.routes("app", "")) for key, answer in room.items()}
 WITH_PATH = [each for each in OPERATIONS if each.path]

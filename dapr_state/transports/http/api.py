@@ -9,9 +9,10 @@ from dapr_state.api.reminders import Schedules
 from dapr_state.security.origins import AllowedOrigins
 from dapr_state.serving.http.response import Response, line, text
 from dapr_state.serving.http.service import Service, checked
-from dapr_state.transports.http import call_metrics, middleware, problem, runtime, tracecontext, unconfigured
+from dapr_state.transports.http import call_metrics, middleware, problem, tracecontext, unconfigured
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.cors import Cors
+from dapr_state.transports.http.metadata import health_routes, metadata_routes, shutdown_routes
 from dapr_state.transports.http.reminders import ScheduleRoutes
 from dapr_state.transports.http.router import Router
 from dapr_state.transports.http.state import StateRoutes
@@ -53,9 +54,9 @@ def api(
         **state_routes.table(),
         **actor_routes.table(),
         **ScheduleRoutes(schedules or Schedules(Actors())).table(),
-        **runtime.health_routes(lifecycle),
-        **runtime.shutdown_routes(lifecycle),
-        **runtime.metadata_routes(metadata),
+        **health_routes(lifecycle),
+        **shutdown_routes(lifecycle),
+        **metadata_routes(metadata),
         **unconfigured.routes(metadata.app_id, namespace),
     }
     router = Router(table, metadata.app_id, state=state_routes, actors=actor_routes)
@@ -79,7 +80,7 @@ def api(
 
 def public(lifecycle: Lifecycle, metadata: Metadata) -> Service:
     """Health and metadata, for whoever may see the public port; no token is asked for."""
-    router = Router({**runtime.health_routes(lifecycle), **runtime.metadata_routes(metadata)})
+    router = Router({**health_routes(lifecycle), **metadata_routes(metadata)})
 
     async def route(request: Request) -> Response:
         if answer := router.find(request):

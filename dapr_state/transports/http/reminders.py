@@ -11,7 +11,7 @@ from dapr_state.api.actors import check_type
 from dapr_state.api.reminders import ActorId, ReminderView, Request, Schedules, Tick
 from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.serving.http.response import JSON, Response, no_content
-from dapr_state.transports.http import schedule_bodies
+from dapr_state.transports.http import reminder_bodies
 
 if TYPE_CHECKING:
     from dapr_state.transports.http.bodies import Shape, T
@@ -35,7 +35,7 @@ class ScheduleRoutes:
 
     async def _create_reminder(self, call: Call) -> Response:
         actor = _actor(call)
-        body = await _read(call, schedule_bodies.REMINDER)
+        body = await _read(call, reminder_bodies.REMINDER)
         await self._schedules.create_reminder(
             Request(
                 actor,
@@ -62,7 +62,7 @@ class ScheduleRoutes:
 
     async def _create_timer(self, call: Call) -> Response:
         actor = _actor(call)
-        body = await _read(call, schedule_bodies.TIMER)
+        body = await _read(call, reminder_bodies.TIMER)
         tick = Tick(actor, call.params["name"], body.data, body.due_time, body.period, body.callback)
         await self._schedules.create_timer(tick, body.ttl)
         return no_content()
@@ -88,7 +88,7 @@ async def _read(call: Call, shape: Shape[T]) -> T:
 
 async def _check_body(call: Call) -> None:
     try:
-        await schedule_bodies.check_nothing_asked(call.request.body)
+        await reminder_bodies.check_nothing_asked(call.request.body)
     except MalformedError as error:
         raise errors.MALFORMED_BODY(cause=error) from error
 
