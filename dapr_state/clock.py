@@ -26,7 +26,7 @@ class Alarm(Protocol):
     """A call that is to come."""
 
     def cancel(self) -> None:
-        """Harmless when it has come already."""
+        """A no-op once it has fired."""
 
 
 class Clock(Protocol):

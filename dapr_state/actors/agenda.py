@@ -33,7 +33,7 @@ class Date(Struct, Generic[T], eq=False, gc=False):
     thing: T | None
 
     def cancel(self) -> None:
-        """Harmless when it has come already."""
+        """A no-op once it has come."""
         if self.thing is not None:
             self.thing = None
             self.agenda._cancel_one()  # noqa: SLF001 - the two are one thing

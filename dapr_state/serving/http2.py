@@ -46,7 +46,7 @@ if TYPE_CHECKING:
             """The stream is gone: the peer has cancelled, or is lost."""
 
         def on_shutdown(self) -> None:
-            """The server ends, and the grace with it."""
+            """The grace period is over."""
 
         def check_body(self, now: float) -> None:
             """End the call if its request does not go on. Called about every second."""

@@ -51,7 +51,7 @@ class App:
             yield message
 
     async def receive(self, number: int) -> ToApp:
-        """The so manieth request."""
+        """The request of this number."""
         await eventually(lambda: len(self.got) >= number)
         return self.got[number - 1]
 

@@ -311,7 +311,7 @@ async def test_beyond_what_may_wait_a_request_is_refused_with_the_option_to_chan
     """503 with the name of the flag, for a whole request and for one that is not; metrics see it too."""
     memory, store, noted = RequestMemory(BODY), Store(), []  # type: ignore[var-annotated]
     notes = [lambda request, response: noted.append((response.status, request.ended - request.began < 10))]
-    async with serving(store, memory=memory, notes=notes) as (_, port):
+    async with serving(store, memory=memory, after=notes) as (_, port):
         inside = Socket(port).send(request("POST", "/", b"x" * BODY))
         await eventually(lambda: store.inside)
         waiting = Socket(port).send(request("POST", "/", b"x" * BODY))

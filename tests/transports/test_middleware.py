@@ -57,15 +57,15 @@ def test_with_nothing_on_http_requests_go_straight_to_the_router() -> None:
 
     assert middleware.route(router, Middleware(), "app") is router
     assert middleware.checks(Middleware()) == []
-    assert call_metrics.notes(Middleware()) == []
-    assert middleware.notes(Middleware(), router) == []
+    assert call_metrics.after(Middleware()) == []
+    assert middleware.after(Middleware(), router) == []
 
 
 def test_a_stores_requests_are_told_from_those_of_a_store_with_a_shorter_name() -> None:
     """Whatever order they come in, and with or without something behind the name."""
     metrics = Metrics("app")
     fields = Fields({}, 0, frozenset(), chunked=False)
-    (count,) = call_metrics.notes(Middleware(metrics=metrics))
+    (count,) = call_metrics.after(Middleware(metrics=metrics))
     targets = (b"/v1.0/state/me/bulk", b"/v1.0/state/mem", b"/v1.0/state/mem?a=b/c", b"/v1.0/state/me/x/y")
     for target in targets * 2:
         count(Request("POST", target, fields, keep_alive=True, expect=""), Response(204))
@@ -222,7 +222,7 @@ def test_a_scrape_is_bounded_whatever_callers_have_asked_for() -> None:
     """Paths of 8 KB made 300 MB of text, at each scrape."""
     metrics = Metrics("app")
     fields = Fields({}, 0, frozenset(), chunked=False)
-    (count,) = call_metrics.notes(Middleware(metrics=metrics))
+    (count,) = call_metrics.after(Middleware(metrics=metrics))
     for number in range(3 * MAX_PATHS):
         for start in (b"/", b"/v1.0/state/", b"/v1.0/actors/"):
             target = start + b"%d" % number + b"x" * 8000

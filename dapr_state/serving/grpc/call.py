@@ -334,7 +334,7 @@ class Call(Context):
         self.cancel()
 
     def on_shutdown(self) -> None:
-        """The server ends, and the grace with it."""
+        """The grace period is over."""
         self._refuse(grpc.StatusCode.UNAVAILABLE.value[0], "the server is shutting down")
 
     def on_drained(self) -> None:

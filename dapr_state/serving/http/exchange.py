@@ -1,4 +1,4 @@
-"""One request and its answer, the same over HTTP/1.1 and HTTP/2: the handler, the notes, and what fails on the way."""
+"""One request and its answer, the same over HTTP/1.1 and HTTP/2: the handler, the hooks behind it, and what fails on the way."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class Exchange(EagerTask):
         request, response = self.request, result
         request.ended = _now()
         try:
-            for note in self.shared.notes:
-                note(request, response)
+            for after in self.shared.after:
+                after(request, response)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client waits
             response = self.shared.failure(request, error)
         self.send(request, response)

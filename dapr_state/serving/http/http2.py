@@ -267,7 +267,7 @@ class Http2Exchange(Exchange):
         self._unwind()
 
     def on_shutdown(self) -> None:
-        """The server ends, and the grace with it."""
+        """The grace period is over."""
         if self._running:
             self.send(self.request, self.shared.failure(self.request, CancelledError()))
             self._unwind()

@@ -1,6 +1,6 @@
-"""The way of every request: checks that may answer it, then its route; its answer passes the notes and is sent.
+"""The way of every request: checks that may answer it, then its route; its answer passes the hooks behind it and is sent.
 
-Checks and notes are plain functions, chosen once at start: the API token, allow lists, logs, metrics and tracing are
+Checks and those hooks are plain functions, chosen once at start: the API token, allow lists, logs, metrics and tracing are
 such functions. With none of them a request pays for two empty loops.
 """
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Request], Coroutine[Any, Any, Response]]
     Check = Callable[[Request], Response | None]
-    Note = Callable[[Request, Response], None]
+    After = Callable[[Request, Response], None]
     Failure = Callable[[Request, BaseException], Response]
 
 
 class Service(NamedTuple):
-    """What a server is given: `failure` answers what `handler` raises; every answer passes all of `notes`, in order.
+    """What a server is given: `failure` answers what `handler` raises; every answer passes all of `after`, in order.
 
     `failure` is asked as well where the server itself gives up a request: CancelledError when it ends, CrowdedError
     when there is no memory for it. With `names_peers` each request says its client's address.
@@ -29,7 +29,7 @@ class Service(NamedTuple):
 
     handler: Handler
     failure: Failure
-    notes: Sequence[Note] = ()
+    after: Sequence[After] = ()
     names_peers: bool = False
 
 

@@ -40,7 +40,7 @@ class Shared:
     ) -> None:
         self.handler = service.handler
         self.failure = service.failure
-        self.notes = service.notes
+        self.after = service.after
         self.names_peers = service.names_peers
         self.max_head = max_head
         self.max_body = max_body

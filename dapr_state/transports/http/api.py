@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dapr_state.api.state import State
     from dapr_state.serving.answer_memory import AnswerMemory
     from dapr_state.serving.http.request import Request
-    from dapr_state.serving.http.service import Check, Note
+    from dapr_state.serving.http.service import After, Check
 
 
 def api(
@@ -41,7 +41,7 @@ def api(
     allowed_origins: str = "",  # for CORS; that others are refused is the middleware's
     layers: Middleware | None = None,
     before: Sequence[Check] = (),
-    after: Sequence[Note] = (),
+    after: Sequence[After] = (),
     answers: AnswerMemory | None = None,
 ) -> Service:
     """The whole API; without `actors` they are not configured.
@@ -62,18 +62,18 @@ def api(
     router = Router(table, metadata.app_id, state=state_routes, actors=actor_routes)
     echoes = layers.echoes_context
     checks: list[Check] = [tracecontext.check] if echoes else []
-    notes: list[Note] = [*after, tracecontext.note] if echoes and not layers.tracer else [*after]
+    hooks: list[After] = [*after, tracecontext.after] if echoes and not layers.tracer else [*after]
     if allowed := AllowedOrigins(allowed_origins):
         cors = Cors(allowed)
         checks.append(cors.check)
-        notes.insert(0, cors.note)
+        hooks.insert(0, cors.after)
     handler = checked(middleware.route(router, layers, metadata.app_id), (*checks, *before, *middleware.checks(layers)))
     if layers.tracer:
         handler = traced(handler, layers.tracer, router)
     return Service(
         handler,
         problem.failure,
-        (*call_metrics.notes(layers), *middleware.notes(layers, router), *notes),
+        (*call_metrics.after(layers), *middleware.after(layers, router), *hooks),
         names_peers=layers.tracer is not None,
     )
 
@@ -89,4 +89,4 @@ def public(lifecycle: Lifecycle, metadata: Metadata) -> Service:
             return Response(405, [line("Allow", verb) for verb in verbs])
         return text(404, "404 page not found")
 
-    return Service(checked(route, (tracecontext.check,)), problem.failure, (tracecontext.note,))
+    return Service(checked(route, (tracecontext.check,)), problem.failure, (tracecontext.after,))

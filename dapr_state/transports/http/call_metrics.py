@@ -12,24 +12,22 @@ if TYPE_CHECKING:
     from dapr_state.observability.metrics import Metrics
     from dapr_state.serving.http.request import Request
     from dapr_state.serving.http.response import Response
-    from dapr_state.serving.http.service import Note
+    from dapr_state.serving.http.service import After
     from dapr_state.transports.http.labels import Labels
     from dapr_state.transports.middleware import Middleware
 
 AFTER_STATE: Final = len(b"/v1.0/state/")
 
 
-def notes(layers: Middleware) -> list[Note]:
+def after(layers: Middleware) -> list[After]:
     """What counts the answers, refusals and failures included."""
     return [_counter(layers.metrics, layers.http_labels)] if layers.metrics else []
 
 
-def _counter(metrics: Metrics, labels: Labels) -> Note:
+def _counter(metrics: Metrics, labels: Labels) -> After:
     """Sizes of the usual, small bodies are kept in local variables until `settle` moves them to the metrics.
 
-    `known` is by what is counted together: the verb and the path up to and with the store's name. The router has told
-    that of most gets; of others, what stands behind the next slash is cut off without a look, and if something else
-    than a store's path was cut, nothing is found.
+    `known` is keyed by verb and path up to the store. A path that is no store's is cut somewhere, and simply not found.
     """
     known: dict[tuple[str, bytes] | bytes, dict[int, Histogram]] = {}
     received, sent = metrics.http_request_bytes.series(), metrics.http_response_bytes.series()

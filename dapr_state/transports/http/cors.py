@@ -20,7 +20,7 @@ _VARY_PREFLIGHT = Line(
 
 
 class Cors:
-    """`check` answers pre-flights, before any token is asked for; `note` marks all other answers."""
+    """`check` answers pre-flights, before any token is asked for; `after` marks all other answers."""
 
     def __init__(self, allowed: AllowedOrigins) -> None:
         self._allowed_origins = allowed
@@ -40,7 +40,7 @@ class Cors:
             response.lines.append(line("Access-Control-Allow-Headers", names))
         return response
 
-    def note(self, request: Request, response: Response) -> None:
+    def after(self, request: Request, response: Response) -> None:
         if _VARY_PREFLIGHT in response.lines:
             return
         response.lines.append(_VARY)

@@ -1,4 +1,4 @@
-"""What HTTP metrics call a path and a verb (runtime.md 8): few different words for endlessly many paths."""
+"""What HTTP metrics call a path and a verb (runtime.md 8): low-cardinality labels."""
 
 from __future__ import annotations
 

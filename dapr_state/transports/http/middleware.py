@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dapr_state.security.access import HttpAccess
     from dapr_state.security.origins import Origins
     from dapr_state.serving.http.request import Request
-    from dapr_state.serving.http.service import Check, Handler, Note
+    from dapr_state.serving.http.service import After, Check, Handler
     from dapr_state.transports.http.router import Router
     from dapr_state.transports.middleware import Middleware
 
@@ -57,9 +57,9 @@ def route(router: Router, layers: Middleware, app_id: str) -> Handler:
     return _telling(around) if layers.api_log else around
 
 
-def notes(layers: Middleware, router: Router) -> list[Note]:
+def after(layers: Middleware, router: Router) -> list[After]:
     """What is told of each answer, however it came about: an error of the API, a defect, an end of the sidecar."""
-    told: list[Note] = []
+    told: list[After] = []
     if layers.count_errors:
         told.append(_error_count(layers.count_errors))
     if layers.api_log:
@@ -108,16 +108,16 @@ def _telling(handler: Handler) -> Handler:
     return routed
 
 
-def _error_count(count: Callable[[str], None]) -> Note:
-    def note(_: Request, response: Response) -> None:
+def _error_count(count: Callable[[str], None]) -> After:
+    def after(_: Request, response: Response) -> None:
         if isinstance(response.error, DaprError):
             count(response.error.row.code)
 
-    return note
+    return after
 
 
-def _log(log: ApiLog, router: Router) -> Note:
-    def note(request: Request, response: Response) -> None:
+def _log(log: ApiLog, router: Router) -> After:
+    def after(request: Request, response: Response) -> None:
         if not request.is_routed:
             return
         path, _ = target.split(request.target)
@@ -128,7 +128,7 @@ def _log(log: ApiLog, router: Router) -> Note:
         agent = request.headers.get("user-agent", "")
         log.http(shown, response.status, request.ended - request.began, len(response.body), agent)
 
-    return note
+    return after
 
 
 def _decoded(path: bytes) -> str:

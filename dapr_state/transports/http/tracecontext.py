@@ -1,6 +1,6 @@
 """What daprd says about tracing while no exporter is set: it echoes the caller's context, or a void one.
 
-state-api.md 7.6. `check` and `note` are for the handler; a tracer that is on brings its own two instead. What they say
+state-api.md 7.6. `check` and `after` are for the handler; a tracer that is on brings its own two instead. What they say
 follows from the headers, but for the path of health: so it is found once for all requests with the same headers.
 """
 
@@ -46,7 +46,7 @@ def check(request: Request) -> Response | None:
     return None
 
 
-def note(request: Request, response: Response) -> None:
+def after(request: Request, response: Response) -> None:
     if _HEALTH in request.target and is_untraced(request):
         return
     echo = request.fields.parsed or _learn(request.fields)

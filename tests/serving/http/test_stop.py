@@ -126,7 +126,7 @@ async def test_a_defect_before_or_after_the_answer_is_one_as_well() -> None:
         if request.target == b"/after":
             raise RuntimeError("a defect")
 
-    async with serving(handler, notes=[note]) as (_, port):
+    async with serving(handler, after=[note]) as (_, port):
         with Socket(port) as client:
             client.send(b"".join(request("GET", path) for path in ("/refused", "/before", "/after", "/good")))
             answers = [await blocking(client.answer) for _ in range(4)]

@@ -61,7 +61,7 @@ async def test_every_end_has_its_line(path: str, status: int, caplog: pytest.Log
     router: Any = Router()
     handler = checked(middleware.route(router, layers, "app"), middleware.checks(layers))
     with caplog.at_level(logging.INFO, "dapr"):
-        async with serving(handler, notes=middleware.notes(layers, router)) as (server, port):
+        async with serving(handler, after=middleware.after(layers, router)) as (server, port):
             asking = asyncio.create_task(ask(port, path, "" if path == "/nobody" else TOKEN))
             if path == "/wait":
                 await router.waits.wait()

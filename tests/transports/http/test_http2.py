@@ -429,7 +429,7 @@ async def test_a_defect_is_an_answer_and_the_connection_goes_on(caplog: pytest.L
         with Http2Client(port) as client:
             return [client.ask("GET", path).code for path in ("/before", "/early", "/late", "/after", "/good")]
 
-    async with serving(handler, notes=[note]) as (_, port):
+    async with serving(handler, after=[note]) as (_, port):
         codes = await blocking(exchange, port)
 
     assert codes == [500, 500, 500, 500, 204]
