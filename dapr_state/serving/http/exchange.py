@@ -1,4 +1,4 @@
-"""One request and its answer, the same over HTTP/1.1 and HTTP/2: the handler, the hooks behind it, and what fails on the way."""
+"""One request and its answer, the same over HTTP/1.1 and HTTP/2: handler, hooks, and what fails on the way."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The way of every request: checks that may answer it, then its route; its answer passes the hooks behind it and is sent.
+"""The way of every request: checks that may answer it, then its route; its answer passes the hooks, and is sent.
 
-Checks and those hooks are plain functions, chosen once at start: the API token, allow lists, logs, metrics and tracing are
+Both are plain functions, chosen once at start: the API token, allow lists, logs, metrics and tracing are
 such functions. With none of them a request pays for two empty loops.
 """
 

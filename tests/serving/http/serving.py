@@ -14,7 +14,7 @@ from dapr_state.transports.http import problem
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from dapr_state.serving.http.service import Note
+    from dapr_state.serving.http.service import After
     from dapr_state.serving.request_memory import RequestMemory
     from dapr_state.serving.timeouts import Timeouts
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 async def serving(
     handler: Any,
     *,
-    notes: Sequence[Note] = (),
+    after: Sequence[After] = (),
     max_body: int = 1 << 20,
     read_buffer: int = 4096,
     timeouts: Timeouts | None = None,
@@ -31,7 +31,7 @@ async def serving(
 ) -> AsyncIterator[tuple[HttpServer, int]]:
     """The server and its port."""
     server = HttpServer(
-        Service(handler, problem.failure, notes),
+        Service(handler, problem.failure, after),
         max_body=max_body,
         read_buffer=read_buffer,
         timeouts=timeouts,
