@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from dapr_state.stores.base import StateStore, StoreError
-from dapr_state.stores.model import Delete, Row, Upsert
+from dapr_state.stores.model import Delete, StoredValue, Upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class Load:
         for writer, row in zip(
             self.writers, await self._store.get([writer.key for writer in self.writers]), strict=True
         ):
-            assert isinstance(row, Row), row
+            assert isinstance(row, StoredValue), row
             found, version = self._number(writer.key, row), int(row.etag)
             assert version <= 1 + writer.asked, f"{writer.key} was written more often than asked for"
             assert found <= writer.asked
@@ -116,7 +116,7 @@ class Load:
     def _value(self, writer: Writer, number: int) -> bytes:
         return f"{writer.key}={number}".encode()
 
-    def _number(self, key: str, row: Row) -> int:
+    def _number(self, key: str, row: StoredValue) -> int:
         name, _, number = row.value.decode().partition("=")
         assert name == key
         return int(number)

@@ -11,7 +11,7 @@ import pytest
 
 from dapr_state.resources.properties import Properties
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import Row, Upsert
+from dapr_state.stores.model import StoredValue, Upsert
 from dapr_state.stores.redis import options
 from dapr_state.stores.redis.node import Node
 from dapr_state.stores.redis.reconnecting import Location
@@ -110,7 +110,7 @@ async def test_a_sentinel_that_is_gone_is_done_without(redis_group: Group) -> No
     try:
         async with opened(redis_group.address, **FOLLOWED) as store:
             assert await store.write([Upsert("k", b"v")]) == [None]
-            assert await store.get(["k"]) == [Row(b"v", (await store.get(["k"]))[0].etag)]  # type: ignore[union-attr]
+            assert await store.get(["k"]) == [StoredValue(b"v", (await store.get(["k"]))[0].etag)]  # type: ignore[union-attr]
     finally:
         deaf.resume()
         dead.start()
