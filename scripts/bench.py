@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.suppor
 from dapr_state_proto.common.v1 import common_pb2
 from dapr_state_proto.runtime.v1 import state_pb2
 
-from tests.support import cache
+from tests.support import oracle
 from tests.support.components import component
 from tests.support.redis import RedisServer
 from tests.support.sidecar import Daprd, Sidecar
@@ -130,7 +130,7 @@ class Bench:
         self._redis = running.enter_context(RedisServer(folder))
 
     def compare(self) -> None:
-        daprd = self._arguments.daprd or cache.oracle() / "daprd"
+        daprd = self._arguments.daprd or oracle.program("daprd")
         ours = self._running.enter_context(Sidecar(self._folder, self._components("ours")))
         theirs = self._running.enter_context(Daprd(daprd, self._folder, self._components("daprd")))
         sides = (ours, theirs)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dapr_state.testing.running import pytest_pyfunc_call  # noqa: F401 - a hook
-from tests.support import cache
+from tests.support import cache, oracle
+from tests.support.recorded import Record, Recorded, of_module
 from tests.support.redis import RedisServer
 from tests.support.redis_groups import Group
 from tests.support.sidecar import GRPC_SERVERS
@@ -15,6 +16,10 @@ from tests.support.sidecar import GRPC_SERVERS
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", action="store_true", help="write anew what daprd answers to the files that are run")
 
 
 @pytest.fixture(scope="module", params=GRPC_SERVERS)
@@ -41,7 +46,21 @@ def redis_group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
 @pytest.fixture(scope="session")
 def daprd_binary() -> Path:
     """The real daprd; a test that asks for it is marked `oracle`."""
-    return cache.oracle() / "daprd"
+    return oracle.program("daprd")
+
+
+@pytest.fixture(scope="module")
+def record(request: pytest.FixtureRequest) -> Iterator[Record]:
+    """What daprd answers to the questions of this file."""
+    record = of_module(request)
+    yield record
+    record.write()
+
+
+@pytest.fixture
+def recorded(record: Record, request: pytest.FixtureRequest) -> Recorded:
+    """The same, for a test to ask."""
+    return Recorded(record, request)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.recorded import Recorded
     from tests.support.sidecar import Sidecar
 
 ON = "spec: {logging: {apiLogging: {enabled: true}}}"
@@ -75,19 +76,17 @@ def use(sidecar: Sidecar) -> list[str]:
     return until(lines)
 
 
-@pytest.mark.oracle
 @pytest.mark.parametrize("text", [ON, OBFUSCATED], ids=["plain", "obfuscated"])
-def test_the_lines_are_daprds(text: str, tmp_path: Path, grpc_server: str, daprd_binary: Path) -> None:
+def test_the_lines_are_daprds(text: str, tmp_path: Path, grpc_server: str, recorded: Recorded) -> None:
     """Every field of every call, in order, with paths or with the names of operations."""
-    (tmp_path / "theirs").mkdir()
-    with (
-        ours(tmp_path, text, grpc_server=grpc_server) as sidecar,
-        the_real(daprd_binary, tmp_path / "theirs", text) as daprd,
-    ):
-        mine = [CHANGING.sub("", line) for line in use(sidecar)]
-        theirs = [CHANGING.sub("", line) for line in use(daprd)]
 
-    assert mine == theirs
+    def lines(server: Sidecar) -> list[str]:
+        with server:
+            return [CHANGING.sub("", line) for line in use(server)]
+
+    theirs = recorded(text, lambda binary: lines(the_real(binary, tmp_path, text)), of="daprd_binary")
+
+    assert lines(ours(tmp_path, text, grpc_server=grpc_server)) == theirs
 
 
 def test_json_lines_have_the_same_fields(tmp_path: Path, grpc_server: str) -> None:

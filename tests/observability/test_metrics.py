@@ -11,12 +11,13 @@ from tests.support.client import item
 from tests.support.components import component
 from tests.support.configured import MEMORY, metrics, metrics_port, ours, page, samples, the_real, write_configurations
 from tests.support.http import Socket, ask, request
+from tests.support.recorded import data
 from tests.support.sidecar import Sidecar
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.sidecar import Daprd
+    from tests.support.recorded import Recorded
 
 DAPR = "/dapr.proto.runtime.v1.Dapr/"
 ALL = "spec: {metric: {recordErrorCodes: true}}"
@@ -113,59 +114,55 @@ CONFIGURATIONS = {
 }
 
 
-@pytest.mark.oracle
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_the_same_calls_are_counted_as_in_daprd(
-    name: str, tmp_path: Path, grpc_server: str, daprd_binary: Path
+    name: str, tmp_path: Path, grpc_server: str, recorded: Recorded
 ) -> None:
     """Names, labels and numbers are equal, whatever the Configuration makes of the labels."""
+
+    def counted(server: Sidecar) -> dict[str, dict[str, float]]:
+        with server:
+            use(server)
+            return {each: {" ".join(of): n for of, n in samples(server, each).items()} for each in COMPARED}
+
     text = CONFIGURATIONS[name]
-    (tmp_path / "theirs").mkdir()
-    with (
-        ours(tmp_path, text, grpc_server=grpc_server) as sidecar,
-        the_real(daprd_binary, tmp_path / "theirs", text) as daprd,
-    ):
-        use(sidecar)
-        use(daprd)
-        mine = {each: samples(sidecar, each) for each in COMPARED}
-        theirs = {each: samples(daprd, each) for each in COMPARED}
+    theirs = recorded(f"counted: {name}", lambda binary: counted(the_real(binary, tmp_path, text)), of="daprd_binary")
 
     assert theirs["dapr_http_server_request_count"]
     assert theirs["dapr_component_state_count"]
-    assert mine == theirs
+    assert counted(ours(tmp_path, text, grpc_server=grpc_server)) == theirs
 
 
-@pytest.mark.oracle
-def test_the_page_is_sent_as_daprd_sends_it(tmp_path: Path, daprd_binary: Path) -> None:
+def test_the_page_is_sent_as_daprd_sends_it(tmp_path: Path, recorded: Recorded) -> None:
     """Content type, and an answer on any path."""
-    (tmp_path / "theirs").mkdir()
-    with ours(tmp_path) as sidecar, the_real(daprd_binary, tmp_path / "theirs") as daprd:
-        mine = [ask(metrics_port(sidecar), "GET", path) for path in ("/", "/metrics", "/any/thing?x=1")]
-        theirs = [ask(metrics_port(daprd), "GET", path) for path in ("/", "/metrics", "/any/thing?x=1")]
 
-    assert [(each.code, each.header("Content-Type")) for each in mine] == [
-        (each.code, each.header("Content-Type")) for each in theirs
-    ]
+    def pages(server: Sidecar) -> list[tuple[object, ...]]:
+        with server:
+            answers = [ask(metrics_port(server), "GET", path) for path in ("/", "/metrics", "/any/thing?x=1")]
+        return [(each.code, each.header("Content-Type")) for each in answers]
+
+    theirs = recorded("the page", lambda binary: pages(the_real(binary, tmp_path)), of="daprd_binary")
+
+    assert data(pages(ours(tmp_path))) == theirs
 
 
-@pytest.mark.oracle
-def test_every_histogram_has_daprds_buckets(tmp_path: Path, grpc_server: str, daprd_binary: Path) -> None:
+def test_every_histogram_has_daprds_buckets(tmp_path: Path, grpc_server: str, recorded: Recorded) -> None:
     """The `le` of each bucket is the same text."""
-    (tmp_path / "theirs").mkdir()
-    with (
-        ours(tmp_path, ALL, grpc_server=grpc_server) as sidecar,
-        the_real(daprd_binary, tmp_path / "theirs", ALL) as daprd,
-    ):
-        use(sidecar)
-        use(daprd)
-        mine, theirs = _bounds(sidecar), _bounds(daprd)
+
+    def bounds(server: Sidecar) -> dict[str, list[str]]:
+        with server:
+            use(server)
+            return _bounds(server)
+
+    theirs = recorded("buckets", lambda binary: bounds(the_real(binary, tmp_path, ALL)), of="daprd_binary")
+    mine = bounds(ours(tmp_path, ALL, grpc_server=grpc_server))
 
     assert {name: mine.get(name) for name in theirs} == theirs
 
 
-def _bounds(sidecar: Sidecar | Daprd) -> dict[str, set[str]]:
+def _bounds(sidecar: Sidecar) -> dict[str, list[str]]:
     return {
-        metric.name: {sample.labels["le"] for sample in metric.samples if "le" in sample.labels}
+        metric.name: sorted({sample.labels["le"] for sample in metric.samples if "le" in sample.labels}, key=float)
         for metric in metrics(sidecar).values()
         if metric.type == "histogram" and metric.name.startswith(("dapr_http_server", "dapr_grpc_io_server"))
     }

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from tests.conformance.cases import ALL
-from tests.conformance.scenario import Scene, show
+from tests.conformance.grpc.cases import ALL
+from tests.conformance.grpc.steps import Scene, show
 from tests.parity.http_client import NOT_OVER_HTTP, HttpClient
 from tests.support.client import Reply
 from tests.support.sidecar import Sidecar
@@ -72,7 +72,7 @@ def test_both_transports_say_the_same(scenario: Scenario, store: str, sidecar: S
     with sidecar.client() as client:
         over_grpc = Scene(client, store, f"g{number}:")
         pairs: list[tuple[Any, Any]] = []
-        for call in scenario.calls:
+        for call in scenario.steps:
             http = call(over_http)
             if http is NOT_OVER_HTTP:  # what follows may depend on it
                 break

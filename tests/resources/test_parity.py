@@ -13,13 +13,14 @@ import pytest
 from dapr_state.resources.loader import load
 from dapr_state.resources.properties import LenientFields, Properties, PropertiesError, StrictFields
 from dapr_state.resources.resolve import Environment
+from tests.support.recorded import data
 from tests.support.sidecar import Daprd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-pytestmark = pytest.mark.oracle
+    from tests.support.recorded import Recorded
 
 # How a value is written in YAML. The store shows the text that it becomes when it is no good bool or int.
 WRITTEN = [
@@ -113,33 +114,45 @@ def _read_leniently(properties: Properties) -> None:
     fields.check()
 
 
-def test_values_become_the_same_texts(daprd_binary: Path, tmp_path: Path) -> None:
+def test_values_become_the_same_texts(recorded: Recorded, tmp_path: Path) -> None:
     """Every way of writing a value gives the text that daprd gives to its store."""
     documents = _documents("state.redis", ((field, value) for value in WRITTEN for field in ("enableTLS", "redisDB")))
 
-    theirs = _theirs(daprd_binary, tmp_path, documents)
+    theirs = recorded(
+        "values become the same texts",
+        lambda daprd_binary: _theirs(daprd_binary, tmp_path, documents),
+        of="daprd_binary",
+    )
     ours = _ours(tmp_path, documents, _read_strictly)
 
     assert ours == theirs
 
 
-def test_the_strict_reader_refuses_the_same(daprd_binary: Path, tmp_path: Path) -> None:
+def test_the_strict_reader_refuses_the_same(recorded: Recorded, tmp_path: Path) -> None:
     """What daprd's redis store refuses is refused in the same words, and nothing else is."""
     cases = [(field, json.dumps(value)) for field, values in STRICT.items() for value in values]
     documents = _documents("state.redis", cases)
 
-    theirs = _theirs(daprd_binary, tmp_path, documents)
+    theirs = recorded(
+        "the strict reader refuses the same",
+        lambda daprd_binary: _theirs(daprd_binary, tmp_path, documents),
+        of="daprd_binary",
+    )
     ours = _ours(tmp_path, documents, _read_strictly)
 
     assert ours == theirs
 
 
-def test_the_lenient_reader_refuses_the_same(daprd_binary: Path, tmp_path: Path) -> None:
+def test_the_lenient_reader_refuses_the_same(recorded: Recorded, tmp_path: Path) -> None:
     """What daprd's SQLite store refuses is refused in the same words, and nothing else is."""
     cases = [(field, json.dumps(value)) for field, values in LENIENT.items() for value in values]
     documents = _documents("state.sqlite", cases)
 
-    theirs = _theirs(daprd_binary, tmp_path, documents)
+    theirs = recorded(
+        "the lenient reader refuses the same",
+        lambda daprd_binary: _theirs(daprd_binary, tmp_path, documents),
+        of="daprd_binary",
+    )
     ours = _ours(tmp_path, documents, _read_leniently)
 
     assert ours == theirs
@@ -186,14 +199,14 @@ COMMAND_LINES = [
 
 
 @pytest.mark.parametrize("argv", COMMAND_LINES, ids=" ".join)
-def test_command_lines_fail_alike(daprd_binary: Path, argv: list[str]) -> None:
+def test_command_lines_fail_alike(argv: list[str], recorded: Recorded) -> None:
     """The exit code, the last line of stdout and the first of stderr are daprd's."""
     argv = ["--app-id", "app", *argv]
 
-    theirs = _end(daprd_binary, *argv)
+    theirs = recorded(" ".join(argv), lambda daprd_binary: _end(daprd_binary, *argv), of="daprd_binary")
     ours = _end(sys.executable, "-m", "dapr_state", "serve", *argv)
 
-    assert ours == theirs
+    assert data(ours) == theirs
 
 
 def _end(*command: str | Path) -> tuple[int, str, str]:

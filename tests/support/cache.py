@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache"
-ORACLE = ROOT.parent / "shared" / "oracle"
 SDK = "dapr==1.19.0"  # the official Python SDK
 HOSTING = ("dapr-ext-fastapi==1.18.3", "uvicorn==0.54.0")  # what an application adds that hosts actors over HTTP
 
@@ -36,14 +35,6 @@ def cached(name: str, make: Callable[[Path], None]) -> Path:
     return folder
 
 
-def oracle() -> Path:
-    """Give the folder with the real daprd, or skip the test where its archive is missing."""
-    unpack = ORACLE / "unpack.sh"
-    if not unpack.exists():
-        pytest.skip(f"the real daprd is missing: {unpack.relative_to(ROOT.parent)}")
-    return cached("oracle", lambda folder: _run(unpack, folder))
-
-
 def sdk_python() -> Path:
     """Give the interpreter of an environment that has the official SDK and nothing of ours, or skip the test."""
     return _python(f"sdk-{sys.version_info.major}.{sys.version_info.minor}-{SDK}", SDK)
@@ -57,7 +48,7 @@ def hosting_python() -> Path:
 def _python(name: str, *packages: str) -> Path:
     def make(folder: Path) -> None:
         venv.create(folder, with_pip=True)
-        _run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", *packages)
+        run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", *packages)
 
     try:
         return cached(name, make) / "bin" / "python"
@@ -74,7 +65,7 @@ def javascript(source: Path) -> Path:
 
     def make(folder: Path) -> None:
         shutil.copytree(source, folder)
-        _run("npm", "install", "--prefix", folder, "--no-package-lock", "--no-audit", "--no-fund", "--silent")
+        run("npm", "install", "--prefix", folder, "--no-package-lock", "--no-audit", "--no-fund", "--silent")
 
     try:
         return cached(f"{source.name}-{version}", make)
@@ -82,5 +73,5 @@ def javascript(source: Path) -> Path:
         pytest.skip(f"npm install of {source.name} failed: {error.stderr[-300:]}")
 
 
-def _run(*command: str | Path) -> None:
+def run(*command: str | Path) -> None:
     subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)

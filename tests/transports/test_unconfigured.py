@@ -8,13 +8,15 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from tests.support.components import component
-from tests.support.configured import ours, samples, the_real
+from tests.support.configured import MEMORY, ours, samples, the_real
+from tests.support.recorded import data
 from tests.support.sidecar import Daprd, Sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.support.recorded import Recorded
 
 NAMED = b"\n\2nm"  # field 1, a text or a message: most requests begin with the component's name
 TWO = b"\n\2nm\x12\2id"
@@ -42,6 +44,10 @@ CALLS += [
     ("EncryptAlpha1", b""),
     ("DecryptAlpha1", b""),
     ("ScheduleJob", b""),
+    ("ScheduleJob", b"\n\0"),
+    ("ScheduleJob", b"\n\3\n\1j"),
+    ("ScheduleJob", b"\n\6\n\1j\x12\1@"),
+    ("ScheduleJob", b"\n\6\n\1j\x22\x011"),
     ("SubscribeTopicEventsAlpha1", b""),
     ("InvokeService", b""),
     ("UnsubscribeConfiguration", TWO),
@@ -57,16 +63,16 @@ COUNTED = ("dapr_error_code_total", "dapr_grpc_io_server_completed_rpcs")
 
 
 @pytest.fixture(scope="module")
-def both(daprd_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[grpc.Channel, grpc.Channel]]:
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[grpc.Channel]:
+    with Sidecar(tmp_path_factory.mktemp("blocks"), [MEMORY]) as server, grpc.insecure_channel(server.address) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def to_daprd(daprd_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[grpc.Channel]:
     folder = tmp_path_factory.mktemp("blocks")
-    components = [component("mem", "state.in-memory")]
-    with (
-        Sidecar(folder, components) as ours,
-        Daprd(daprd_binary, folder, components) as daprd,
-        grpc.insecure_channel(ours.address) as our_channel,
-        grpc.insecure_channel(daprd.address) as their_channel,
-    ):
-        yield our_channel, their_channel
+    with Daprd(daprd_binary, folder, [MEMORY]) as server, grpc.insecure_channel(server.address) as made:
+        yield made
 
 
 def answer(channel: grpc.Channel, method: str, message: bytes) -> Any:
@@ -90,41 +96,38 @@ def _details(error: Any) -> list[Any]:
     return found
 
 
-@pytest.mark.oracle
 @pytest.mark.parametrize(("method", "message"), CALLS, ids=lambda value: value if isinstance(value, str) else "")
 def test_the_answer_is_that_of_daprd_without_a_component(
-    both: tuple[grpc.Channel, grpc.Channel], method: str, message: bytes
+    channel: grpc.Channel, method: str, message: bytes, recorded: Recorded
 ) -> None:
     """A client of such a building block learns the same, in the same words, from either sidecar."""
-    ours, theirs = both
+    theirs = recorded(f"{method} {message!r}", lambda to_daprd: answer(to_daprd, method, message), of="to_daprd")
 
-    assert answer(ours, method, message) == answer(theirs, method, message)
+    assert data(answer(channel, method, message)) == theirs
 
 
-@pytest.mark.oracle
-def test_the_calls_are_counted_as_by_daprd(tmp_path: Path, grpc_server: str, daprd_binary: Path) -> None:
+def test_the_calls_are_counted_as_by_daprd(tmp_path: Path, grpc_server: str, recorded: Recorded) -> None:
     """Whoever watches the metrics sees a client that asks in vain, and for what."""
-    (tmp_path / "theirs").mkdir()
     text = "spec: {metric: {recordErrorCodes: true}}"
-    with (
-        ours(tmp_path, text, grpc_server=grpc_server) as sidecar,
-        the_real(daprd_binary, tmp_path / "theirs", text) as daprd,
-    ):
-        for each in (sidecar, daprd):
-            with grpc.insecure_channel(each.address) as channel:
-                for method, message in CALLS:
-                    answer(channel, method, message)
-        mine, theirs = [{name: samples(each, name) for name in COUNTED} for each in (sidecar, daprd)]
 
+    def counted(server: Sidecar) -> dict[str, dict[str, float]]:
+        with server, grpc.insecure_channel(server.address) as channel:
+            for method, message in CALLS:
+                answer(channel, method, message)
+            return {name: {"/".join(of): n for of, n in samples(server, name).items()} for name in COUNTED}
+
+    theirs = recorded(
+        "what is counted", lambda daprd_binary: counted(the_real(daprd_binary, tmp_path, text)), of="daprd_binary"
+    )
     # daprd counts an error there although it answers the call
-    theirs["dapr_error_code_total"].pop(("configuration", "ERR_CONFIGURATION_UNSUBSCRIBE"))
-    assert mine == theirs
+    in_vain = {**theirs["dapr_error_code_total"]}
+    in_vain.pop("configuration/ERR_CONFIGURATION_UNSUBSCRIBE")
+
+    mine = counted(ours(tmp_path, text, grpc_server=grpc_server))
+    assert mine == {**theirs, "dapr_error_code_total": in_vain}
 
 
-@pytest.mark.oracle
-def test_a_service_that_nobody_serves(both: tuple[grpc.Channel, grpc.Channel]) -> None:
+def test_a_service_that_nobody_serves(channel: grpc.Channel) -> None:
     """An invocation names the service; daprd's text depends on the network that it asks."""
-    ours, _ = both
-
-    code, text, _ = answer(ours, "InvokeService", NAMED)
+    code, text, _ = answer(channel, "InvokeService", NAMED)
     assert (code, text) == (grpc.StatusCode.INTERNAL, "failed to invoke, id: nm, err: couldn't find service: nm")

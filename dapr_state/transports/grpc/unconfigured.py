@@ -83,15 +83,23 @@ def _table(app_id: str, namespace: str) -> dict[str, Answer]:
     table |= dict.fromkeys(("PublishEvent", "BulkPublishEvent", "BulkPublishEventAlpha1"), _publish)
     for version in ("", "Alpha1"):
         table[f"UnsubscribeConfiguration{version}"] = _unsubscribe
-        table[f"ScheduleJob{version}"] = lambda fields: (errors.JOB_SCHEDULE if 1 in fields else errors.JOB_EMPTY)(
-            **own
-        )
+        table[f"ScheduleJob{version}"] = lambda fields: _schedule(fields)(**own)
         table[f"GetJob{version}"] = of_job(errors.JOB_GET)
         table[f"DeleteJob{version}"] = of_job(errors.JOB_DELETE)
     table["InvokeService"] = lambda fields: errors.not_invoked(_text(fields), app_id)
     table["InvokeBinding"] = lambda fields: errors.not_bound(_text(fields), has_operation=bool(fields.get(4)))
     table["TryLockAlpha1"] = _lock
     return table
+
+
+def _schedule(fields: Fields) -> Row:
+    """A job (1) has a name (1), and a schedule (2) or a due time (4)."""
+    if 1 not in fields:
+        return errors.JOB_EMPTY
+    job = _fields(fields[1])
+    if not job.get(1):
+        return errors.JOB_NAME_EMPTY
+    return errors.JOB_SCHEDULE if job.keys() & {2, 4} else errors.JOB_SCHEDULE_EMPTY
 
 
 def _publish(fields: Fields) -> DaprError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.conformance.actors.scene import answers, grpc, http, invoke, rules, scenario, seen, start
+from tests.conformance.actors.steps import answers, grpc, http, invoke, rules, seen, start
+from tests.conformance.scenario import scenario
 
 INVOKE = [
     scenario("every verb", *(http(verb, "method/m", b"x") for verb in ("GET", "POST", "PUT", "DELETE")), seen()),

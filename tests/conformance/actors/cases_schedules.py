@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.conformance.actors.scene import JSON, count, finally_, grpc, http, rules, scenario, seen, sorted_json
+from tests.conformance.actors.steps import JSON, count, finally_, grpc, http, rules, seen, sorted_json
+from tests.conformance.scenario import scenario
 
 FAR = "1h"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.conformance.actors.scene import JSON, grpc, http, invoke, scenario
+from tests.conformance.actors.steps import JSON, grpc, http, invoke
+from tests.conformance.scenario import scenario
 
 
 def transact(*operations: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.conformance.actors.scene import (
+from tests.conformance.actors.steps import (
     answers,
     finally_,
     grpc,
@@ -14,15 +14,15 @@ from tests.conformance.actors.scene import (
     overlaps,
     release,
     rules,
-    scenario,
     seen,
     start,
 )
+from tests.conformance.scenario import scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conformance.actors.scene import Scene
+    from tests.conformance.actors.steps import Scene
 
 HOLD = rules({"match": "/ID/", "hold": True})
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conformance.actors.side import ControlPlane
-from tests.support import cache
+from tests.support import cache, oracle
 from tests.support.control_plane import Placement, Scheduler
 from tests.support.redis import RedisServer
 
@@ -21,8 +21,8 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory, daprd_binary: Path) 
     """One placement and one scheduler for all: each application has actor types of its own."""
     folder = tmp_path_factory.mktemp("control-plane")
     with (
-        Placement(daprd_binary.parent / "placement", folder) as placement,
-        Scheduler(daprd_binary.parent / "scheduler", folder) as scheduler,
+        Placement(oracle.program("placement"), folder) as placement,
+        Scheduler(oracle.program("scheduler"), folder) as scheduler,
     ):
         yield ControlPlane(daprd_binary, placement.address, scheduler.address)
 

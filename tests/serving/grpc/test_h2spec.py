@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import cache
+from tests.support import oracle
 
 if TYPE_CHECKING:
     from tests.serving.grpc.server import Server
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.mark.oracle
 def test_h2spec_passes(server: Server) -> None:
     """All of h2spec's cases pass, and none is skipped."""
-    command = [cache.oracle() / "h2spec", "-h", "127.0.0.1", "-p", str(server.port), "-o", "10"]
+    command = [oracle.program("h2spec"), "-h", "127.0.0.1", "-p", str(server.port), "-o", "10"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
 
     assert done.stdout.splitlines()[-1] == "146 tests, 146 passed, 0 skipped, 0 failed"

@@ -20,9 +20,11 @@ from dapr_state.serving.timeouts import Timeouts
 from dapr_state.transports.http import problem
 from dapr_state.wire.http2.faults import ErrorCode
 from dapr_state.wire.http2.frames import MAX_WINDOW, PREFACE, FrameType, goaway, settings
+from tests.conformance.http.cases import OTHERS, STATE
+from tests.conformance.http.steps import Scene
 from tests.serving.http.serving import blocking, serving
 from tests.serving.http.test_stop import Gate
-from tests.support import cache
+from tests.support import oracle
 from tests.support.components import component
 from tests.support.configured import metrics_port
 from tests.support.http import Answer, Socket, ask, request
@@ -30,46 +32,40 @@ from tests.support.http2 import Http2Client, head
 from tests.support.processes import free_port
 from tests.support.sidecar import Sidecar
 from tests.support.waiting import eventually
-from tests.transports.http.cases import OTHERS, STATE, Case
-from tests.transports.http.test_beside_daprd import show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from dapr_state.serving.http.request import Request
+    from tests.conformance.scenario import Scenario
 
 CASES = [*STATE, *OTHERS]
 MEGABYTE = 1 << 20
 
 
-def play(one: Callable[..., Answer], case: Case, key: str) -> list[str]:
-    """Each answer as one text: status, header lines sorted and in Go's letters, body; without what is random."""
-    found = []
-    for step in case.steps:
-        path = step.path.replace("$s", "mem").replace("$k", key)
-        body = step.body.encode() if isinstance(step.body, str) else step.body
-        answer = one(step.method, path, body and body.replace(b"$k", key.encode()), **step.headers)
+class Shown(Scene):
+    """Answers with their header lines sorted and in Go's letters: HTTP/2 has small ones."""
+
+    def shown(self, answer: Answer) -> str:
         pairs = (each.partition(":") for each in answer.lines)
         lines = sorted("-".join(map(str.capitalize, name.split("-"))) + ":" + value for name, _, value in pairs)
-        found.append(show(Answer(str(answer.code), tuple(lines), answer.body)).replace(key, "$k"))
-    return found
+        return super().shown(Answer(str(answer.code), tuple(lines), answer.body))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_answers_are_those_of_http_1(case: Case, sidecar: Sidecar) -> None:
+def test_answers_are_those_of_http_1(case: Scenario, sidecar: Sidecar) -> None:
     """Status, headers and body are equal for every verb and route."""
     number = CASES.index(case)
     with Http2Client(sidecar.http_port) as client:
-        ours = play(client.ask, case, f"h2-{number}-")
+        ours = case.play(Shown(client.ask, "mem", f"h2-{number}-"))
 
-    assert ours == play(lambda *given, **headers: ask(sidecar.http_port, *given, **headers), case, f"h1-{number}-")
+    assert ours == case.play(Shown.at(sidecar.http_port, "mem", f"h1-{number}-"))
 
 
 @pytest.mark.oracle
 def test_h2spec_passes(sidecar: Sidecar) -> None:
     """All of h2spec's cases but one: what does not begin as HTTP/2 is answered in HTTP/1.1, not with a frame."""
-    command = [cache.oracle() / "h2spec", "-h", "127.0.0.1", "-p", str(sidecar.http_port), "-o", "10"]
+    command = [oracle.program("h2spec"), "-h", "127.0.0.1", "-p", str(sidecar.http_port), "-o", "10"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
 
     assert done.stdout.splitlines()[-1] == "146 tests, 145 passed, 0 skipped, 1 failed"

@@ -1,9 +1,8 @@
-"""A scenario with one actor: requests to its sidecar and what its application saw, as lines that can be compared."""
+"""The steps of scenarios with one actor: requests to its sidecar, and what its application saw."""
 
 from __future__ import annotations
 
 import json
-import re
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import message_factory
 
-from tests.conformance.scenario import RANDOM, show
+from tests.conformance.grpc.steps import show
 from tests.support.client import SERVICE
 from tests.support.http import ask
 from tests.support.waiting import until
@@ -36,7 +35,6 @@ JSON = {"Content_Type": "application/json"}
 
 # what the two sides' HTTP clients and tracing add of their own accord
 OWN_HEADERS = {"host", "user-agent", "accept-encoding", "traceparent", "content-length"}
-GO_TIME = (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \+0000 UTC( m=\+[\d.]+)?"), "TIME")
 OWN_ANSWERS = {"Traceparent", "Content-Length"}
 
 
@@ -53,28 +51,8 @@ class Scene:
     def fill(self, text: str) -> str:
         return text.replace("ID", self.actor)
 
-
-@dataclass(frozen=True)
-class Scenario:
-    name: str
-    steps: tuple[Callable[[Scene], str], ...]
-
-    def play(self, scene: Scene) -> list[str]:
-        """Take the steps and return one line for each, with what is random or the scenario's own taken out."""
-        scene.app.obey()
-        lines = [step(scene).replace(scene.actor, "ID").replace(str(scene.app.port), "PORT") for step in self.steps]
-        scene.app.obey()
-        return [_without_random(line) for line in lines]
-
-
-def scenario(name: str, *steps: Callable[[Scene], str]) -> Scenario:
-    return Scenario(name, steps)
-
-
-def _without_random(line: str) -> str:
-    for pattern, name in (*RANDOM, GO_TIME):
-        line = pattern.sub(name, line)
-    return line
+    def shown(self, line: str) -> str:
+        return line.replace(self.actor, "ID").replace(str(self.app.port), "PORT")
 
 
 def http(method: str, path: str, body: str | bytes | None = None, **headers: str) -> Callable[[Scene], str]:

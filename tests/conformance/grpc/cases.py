@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.conformance.scenario import (
+from tests.conformance.differences import Suite
+from tests.conformance.grpc.steps import (
     CURRENT,
-    Scenario,
     bulk_delete,
     bulk_get,
     delete,
@@ -15,10 +15,11 @@ from tests.conformance.scenario import (
     query,
     raw,
     save,
-    scenario,
     transact,
 )
+from tests.conformance.scenario import Scenario, scenario
 from tests.support.client import FIRST_WRITE, LAST_WRITE, options
+from tests.support.stores import STORES
 
 FIRST: dict[str, Any] = {"options": FIRST_WRITE}
 LAST: dict[str, Any] = {"options": LAST_WRITE}
@@ -290,3 +291,5 @@ NO_STORE = [
         query("{}"),
     )
 ]
+
+SUITE = Suite.of(__file__, ALL, STORES)

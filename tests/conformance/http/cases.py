@@ -1,71 +1,27 @@
-"""What is sent to daprd and to us over HTTP: the rows of the State API's sheet, in groups that belong together.
-
-`$s` in a path is the store, `$k` in a path or a body the beginning of a key that no other case uses.
-"""
+"""What is sent to daprd and to us over HTTP: the rows of the State API's sheet, in groups that belong together."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from tests.conformance.differences import Suite
+from tests.conformance.http.steps import (
+    Step,
+    bulk,
+    delete,
+    get,
+    operations,
+    query,
+    save,
+    transaction,
+    upsert,
+    value,
+)
+from tests.conformance.scenario import scenario
+from tests.support.stores import STORES
 
 # as keys: what Go's float64 cannot hold, and what it prints in a way of its own
 NUMBERS = ("1e400", "-1e999", "9" * 400, "-0", "9223372036854775808", "1234567", "123456.789", "1e-5", "0.0001", "1.0")
-
-
-@dataclass(frozen=True)
-class Step:
-    method: str
-    path: str
-    body: str | bytes | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Case:
-    name: str
-    steps: tuple[Step, ...]
-
-
-def save(body: str | bytes, query: str = "", method: str = "POST") -> Step:
-    return Step(method, f"/v1.0/state/$s{query}", body)
-
-
-def value(text: str, **more: str) -> Step:
-    """Save one value under $k, with other fields as JSON text."""
-    fields = "".join(f',"{name}":{shown}' for name, shown in more.items())
-    return save(f'[{{"key":"$k","value":{text}{fields}}}]')
-
-
-def get(key: str = "$k", query: str = "", **headers: str) -> Step:
-    return Step("GET", f"/v1.0/state/$s/{key}{query}", None, headers)
-
-
-def delete(key: str = "$k", query: str = "", **headers: str) -> Step:
-    return Step("DELETE", f"/v1.0/state/$s/{key}{query}", None, headers)
-
-
-def bulk(body: str, query: str = "") -> Step:
-    return Step("POST", f"/v1.0/state/$s/bulk{query}", body)
-
-
-def transaction(body: str, query: str = "") -> Step:
-    return Step("POST", f"/v1.0/state/$s/transaction{query}", body)
-
-
-def operations(*each: str) -> Step:
-    return transaction('{"operations":[' + ",".join(each) + "]}")
-
-
-def upsert(request: str) -> str:
-    return f'{{"operation":"upsert","request":{request}}}'
-
-
-def query(body: str) -> Step:
-    return Step("POST", "/v1.0-alpha1/state/$s/query", body)
-
-
-def case(name: str, *steps: Step) -> Case:
-    return Case(name, steps)
 
 
 def each_refused(make: Any, *bodies: str) -> tuple[Step, ...]:
@@ -73,50 +29,52 @@ def each_refused(make: Any, *bodies: str) -> tuple[Step, ...]:
 
 
 ROUTES = [
-    case("a value comes back", value('"v"'), get(), delete(), get()),
-    case("put is post", save('[{"key":"$k","value":1}]', method="PUT"), get()),
-    case(
+    scenario("a value comes back", value('"v"'), get(), delete(), get()),
+    scenario("put is post", save('[{"key":"$k","value":1}]', method="PUT"), get()),
+    scenario(
         "verbs without a route",
         Step("PATCH", "/v1.0/state/$s/$k"),
         Step("GET", "/v1.0/state/$s"),
         Step("PUT", "/v1.0/state/$s/$k", "1"),
     ),
-    case("words are keys to get", Step("GET", "/v1.0/state/$s/bulk"), Step("DELETE", "/v1.0/state/$s/transaction")),
-    case("another version", Step("POST", "/v1.0/state/$s/query", "{}"), Step("POST", "/v1.0-alpha1/state/$s", "[]")),
-    case(
+    scenario("words are keys to get", Step("GET", "/v1.0/state/$s/bulk"), Step("DELETE", "/v1.0/state/$s/transaction")),
+    scenario(
+        "another version", Step("POST", "/v1.0/state/$s/query", "{}"), Step("POST", "/v1.0-alpha1/state/$s", "[]")
+    ),
+    scenario(
         "a slash at the end",
         value("1"),
         get("$k/"),
         Step("POST", "/v1.0/state/$s/", "[]"),
         Step("GET", "/v1.0/state/$s/"),
     ),
-    case(
+    scenario(
         "a path to be cleaned",
         value("1"),
         Step("GET", "//v1.0//state///$s//$k"),
         Step("GET", "/v1.0/x/../state/./$s/$k"),
     ),
-    case("dots", get("."), get(".."), get("%2E"), get("%2e%2e"), get("...")),
-    case(
+    scenario("dots", get("."), get(".."), get("%2E"), get("%2e%2e"), get("...")),
+    scenario(
         "an encoded word",
         Step("GET", "/v1.0/%73tate/S/$k"),
         Step("GET", "/v1%2E0/state/$s/$k"),
         Step("POST", "/v1.0/state/$s/bul%6b", "{}"),
     ),
-    case("a store with a capital", Step("GET", "/v1.0/state/$sX/$k"), Step("POST", "/v1.0/state/nope", "[]")),
-    case("deeper than a key", get("a/b"), get("a/b/c"), Step("POST", "/v1.0/state/$s/bulk/x", "{}")),
+    scenario("a store with a capital", Step("GET", "/v1.0/state/$sX/$k"), Step("POST", "/v1.0/state/nope", "[]")),
+    scenario("deeper than a key", get("a/b"), get("a/b/c"), Step("POST", "/v1.0/state/$s/bulk/x", "{}")),
 ]
 
 KEYS = [
-    case(
+    scenario(
         "keys with odd characters",
         save('[{"key":"$k a+b/c%é\\u0000?#","value":1}]'),
         get("$k%20a%2Bb%2Fc%25%C3%A9%00%3F%23"),
         get("$k+a%2Bb%2fc%25%c3%a9%00%3F%23"),
         delete("$k+a%2Bb%2fc%25%c3%a9%00%3F%23"),
     ),
-    case("a key decoded once", save('[{"key":"$ka%2Fb","value":1}]'), get("$ka%252Fb"), get("$ka%2Fb")),
-    case(
+    scenario("a key decoded once", save('[{"key":"$ka%2Fb","value":1}]'), get("$ka%252Fb"), get("$ka%2Fb")),
+    scenario(
         "a key with bars",
         get("$k%7C%7Cb"),
         get("$k||b"),
@@ -125,18 +83,18 @@ KEYS = [
         get("$k%7Cb"),
         bulk('{"keys":["a||b"]}'),
     ),
-    case(
+    scenario(
         "an illegal key saved",
         save('[{"key":"a||b","value":1}]'),
         save('[{"key":"$k","value":1},{"key":"a||b"}]'),
         get(),
     ),
-    case("a key in plain UTF-8", save('[{"key":"$ké日","value":1}]'), get("$ké日"), delete("$ké日")),
-    case("a long key", save('[{"key":"$k' + "x" * 2000 + '","value":1}]'), get("$k" + "x" * 2000)),
+    scenario("a key in plain UTF-8", save('[{"key":"$ké日","value":1}]'), get("$ké日"), delete("$ké日")),
+    scenario("a long key", save('[{"key":"$k' + "x" * 2000 + '","value":1}]'), get("$k" + "x" * 2000)),
 ]
 
 VALUES = [
-    case(
+    scenario(
         "values as daprd writes them too",
         *(
             step
@@ -144,22 +102,24 @@ VALUES = [
             for step in (value(text), get())
         ),
     ),
-    case("no value", save('[{"key":"$k"}]'), get(), bulk('{"keys":["$k"]}')),
-    case("names in other letters", save('[{"KEY":"$k","Value":1,"oPTIONS":{"Concurrency":"first-write"}}]'), get()),
-    case("unknown names", save('[{"key":"$k","value":1,"x":{"y":[1]}}]'), get()),
-    case("twice the same name", save('[{"key":"a","key":"$k","value":1,"value":2}]'), get()),
-    case("something after the end", save('[{"key":"$k","value":1}] x'), get()),
-    case("bytes that are no text", save(b'[{"key":"$k","value":"a\xffb"}]'), get()),
-    case("white space", value(" 1 "), get()),
-    case("nulls everywhere", value("1", etag="null", metadata="null", options="null", contentType="null"), get()),
-    case("a content type", value('"x"', contentType='"text/plain"', metadata='{"contentType":"text/plain"}'), get()),
-    case("nothing to save", save("[]"), save("null")),
-    case("any content type", Step("POST", "/v1.0/state/$s", "[]", {"Content_Type": "text/plain"})),
-    case("metadata of the query", value("1"), get(query="?metadata.x=y&consistency=bogus&metadata.=z&a;b&%zz")),
+    scenario("no value", save('[{"key":"$k"}]'), get(), bulk('{"keys":["$k"]}')),
+    scenario("names in other letters", save('[{"KEY":"$k","Value":1,"oPTIONS":{"Concurrency":"first-write"}}]'), get()),
+    scenario("unknown names", save('[{"key":"$k","value":1,"x":{"y":[1]}}]'), get()),
+    scenario("twice the same name", save('[{"key":"a","key":"$k","value":1,"value":2}]'), get()),
+    scenario("something after the end", save('[{"key":"$k","value":1}] x'), get()),
+    scenario("bytes that are no text", save(b'[{"key":"$k","value":"a\xffb"}]'), get()),
+    scenario("white space", value(" 1 "), get()),
+    scenario("nulls everywhere", value("1", etag="null", metadata="null", options="null", contentType="null"), get()),
+    scenario(
+        "a content type", value('"x"', contentType='"text/plain"', metadata='{"contentType":"text/plain"}'), get()
+    ),
+    scenario("nothing to save", save("[]"), save("null")),
+    scenario("any content type", Step("POST", "/v1.0/state/$s", "[]", {"Content_Type": "text/plain"})),
+    scenario("metadata of the query", value("1"), get(query="?metadata.x=y&consistency=bogus&metadata.=z&a;b&%zz")),
 ]
 
 BROKEN = [
-    case(
+    scenario(
         "bodies that cannot be saved",
         *each_refused(
             save,
@@ -192,7 +152,7 @@ BROKEN = [
             *('[{"a" 1}]', "[1 2]", '[{"key":"a","value":1.}]', '[{"key":"a","value":-}]', '[{"key":"a","value":1e}]'),
         ),
     ),
-    case(
+    scenario(
         "bodies that cannot be read in bulk",
         *each_refused(
             bulk,
@@ -217,7 +177,7 @@ BROKEN = [
             *('{"keys":null,"parallelism":null,"metadata":null}', '{"KEYS":[],"Parallelism":-3,"x":1} y'),
         ),
     ),
-    case(
+    scenario(
         "bodies that are no transaction",
         *each_refused(
             transaction,
@@ -226,7 +186,7 @@ BROKEN = [
             *('{"operations":[{"operation":"Upsert","request":{"key":"a"}}]}', '{"operations":[{"operation":"x"}]}'),
         ),
     ),
-    case(
+    scenario(
         "operations that cannot be read",
         *(
             operations(upsert(request))
@@ -247,8 +207,8 @@ BROKEN = [
             )
         ),
     ),
-    case("a bad operation after a good one", operations(upsert('{"key":"$k","value":1}'), upsert('"x"')), get()),
-    case(
+    scenario("a bad operation after a good one", operations(upsert('{"key":"$k","value":1}'), upsert('"x"')), get()),
+    scenario(
         "an illegal key in a transaction",
         operations(upsert('{"key":"a||b"}')),
         operations(upsert('{"key":"$k"}'), upsert('{"key":"a||b"}')),
@@ -257,16 +217,16 @@ BROKEN = [
 ]
 
 OPTIONS = [
-    case(
+    scenario(
         "unknown options", value("1", options='{"concurrency":"bogus"}'), value("1", options='{"consistency":"bogus"}')
     ),
-    case("unknown options of a delete", delete(query="?concurrency=bogus"), delete(query="?consistency=bogus")),
-    case(
+    scenario("unknown options of a delete", delete(query="?concurrency=bogus"), delete(query="?consistency=bogus")),
+    scenario(
         "known options",
         value("1", options='{"concurrency":"last-write","consistency":"strong"}'),
         delete(query="?consistency=strong&concurrency=last-write"),
     ),
-    case(
+    scenario(
         "a wrong etag",
         value("1"),
         value("2", etag='"999"'),
@@ -275,43 +235,45 @@ OPTIONS = [
         delete(If_Match='"999"'),
         get(),
     ),
-    case("an empty etag", value("1"), value("2", etag='""'), delete(If_Match=""), get()),
-    case("two etags", value("1"), Step("DELETE", "/v1.0/state/$s/$k", None, {"If_Match": "998", "if_match": "999"})),
-    case("an etag and no row", delete(If_Match="999"), value("1", etag='"999"'), get()),
-    case("an etag that is no number", value("1"), value("2", etag='"x"'), get()),
-    case(
+    scenario("an empty etag", value("1"), value("2", etag='""'), delete(If_Match=""), get()),
+    scenario(
+        "two etags", value("1"), Step("DELETE", "/v1.0/state/$s/$k", None, {"If_Match": "998", "if_match": "999"})
+    ),
+    scenario("an etag and no row", delete(If_Match="999"), value("1", etag='"999"'), get()),
+    scenario("an etag that is no number", value("1"), value("2", etag='"x"'), get()),
+    scenario(
         "first write",
         value("1", options='{"concurrency":"first-write"}'),
         value("2", options='{"concurrency":"first-write"}'),
         get(),
     ),
-    case("a ttl", value("1", metadata='{"ttlInSeconds":"60"}'), get(), bulk('{"keys":["$k"]}')),
-    case(
+    scenario("a ttl", value("1", metadata='{"ttlInSeconds":"60"}'), get(), bulk('{"keys":["$k"]}')),
+    scenario(
         "a ttl in the query",
         save('[{"key":"$k","value":1,"metadata":{"ttlInSeconds":"x"}}]', "?metadata.ttlInSeconds=60"),
         get(),
     ),
-    case(
+    scenario(
         "a ttl that is none",
         value("1", metadata='{"ttlInSeconds":"x"}'),
         save('[{"key":"$k","value":1}]', "?metadata.ttlInSeconds=x"),
         get(),
     ),
-    case("no ttl", *(value("1", metadata=f'{{"ttlInSeconds":"{text}"}}') for text in ("0", "-1", "")), get()),
-    case("a ttl taken back", value("1", metadata='{"ttlInSeconds":"60"}'), value("2"), get()),
+    scenario("no ttl", *(value("1", metadata=f'{{"ttlInSeconds":"{text}"}}') for text in ("0", "-1", "")), get()),
+    scenario("a ttl taken back", value("1", metadata='{"ttlInSeconds":"60"}'), value("2"), get()),
 ]
 
 SEVERAL = [
-    case(
+    scenario(
         "in bulk",
         save('[{"key":"$k1","value":1},{"key":"$k2","value":"b"},{"key":"$k3","value":{"a":[1]}}]'),
         bulk('{"keys":["$k3","$k1","$k2"]}'),
         bulk('{"keys":["$k1","none"],"parallelism":2,"metadata":{"a":"b"}}'),
     ),
-    case("an empty key in bulk", bulk('{"keys":[""]}')),
-    case("conflicts among several", save('[{"key":"$k1","value":1},{"key":"$k2","value":2,"etag":"999"}]')),
-    case("one key twice", save('[{"key":"$k","value":1},{"key":"$k","value":1}]'), get()),
-    case(
+    scenario("an empty key in bulk", bulk('{"keys":[""]}')),
+    scenario("conflicts among several", save('[{"key":"$k1","value":1},{"key":"$k2","value":2,"etag":"999"}]')),
+    scenario("one key twice", save('[{"key":"$k","value":1},{"key":"$k","value":1}]'), get()),
+    scenario(
         "a transaction",
         operations(upsert('{"key":"$k1","value":1}'), upsert('{"key":"$k2","value":"b"}')),
         operations('{"operation":"delete","request":{"key":"$k1"}}', upsert('{"KEY":"$k3","VALUE":[1]}')),
@@ -319,34 +281,34 @@ SEVERAL = [
         get("$k2"),
         get("$k3"),
     ),
-    case(
+    scenario(
         "a transaction with a wrong etag", value("1"), operations(upsert('{"key":"$k","value":2,"etag":"999"}')), get()
     ),
-    case(
+    scenario(
         "a transaction that fails half way",
         value("1"),
         operations(upsert('{"key":"$k2","value":1}'), '{"operation":"delete","request":{"key":"$k","etag":"999"}}'),
         get("$k2"),
     ),
-    case(
+    scenario(
         "a transaction's metadata",
         transaction('{"operations":[' + upsert('{"key":"$k","value":1}') + '],"metadata":{"ttlInSeconds":"60"}}'),
         get(),
     ),
-    case(
+    scenario(
         "a transaction's query",
         transaction('{"operations":[' + upsert('{"key":"$k","value":1}') + "]}", "?metadata.ttlInSeconds=60"),
         get(),
     ),
-    case(
+    scenario(
         "a transaction with a bad option",
         operations(upsert('{"key":"$k","value":1,"options":{"concurrency":"bogus"}}')),
         get(),
     ),
-    case(
+    scenario(
         "an operation without a request", operations('{"operation":"delete"}', '{"operation":"delete","request":null}')
     ),
-    case(
+    scenario(
         "queries",
         query("{}"),
         query(""),
@@ -357,6 +319,7 @@ SEVERAL = [
 ]
 
 STATE = [*ROUTES, *KEYS, *VALUES, *BROKEN, *OPTIONS, *SEVERAL]
+SUITE = Suite.of(__file__, STATE, STORES)
 
 # What has nothing to do with a store
 
@@ -369,8 +332,8 @@ APP = "/v1.0/actors/T/1"
 WORKFLOW = "/v1.0/workflows/dapr"
 
 OTHERS = [
-    case("health", *others(("GET", "/v1.0/healthz"), ("GET", "/v1.0/healthz/"), ("GET", "/v1.0/healthz/outbound"))),
-    case(
+    scenario("health", *others(("GET", "/v1.0/healthz"), ("GET", "/v1.0/healthz/"), ("GET", "/v1.0/healthz/outbound"))),
+    scenario(
         "health of an app",
         *others(
             ("GET", "/v1.0/healthz?appid=app"),
@@ -378,15 +341,15 @@ OTHERS = [
             ("GET", "/v1.0/healthz/outbound?appid=x"),
         ),
     ),
-    case(
+    scenario(
         "health by other verbs",
         *others(("POST", "/v1.0/healthz", ""), ("HEAD", "/v1.0/healthz"), ("PUT", "/v1.0/healthz", "")),
     ),
-    case(
+    scenario(
         "nothing there",
         *others(("GET", "/"), ("GET", "/v1.0"), ("GET", "/v1.0/"), ("GET", "/x"), ("POST", "/v1.0/nope/x", "{}")),
     ),
-    case(
+    scenario(
         "noted metadata",
         *others(
             ("PUT", "/v1.0/metadata", "x"),
@@ -395,18 +358,18 @@ OTHERS = [
             ("POST", "/v1.0/metadata/x", "y"),
         ),
     ),
-    case("no shutdown by get", *others(("GET", "/v1.0/shutdown"), ("PUT", "/v1.0/shutdown", ""))),
-    case(
+    scenario("no shutdown by get", *others(("GET", "/v1.0/shutdown"), ("PUT", "/v1.0/shutdown", ""))),
+    scenario(
         "publish",
         *others(
             ("POST", "/v1.0/publish/ps/t", "{}"), ("PUT", "/v1.0/publish/ps/t/u", ""), ("POST", "/v1.0/publish/ps", "")
         ),
     ),
-    case(
+    scenario(
         "bulk publish",
         *others(("POST", "/v1.0/publish/bulk/ps/t", "[]"), ("POST", "/v1.0-alpha1/publish/bulk/ps/t", "[]")),
     ),
-    case(
+    scenario(
         "secrets",
         *others(
             ("GET", "/v1.0/secrets/s/k"),
@@ -415,7 +378,7 @@ OTHERS = [
             ("POST", "/v1.0/secrets/s/k", ""),
         ),
     ),
-    case(
+    scenario(
         "bindings",
         *others(
             ("POST", "/v1.0/bindings/b", '{"operation":"x"}'),
@@ -424,7 +387,7 @@ OTHERS = [
             ("POST", "/v1.0/bindings/b", '{"operation":1}'),
         ),
     ),
-    case(
+    scenario(
         "configuration",
         *others(
             ("GET", "/v1.0/configuration/c"),
@@ -433,7 +396,7 @@ OTHERS = [
             ("GET", "/v1.0/configuration/c/i/unsubscribe"),
         ),
     ),
-    case(
+    scenario(
         "locks",
         *others(
             ("POST", "/v1.0-alpha1/lock/l", '{"expiryInSeconds":5}'),
@@ -441,7 +404,7 @@ OTHERS = [
             ("POST", "/v1.0-alpha1/unlock/l", "{}"),
         ),
     ),
-    case(
+    scenario(
         "cryptography",
         *others(
             ("PUT", "/v1.0-alpha1/crypto/c/encrypt", "x"),
@@ -450,7 +413,7 @@ OTHERS = [
             ("POST", "/v1.0-alpha1/subtlecrypto/c/x", "{}"),
         ),
     ),
-    case(
+    scenario(
         "jobs",
         *others(
             ("GET", "/v1.0/jobs/j"),
@@ -459,7 +422,7 @@ OTHERS = [
             ("POST", "/v1.0-alpha1/jobs/j", "{}"),
         ),
     ),
-    case(
+    scenario(
         "workflows",
         *others(
             ("POST", f"{WORKFLOW}/w/start", "{}"),
@@ -469,14 +432,14 @@ OTHERS = [
             ("POST", f"{WORKFLOW}/i/x", ""),
         ),
     ),
-    case(
+    scenario(
         "conversations",
         *others(
             ("POST", "/v1.0-alpha1/conversation/e/converse", "{}"),
             ("POST", "/v1.0-alpha2/conversation/e/converse", "{}"),
         ),
     ),
-    case(
+    scenario(
         "actors without placement",
         *others(
             ("POST", f"{APP}/method/m", ""),

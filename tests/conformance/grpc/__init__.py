@@ -1,0 +1,1 @@
+"""The State API over gRPC beside daprd."""
