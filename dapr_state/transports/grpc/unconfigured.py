@@ -92,7 +92,7 @@ def _table(app_id: str, namespace: str) -> dict[str, Answer]:
     return table
 
 
-def _schedule(fields: Fields) -> Row:
+def _schedule(fields: Fields) -> ErrorRow:
     """A job (1) has a name (1), and a schedule (2) or a due time (4)."""
     if 1 not in fields:
         return errors.JOB_EMPTY
