@@ -10,10 +10,10 @@ Rules that a change must respect:
 from __future__ import annotations
 
 import asyncio
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import Upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +25,8 @@ R = TypeVar("R")  # what comes of it
 
 OVERHEAD: Final = 256  # octets that one key or operation costs beside its text
 
+_key, _value = attrgetter("key"), attrgetter("value")
+
 
 def weight_of_keys(keys: Sequence[str]) -> int:
     if len(keys) == 1:
@@ -34,15 +36,8 @@ def weight_of_keys(keys: Sequence[str]) -> int:
 
 def weight(operations: Sequence[Operation]) -> int:
     if len(operations) == 1:  # as most are
-        (operation,) = operations
-        value = len(operation.value) if type(operation) is Upsert else 0
-        return OVERHEAD + len(operation.key) + value
-    octets = OVERHEAD * len(operations)
-    for operation in operations:
-        octets += len(operation.key)
-        if type(operation) is Upsert:
-            octets += len(operation.value)
-    return octets
+        return OVERHEAD + len(operations[0].key) + len(operations[0].value)
+    return weight_of_keys(list(map(_key, operations))) + sum(map(len, map(_value, operations)))
 
 
 class Budget:
@@ -50,8 +45,8 @@ class Budget:
 
     def __init__(self, store: str, *, callers: int, octets: int) -> None:
         self._store = store
-        self._callers_at_most = callers
-        self._octets_at_most = octets
+        self.callers_at_most = callers
+        self.octets_at_most = octets
         self.callers = 0
         self.octets = 0
 
@@ -60,10 +55,15 @@ class Budget:
 
     def take(self, octets: int) -> None:
         """Let a caller wait. Raises StoreError, with nothing taken, when too many do."""
-        if self.callers and (self.callers >= self._callers_at_most or self.octets + octets > self._octets_at_most):
-            raise StoreError(f"too many requests wait for {self._store}: {self.callers}, with {self.octets} octets")
+        if self.callers >= self.callers_at_most or self.octets + octets > self.octets_at_most:
+            self.refuse()
         self.callers += 1
         self.octets += octets
+
+    def refuse(self) -> None:
+        """Raise StoreError for one caller too many; one alone may be larger than all."""
+        if self.callers:
+            raise StoreError(f"too many requests wait for {self._store}: {self.callers}, with {self.octets} octets")
 
     def give(self, callers: int, octets: int) -> None:
         self.callers -= callers
@@ -73,28 +73,30 @@ class Budget:
 class Batch(Generic[W, R]):
     """What some callers want together."""
 
-    __slots__ = ("_budget", "_callers", "octets", "wanted")
+    __slots__ = ("_budget", "callers", "octets", "wanted")
 
     def __init__(self, budget: Budget) -> None:
         self.wanted: list[W] = []
         self.octets = 0
         self._budget = budget
-        self._callers: list[tuple[asyncio.Future[list[R]], int, int]] = []  # with what number and octets he wants
+        self.callers: list[tuple[asyncio.Future[list[R]], int, int]] = []  # with what number and octets he wants
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self)} callers, {len(self.wanted)} wanted>"
 
     def __len__(self) -> int:
-        return len(self._callers)
+        return len(self.callers)
 
     def join(self, caller: asyncio.Future[list[R]], wanted: Sequence[W], octets: int) -> None:
-        self._callers.append((caller, len(wanted), octets))
+        self.callers.append((caller, len(wanted), octets))
         self.wanted += wanted
         self.octets += octets
 
     def still_wanted(self) -> list[bool]:
         """For each that is wanted, whether its caller waits. Any thread may ask."""
-        return [not caller.done() for caller, size, _ in self._callers for _ in range(size)]
+        if not any(caller.done() for caller, _, _ in self.callers):
+            return [True] * len(self.wanted)
+        return [not caller.done() for caller, size, _ in self.callers for _ in range(size)]
 
     def settle(self, outcomes: list[R]) -> None:
         """Give the outcomes out, as the callers joined. Raises, with none given, if they do not fit."""
@@ -121,16 +123,16 @@ class Batch(Generic[W, R]):
         """A batch for each caller, in the place of this one."""
         batches = []
         at = 0
-        for entry in self._callers:
+        for entry in self.callers:
             batch: Batch[W, R] = Batch(self._budget)
             batch.join(entry[0], self.wanted[at : at + entry[1]], entry[2])
             batches.append(batch)
             at += entry[1]
-        self._callers = []
+        self.callers = []
         return batches
 
     def _ended(self) -> list[tuple[asyncio.Future[list[R]], int, int]]:
-        callers, self._callers = self._callers, []
+        callers, self.callers = self.callers, []
         if callers:
             self._budget.give(len(callers), self.octets)
         return callers
@@ -169,19 +171,37 @@ class Batcher(Generic[W, R]):
         """
         if octets is None:
             octets = self._weigh(wanted)
-        self._budget.take(octets)
-        batch = self._batch
-        if batch is not None and batch.octets + octets > self._octets_at_most:
-            self.close()
-            batch = None
-        if batch is None:
-            batch = self._batch = Batch(self._budget)
-            self._at_end(self.close)
+        budget, batch = self._budget, self._batch
+        if budget.callers >= budget.callers_at_most or budget.octets + octets > budget.octets_at_most:
+            budget.refuse()
+        # `Budget.take` and `Batch.join`, without two calls for each caller: 0.2 us of a read that takes 11
+        budget.callers += 1
+        budget.octets += octets
+        if batch is None or batch.octets + octets > self._octets_at_most:
+            batch = self._begin()
         answer: asyncio.Future[list[R]] = self._loop.create_future()
-        batch.join(answer, wanted, octets)
+        batch.callers.append((answer, len(wanted), octets))
+        batch.wanted += wanted
+        batch.octets += octets
         if len(batch.wanted) >= self._at_most:
             self.close()
         return answer
+
+    def ask_alone(self, wanted: Sequence[W]) -> asyncio.Future[list[R]]:
+        """As `ask`, in a batch of its own that is run at once."""
+        octets = self._weigh(wanted)
+        self._budget.take(octets)
+        batch: Batch[W, R] = Batch(self._budget)
+        answer: asyncio.Future[list[R]] = self._loop.create_future()
+        batch.join(answer, wanted, octets)
+        self._attempt(batch)
+        return answer
+
+    def _begin(self) -> Batch[W, R]:
+        self.close()
+        batch = self._batch = Batch(self._budget)
+        self._at_end(self.close)
+        return batch
 
     def close(self) -> None:
         """Run what was asked so far: what comes now is another batch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from dapr_state.clock import VISIBLE, WAITING, VisibleClock
@@ -11,7 +12,7 @@ from dapr_state.stores import paging
 from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError, conflict
 from dapr_state.stores.etags import new_etags
 from dapr_state.stores.expiries import Expiries
-from dapr_state.stores.model import Delete, Feature, Operation, StoredValue
+from dapr_state.stores.model import Delete, Feature, Operation, StoredValue, Upsert
 from dapr_state.stores.slices import slices
 from dapr_state.stores.sortedkeys import SortedKeys
 from dapr_state.stores.ttl import TtlRule
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 1000  # keys: some 2 ms, then others have their turn
 SWEEP_SECONDS = 1  # as daprd: an expired value that nobody asks for is freed after this long
 
+_etag, _first_write = attrgetter("etag"), attrgetter("first_write")
 
 T = TypeVar("T")
 
@@ -71,7 +73,8 @@ class MemoryStore(StateStore):
         self._check_open()
 
     async def get(self, keys: Sequence[str]) -> Found:
-        self._check_open()
+        if self._is_closed:
+            self._check_open()
         if len(keys) <= _AT_ONCE and not self._large:
             # without a call for the usual case: a get of one key makes few of them
             return self._get(keys) if self._mortal else list(map(self._rows.get, keys))
@@ -80,8 +83,8 @@ class MemoryStore(StateStore):
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         self._check_open()
         if len(operations) <= _AT_ONCE and not self._large:
-            return [self._write_one(operation) for operation in operations]
-        return [self._write_one(operation) async for some in self._in_turns(operations) for operation in some]
+            return self._write_some(operations)
+        return [outcome async for some in self._in_turns(operations) for outcome in self._write_some(some)]
 
     async def transact(self, operations: Sequence[Operation]) -> None:
         self._check_open()
@@ -138,6 +141,9 @@ class MemoryStore(StateStore):
             self._check_open()
 
     def _transact_small(self, operations: Sequence[Operation]) -> None:
+        if not (any(map(_etag, operations)) or any(map(_first_write, operations))):  # nothing can be refused
+            self._write_some(operations)
+            return
         before = {operation.key: self._rows.get(operation.key) for operation in operations}
         for operation in operations:
             if refused := self._write_one(operation):
@@ -178,6 +184,26 @@ class MemoryStore(StateStore):
         if self._is_closed:
             raise StoreError("the store is closed")
 
+    def _write_some(self, operations: Sequence[Operation]) -> Outcomes:
+        """As `_write_one`, of which the usual write costs two thirds without a call for each."""
+        rows, mortal, etags, is_sorted = self._rows, self._mortal, self._etags, self._sorted is not None
+        outcomes: Outcomes = []
+        for operation in operations:
+            key = operation.key
+            is_plain = type(operation) is Upsert and operation.ttl is None
+            if (
+                not is_plain
+                or operation.etag
+                or operation.first_write
+                or key in mortal
+                or (is_sorted and key not in rows)
+            ):
+                outcomes.append(self._write_one(operation))
+            else:
+                rows[key] = StoredValue(operation.value, next(etags))
+                outcomes.append(None)
+        return outcomes
+
     def _write_one(self, operation: Operation) -> StoreError | None:
         key = operation.key
         if operation.etag or operation.first_write:
@@ -186,10 +212,6 @@ class MemoryStore(StateStore):
                 return refused
         if isinstance(operation, Delete):
             self._put(key, None)
-        elif operation.ttl is None and (self._sorted is None or key in self._rows):
-            self._rows[key] = StoredValue(operation.value, next(self._etags))  # what _put would do, in half of the time
-            if key in self._mortal:
-                self._mortal.discard(key)
         elif operation.ttl is None:
             self._put(key, StoredValue(operation.value, next(self._etags)))
         else:

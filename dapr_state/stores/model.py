@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import ClassVar
 
 import msgspec
 
@@ -39,6 +40,7 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
     etag: str = ""
     first_write: bool = False  # means nothing more than the etag: deleting what must not exist is a no-op
     strong: bool = False
+    value: ClassVar[bytes] = b""  # so that both kinds are weighed alike
 
 
 Operation = Upsert | Delete

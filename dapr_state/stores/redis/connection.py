@@ -192,20 +192,22 @@ class Connection(asyncio.Protocol):
             self._resting = True
             self._transport.pause_reading()
             self._loop.call_soon(self._read_on)
-        replies, take = self._replies, self._reader.gets
+        pending, replies, take = self._pending, self._replies, self._reader.gets
+        wanted = pending[0][1] if pending else 1
         try:
             self._reader.feed(data)
             while (reply := take()) is not False:
                 replies.append(reply)
-                if not self._pending:
+                if len(replies) < wanted:
+                    continue
+                if not pending:
                     # an error tells why the server speaks up by itself; anything else may be a value, and is not shown
                     self.leave(f"a reply without a command {reply if isinstance(reply, ReplyError) else ''}")
                     return
-                if len(replies) < self._pending[0][1]:
-                    continue
                 if not self._answer(replies):
                     return
                 replies = []
+                wanted = pending[0][1] if pending else 1
         except hiredis.ProtocolError as error:
             self.leave(str(error))
             return

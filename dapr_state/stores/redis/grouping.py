@@ -19,7 +19,7 @@ from dapr_state.stores.redis.connecting import Server
 from dapr_state.stores.redis.connection import MAX_WAITING, ReplyError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from dapr_state.stores.base import Found, Outcomes
     from dapr_state.stores.redis.connection import Connection
@@ -54,7 +54,7 @@ class Grouping:
             "at_end": connection.before_flush,
             "octets_at_most": OCTETS_AT_MOST,
         }
-        self._reads: Batcher[str, StoredValue | StoreError | None] = Batcher(
+        reads: Batcher[str, StoredValue | StoreError | None] = Batcher(
             lambda batch: _Read(self, batch).send(), weigh=weight_of_keys, at_most=_KEYS_AT_MOST, **common
         )
         self._writes: Batcher[Operation, StoreError | None] = Batcher(
@@ -66,21 +66,17 @@ class Grouping:
         self._transactions: Batcher[Operation, StoreError | None] = Batcher(
             lambda batch: _Call(self.connection, writing.ALL, batch).send(), weigh=weight, at_most=1, **common
         )
+        # Rows, and an error for each independent operation that was not done. They are sent at the end of the tick;
+        # StoreError, with nothing sent, when too many wait.
+        self.read: Callable[[Sequence[str]], asyncio.Future[Found]] = reads.ask
+        self.write: Callable[[Sequence[Operation]], asyncio.Future[Outcomes]] = self._writes.ask
 
-    def read(self, keys: Sequence[str]) -> asyncio.Future[Found]:
-        """Ask for rows at the end of the tick. Raises StoreError, with nothing sent, when too many wait."""
-        return self._reads.ask(keys)
-
-    def write(self, operations: Sequence[Operation]) -> asyncio.Future[Outcomes]:
-        """Send independent operations at the end of the tick; an error for each that was not done. Raises as `read`."""
-        return self._writes.ask(operations)
-
-    async def transact(self, operations: Sequence[Operation]) -> Outcomes:
+    def transact(self, operations: Sequence[Operation]) -> Awaitable[Outcomes]:
         """Send a transaction, behind what was written before; an error in the place of the operation that failed."""
         if len(operations) > SLICE:
-            return await self._transact_many(operations)
+            return self._transact_many(operations)
         self._writes.close()  # writes are done in the order in which they came
-        return await self._transactions.ask(operations)
+        return self._transactions.ask_alone(operations)
 
     async def _transact_many(self, operations: Sequence[Operation]) -> Outcomes:
         """They are packed in slices: others have their turns meanwhile."""

@@ -104,29 +104,30 @@ class Node:
             return await self._again(find, octets, lost)
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
-        if len(operations) <= 1 or (len(operations) <= _OPERATIONS_AT_ONCE and weight(operations) <= OCTETS_AT_MOST):
-            return await self._write(operations)
-        outcomes: Outcomes = []
-        for run in runs(operations, weight, at_most=_OPERATIONS_AT_ONCE, octets_at_most=OCTETS_AT_MOST):
-            outcomes += await self._write(run)  # one behind the other: in their order, and others come in between
-        return outcomes
-
-    async def transact(self, operations: Sequence[Operation]) -> Outcomes:
-        if len(operations) > _TRANSACTION_AT_MOST:
-            raise StoreError(f"a transaction of {len(operations)} operations is more than redis takes in one call")
-        grouping = await self._link.connected(OVERHEAD * len(operations))
-        for some in slices(operations, SLICE):
-            if self._waits_for_replicas(some):
-                return await self._replicated_writes().transact(operations)
-            if len(some) == SLICE:
-                await asyncio.sleep(0)
-        return await grouping.transact(operations)
-
-    async def _write(self, operations: Sequence[Operation]) -> Outcomes:
+        if len(operations) > 1 and (len(operations) > _OPERATIONS_AT_ONCE or weight(operations) > OCTETS_AT_MOST):
+            return await self._write_in_runs(operations)
         grouping = self._link.live or await self._link.connected(weight(operations))
         if self._waits_for_replicas(operations):
             return await self._replicated_writes().write(operations)
         return await grouping.write(operations)
+
+    async def transact(self, operations: Sequence[Operation]) -> Outcomes:
+        if len(operations) > _TRANSACTION_AT_MOST:
+            raise StoreError(f"a transaction of {len(operations)} operations is more than redis takes in one call")
+        grouping = self._link.live or await self._link.connected(OVERHEAD * len(operations))
+        if self._link.server.replicas:
+            for some in slices(operations, SLICE):
+                if self._waits_for_replicas(some):
+                    return await self._replicated_writes().transact(operations)
+                if len(some) == SLICE:
+                    await asyncio.sleep(0)
+        return await grouping.transact(operations)
+
+    async def _write_in_runs(self, operations: Sequence[Operation]) -> Outcomes:
+        outcomes: Outcomes = []
+        for run in runs(operations, weight, at_most=_OPERATIONS_AT_ONCE, octets_at_most=OCTETS_AT_MOST):
+            outcomes += await self.write(run)  # one behind the other: in their order, and others come in between
+        return outcomes
 
     async def _read_in_runs(self, keys: Sequence[str]) -> Found:
         found: Found = []

@@ -15,7 +15,7 @@ from dapr_state.stores.sqlite import failures
 from dapr_state.stores.sqlite.statements import OCTETS_AT_ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dapr_state.stores.base import Found
     from dapr_state.stores.batching import Batch
@@ -40,7 +40,7 @@ class InlineReads:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self._reads: Batcher[str, StoredValue | StoreError | None] = Batcher(
+        reads: Batcher[str, StoredValue | StoreError | None] = Batcher(
             self._answer,
             budget=Budget("the database", callers=_CALLERS_AT_MOST, octets=_OCTETS_AT_MOST),
             weigh=weight_of_keys,
@@ -48,14 +48,12 @@ class InlineReads:
             at_most=_KEYS_AT_MOST,
             octets_at_most=OCTETS_AT_ONCE,
         )
+        # one entry per key at the end of the tick; ElsewhereError if a thread may do it, else StoreError
+        self.read: Callable[[Sequence[str]], asyncio.Future[Found]] = reads.ask
 
     def takes(self, keys: Sequence[str]) -> bool:
         """Not where they are many, and not while the disk must be asked: then a thread may wait for it."""
         return len(keys) <= _KEYS_AT_MOST and self._executor.read_seconds < SLOW_SECONDS
-
-    def read(self, keys: Sequence[str]) -> asyncio.Future[Found]:
-        """One entry per key at the end of the tick. ElsewhereError if a thread may do it, else StoreError."""
-        return self._reads.ask(keys)
 
     def read_elsewhere(self, seconds: float) -> None:
         """A thread has read, and took so long."""

@@ -78,13 +78,16 @@ class StateTable:
                 one = connection.execute(self._select_one, keys).fetchone()
                 return [one and msgspec.convert(one, StoredValue)]  # of a union, msgspec would have to think each time
             # some at a time: while it converts, msgspec lets no other thread go on
-            encoded = self._find(connection, _FIELDS, keys, octets)
-            return [row for some in encoded for row in msgspec.convert(some, _FOUND)]
+            found: Found = []
+            for some in self._find(connection, _FIELDS, keys, octets):
+                found += msgspec.convert(some, _FOUND)
         except UnicodeEncodeError:
             return self._read_those_that_are_text(connection, keys, octets)
         except (msgspec.ValidationError, sqlite3.OperationalError) as error:
             if hasattr(error, "sqlite_errorcode"):  # else it is a value that could not be decoded
                 raise
+        else:
+            return found
         undecoded = self._find(connection, _UNDECODED, keys, octets)
         return [None if row is None else _decoded(*row) for some in undecoded for row in some]
 
@@ -108,11 +111,12 @@ class StateTable:
                 found: list[tuple[Any, ...] | None] = []
                 held = 0
                 for row in islice(cursor, len(some)):
-                    if row[0] is None:
+                    value = row[0]
+                    if value is None:
                         found.append(None)
                         continue
                     found.append(row)
-                    held += len(row[0])
+                    held += len(value)
                     if held > OCTETS_AT_ONCE:
                         yield found
                         octets -= held

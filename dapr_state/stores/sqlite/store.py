@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -117,8 +116,10 @@ class SqliteStore(StateStore):
     async def get(self, keys: Sequence[str]) -> Found:
         reads = self._inline
         if reads and keys and reads.takes(keys):
-            with suppress(ElsewhereError):
+            try:  # `suppress` costs three calls
                 return await reads.read(keys)
+            except ElsewhereError:
+                pass
         if len(keys) <= AT_ONCE:
             return await self._read(keys)
         return [entry for some in slices(keys, AT_ONCE) for entry in await self._read(some)]

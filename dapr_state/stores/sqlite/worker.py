@@ -12,7 +12,7 @@ import queue
 import threading
 from collections import deque
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, compress, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.golang.duration import format_duration
@@ -125,19 +125,19 @@ class Worker:
     def _answer(self, group: list[Batch[Any, Any]]) -> list[Batch[Any, Any]]:
         """Those whose turn comes later."""
         asked = [batch.still_wanted() for batch in group]
-        works = [
-            work
-            for batch, wanted in zip(group, asked, strict=True)
-            for work, is_wanted in zip(batch.wanted, wanted, strict=True)
-            if is_wanted
-        ]
+        works = [work for batch, wanted in zip(group, asked, strict=True) for work in compress(batch.wanted, wanted)]
         outcomes: Sequence[Any]
         try:
             outcomes = self._handle(works)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get an answer
             outcomes = [StoreError(f"{type(error).__name__}: {error}") for _ in works]
         following = iter(outcomes)
-        answers = [[next(following) if is_wanted else None for is_wanted in wanted] for wanted in asked]
+        answers = [
+            list(islice(following, len(wanted)))
+            if all(wanted)
+            else [next(following) if is_wanted else None for is_wanted in wanted]
+            for wanted in asked
+        ]
         if LATER not in outcomes:
             self._loop.call_soon_threadsafe(_settle, group, answers)
             return []
