@@ -8,6 +8,7 @@ import pytest
 
 from dapr_state.testing.running import pytest_pyfunc_call  # noqa: F401 - a hook
 from tests.support import cache, oracle
+from tests.support.postgresql import PostgresServer
 from tests.support.recorded import Record, Recorded, of_module
 from tests.support.redis import RedisServer
 from tests.support.redis_groups import Group
@@ -41,6 +42,13 @@ def redis_group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
     """A master, two replicas, three sentinels: who kills one of them brings it back."""
     with Group(tmp_path_factory.mktemp("redis-group")) as group:
         yield group
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One server for all tests that keep to their own database and do it no harm."""
+    with PostgresServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

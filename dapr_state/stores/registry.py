@@ -11,16 +11,25 @@ if TYPE_CHECKING:
     from dapr_state.resources.component import Component
     from dapr_state.stores.base import StateStore
 
+Versions = dict[tuple[str, ...], str]
+
 CATEGORY: Final = loader.STATE
 
 # type → versions → module and class; a module is imported, with its driver, when a component asks for it.
 # The first version of a type is also meant by "", "v0" and "v1", as in daprd.
-_FIRST = ("", "v0", "v1")
-_STORES = {
+_FIRST: Final = ("", "v0", "v1")
+_SECOND: Final = ("v2",)
+_POSTGRESQL: Final[Versions] = {_FIRST: "postgresql:PostgresV1", _SECOND: "postgresql:PostgresV2"}
+_STORES: Final[dict[str, Versions]] = {
     "in-memory": {_FIRST: "memory:MemoryStore"},
     "redis": {_FIRST: "redis.store:RedisStore"},
     "sqlite": {_FIRST: "sqlite:SqliteStore"},
     "sqlite3": {_FIRST: "sqlite:SqliteStore"},
+    "postgresql": _POSTGRESQL,
+    "postgres": _POSTGRESQL,
+    "cockroachdb": {_SECOND: "postgresql:PostgresV2"},
+    "yugabytedb": {_SECOND: "postgresql:PostgresV2"},
+    "yugabyte": {_SECOND: "postgresql:PostgresV2"},
 }
 
 

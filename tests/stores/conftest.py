@@ -28,19 +28,25 @@ if TYPE_CHECKING:
 
     from dapr_state.stores.base import Outcomes, StateStore
     from dapr_state.stores.model import Operation
+    from tests.support.postgresql import PostgresServer
 
 UUID = "00000000-0000-4000-8000-000000000000"
 VERSION = "999999999"
+XMIN = "2"  # of no transaction
 E, T, L, P = Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST
+SQL = frozenset({Ability.DURABLE, Ability.ORDERED})
+TEXTS = frozenset({Ability.NUL_KEY, Ability.JSON_AS_TEXT})
 pytest_generate_tests = over(
-    Declaration("memory", (E, T, L, P), frozenset({Ability.ANY_KEY, Ability.ORDERED}), UUID),
-    Declaration("encrypted", (E, T, L, P), frozenset({Ability.ANY_KEY, Ability.ORDERED}), UUID),
-    Declaration("sqlite_file", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ORDERED}), UUID),
-    Declaration("sqlite_no_wal", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ORDERED}), UUID),
-    Declaration("sqlite_memory", (E, T, L, P), frozenset({Ability.ORDERED}), UUID),
-    Declaration("redis", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
-    Declaration("redis_replicated", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
-    Declaration("redis_sentinel", (E, T, L, P), frozenset({Ability.DURABLE, Ability.ANY_KEY}), VERSION),
+    Declaration("memory", (E, T, L, P), TEXTS | {Ability.ANY_KEY, Ability.ORDERED}, UUID),
+    Declaration("encrypted", (E, T, L, P), TEXTS | {Ability.ANY_KEY, Ability.ORDERED}, UUID),
+    Declaration("sqlite_file", (E, T, L, P), TEXTS | SQL, UUID),
+    Declaration("sqlite_no_wal", (E, T, L, P), TEXTS | SQL, UUID),
+    Declaration("sqlite_memory", (E, T, L, P), TEXTS | {Ability.ORDERED}, UUID),
+    Declaration("postgresql_v1", (E, T, L, P), SQL, XMIN),
+    Declaration("postgresql_v2", (E, T, L, P), SQL | {Ability.JSON_AS_TEXT}, UUID),
+    Declaration("redis", (E, T, L, P), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
+    Declaration("redis_replicated", (E, T, L, P), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
+    Declaration("redis_sentinel", (E, T, L, P), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
 )
 
 REDIS_DB = 7  # the contract's own: it is emptied before each test
@@ -86,6 +92,22 @@ def _sqlite(file: Path, **properties: str) -> Place:
 @pytest.fixture
 def sqlite_memory() -> Place:
     return Place(lambda: create("state.sqlite", connectionString=":memory:"), lambda: None)
+
+
+@pytest.fixture
+def postgresql_v1(postgres_server: PostgresServer) -> Place:
+    return _postgresql(postgres_server, "contract_v1", "v1")
+
+
+@pytest.fixture
+def postgresql_v2(postgres_server: PostgresServer) -> Place:
+    return _postgresql(postgres_server, "contract_v2", "v2")
+
+
+def _postgresql(server: PostgresServer, database: str, version: str) -> Place:
+    properties = Properties({"connectionString": server.url(database)})
+    component = Component("store", "state.postgresql", version, properties)
+    return Place(lambda: registry.create(component), lambda: server.wipe(database))
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from decimal import Decimal
 
 import pytest
 
@@ -40,7 +42,7 @@ async def test_a_value_comes_back_as_it_was_saved(kind: Kind, value: bytes) -> N
         assert (await row_of(store, "k")).value == value
 
 
-@having()
+@having(Ability.JSON_AS_TEXT)
 @pytest.mark.parametrize(
     "value", [b'{"b":1,"a":2}', b'"text"', b"null", b" [1, 2]\n", '"\u00e9\u2028"'.encode(), b'"\xff"']
 )
@@ -50,6 +52,30 @@ async def test_json_comes_back_as_the_text_that_was_saved(kind: Kind, value: byt
         await put(store, Upsert("k", value, is_json=True))
 
         assert (await row_of(store, "k")).value == value
+
+
+@lacking(Ability.JSON_AS_TEXT)
+@pytest.mark.parametrize(
+    "value", [b'{"b":1,"a":12345678901234567890}', b'"text"', b"null", b" [1, 2]\n", '"\u00e9\u2028"'.encode(), b"0.1"]
+)
+async def test_json_comes_back_as_equal_json(kind: Kind, value: bytes) -> None:
+    """As the database writes it: no digit of a number is lost."""
+    async with kind.opened() as store:
+        await put(store, Upsert("k", value, is_json=True))
+        read = (await row_of(store, "k")).value
+
+        assert json.loads(read, parse_float=Decimal) == json.loads(value, parse_float=Decimal)
+
+
+@having()
+@pytest.mark.parametrize("value", [b'"\xff"', b'"\\u0000"', b'"\\ud800"', b"1e1000000", b"no JSON"])
+async def test_json_that_no_database_takes_comes_back_as_it_was_saved(kind: Kind, value: bytes) -> None:
+    """A value is a value, also in a transaction; and its neighbours are what they are."""
+    async with kind.opened() as store:
+        await put(store, Upsert("a", b"1", is_json=True), Upsert("k", value, is_json=True), Upsert("b", b"\xff"))
+        await store.transact([Upsert("c", b"1", is_json=True), Upsert("l", value, is_json=True)])
+
+        assert await values_of(store, "a", "k", "b", "c", "l") == [b"1", value, b"\xff", b"1", value]
 
 
 @having()

@@ -28,6 +28,8 @@ class Ability(Enum):
     DURABLE = auto()  # values outlive the store object
     ORDERED = auto()  # lists are in the order of keys
     ANY_KEY = auto()  # keys may hold what is not valid UTF-8
+    NUL_KEY = auto()  # keys may hold a NUL
+    JSON_AS_TEXT = auto()  # JSON is kept as it was written: its spaces, the order of its members
 
 
 @dataclass(frozen=True)

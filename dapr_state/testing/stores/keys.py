@@ -23,9 +23,7 @@ ODD = {
     "decomposed": "e\u0301",
     "upper case": "KEY",
     "lower case": "key",
-    "NUL": "a\x00b",
-    "before NUL": "a",
-    "NUL at the end": "a\x00",
+    "letter": "a",
     "DEL and controls": "\x01\x1f\x7f",
     "number": "0012",
     "plain number": "12",
@@ -34,6 +32,7 @@ ODD = {
     "4 KiB and one": "k" * 4097,
     "NULL": "NULL",
 }
+WITH_NUL = {"NUL": "a\x00b", "NUL at the end": "a\x00"}
 NOT_UTF_8 = b"caf\xe9".decode(errors="surrogateescape")
 
 
@@ -41,6 +40,17 @@ NOT_UTF_8 = b"caf\xe9".decode(errors="surrogateescape")
 @pytest.mark.parametrize("key", ODD.values(), ids=ODD)
 async def test_an_odd_key_is_saved_read_and_deleted(kind: Kind, key: str) -> None:
     """Alone, with its etag, and in a transaction."""
+    await save_read_and_delete(kind, key)
+
+
+@having(Ability.NUL_KEY)
+@pytest.mark.parametrize("key", WITH_NUL.values(), ids=WITH_NUL)
+async def test_a_key_with_a_nul_is_saved_read_and_deleted(kind: Kind, key: str) -> None:
+    """As any other."""
+    await save_read_and_delete(kind, key)
+
+
+async def save_read_and_delete(kind: Kind, key: str) -> None:
     async with kind.opened() as store:
         await put(store, Upsert(key, b"1"))
         await put(store, Upsert(key, b"2", etag=(await row_of(store, key)).etag))
@@ -54,6 +64,8 @@ async def test_an_odd_key_is_saved_read_and_deleted(kind: Kind, key: str) -> Non
 async def test_odd_keys_are_not_mixed_up(kind: Kind) -> None:
     """Each has its own value, however close the keys are: in case, in form, cut at a NUL."""
     keys = list(ODD.values())
+    if Ability.NUL_KEY in kind.declaration.abilities:
+        keys += WITH_NUL.values()
     async with kind.opened() as store:
         await put(store, *(Upsert(key, str(number).encode()) for number, key in enumerate(keys)))
 
@@ -92,3 +104,17 @@ async def test_a_transaction_with_a_key_that_is_not_utf_8_leaves_no_trace(kind: 
             await store.transact([Upsert("a", b"1"), Upsert(NOT_UTF_8, b"2")])
 
         assert await store.get(["a"]) == [None]
+
+
+@lacking(Ability.NUL_KEY)
+@pytest.mark.parametrize("key", WITH_NUL.values(), ids=WITH_NUL)
+async def test_a_key_with_a_nul_is_refused_alone(kind: Kind, key: str) -> None:
+    """The entry says so, by name; its neighbours are served."""
+    async with kind.opened() as store:
+        outcomes = await store.write([Upsert("b", b"1"), Upsert(key, b"2"), Delete(key), Upsert("c", b"3")])
+        with pytest.raises(StoreError, match="NUL"):
+            await store.transact([Upsert("b", b"2"), Upsert(key, b"2")])
+        entries = await store.get(["b", key, "c"])
+
+    assert ["NUL" in str(outcome) for outcome in (*outcomes, entries[1])] == [False, True, True, False, True]
+    assert [entry.value for entry in entries if isinstance(entry, StoredValue)] == [b"1", b"3"]

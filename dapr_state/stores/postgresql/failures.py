@@ -1,0 +1,66 @@
+"""PostgreSQL's errors as daprd words them, and what each of them means for those who wait."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Final
+
+import asyncpg
+
+from dapr_state.stores.base import StoreError
+from dapr_state.stores.sql.groups import RefusedError
+
+DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ssl.SSLError)
+
+LOCKED: Final = "55P03"  # a lock that was not to be had in time
+_READ_ONLY: Final = "25006"
+# the first halves of codes whose cause is the server's state: the next operation of a group would fail in the same way
+_OF_THE_SERVER: Final = ("08", "25", "28", "53", "57", "58", "XX", "F0")
+_AGAIN: Final = ("40P01", "40001")  # a deadlock, or a conflict of serializable transactions: it was undone as a whole
+
+
+_OF_JSON: Final = ("22021", "22P02", "22P05", "22003", "54001", "54000")  # no text, no JSON, NUL, number, depth, size
+
+
+class ConnectionLost(StoreError):
+    """What was asked last may have happened or not."""
+
+
+def code(error: BaseException) -> str:
+    return getattr(error, "sqlstate", None) or ""
+
+
+def may_pass(error: Exception) -> bool:
+    """Nothing has happened, and the same may succeed now."""
+    return code(error) in _AGAIN
+
+
+def is_of_json(error: BaseException) -> bool:
+    """A value may be what jsonb cannot hold."""
+    return code(error) in _OF_JSON
+
+
+def leaves_no_connection(error: BaseException) -> bool:
+    """The connection is of no use any more: it broke, or it ends at a server that is no primary any more."""
+    return not isinstance(error, asyncpg.PostgresError) or code(error)[:2] in ("08", "57") or code(error) == _READ_ONLY
+
+
+def describe(error: Exception) -> str:
+    """`ERROR: relation "state" does not exist (SQLSTATE 42P01)`, as daprd's driver writes it."""
+    if isinstance(error, asyncpg.PostgresError) and code(error):
+        severity = getattr(error, "severity", None) or "ERROR"
+        return f"{severity}: {getattr(error, 'message', None) or error} (SQLSTATE {code(error)})"
+    return str(error) or type(error).__name__
+
+
+def store_error(error: Exception) -> StoreError:
+    """What those are told who wait: RefusedError if a part of a group may be the cause."""
+    if isinstance(error, StoreError):
+        return error
+    if not isinstance(error, asyncpg.PostgresError):
+        return (
+            RefusedError(describe(error)) if isinstance(error, asyncpg.DataError) else ConnectionLost(describe(error))
+        )
+    if code(error) == LOCKED or not code(error).startswith(_OF_THE_SERVER):
+        return RefusedError(describe(error))
+    return StoreError(describe(error))

@@ -1,0 +1,175 @@
+"""Groups of reads and of writes, each one statement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+
+from dapr_state.stores.model import StoredValue
+from dapr_state.stores.postgresql import failures, tables
+from dapr_state.stores.postgresql.pool import LOCK_SECONDS
+from dapr_state.stores.sql.groups import RefusedError, Write, shared_out, write_group_async
+from dapr_state.stores.sql.writeset import WriteSet, guarded_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dapr_state.stores.base import Found, Outcomes, StoreError
+    from dapr_state.stores.postgresql.options import Options
+    from dapr_state.stores.postgresql.pool import Pool
+    from dapr_state.stores.postgresql.tables import StateTable
+    from dapr_state.stores.sql.groups import Unit
+
+_ATTEMPTS: Final = 3  # of a statement that the server undoes for the sake of others
+_JUDGEMENTS: Final = 10  # of a group whose rows others write meanwhile; each settles one guard or more
+_CHANGED: Final = "22012"  # the statement's own way to say that a row has come in between: it divides by zero
+_NOT_BASE64: Final = ("22023", "22P02")
+
+
+class Groups:
+    def __init__(self, pool: Pool, table: StateTable, options: Options) -> None:
+        self._pool = pool
+        self._table = table
+        self._options = options
+        self._new_etags = table.layout.new_etags()
+        self.statements = 0  # that wrote
+
+    async def read(self, keys: Sequence[str]) -> Found:
+        """One entry per key."""
+        known = list(dict.fromkeys(keys))
+        if tables.refusal("".join(known)):
+            known = [key for key in known if not tables.refusal(key)]
+        records = await self._read(known)
+        rows: dict[str, StoredValue | StoreError] = {record[0]: _row(record) for record in records}
+        if len(known) == len(keys):
+            return [rows.get(key) for key in keys]
+        return [tables.refusal(key) or rows.get(key) for key in keys]
+
+    async def write(self, works: Sequence[Write]) -> list[Outcomes]:
+        """One commit for all of them; for each one outcome per operation, or one for the transaction."""
+        units = [unit for work in works for unit in work.units]
+        async with self._pool.use() as connection:
+            outcomes = await write_group_async(units, lambda group: self._commit(connection, group))
+        return shared_out(outcomes, [len(work) for work in works])
+
+    async def _read(self, keys: Sequence[str]) -> Sequence[Any]:
+        try:
+            return await self._fetch(self._table.read, keys)
+        except failures.ConnectionLost:  # reading twice harms nobody
+            return await self._fetch(self._table.read, keys)
+        except RefusedError as error:
+            if failures.code(error.__cause__ or error) not in _NOT_BASE64:
+                raise
+        return await self._fetch(self._table.read_raw, keys)
+
+    async def _fetch(self, statement: str, keys: Sequence[str]) -> Sequence[Any]:
+        async with self._pool.use() as connection:
+            records: Sequence[Any] = await self._ask(connection, statement, keys)
+            return records
+
+    async def _ask(self, connection: Any, statement: str, *arguments: Any) -> Sequence[Any]:
+        if not self._options.pooled:
+            records: Sequence[Any] = await connection.fetch(statement, *arguments)
+            return records
+        async with connection.transaction():
+            return list(await connection.fetch(statement, *arguments))
+
+    async def _commit(self, connection: Any, units: Sequence[Unit]) -> Outcomes:
+        """Raises StoreError, which is a RefusedError where the others can be written without one of the units."""
+        try:
+            return await self._judged(connection, units)
+        except asyncpg.PostgresError as error:
+            if failures.leaves_no_connection(error):
+                raise
+            if len(units) > 1:
+                raise failures.store_error(error) from error
+            if failures.is_of_json(error) and any(map(tables.is_json, units[0])):
+                return await self._commit(connection, [[tables.as_bytes(operation) for operation in units[0]]])
+            if failures.code(error) != failures.LOCKED:
+                raise failures.store_error(error) from error
+        except asyncpg.InterfaceError as error:
+            if connection.is_closed():
+                raise
+            raise RefusedError(failures.describe(error)) from error  # an argument that the driver cannot send
+        return await self._patiently(connection, units)
+
+    async def _patiently(self, connection: Any, units: Sequence[Unit]) -> Outcomes:
+        """The row of one caller is locked by another client: nobody else waits with him."""
+        try:
+            await connection.execute(f"SET lock_timeout = {int(self._options.timeout * 1000)}")
+            outcomes = await self._judged(connection, units)
+            await connection.execute(f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}")
+        except asyncpg.PostgresError as error:
+            connection.terminate()
+            raise failures.store_error(error) from error
+        return outcomes
+
+    async def _judged(self, connection: Any, units: Sequence[Unit]) -> Outcomes:
+        """Judge by what is stored, and write if that is so still."""
+        layout = self._table.layout
+        guarded = [key for key in dict.fromkeys(guarded_keys(units)) if not tables.refusal(key)]
+        stored = tables.guesses([operation for unit in units for operation in unit], layout.canonical)
+        needed = guarded  # to be as judged, for the judgement to be right
+        for _ in range(_JUDGEMENTS):
+            write_set = WriteSet(stored, self._new_etags, layout.judge)
+            outcomes = write_set.add_units(units, tables.refusal, guarded=bool(guarded))
+            if needed is not guarded:
+                needed = _guards_of([unit for unit, refused in zip(units, outcomes, strict=True) if not refused])
+            changes = write_set.changes()
+            rows, gone = tables.puts(changes), tables.deletes(changes)
+            if not needed:
+                await self._write_unguarded(connection, rows, gone)
+                return outcomes
+            fit, found = await self._write_guarded(connection, needed, stored, rows, gone)
+            if fit:
+                return outcomes
+            stored = {**{key: etag for key, etag in stored.items() if key not in needed}, **found}
+            needed = []
+        raise RefusedError("others change the row too often")
+
+    async def _write_unguarded(self, connection: Any, rows: list[list[Any]], gone: list[str]) -> None:
+        if rows[0] and gone:
+            await self._run(connection, self._table.write, [], [], [], gone, *rows)
+        elif rows[0]:
+            await self._run(connection, self._table.put, *rows)
+        elif gone:
+            await self._run(connection, self._table.delete, gone)
+
+    async def _write_guarded(
+        self, connection: Any, needed: list[str], stored: dict[str, str], rows: list[list[Any]], gone: list[str]
+    ) -> tuple[bool, dict[str, str]]:
+        """Whether the rows were as judged and the changes are made; else the versions that there are."""
+        versions = [stored.get(key) for key in needed]
+        to_be_missing = [key for key, version in zip(needed, versions, strict=True) if version is None]
+        try:
+            ((fit, keys, etags),) = await self._run(
+                connection, self._table.write, needed, versions, to_be_missing, gone, *rows
+            )
+        except asyncpg.PostgresError as error:
+            if failures.code(error) != _CHANGED:
+                raise
+            return False, stored
+        return fit, dict(zip(keys, etags, strict=True))
+
+    async def _run(self, connection: Any, statement: str, *arguments: Any) -> Sequence[Any]:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                records = await self._ask(connection, statement, *arguments)
+            except asyncpg.PostgresError as error:
+                if attempt == _ATTEMPTS or not failures.may_pass(error):
+                    raise
+            else:
+                self.statements += 1
+                return records
+        raise AssertionError  # pragma: no cover
+
+
+def _guards_of(units: Iterable[Unit]) -> list[str]:
+    return list(dict.fromkeys(guarded_keys(list(units))))
+
+
+def _row(record: Any) -> StoredValue | StoreError:
+    if len(record) == len(("key", "value", "etag", "expiry")):
+        return StoredValue(record[1], record[2], record[3])
+    return tables.decoded(*record[1:])

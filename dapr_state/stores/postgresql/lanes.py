@@ -1,0 +1,133 @@
+"""What waits for a connection: while one group is with the server, the next one gathers.
+
+Rules that a change must respect:
+1. A batch is in one group, or still waits, or is answered; whatever a group comes to, each of its batches is answered.
+2. Who waits for longer than the timeout is told so, and what he asked for is then never begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from dapr_state.golang.duration import format_duration
+from dapr_state.stores.base import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from dapr_state.clock import WaitingClock
+    from dapr_state.stores.batching import Batch
+
+_SLOW_SECONDS: Final = 0.05  # then the group waits for a lock or the disk, and others may go past it
+
+
+class Lane:
+    """`answer` is given what the callers of a group want, and gives an outcome for each, or raises StoreError."""
+
+    def __init__(
+        self,
+        answer: Callable[[Sequence[Any]], Awaitable[list[Any]]],
+        clock: WaitingClock,
+        timeout: float,
+        *,
+        at_once: int,
+        at_most: int,
+        wanted_at_most: int,
+        octets_at_most: int,
+    ) -> None:
+        self._answer = answer
+        self._clock = clock
+        self._timeout = timeout
+        self._at_once = at_once  # groups under way, as long as each is quick
+        self._at_most = at_most  # groups under way, where some are slow
+        self._wanted_at_most = wanted_at_most
+        self._octets_at_most = octets_at_most
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[tuple[Batch[Any, Any], float]] = deque()  # with the time until which it may wait
+        self._runs: dict[asyncio.Task[None], float] = {}  # with the time when its group began
+        self._look: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"<Lane {len(self._runs)} under way, {len(self._waiting)} waiting>"
+
+    def put(self, batch: Batch[Any, Any]) -> None:
+        self._waiting.append((batch, self._clock.monotonic() + self._timeout))
+        self._start()
+
+    async def end(self) -> None:
+        """Wait for what is under way and what waits."""
+        while self._runs:
+            await self._clock.wait(self._runs)
+
+    def _start(self) -> None:
+        """Begin a group, if there may be another."""
+        if not self._waiting:
+            return
+        if len(self._runs) < self._at_once or (len(self._runs) < self._at_most and self._all_are_slow()):
+            run = self._loop.create_task(self._run())
+            self._runs[run] = self._clock.monotonic()
+            run.add_done_callback(self._ended)
+        elif self._look is None:
+            self._look = self._clock.call_later(_SLOW_SECONDS, self._look_again)
+
+    def _all_are_slow(self) -> bool:
+        return max(self._runs.values()) < self._clock.monotonic() - _SLOW_SECONDS
+
+    def _look_again(self) -> None:
+        self._look = None
+        now = self._clock.monotonic()
+        while self._waiting and self._waiting[0][1] <= now:
+            batch, _ = self._waiting.popleft()
+            batch.fail(StoreError(f"the database did not get to it within {format_duration(self._timeout)}"))
+        self._start()
+
+    def _ended(self, run: asyncio.Task[None]) -> None:
+        del self._runs[run]
+        self._start()
+
+    async def _run(self) -> None:
+        """Answer groups until nobody waits."""
+        run = asyncio.current_task()
+        assert run is not None  # noqa: S101 - for the type checker
+        while group := self._take():
+            self._runs[run] = self._clock.monotonic()
+            try:
+                await self._settle(group)
+            except BaseException as error:
+                for batch in group:
+                    batch.fail(StoreError(f"the request was interrupted: {type(error).__name__}"))
+                raise
+
+    def _take(self) -> list[Batch[Any, Any]]:
+        group: list[Batch[Any, Any]] = []
+        wanted = octets = 0
+        while self._waiting:
+            batch = self._waiting[0][0]
+            if group and (
+                wanted + len(batch.wanted) > self._wanted_at_most or octets + batch.octets > self._octets_at_most
+            ):
+                break
+            self._waiting.popleft()
+            group.append(batch)
+            wanted += len(batch.wanted)
+            octets += batch.octets
+        return group
+
+    async def _settle(self, group: list[Batch[Any, Any]]) -> None:
+        asked = [batch.still_wanted() for batch in group]
+        wanted = [
+            each
+            for batch, is_wanted in zip(group, asked, strict=True)
+            for each, wants in zip(batch.wanted, is_wanted, strict=True)
+            if wants
+        ]
+        try:
+            outcomes = iter(await self._answer(wanted) if wanted else [])
+        except StoreError as error:
+            for batch in group:
+                batch.fail(error)
+            return
+        for batch, is_wanted in zip(group, asked, strict=True):
+            batch.settle([next(outcomes) if wants else None for wants in is_wanted])

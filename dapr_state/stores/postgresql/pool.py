@@ -1,0 +1,158 @@
+"""The connections to one database: how many there are, and what becomes of those that break or stand idle.
+
+Rules that a change must respect:
+1. A connection is one caller's from `use` until its end. One that did not end well is closed, and never given on.
+2. Whoever wants one gets it, or an error, within the timeout; and so does who waits for the server's answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+
+from dapr_state.golang.duration import format_duration
+from dapr_state.stores.base import StoreError
+from dapr_state.stores.postgresql import failures
+from dapr_state.stores.postgresql.failures import ConnectionLost
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from dapr_state.clock import WaitingClock
+    from dapr_state.stores.postgresql.options import Options
+
+LOCK_SECONDS: Final = 0.25  # that a group waits for a row that another client holds, before it goes on without
+_GRACE_SECONDS: Final = 1.0  # in which the server itself may say that a statement took too long
+_CLOSE_SECONDS: Final = 2.0  # for a server to read that a client goes
+
+
+class Pool:
+    def __init__(self, options: Options, clock: WaitingClock) -> None:
+        self._options = options
+        self._clock = clock
+        self._free = asyncio.Semaphore(options.max_connections)
+        self._idle: deque[tuple[Any, float]] = deque()  # with the time since when; the last used is taken first
+        self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
+        self.opened = 0
+
+    def __repr__(self) -> str:
+        return f"<Pool of {self._options.max_connections}: {len(self._idle)} idle>"
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[Any]:
+        """A connection for one caller. Raises StoreError, also for what the driver raises meanwhile."""
+        await self._wait_for_one()
+        try:
+            connection = self._take() or await self._connect()
+            try:
+                async with self._clock.timeout(self._options.timeout + _GRACE_SECONDS):
+                    yield connection
+            except TimeoutError:
+                connection.terminate()
+                raise ConnectionLost(f"the server did not answer within {self._patience}") from None
+            except failures.DRIVER as error:
+                if failures.leaves_no_connection(error):
+                    self._let_go(connection)
+                raise failures.store_error(error) from error
+            except StoreError:
+                raise
+            except BaseException:
+                connection.terminate()
+                raise
+            finally:
+                self._give_back(connection)
+        finally:
+            self._free.release()
+
+    async def close(self) -> None:
+        """Those in use are closed as they are given back."""
+        self._closed = True
+        if self._sweep:
+            self._sweep.cancel()
+        idle, self._idle = self._idle, deque()
+        await asyncio.gather(*(_close(connection) for connection, _ in idle))
+
+    @property
+    def _patience(self) -> str:
+        return format_duration(self._options.timeout)
+
+    async def _wait_for_one(self) -> None:
+        try:
+            async with self._clock.timeout(self._options.timeout):
+                await self._free.acquire()
+        except TimeoutError:
+            raise StoreError(
+                f"none of the {self._options.max_connections} connections was free within {self._patience}"
+            ) from None
+
+    def _take(self) -> Any:
+        while self._idle:
+            connection, _ = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        return None
+
+    async def _connect(self) -> Any:
+        if self._closed:
+            raise StoreError("the store is closed")
+        try:
+            async with self._clock.timeout(self._options.timeout):  # the driver's own would leave its socket open
+                connection = await asyncpg.connect(
+                    self._options.dsn,
+                    timeout=None,
+                    statement_cache_size=100 if self._options.prepared else 0,
+                    server_settings=self._settings(),
+                )
+        except TimeoutError:
+            raise StoreError(f"failed to connect: no answer within {self._patience}") from None
+        except (*failures.DRIVER, ValueError) as error:
+            raise StoreError(f"failed to connect: {failures.describe(error)}") from error
+        self.opened += 1
+        return connection
+
+    def _settings(self) -> dict[str, str] | None:
+        """What the server does of itself. A pooler refuses such settings, or gives the session to others."""
+        if self._options.pooled:
+            return None
+        return {
+            "statement_timeout": str(int(self._options.timeout * 1000)),
+            "lock_timeout": str(int(LOCK_SECONDS * 1000)),
+        }
+
+    def _let_go(self, connection: Any) -> None:
+        """Close it, and those that stand idle: the server that they end at is gone, or is no primary any more."""
+        connection.terminate()
+        idle, self._idle = self._idle, deque()
+        for other, _ in idle:
+            other.terminate()
+
+    def _give_back(self, connection: Any) -> None:
+        if connection.is_closed():
+            return
+        if self._closed:
+            connection.terminate()
+            return
+        self._idle.append((connection, self._clock.monotonic()))
+        if self._sweep is None:
+            self._sweep = self._clock.call_later(self._options.idle_time, self._close_idle)
+
+    def _close_idle(self) -> None:
+        self._sweep = None
+        long_ago = self._clock.monotonic() - self._options.idle_time
+        while self._idle and self._idle[0][1] <= long_ago:
+            connection, _ = self._idle.popleft()
+            connection.terminate()
+        if self._idle:
+            wait = max(0.0, self._idle[0][1] - long_ago)
+            self._sweep = self._clock.call_later(wait, self._close_idle)
+
+
+async def _close(connection: Any) -> None:
+    with suppress(*failures.DRIVER, TimeoutError):
+        await connection.close(timeout=_CLOSE_SECONDS)
+    connection.terminate()

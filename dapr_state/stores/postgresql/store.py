@@ -1,0 +1,220 @@
+"""state.postgresql: what the store promises, carried out by one database."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+
+from dapr_state.clock import WAITING, WaitingClock
+from dapr_state.stores import paging
+from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError
+from dapr_state.stores.batching import Batcher, Budget, runs, weight, weight_of_keys
+from dapr_state.stores.model import Feature, StoredValue
+from dapr_state.stores.postgresql import options, schema, tables
+from dapr_state.stores.postgresql.cleanup import TableCleanup
+from dapr_state.stores.postgresql.groups import Groups
+from dapr_state.stores.postgresql.lanes import Lane
+from dapr_state.stores.postgresql.pool import Pool
+from dapr_state.stores.slices import slices
+from dapr_state.stores.sql.groups import Write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dapr_state.resources.component import Component
+    from dapr_state.resources.properties import Properties
+    from dapr_state.stores.model import Operation
+    from dapr_state.stores.postgresql.options import Options
+
+_CALLERS_AT_MOST: Final = 12_000  # as may wait for the other stores
+_OCTETS_AT_MOST: Final = 64 << 20  # of what waits: twice what large requests may hold together
+_KEYS_AT_ONCE: Final = 256  # of a statement, give or take a caller
+_WRITES_AT_ONCE: Final = 512  # operations or transactions of a statement: some 2 ms
+_GROUP_OCTETS: Final = 4 << 20  # of a statement's values
+_LISTED_AT_ONCE: Final = 64  # rows of a page: large ones are not read for nothing
+_SLICE: Final = 8192  # operations that are weighed between two turns of others
+
+
+class _PostgresStore(StateStore):
+    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
+    layout: ClassVar[tables.Layout]
+    steps: ClassVar[tuple[tuple[str, str], ...]]
+
+    def __init__(self, settings: Options, clock: WaitingClock = WAITING) -> None:
+        self._options = settings
+        self._clock = clock
+        self._table = tables.StateTable(settings.table, self.layout)
+        self._pool: Pool | None = None
+        self._groups: Groups | None = None
+        self._reads: Batcher[str, Any] | None = None
+        self._writes: Batcher[Write, Outcomes] | None = None
+        self._lanes: list[Lane] = []
+        self._cleanup: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_component(cls, component: Component) -> Self:
+        return cls(cls.read_options(component.properties))
+
+    @staticmethod
+    @abstractmethod
+    def read_options(properties: Properties) -> Options: ...
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._options.table} {self._pool or 'closed'}>"
+
+    def _metadata_key(self, name: str) -> str:
+        """A row of the metadata table, which does not name the table: so has daprd decided."""
+        return name
+
+    async def open(self) -> None:
+        pool = self._pool = Pool(self._options, self._clock)
+        try:
+            await schema.migrate(pool, self._options, self._metadata_key("migrations"), self.steps)
+        except BaseException:
+            await self.close()
+            raise
+        self._groups = Groups(pool, self._table, self._options)
+        # a connection is left for reads where locks hold up the writes
+        reads = self._lane(self._groups.read, at_once=2, at_most=2, wanted=_KEYS_AT_ONCE)
+        writes = self._lane(
+            self._groups.write, at_once=1, at_most=self._options.max_connections - 1, wanted=_WRITES_AT_ONCE
+        )
+        self._lanes = [reads, writes]
+        self._reads = self._batcher(reads, weight_of_keys, _KEYS_AT_ONCE)
+        self._writes = self._batcher(writes, _weight_of_writes, _WRITES_AT_ONCE)
+        if self._options.cleanup_interval:
+            cleanup = TableCleanup(self._options, self.layout, self._metadata_key("last-cleanup"), pool)
+            self._cleanup = asyncio.create_task(cleanup.run_for_ever())
+
+    def _lane(self, answer: Any, *, at_once: int, at_most: int, wanted: int) -> Lane:
+        return Lane(
+            answer,
+            self._clock,
+            self._options.timeout,
+            at_once=at_once,
+            at_most=at_most,
+            wanted_at_most=wanted,
+            octets_at_most=_GROUP_OCTETS,
+        )
+
+    def _batcher(self, lane: Lane, weigh: Callable[[Sequence[Any]], int], at_most: int) -> Batcher[Any, Any]:
+        return Batcher(
+            lane.put,
+            budget=Budget("the database", callers=_CALLERS_AT_MOST, octets=_OCTETS_AT_MOST),
+            weigh=weigh,
+            at_end=asyncio.get_running_loop().call_soon,
+            at_most=at_most,
+            octets_at_most=_GROUP_OCTETS,
+        )
+
+    async def close(self) -> None:
+        if self._cleanup:
+            self._cleanup.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._cleanup
+        reads, self._reads = self._reads, None
+        writes, self._writes = self._writes, None
+        if reads and writes:
+            reads.close()
+            writes.close()
+        for lane in self._lanes:
+            await lane.end()
+        pool, self._pool = self._pool, None
+        if pool:
+            await pool.close()
+
+    async def ping(self) -> None:
+        if self._pool is None:
+            raise _closed()
+        async with self._pool.use() as connection:
+            await connection.execute(self._table.ping)
+
+    async def get(self, keys: Sequence[str]) -> Found:
+        found: Found = []
+        for some in slices(keys, _KEYS_AT_ONCE):
+            if self._reads is None:
+                raise _closed()
+            found += await self._reads.ask(some)
+        return found
+
+    async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
+        size = paging.size(limit)
+        least, order = (paging.key_of(after, prefix).decode(), 0) if after else (prefix, 1)
+        if refused := tables.refusal(prefix):
+            raise refused
+        if self._pool is None:
+            raise _closed()
+        end = paging.end_of(prefix)
+        async with self._pool.use() as connection:
+            found = await connection.fetch(self._table.pages[order], least, end, size + 1)
+        keys = [key for (key,) in found]
+        entries: list[Entry] = []
+        octets = seen = 0
+        for some in slices(keys[:size], _LISTED_AT_ONCE):
+            for key, row in zip(some, await self.get(some), strict=True):
+                octets += len(row.value) if isinstance(row, StoredValue) else 0
+                if seen and octets > paging.OCTETS_AT_MOST:
+                    return Page(entries, paging.token(keys[seen - 1].encode()))
+                seen += 1
+                if row is not None:  # else it is gone since its key was found
+                    entries.append(Entry(key, row))
+        return Page(entries, paging.token(keys[seen - 1].encode()) if seen < len(keys) else "")
+
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
+        if not operations:
+            return []
+        if len(operations) == 1:
+            return await self._ask(Write(operations), weight(operations))
+        outcomes: Outcomes = []
+        for run in runs(operations, weight, at_most=_WRITES_AT_ONCE, octets_at_most=_GROUP_OCTETS):
+            outcomes += await self._ask(Write(run), weight(run))
+        return outcomes
+
+    async def transact(self, operations: Sequence[Operation]) -> None:
+        if not operations:
+            return
+        octets = 0
+        for some in slices(operations, _SLICE):
+            octets += weight(some)
+            if len(some) == _SLICE:
+                await WAITING.sleep(0)
+        (failure,) = await self._ask(Write(operations, is_transaction=True), octets)
+        if failure:
+            raise failure
+
+    async def _ask(self, work: Write, octets: int) -> Outcomes:
+        if self._writes is None:
+            raise _closed()
+        (outcomes,) = await self._writes.ask((work,), octets)
+        return outcomes
+
+
+class PostgresV1(_PostgresStore):
+    layout = tables.V1
+    steps = schema.V1
+
+    @staticmethod
+    def read_options(properties: Properties) -> Options:
+        return options.read_v1(properties)
+
+
+class PostgresV2(_PostgresStore):
+    layout = tables.V2
+    steps = schema.V2
+
+    @staticmethod
+    def read_options(properties: Properties) -> Options:
+        return options.read_v2(properties)
+
+    def _metadata_key(self, name: str) -> str:
+        return f"{name}-state-v2-{self._options.table.removesuffix('state')}"
+
+
+def _closed() -> StoreError:
+    return StoreError("the store is not open")
+
+
+def _weight_of_writes(works: Sequence[Write]) -> int:
+    return sum(weight(work.operations) for work in works)
