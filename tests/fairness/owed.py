@@ -31,5 +31,4 @@ SOMETIMES: Mapping[str, str] = dict.fromkeys(
 # Attacks that the process grows with, or stays large after, as yet
 OWED_MEMORY: Mapping[str, str] = {
     "reads while Redis stands still": "does not come back: what was freed lies in pieces",
-    "saves of 300,000 items": "each item is some objects",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import struct
 from typing import TYPE_CHECKING
@@ -13,7 +14,15 @@ from hypothesis import strategies as st
 
 from dapr_state.serving.answer_memory import LARGE_USE, CrowdedError
 from dapr_state.serving.http.response import Response
-from dapr_state.serving.request_memory import SMALL, RequestMemory
+from dapr_state.serving.request_memory import (
+    COUNTED,
+    DEFAULT_SIZE,
+    JSON_PARTS,
+    PROTOBUF_PARTS,
+    SMALL,
+    RequestMemory,
+    weight,
+)
 from dapr_state.serving.timeouts import Timeouts
 from tests.serving.http.serving import blocking, serving
 from tests.support.http import Socket, request
@@ -435,3 +444,29 @@ async def test_requests_sent_ahead_of_an_answer_count_and_are_dropped_when_there
 
     assert await sent_ahead(SMALL * 10) == (4, None)
     assert await sent_ahead(SMALL) == (1, "close")
+
+
+@pytest.mark.parametrize(
+    ("body", "parts"),
+    [
+        (b"[" + b'{"key":"k"},' * 300_000 + b"]", JSON_PARTS),
+        (b"\x0a\x01s" + b"\x12\x03\x0a\x01k" * 300_000, PROTOBUF_PARTS),
+    ],
+)
+def test_many_items_weigh_what_they_are_when_they_are_decoded(body: bytes, parts: tuple[bytes, ...]) -> None:
+    """300,000 items are let in alone, though their octets are an eighth of the account."""
+    assert len(body) < DEFAULT_SIZE // 7
+    assert weight(body, parts) > DEFAULT_SIZE
+
+
+@pytest.mark.parametrize("body", [bytes(1 << 20), random.Random(1).randbytes(1 << 20), b"," * SMALL])
+def test_what_is_one_value_weighs_its_octets(body: bytes) -> None:
+    """Octets that are no items weigh no more than they are, and neither does what is small."""
+    assert weight(body, PROTOBUF_PARTS) == weight(body, JSON_PARTS) == len(body)
+
+
+def test_a_body_beyond_what_is_looked_at_is_taken_to_be_like_its_begin() -> None:
+    """Twice as long is twice as heavy, however long it is."""
+    body = b"{}," * (COUNTED // 3)
+
+    assert weight(body * 4, JSON_PARTS) == pytest.approx(4 * weight(body, JSON_PARTS), rel=0.01)

@@ -172,7 +172,7 @@ class Call(Context):
         if type(request) is framing.Packed:
             request = self._request = await inflated(request)
             if self._incoming is not None:
-                self._incoming.shrink(len(request))
+                self._incoming.shrink(request)
         try:
             if len(request) > LONG and method.message:
                 argument = await parsing.parse(method.message, request)

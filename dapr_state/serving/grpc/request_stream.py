@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dapr_state.clock import WAITING
 from dapr_state.serving.grpc.inflating import inflated
-from dapr_state.serving.request_memory import SMALL
+from dapr_state.serving.request_memory import PROTOBUF_PARTS, SMALL, weight
 from dapr_state.wire import grpc as framing
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class RequestStream:
 
     def may_hold(self, message: bytes | framing.Packed) -> bool:
         """Whether there is memory for this message, whole as it is. Raises CrowdedError when too much waits."""
-        octets = message.most if type(message) is framing.Packed else len(message)
+        octets = message.most if type(message) is framing.Packed else weight(message, PROTOBUF_PARTS)
         if octets <= SMALL:
             self.give_back()  # it may have waited as a part: with its prefix it was more
             return True
@@ -120,9 +120,9 @@ class RequestStream:
         if (call := self._stream.call) is not None and not self._protocol.is_held_up:
             call.on_standstill()
 
-    def shrink(self, octets: int) -> None:
-        """The message turned out to have so few octets."""
-        self._memory.shrink(self, octets)
+    def shrink(self, message: bytes) -> None:
+        """The message turned out to be this one."""
+        self._memory.shrink(self, weight(message, PROTOBUF_PARTS))
 
     def give_back(self) -> None:
         """Nothing of it is in memory any more."""

@@ -19,7 +19,7 @@ from dapr_state.serving.http.http2 import HttpOverHttp2Protocol
 from dapr_state.serving.http.limits import LITTLE, TURN
 from dapr_state.serving.http.request import Request
 from dapr_state.serving.http.response import LONG, pieces, render
-from dapr_state.serving.request_memory import SMALL
+from dapr_state.serving.request_memory import JSON_PARTS, SMALL, weight
 from dapr_state.wire.http1.request import RefusedError, RequestReader
 from dapr_state.wire.http2.frames import PREFACE
 
@@ -234,9 +234,8 @@ class Http1Protocol(asyncio.Protocol):
 
     def _may_answer(self, request: Request) -> bool:
         """Whether there is memory for a large request that is whole."""
-        size = len(request.body)
         self.request = request
-        return self._may_go_on(self._shared.memory.ask, size, size)
+        return self._may_go_on(self._shared.memory.ask, weight(request.body, JSON_PARTS), len(request.body))
 
     def _begin(self, request: Request) -> None:
         self.request = request

@@ -13,7 +13,7 @@ from dapr_state.serving.http.request import Request
 from dapr_state.serving.http.response import TEXT, WITHOUT_LENGTH, Response
 from dapr_state.serving.http2 import CHECK_INTERVAL, Http2Protocol
 from dapr_state.serving.pieces import Pieces
-from dapr_state.serving.request_memory import SMALL
+from dapr_state.serving.request_memory import JSON_PARTS, SMALL, weight
 from dapr_state.wire.http1.body import NO_LIMIT, TOO_LARGE
 from dapr_state.wire.http1.request import HEAD_TOO_LARGE, RefusedError, request_of
 from dapr_state.wire.http2 import headers
@@ -184,8 +184,7 @@ class Http2Exchange(Exchange):
         self.request.body = bytes(body)
         self._body = bytearray()
         self._is_complete = True
-        size = len(self.request.body)
-        if self._may_go_on(self._memory.ask, size, size):
+        if self._may_go_on(self._memory.ask, weight(self.request.body, JSON_PARTS), len(self.request.body)):
             self._connection.start(self)
 
     def _may_go_on(self, ask: Callable[[Http2Exchange, int, int], bool], here: int, other: int) -> bool:

@@ -148,8 +148,9 @@ def _item(given: StateItem | None) -> Item:
     concurrency = consistency = ""
     if options := given.options:
         concurrency, consistency = options.concurrency or "", options.consistency or ""
+    value = unmarshal.NULL if given.value is _NULL else bytes(given.value)  # one for all: there may be 300,000
     # by position: a bulk request makes a hundred of them
-    return Item(given.key or "", bytes(given.value), given.etag or "", metadata, concurrency, consistency, _IS_JSON)
+    return Item(given.key or "", value, given.etag or "", metadata, concurrency, consistency, _IS_JSON)
 
 
 # The slow way: the same shapes by hand, with daprd's names of types in the errors
