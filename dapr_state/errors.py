@@ -201,6 +201,16 @@ STATE_QUERY_NOT_SUPPORTED = ErrorRow(
     "state store does not support querying",
     _of_store(info=_info("DAPR_STATE_QUERYING_NOT_SUPPORTED")),
 )
+STATE_QUERY = ErrorRow(
+    "ERR_STATE_QUERY",
+    500,
+    Grpc.INTERNAL,
+    "state store {store} query failed: {cause}",
+    _of_store(info=_info("DAPR_STATE_QUERY_FAILED")),
+)
+# Not of daprd: it has no bounds
+STATE_QUERY_TOO_LARGE = replace(STATE_QUERY, http=413, grpc=Grpc.RESOURCE_EXHAUSTED)
+STATE_QUERIES_TOO_MANY = replace(STATE_QUERY, http=503, grpc=Grpc.RESOURCE_EXHAUSTED)
 STATE_KEY_EMPTY = ErrorRow(
     "ERR_MALFORMED_REQUEST",
     400,

@@ -13,12 +13,14 @@ import msgspec
 from dapr_state import errors
 from dapr_state.api.keys import SEPARATOR
 from dapr_state.api.operation_metrics import OperationMetrics, of_operation
+from dapr_state.api.query import Queries
 from dapr_state.clock import WAITING
 from dapr_state.errors import untraced
 from dapr_state.golang import json
 from dapr_state.slices import Work
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, StateStore, StoreError
 from dapr_state.stores.model import Delete, Feature, Operation, StoredValue, Upsert
+from dapr_state.stores.query.room import QUERIES_AT_MOST, Rooms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,9 +87,16 @@ class Found(list[Outcome]):
 class State:
     """Answers for all state components. `stores` may change while it serves (hot reload)."""
 
-    def __init__(self, app_id: str, stores: Mapping[str, BoundStore], metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        app_id: str,
+        stores: Mapping[str, BoundStore],
+        metrics: Metrics | None = None,
+        queries_at_most: int = QUERIES_AT_MOST,
+    ) -> None:
         self._app_id = app_id
         self._stores = stores
+        self.queries = Queries(self._find, Rooms(queries_at_most), metrics)
         self._gets = of_operation("get", metrics)
         self._bulk_gets = of_operation("bulk_get", metrics)
         self._saves = of_operation("set", metrics)
@@ -194,11 +203,6 @@ class State:
             self._transactions.failed(store, began)
             raise _row_for(errors.STATE_TRANSACTION, refused)(cause=refused) from refused
         self._transactions.done(store, began)
-
-    async def query(self, store: str) -> None:
-        """No store can query yet: each answers as daprd's stores without the query API do."""
-        bound = self._find(store)
-        raise errors.STATE_QUERY_NOT_SUPPORTED(store=bound.name)
 
     def _find(self, name: str) -> BoundStore:
         bound = self._stores.get(name)

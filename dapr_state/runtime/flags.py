@@ -104,6 +104,7 @@ FLAGS: Final = (
     Flag("log-file", Kind.TEXT, "", "Append log lines to this file instead of printing them"),
     Flag("log-level", Kind.TEXT, "info", "debug, info, warn, error or fatal"),
     Flag("max-body-size", Kind.TEXT, "4Mi", "Largest request, as a Kubernetes quantity"),
+    Flag("max-concurrent-queries", Kind.INT, 16, "State queries at one time; more are refused"),
     Flag("max-request-memory", Kind.TEXT, "32Mi", "Of all large requests at one time; others wait. 0: no limit"),
     Flag("metrics-listen-address", Kind.TEXT, "127.0.0.1", "Listen address of the metrics; 0.0.0.0: every interface"),
     Flag("metrics-port", Kind.TEXT, "9090", "Port of the metrics"),

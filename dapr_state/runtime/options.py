@@ -56,6 +56,7 @@ class Options:
     max_body_size: int = 4 << 20
     read_buffer_size: int = 4 << 10
     max_request_memory: int = 32 << 20  # 0 and below: no limit
+    max_concurrent_queries: int = 16  # each may go through all of a store; daprd has no bound
     http2: bool = True  # on the HTTP port
     api_token: str = field(default="", repr=False)
 
@@ -142,6 +143,7 @@ class Options:
             max_body_size=max_body_size,
             read_buffer_size=read_buffer_size,
             max_request_memory=max_request_memory,
+            max_concurrent_queries=max(1, flags["max-concurrent-queries"]),
             api_token=environ.get("DAPR_API_TOKEN", ""),
             http2=not is_truthy(environ.get("DAPR_HTTP_DISABLE_H2C", "")),
             app_port=app_port,

@@ -72,7 +72,7 @@ class Servers:
         self, components: Components, actors: ActorHost, lifecycle: Lifecycle, features: Sequence[str]
     ) -> None:
         options, layers = self._options, self._layers
-        state = State(options.app_id, components.stores, layers.metrics)
+        state = State(options.app_id, components.stores, layers.metrics, options.max_concurrent_queries)
         metadata = build_metadata(options, components, actors, features)
         servicer = DaprServicer(
             state,

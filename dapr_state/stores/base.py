@@ -9,12 +9,16 @@ import msgspec
 
 from dapr_state.errors import shortened
 from dapr_state.stores.model import Feature, StoredValue, Upsert
+from dapr_state.stores.query import scan
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dapr_state.stores.model import Operation
+    from dapr_state.stores.query.room import Room
+    from dapr_state.stores.query.scan import Matches, Position
+    from dapr_state.stores.query.tree import Condition, Query
 
 
 class StoreError(Exception):
@@ -155,3 +159,24 @@ class StateStore(ABC):
         and who must not meet it twice keeps the keys that he has met.
         """
         raise Unsupported(Feature.LIST)
+
+    def list_behind(self, key: str) -> str | None:  # noqa: ARG002
+        """The token of a list that goes on behind a key; None if the store does not list in the order of keys."""
+        return None
+
+    async def candidates(self, prefix: str, condition: Condition) -> Sequence[str] | None:  # noqa: ARG002
+        """Keys among which are all whose rows match, or cannot be read; None where the store knows no better than all.
+
+        It may be the keys of rows that do not match, and of rows that are gone.
+        """
+        return None
+
+    async def query(self, prefix: str, query: Query, *, after: Position | None = None, room: Room) -> Matches:
+        """The first rows behind `after` that match, in the query's order, of those whose keys begin with `prefix`.
+
+        What a query means is in docs/query.md. Rows of actors and of other applications do not count; those that
+        cannot be read do. Raises QueryError when there is no room for what was found.
+        """
+        if Feature.QUERY not in self.features:
+            raise Unsupported(Feature.QUERY)
+        return await scan.run(self, prefix, query, after, room)

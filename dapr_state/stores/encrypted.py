@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dapr_state.stores.encryption import Key
+    from dapr_state.stores.query.room import Room
+    from dapr_state.stores.query.scan import Matches, Position
+    from dapr_state.stores.query.tree import Query
 
 SEPARATOR: Final = b"||"
 NONCE_SIZE: Final = 12
@@ -64,6 +67,9 @@ class EncryptedStore(Wrapper):
         page = await self._inner.list(prefix, after=after, limit=limit)
         rows = await _each(self._decrypted, [entry.row for entry in page.entries])
         return Page([Entry(entry.key, row) for entry, row in zip(page.entries, rows, strict=True)], page.after)
+
+    async def query(self, prefix: str, query: Query, *, after: Position | None = None, room: Room) -> Matches:
+        return await StateStore.query(self, prefix, query, after=after, room=room)  # is refused
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         return await self._inner.write(await _each(self._encrypted, operations))

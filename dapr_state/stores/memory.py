@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class MemoryStore(StateStore):
-    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
+    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST, Feature.QUERY)
     ttl_rule = TtlRule(parse_int=strconv.atoi, error="{}", ranged=False)
 
     def __init__(self, clock: VisibleClock = VISIBLE) -> None:
@@ -114,6 +114,9 @@ class MemoryStore(StateStore):
                     return Page(entries, paging.token(paging.encoded(entries[-1].key)))
                 entries.append(Entry(key, row))
         return Page(entries, paging.token(paging.encoded(keys[-1])) if len(keys) == size else "")
+
+    def list_behind(self, key: str) -> str:
+        return paging.token(paging.encoded(key))
 
     async def _sorted_keys(self) -> SortedKeys[str]:
         if self._sorted is None:

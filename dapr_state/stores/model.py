@@ -15,6 +15,7 @@ class Feature(StrEnum):
     TRANSACTIONAL = "TRANSACTIONAL"
     TTL = "TTL"
     LIST = "LIST"
+    QUERY = "QUERY"  # what lists can be queried too, unless it cannot look into its values
 
 
 # msgspec.Struct costs a third of a slotted dataclass to make, and a bulk request makes a hundred. What holds no

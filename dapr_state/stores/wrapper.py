@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dapr_state.stores.model import Operation
+    from dapr_state.stores.query.room import Room
+    from dapr_state.stores.query.scan import Matches, Position
+    from dapr_state.stores.query.tree import Condition, Query
 
 
 class Wrapper(StateStore):
@@ -51,3 +54,12 @@ class Wrapper(StateStore):
 
     async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
         return await self._inner.list(prefix, after=after, limit=limit)
+
+    def list_behind(self, key: str) -> str | None:
+        return self._inner.list_behind(key)
+
+    async def candidates(self, prefix: str, condition: Condition) -> Sequence[str] | None:
+        return await self._inner.candidates(prefix, condition)
+
+    async def query(self, prefix: str, query: Query, *, after: Position | None = None, room: Room) -> Matches:
+        return await self._inner.query(prefix, query, after=after, room=room)

@@ -31,7 +31,7 @@ HTTP = (
     ("GET", "/v1.0/state/mem/a%2Fb/?metadata.x=1", None),
     ("DELETE", "/v1.0/state/mem/k", None),
     ("POST", "/v1.0/state/mem/bulk", '{"keys":["a"]}'),
-    ("POST", "/v1.0-alpha1/state/mem/query", "{}"),
+    ("POST", "/v1.0-alpha1/state/nope/query", "{}"),
     ("POST", "/v1.0/state/mem", "bad"),
     ("GET", "/v1.0/state/nostore/a", None),
     ("FOO", "/v1.0/healthz", None),
@@ -69,7 +69,7 @@ def use(sidecar: Sidecar) -> None:
         client.save("mem", item("k", b"x", etag="7"))
         client.save("mem")
         client.get("nope", "x")
-        client.query("mem", "{}")
+        client.query("nope", "{}")
         client.transact("mem", ("upsert", item("q", b"1")))
         client.bulk_delete("mem", item("q"))
         client.bulk_get("mem")

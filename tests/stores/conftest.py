@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 UUID = "00000000-0000-4000-8000-000000000000"
 VERSION = "999999999"
 XMIN = "2"  # of no transaction
-E, T, L, P = Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST
+E, T, L, P, Q = Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST, Feature.QUERY
 SQL = frozenset({Ability.DURABLE, Ability.ORDERED})
 TEXTS = frozenset({Ability.NUL_KEY, Ability.JSON_AS_TEXT})
 pytest_generate_tests = over(
-    Declaration("memory", (E, T, L, P), TEXTS | {Ability.ANY_KEY, Ability.ORDERED}, UUID),
+    Declaration("memory", (E, T, L, P, Q), TEXTS | {Ability.ANY_KEY, Ability.ORDERED}, UUID),
     Declaration("encrypted", (E, T, L, P), TEXTS | {Ability.ANY_KEY, Ability.ORDERED}, UUID),
-    Declaration("sqlite_file", (E, T, L, P), TEXTS | SQL, UUID),
-    Declaration("sqlite_no_wal", (E, T, L, P), TEXTS | SQL, UUID),
-    Declaration("sqlite_memory", (E, T, L, P), TEXTS | {Ability.ORDERED}, UUID),
-    Declaration("postgresql_v1", (E, T, L, P), SQL, XMIN),
-    Declaration("postgresql_v2", (E, T, L, P), SQL | {Ability.JSON_AS_TEXT}, UUID),
-    Declaration("redis", (E, T, L, P), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
-    Declaration("redis_replicated", (E, T, L, P), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
-    Declaration("redis_sentinel", (E, T, L, P), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
+    Declaration("sqlite_file", (E, T, L, P, Q), TEXTS | SQL, UUID),
+    Declaration("sqlite_no_wal", (E, T, L, P, Q), TEXTS | SQL, UUID),
+    Declaration("sqlite_memory", (E, T, L, P, Q), TEXTS | {Ability.ORDERED}, UUID),
+    Declaration("postgresql_v1", (E, T, L, P, Q), SQL, XMIN),
+    Declaration("postgresql_v2", (E, T, L, P, Q), SQL | {Ability.JSON_AS_TEXT}, UUID),
+    Declaration("redis", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
+    Declaration("redis_replicated", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
+    Declaration("redis_sentinel", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
 )
 
 REDIS_DB = 7  # the contract's own: it is emptied before each test

@@ -38,7 +38,7 @@ _SLICE: Final = 8192  # operations that are weighed between two turns of others
 
 
 class _PostgresStore(StateStore):
-    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
+    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST, Feature.QUERY)
     layout: ClassVar[tables.Layout]
     steps: ClassVar[tuple[tuple[str, str], ...]]
 
@@ -161,6 +161,9 @@ class _PostgresStore(StateStore):
                 if row is not None:  # else it is gone since its key was found
                     entries.append(Entry(key, row))
         return Page(entries, paging.token(keys[seen - 1].encode()) if seen < len(keys) else "")
+
+    def list_behind(self, key: str) -> str:
+        return paging.token(paging.encoded(key))
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         if not operations:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class RedisStore(StateStore):
-    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
+    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST, Feature.QUERY)
 
     def __init__(self, settings: options.Options) -> None:
         self._node = Master(settings) if settings.sentinel else Node(settings)

@@ -34,7 +34,7 @@ AT_ONCE: Final = 8192  # keys or operations of one request in a group: others co
 
 
 class SqliteStore(StateStore):
-    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST)
+    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST, Feature.QUERY)
 
     def __init__(self, settings: Options, clock: WaitingClock = WAITING) -> None:
         self._options = settings
@@ -135,6 +135,9 @@ class SqliteStore(StateStore):
         behind = paging.key_of(after, prefix) if after else None
         page: Page = await _ask(self._reading, Call(partial(self._table.page, prefix, behind, size)))
         return page
+
+    def list_behind(self, key: str) -> str:
+        return paging.token(paging.encoded(key))
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         if len(operations) <= AT_ONCE:

@@ -7,5 +7,6 @@ from dapr_state.testing.stores.etags import *
 from dapr_state.testing.stores.keys import *
 from dapr_state.testing.stores.lists import *
 from dapr_state.testing.stores.programs import *
+from dapr_state.testing.stores.queries import *
 from dapr_state.testing.stores.transactions import *
 from dapr_state.testing.stores.ttl import *

@@ -14,6 +14,7 @@ from dapr_state.serving.pieces import LARGE, Pieces
 from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import StoredValue
+from dapr_state.transports.grpc.query import query_answer, varint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +40,6 @@ AT_ONCE: Final = 64  # items of an answer that is longer: 50 us
 # Tags of fields that are octets of some length: number * 8 + 2
 _ITEM: Final = bytes((state_pb2.GetBulkStateResponse.ITEMS_FIELD_NUMBER << 3 | 2,))
 _DATA: Final = bytes((state_pb2.BulkStateItem.DATA_FIELD_NUMBER << 3 | 2,))
-_MORE: Final = 0x80  # of a number's octets, all but the last have this bit
 
 
 class StateServicer(dapr_pb2_grpc.DaprServicer):
@@ -108,9 +108,14 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
                 await Work().free(steps)
         return Empty()
 
-    async def QueryStateAlpha1(self, request: state_pb2.QueryStateRequest, _: Context) -> state_pb2.QueryStateResponse:
-        await self._state.query(request.store_name)
-        return state_pb2.QueryStateResponse()
+    async def QueryStateAlpha1(  # type: ignore[override]  # see GetBulkState
+        self, request: state_pb2.QueryStateRequest, _: Context
+    ) -> state_pb2.QueryStateResponse | Pieces:
+        async with self._state.queries.ask(request.store_name, request.query.encode()) as results:
+            if results.octets <= SMALL:
+                return await query_answer(results)
+            async with self._answers.room(results.octets):
+                return await query_answer(results)
 
 
 def _bulk_answer(keys: Sequence[str], outcomes: Sequence[Outcome]) -> state_pb2.GetBulkStateResponse:
@@ -146,22 +151,12 @@ async def _long_bulk_answer(keys: Sequence[str], outcomes: Sequence[Outcome]) ->
 
 def _add_large(whole: Pieces, key: str, row: StoredValue) -> None:
     """One item as protobuf would write it, but for a copy of its value."""
-    before = state_pb2.BulkStateItem(key=key).SerializeToString() + _DATA + _varint(len(row.value))
+    before = state_pb2.BulkStateItem(key=key).SerializeToString() + _DATA + varint(len(row.value))
     metadata = expiry.metadata(row) if row.expires_at is not None else None
     behind = state_pb2.BulkStateItem(etag=row.etag, metadata=metadata).SerializeToString()
-    whole.add(_ITEM + _varint(len(before) + len(row.value) + len(behind)) + before)
+    whole.add(_ITEM + varint(len(before) + len(row.value) + len(behind)) + before)
     whole.add(row.value)
     whole.add(behind)
-
-
-def _varint(number: int) -> bytes:
-    """A length as protobuf writes it."""
-    octets = bytearray()
-    while number >= _MORE:
-        octets.append(number % _MORE + _MORE)
-        number //= _MORE
-    octets.append(number)
-    return bytes(octets)
 
 
 async def _each(make: Callable[[A], B], messages: Sequence[A]) -> list[B]:

@@ -11,8 +11,8 @@ from dapr_state import errors
 from dapr_state.api import expiry
 from dapr_state.api.state import LARGEST_ANSWER, MANY, Item
 from dapr_state.errors import BadRequest, DaprError, ErrorInfo, untraced
-from dapr_state.golang import json, marshal
-from dapr_state.golang.unmarshal import BLANKS, MalformedError
+from dapr_state.golang import json
+from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.serving.answer_memory import SMALL, AnswerMemory
 from dapr_state.serving.http.response import JSON, Response, line, no_content
 from dapr_state.serving.pieces import LARGE, Pieces
@@ -21,6 +21,8 @@ from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import StoredValue
 from dapr_state.transports.http import bodies, target
 from dapr_state.transports.http.bodies import KNOWN_OPERATIONS
+from dapr_state.transports.http.query import query_answer
+from dapr_state.transports.http.values import NOT_JSON, shown_key, shown_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -122,10 +124,15 @@ class StateRoutes:
         if request.body_error:  # daprd reads this body first of all
             raise errors.BODY_READ(cause=request.body_error)
         try:
-            await self._state.query(store)
+            async with self._state.queries.ask(store, request.body) as results:
+                if not results.found:
+                    return no_content()
+                if results.octets <= SMALL:
+                    return Response(200, [JSON], await query_answer(results))
+                async with self._answers.room(results.octets):
+                    return Response(200, [JSON], await query_answer(results))
         except DaprError as error:
             raise _with_details(error, _without_app_id) from error
-        return no_content()
 
 
 async def _each(steps: Steps, query: Mapping[str, str]) -> Iterator[tuple[str, Item]]:
@@ -177,8 +184,6 @@ _NO_ITEM = _encode(_BulkItem(""))
 
 AT_ONCE = 128  # items: their answers take 0.2 ms
 
-NOT_JSON = "the value is neither JSON nor text"
-
 
 async def _bulk_answer(keys: Sequence[str], found: Found) -> bytes | Pieces:
     if len(keys) <= AT_ONCE and found.octets <= json.LONG:
@@ -213,17 +218,13 @@ async def _add_large(whole: Pieces, key: str, row: StoredValue) -> None:
     """One item as it would be encoded, but for a copy of its value."""
     metadata = expiry.metadata(row)
     try:
-        data = await _shown_value(row.value)
+        data = await shown_value(row.value)
     except UnicodeDecodeError:
-        _begin_item(whole, _encode(_BulkItem(_shown_key(key), metadata=metadata, error=NOT_JSON)))
+        _begin_item(whole, _encode(_BulkItem(shown_key(key), metadata=metadata, error=NOT_JSON)))
         return
-    _begin_item(whole, _encode(_BulkItem(_shown_key(key)))[:-1] + b',"data":')
+    _begin_item(whole, _encode(_BulkItem(shown_key(key)))[:-1] + b',"data":')
     whole.add(data if isinstance(data, bytes) else _encode(data))
     whole.add(_encode(_BulkItem("", None, row.etag, metadata))[len(_NO_ITEM) - 1 :])
-
-
-def _shown_key(key: str) -> str | msgspec.Raw:
-    return key if key.isascii() else msgspec.Raw(marshal.encode(key))
 
 
 def _usual_item(key: str, outcome: Outcome) -> _BulkItem | None:
@@ -243,40 +244,17 @@ def _usual_item(key: str, outcome: Outcome) -> _BulkItem | None:
 
 
 async def _bulk_item(key: str, outcome: Outcome) -> _BulkItem:
-    shown_key = _shown_key(key)
+    shown = shown_key(key)
     if outcome is None:
-        return _BulkItem(shown_key)
+        return _BulkItem(shown)
     if isinstance(outcome, StoreError):
-        return _BulkItem(shown_key, error=str(outcome))
+        return _BulkItem(shown, error=str(outcome))
     metadata = expiry.metadata(outcome)
     try:
-        data = await _shown_value(outcome.value)
+        data = await shown_value(outcome.value)
     except UnicodeDecodeError:
-        return _BulkItem(shown_key, metadata=metadata, error=NOT_JSON)
-    return _BulkItem(shown_key, msgspec.Raw(data) if isinstance(data, bytes) else data, outcome.etag, metadata)
-
-
-async def _shown_value(value: bytes) -> bytes | str | None:
-    """JSON as it is, a text that is none as str; what is neither cannot be shown (daprd: the whole answer is empty)."""
-    if not value:
-        return None
-    text = value.decode()
-    is_json = json.verdict(value)
-    if is_json is None:
-        is_json = await json.problem(value) is None
-    if is_json:
-        return value.strip(BLANKS)
-    return text if len(text) <= json.LONG else await _long_text(text)
-
-
-async def _long_text(text: str) -> bytes:
-    work, whole = Work(), bytearray(b'"')
-    for begin in range(0, len(text), json.LONG):
-        whole += _encode(text[begin : begin + json.LONG])[1:-1]
-        await work.pause()
-    whole += b'"'
-    await work.pause()
-    return bytes(whole)
+        return _BulkItem(shown, metadata=metadata, error=NOT_JSON)
+    return _BulkItem(shown, msgspec.Raw(data) if isinstance(data, bytes) else data, outcome.etag, metadata)
 
 
 # daprd's two routes that say less than the others

@@ -253,7 +253,7 @@ REFUSED = [
         ),
     ),
     scenario("a store with a capital, or none", elsewhere("MEM", get("k")), elsewhere("", get("k"))),
-    scenario("queries", query("{}"), query("no JSON"), query("")),
+    scenario("queries", query('{"filter":{"EQ":{"nowhere":1}}}'), query("no JSON"), query("")),
     scenario(
         "no message",
         *(raw(method, b"\xff\xff\xff") for method in ("GetState", "SaveState", "ExecuteStateTransaction")),

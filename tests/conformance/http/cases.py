@@ -310,10 +310,10 @@ SEVERAL = [
     ),
     scenario(
         "queries",
-        query("{}"),
+        query('{"filter":{"EQ":{"nowhere":1}}}'),
         query(""),
         query("x"),
-        Step("PUT", "/v1.0-alpha1/state/$s/query", "{}"),
+        Step("PUT", "/v1.0-alpha1/state/$s/query", '{"filter":{"EQ":{"nowhere":1}}}'),
         Step("POST", "/v1.0-alpha1/state/nope/query", "{}"),
     ),
 ]

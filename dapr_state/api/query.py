@@ -1,0 +1,100 @@
+"""The query of the State building block: what is asked of a store, and what is said of what it finds."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from dapr_state import errors
+from dapr_state.api.operation_metrics import of_operation
+from dapr_state.clock import WAITING
+from dapr_state.stores.base import StoreError
+from dapr_state.stores.model import Feature, StoredValue
+from dapr_state.stores.query import tokens
+from dapr_state.stores.query.room import Rooms, TooManyQueriesError
+from dapr_state.stores.query.text import parse
+from dapr_state.stores.query.tree import ForeignTokenError, MalformedQueryError, QueryError, ResultTooLargeError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from dapr_state.observability.metrics import Metrics
+    from dapr_state.stores.base import StateStore
+    from dapr_state.stores.query.room import Room
+    from dapr_state.stores.query.tree import Query
+
+_now = WAITING.monotonic
+
+
+class BoundStore(Protocol):
+    """A store under the name and key prefix of its component."""
+
+    name: str
+    prefix: str
+    store: StateStore
+
+
+class Result(NamedTuple):
+    """A row, or why it cannot be read, under the key that its caller knows."""
+
+    key: str
+    row: StoredValue | Exception
+
+
+class Results(NamedTuple):
+    """`token` asks for the next page; "" where there was no limit, or nothing."""
+
+    found: Sequence[Result]
+    token: str
+    octets: int  # of all keys and values, and some for each
+
+
+class Queries:
+    """Answers for all state components. `find` gives the one of a name, or raises."""
+
+    def __init__(self, find: Callable[[str], BoundStore], rooms: Rooms, metrics: Metrics | None = None) -> None:
+        self._find = find
+        self._rooms = rooms
+        self._metrics = of_operation("query", metrics)
+
+    @asynccontextmanager
+    async def ask(self, store: str, text: bytes) -> AsyncIterator[Results]:
+        """What the query finds; as long as it is held, it counts among the queries that run."""
+        bound = self._find(store)
+        if Feature.QUERY not in bound.store.features:
+            if Feature.QUERY in bound.store.unencrypted.features:
+                raise errors.STATE_QUERY(store=store, cause="cannot query encrypted store")
+            raise errors.STATE_QUERY_NOT_SUPPORTED(store=store)
+        try:
+            query = await parse(text)
+            with self._rooms.enter() as room:
+                yield await self._run(bound, query, room)
+        except QueryError as error:
+            raise _ROWS.get(type(error), errors.STATE_QUERY)(store=store, cause=_cause(error)) from error
+
+    async def _run(self, bound: BoundStore, query: Query, room: Room) -> Results:
+        whose = (bound.name, bound.prefix)
+        began = _now()
+        try:
+            after = tokens.read(query, whose)
+            matches = await bound.store.query(bound.prefix, query, after=after, room=room)
+        except (QueryError, StoreError) as error:
+            self._metrics.failed(bound.name, began)
+            if isinstance(error, StoreError):
+                raise errors.STATE_QUERY(store=bound.name, cause=error) from error
+            raise
+        self._metrics.done(bound.name, began)
+        token = tokens.write(matches.end, query, whose) if query.limit and matches.end else ""
+        cut = len(bound.prefix)
+        return Results([Result(match.key[cut:], match.row) for match in matches.found], token, room.octets)
+
+
+_ROWS = {
+    ForeignTokenError: errors.STATE_QUERY.invalid(),
+    ResultTooLargeError: errors.STATE_QUERY_TOO_LARGE,
+    TooManyQueriesError: errors.STATE_QUERIES_TOO_MANY,
+}
+
+
+def _cause(error: QueryError) -> str:
+    return f"failed to parse JSON query body: {error}" if isinstance(error, MalformedQueryError) else str(error)
