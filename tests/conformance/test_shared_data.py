@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from datetime import UTC, datetime
@@ -13,17 +14,19 @@ import pytest
 from tests.support.client import FIRST_WRITE, Client, item
 from tests.support.components import component
 from tests.support.sidecar import Daprd, Sidecar
+from tests.support.stores import on_postgresql
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.support.postgresql import PostgresServer
     from tests.support.redis import RedisServer
 
 pytestmark = pytest.mark.oracle
 
-STORES = ("redis", "lite")
+STORES = ("redis", "lite", "pg1", "pg2")
 SHARED_REDIS = 3  # a database of the server that no other test uses
 
 
@@ -32,8 +35,9 @@ class Pair(NamedTuple):
     other: Client
 
 
-def _components(folder: Path, redis_server: RedisServer) -> list[dict[str, object]]:
+def _components(folder: Path, redis_server: RedisServer, postgres_server: PostgresServer) -> list[dict[str, object]]:
     return [
+        *on_postgresql(postgres_server, "shared_data"),
         component("redis", "state.redis", redisHost=redis_server.address, redisDB=str(SHARED_REDIS)),
         component("lite", "state.sqlite", connectionString=str(folder / "shared.db")),
     ]
@@ -41,10 +45,13 @@ def _components(folder: Path, redis_server: RedisServer) -> list[dict[str, objec
 
 @pytest.fixture(scope="module")
 def clients(
-    tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, daprd_binary: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    redis_server: RedisServer,
+    postgres_server: PostgresServer,
+    daprd_binary: Path,
 ) -> Iterator[tuple[Client, Client]]:
     folder = tmp_path_factory.mktemp("shared")
-    components = _components(folder, redis_server)
+    components = _components(folder, redis_server, postgres_server)
     with (
         Sidecar(folder, components) as ours,
         Daprd(daprd_binary, folder, components) as theirs,
@@ -71,7 +78,10 @@ def key(request: pytest.FixtureRequest) -> str:
 @pytest.mark.parametrize("value", [b"text", b"", b"\x00\xff\xfe", b'{"a": [1, 2]}', b"x" * 2**20], ids=range(5))
 def test_bytes_are_read_by_the_other(value: bytes, store: str, pair: Pair, key: str) -> None:
     """A value of any bytes comes back as it was written, with the same etag on both."""
-    assert pair.writer.save(store, item(key, value)).ok
+    saved = pair.writer.save(store, item(key, value))
+    if store == "pg2" and not value and not saved.ok:
+        assert "null value" in saved.message  # daprd takes no empty value there: state-stores.md 8.12
+        return
     written, read = pair.writer.get(store, key), pair.other.get(store, key)
 
     assert read.response.get("data", b"") == value
@@ -85,7 +95,7 @@ def test_json_is_read_by_the_other(store: str, pair: Pair, key: str) -> None:
         store, item(key, b'{"a":[1,true,"\xc3\xa9"]}', metadata={"contentType": "application/json"})
     ).ok
 
-    assert pair.other.get(store, key).response["data"] == b'{"a":[1,true,"\xc3\xa9"]}'
+    assert json.loads(pair.other.get(store, key).response["data"]) == {"a": [1, True, "\u00e9"]}
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -161,11 +171,12 @@ def test_the_other_clears_a_ttl(store: str, pair: Pair, redis_server: RedisServe
             assert redis.ttl(f"app||{key}") == -1
 
 
-def test_both_tell_the_same_time_of_expiry(pair: Pair, key: str) -> None:
-    """ttlExpireTime is the same from both on SQLite, and is when it should be."""
+@pytest.mark.parametrize("store", [store for store in STORES if store != "redis"])
+def test_both_tell_the_same_time_of_expiry(store: str, pair: Pair, key: str) -> None:
+    """ttlExpireTime is the same from both on SQL stores, and is when it should be."""
     expected = time.time() + 1000
-    pair.writer.save("lite", item(key, b"v", metadata={"ttlInSeconds": "1000"}))
-    told = [client.get("lite", key).response["metadata"]["ttlExpireTime"] for client in pair]
+    pair.writer.save(store, item(key, b"v", metadata={"ttlInSeconds": "1000"}))
+    told = [client.get(store, key).response["metadata"]["ttlExpireTime"] for client in pair]
     moment = datetime.strptime(told[0], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
 
     assert told[0] == told[1]

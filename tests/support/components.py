@@ -14,14 +14,15 @@ Component = dict[str, Any]
 
 
 def component(name: str, kind: str, **metadata: str) -> Component:
-    """Make one document: component("statestore", "state.redis", redisHost="127.0.0.1:6379")."""
+    """Make one document: component("statestore", "state.redis", redisHost="127.0.0.1:6379"), or "state.x/v2"."""
+    kind, _, version = kind.partition("/")
     return {
         "apiVersion": "dapr.io/v1alpha1",
         "kind": "Component",
         "metadata": {"name": name},
         "spec": {
             "type": kind,
-            "version": "v1",
+            "version": version or "v1",
             "metadata": [{"name": field, "value": value} for field, value in metadata.items()],
         },
     }

@@ -10,9 +10,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.components import Component
+    from tests.support.postgresql import PostgresServer
     from tests.support.redis import RedisServer
 
 STORES = ("mem", "redis", "lite")
+
+
+def on_postgresql(server: PostgresServer, database: str) -> list[Component]:
+    """Both versions, in tables of their own of this database, which is emptied."""
+    server.wipe(database)
+    first = {"tableName": "first", "metadataTableName": "first_metadata"}
+    return [
+        component("pg1", "state.postgresql", connectionString=server.url(database), **first),
+        component("pg2", "state.postgresql/v2", connectionString=server.url(database), tablePrefix="second_"),
+    ]
 
 
 def one_of_each(folder: Path, redis_server: RedisServer, database: int) -> list[Component]:

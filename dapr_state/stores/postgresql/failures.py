@@ -13,6 +13,7 @@ from dapr_state.stores.sql.groups import RefusedError
 DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ssl.SSLError)
 
 LOCKED: Final = "55P03"  # a lock that was not to be had in time
+_LOST: Final = ("08", "57P")  # a failure of the connection, or an administrator who ended it
 _READ_ONLY: Final = "25006"
 # the first halves of codes whose cause is the server's state: the next operation of a group would fail in the same way
 _OF_THE_SERVER: Final = ("08", "25", "28", "53", "57", "58", "XX", "F0")
@@ -42,7 +43,7 @@ def is_of_json(error: BaseException) -> bool:
 
 def leaves_no_connection(error: BaseException) -> bool:
     """The connection is of no use any more: it broke, or it ends at a server that is no primary any more."""
-    return not isinstance(error, asyncpg.PostgresError) or code(error)[:2] in ("08", "57") or code(error) == _READ_ONLY
+    return not isinstance(error, asyncpg.PostgresError) or code(error).startswith(_LOST) or code(error) == _READ_ONLY
 
 
 def describe(error: Exception) -> str:
@@ -61,6 +62,8 @@ def store_error(error: Exception) -> StoreError:
         return (
             RefusedError(describe(error)) if isinstance(error, asyncpg.DataError) else ConnectionLost(describe(error))
         )
+    if code(error).startswith(_LOST):
+        return ConnectionLost(describe(error))
     if code(error) == LOCKED or not code(error).startswith(_OF_THE_SERVER):
         return RefusedError(describe(error))
     return StoreError(describe(error))

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
+from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import StoredValue
 from dapr_state.stores.postgresql import failures, tables
+from dapr_state.stores.postgresql.lanes import Postponed
 from dapr_state.stores.postgresql.pool import LOCK_SECONDS
 from dapr_state.stores.sql.groups import RefusedError, Write, shared_out, write_group_async
 from dapr_state.stores.sql.writeset import WriteSet, guarded_keys
@@ -15,16 +17,34 @@ from dapr_state.stores.sql.writeset import WriteSet, guarded_keys
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dapr_state.stores.base import Found, Outcomes, StoreError
+    from dapr_state.stores.base import Found, Outcomes
     from dapr_state.stores.postgresql.options import Options
     from dapr_state.stores.postgresql.pool import Pool
     from dapr_state.stores.postgresql.tables import StateTable
     from dapr_state.stores.sql.groups import Unit
 
+_READS: Final = 3  # of what was asked on connections that were lost: it harms nobody
 _ATTEMPTS: Final = 3  # of a statement that the server undoes for the sake of others
 _JUDGEMENTS: Final = 10  # of a group whose rows others write meanwhile; each settles one guard or more
 _CHANGED: Final = "22012"  # the statement's own way to say that a row has come in between: it divides by zero
 _NOT_BASE64: Final = ("22023", "22P02")
+
+_HELD: Final = StoreError("another client holds the row")  # in the place of an outcome that is to come
+
+
+class _Held(Postponed):
+    """What became of a caller's operations as far as nobody held their rows."""
+
+    def __init__(self, groups: Groups, work: Write, outcomes: Outcomes) -> None:
+        self._groups = groups
+        self._work = work
+        self._outcomes = outcomes
+
+    async def finish(self) -> Outcomes:
+        outcomes: Outcomes = []
+        for unit, outcome in zip(self._work.units, self._outcomes, strict=True):
+            outcomes.append(await self._groups.wait_for(unit) if outcome is _HELD else outcome)
+        return outcomes
 
 
 class Groups:
@@ -46,22 +66,42 @@ class Groups:
             return [rows.get(key) for key in keys]
         return [tables.refusal(key) or rows.get(key) for key in keys]
 
-    async def write(self, works: Sequence[Write]) -> list[Outcomes]:
-        """One commit for all of them; for each one outcome per operation, or one for the transaction."""
+    async def write(self, works: Sequence[Write]) -> list[Outcomes | Postponed]:
+        """One commit for all of them; for each one outcome per operation, or one for the transaction.
+
+        Postponed are those of which another client holds a row.
+        """
         units = [unit for work in works for unit in work.units]
         async with self._pool.use() as connection:
             outcomes = await write_group_async(units, lambda group: self._commit(connection, group))
-        return shared_out(outcomes, [len(work) for work in works])
+        parts = shared_out(outcomes, [len(work) for work in works])
+        return [_Held(self, work, part) if _HELD in part else part for work, part in zip(works, parts, strict=True)]
+
+    async def wait_for(self, unit: Unit) -> StoreError | None:
+        """Write it, however long other clients hold its rows, within the timeout."""
+        async with self._pool.use() as connection:
+            try:
+                await connection.execute(f"SET lock_timeout = {int(self._options.timeout * 1000)}")
+                (outcome,) = await self._judged(connection, [unit])
+                await connection.execute(f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}")
+            except asyncpg.PostgresError as error:
+                connection.terminate()
+                return failures.store_error(error)
+            return outcome
 
     async def _read(self, keys: Sequence[str]) -> Sequence[Any]:
-        try:
-            return await self._fetch(self._table.read, keys)
-        except failures.ConnectionLost:  # reading twice harms nobody
-            return await self._fetch(self._table.read, keys)
-        except RefusedError as error:
-            if failures.code(error.__cause__ or error) not in _NOT_BASE64:
-                raise
-        return await self._fetch(self._table.read_raw, keys)
+        statement = self._table.read
+        for attempt in range(1, _READS + 1):
+            try:
+                return await self._fetch(statement, keys)
+            except failures.ConnectionLost:
+                if attempt == _READS:
+                    raise
+            except RefusedError as error:
+                if statement == self._table.read_raw or failures.code(error.__cause__ or error) not in _NOT_BASE64:
+                    raise
+                statement = self._table.read_raw
+        raise AssertionError  # pragma: no cover
 
     async def _fetch(self, statement: str, keys: Sequence[str]) -> Sequence[Any]:
         async with self._pool.use() as connection:
@@ -86,24 +126,13 @@ class Groups:
                 raise failures.store_error(error) from error
             if failures.is_of_json(error) and any(map(tables.is_json, units[0])):
                 return await self._commit(connection, [[tables.as_bytes(operation) for operation in units[0]]])
-            if failures.code(error) != failures.LOCKED:
-                raise failures.store_error(error) from error
+            if failures.code(error) == failures.LOCKED:
+                return [_HELD]
+            raise failures.store_error(error) from error
         except asyncpg.InterfaceError as error:
             if connection.is_closed():
                 raise
             raise RefusedError(failures.describe(error)) from error  # an argument that the driver cannot send
-        return await self._patiently(connection, units)
-
-    async def _patiently(self, connection: Any, units: Sequence[Unit]) -> Outcomes:
-        """The row of one caller is locked by another client: nobody else waits with him."""
-        try:
-            await connection.execute(f"SET lock_timeout = {int(self._options.timeout * 1000)}")
-            outcomes = await self._judged(connection, units)
-            await connection.execute(f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}")
-        except asyncpg.PostgresError as error:
-            connection.terminate()
-            raise failures.store_error(error) from error
-        return outcomes
 
     async def _judged(self, connection: Any, units: Sequence[Unit]) -> Outcomes:
         """Judge by what is stored, and write if that is so still."""

@@ -8,7 +8,9 @@ Rules that a change must respect:
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.golang.duration import format_duration
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
     from dapr_state.stores.batching import Batch
 
 _SLOW_SECONDS: Final = 0.05  # then the group waits for a lock or the disk, and others may go past it
+
+
+class Postponed(ABC):
+    """In the place of an outcome: it is still to come, and nobody else shall wait for it."""
+
+    @abstractmethod
+    async def finish(self) -> Any:
+        """The outcome. Raises StoreError."""
 
 
 class Lane:
@@ -47,6 +57,8 @@ class Lane:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[Batch[Any, Any], float]] = deque()  # with the time until which it may wait
         self._runs: dict[asyncio.Task[None], float] = {}  # with the time when its group began
+        self._alone: set[asyncio.Task[None]] = set()
+        self._few = asyncio.Semaphore(max(1, at_most - 1))
         self._look: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -58,8 +70,8 @@ class Lane:
 
     async def end(self) -> None:
         """Wait for what is under way and what waits."""
-        while self._runs:
-            await self._clock.wait(self._runs)
+        while under_way := {*self._runs, *self._alone}:
+            await self._clock.wait(under_way)
 
     def _start(self) -> None:
         """Begin a group, if there may be another."""
@@ -124,10 +136,39 @@ class Lane:
             if wants
         ]
         try:
-            outcomes = iter(await self._answer(wanted) if wanted else [])
+            outcomes = await self._answer(wanted) if wanted else []
         except StoreError as error:
             for batch in group:
                 batch.fail(error)
             return
-        for batch, is_wanted in zip(group, asked, strict=True):
-            batch.settle([next(outcomes) if wants else None for wants in is_wanted])
+        following = iter(outcomes)
+        answers = [[next(following) if wants else None for wants in is_wanted] for is_wanted in asked]
+        if not any(isinstance(outcome, Postponed) for outcome in outcomes):
+            for batch, answer in zip(group, answers, strict=True):
+                batch.settle(answer)
+            return
+        callers = [caller for batch in group for caller in batch.apart()]  # each asked for one thing
+        for caller, outcome in zip(callers, chain(*answers), strict=True):
+            if isinstance(outcome, Postponed):
+                alone = self._loop.create_task(self._finish(caller, outcome))
+                self._alone.add(alone)
+                alone.add_done_callback(self._alone.discard)
+            else:
+                caller.settle([outcome])
+
+    async def _finish(self, caller: Batch[Any, Any], postponed: Postponed) -> None:
+        """Of those few are under way: most connections are for what is not held up."""
+        try:
+            async with self._clock.timeout(self._timeout):
+                await self._few.acquire()
+            try:
+                caller.settle([await postponed.finish()])
+            finally:
+                self._few.release()
+        except TimeoutError:
+            caller.fail(StoreError(f"the database did not get to it within {format_duration(self._timeout)}"))
+        except StoreError as error:
+            caller.fail(error)
+        except BaseException as error:
+            caller.fail(StoreError(f"the request was interrupted: {type(error).__name__}"))
+            raise

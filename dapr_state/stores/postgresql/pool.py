@@ -17,7 +17,6 @@ import asyncpg
 from dapr_state.golang.duration import format_duration
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.postgresql import failures
-from dapr_state.stores.postgresql.failures import ConnectionLost
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,7 +53,7 @@ class Pool:
                     yield connection
             except TimeoutError:
                 connection.terminate()
-                raise ConnectionLost(f"the server did not answer within {self._patience}") from None
+                raise StoreError(f"the server did not answer within {self._patience}") from None
             except failures.DRIVER as error:
                 if failures.leaves_no_connection(error):
                     self._let_go(connection)

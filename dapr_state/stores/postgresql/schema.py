@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ATTEMPTS: Final = 3  # of creating the metadata table, where another sidecar does the same
 _PAUSE_SECONDS: Final = 0.05  # as daprd
-_UNIQUE: Final = "23505"
+_THERE: Final = ("23505", "42710", "42P07")  # another sidecar has made it at the same moment
 _LOCK_SECONDS: Final = 60  # that daprd waits for another sidecar's migration
 
 _METADATA: Final = "CREATE TABLE IF NOT EXISTS {metadata} (key text NOT NULL PRIMARY KEY, value text NOT NULL)"
@@ -106,7 +106,7 @@ async def _create_metadata(connection: Any, metadata: str) -> None:
         try:
             await connection.execute(_METADATA.format(metadata=metadata))
         except asyncpg.PostgresError as error:
-            if failures.code(error) != _UNIQUE or attempt == _ATTEMPTS - 1:
+            if failures.code(error) not in _THERE or attempt == _ATTEMPTS - 1:
                 raise
             await WAITING.sleep(_PAUSE_SECONDS)
         else:

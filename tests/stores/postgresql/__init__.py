@@ -1,0 +1,1 @@
+"""What only the PostgreSQL stores have: their tables, their options, their groups and their failures."""

@@ -1,0 +1,182 @@
+"""What callers are told when the server is gone, deaf or locked, and what becomes of their data."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dapr_state.stores.base import StoreError
+from dapr_state.stores.model import Delete, StoredValue, Upsert
+from dapr_state.testing.stores.asking import put, value_of, values_of, write_one
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.stores.postgresql.conftest import Database, Store
+
+END_OTHERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'apart' AND pid <> pg_backend_pid()"
+)
+
+
+async def _answers(store: Store) -> list[object]:
+    """What each kind of call comes to, all of them asked at once."""
+    calls = [
+        *(store.get([f"k{number}"]) for number in range(20)),
+        *(store.write([Upsert(f"k{number}", b"v")]) for number in range(20)),
+        store.transact([Upsert("a", b"1"), Upsert("b", b"1")]),
+        store.list("", limit=10),
+        store.ping(),
+    ]
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
+@contextmanager
+def _held(database: Database, statement: str) -> Iterator[None]:
+    """Another client keeps the locks that a statement takes."""
+    with database.server.client(database.name) as client, client.transaction():
+        client.execute(statement.encode())
+        yield
+
+
+async def test_a_server_that_is_killed_and_comes_back_is_found_again(own_database: Database) -> None:
+    """Calls in between are told so; what was acknowledged before is there."""
+    async with own_database.opened() as store:
+        await put(store, Upsert("k", b"kept"))
+        own_database.server.kill()
+        away = await _answers(store)
+        own_database.server.start()
+
+        assert [answer for answer in away if not isinstance(answer, StoreError)] == []
+        assert await value_of(store, "k") == b"kept"
+        await put(store, Upsert("k", b"new"))
+
+
+async def test_a_connection_that_the_server_ends_is_replaced(database: Database) -> None:
+    """Reads that were on it are asked again."""
+    async with database.opened() as store:
+        await put(store, Upsert("k", b"v"))
+        reading = [asyncio.create_task(store.get(["k"])) for _ in range(10)]
+        database.sql(END_OTHERS)
+        rows = await asyncio.gather(*reading)
+        await put(store, Upsert("k", b"w"))
+
+    assert [row.value for (row,) in rows if isinstance(row, StoredValue)] == [b"v"] * 10
+
+
+async def test_a_deaf_server_keeps_nobody_waiting(own_database: Database) -> None:
+    """Each caller has an answer within some timeouts, and is served once the server is back."""
+    async with own_database.opened(timeout="1s") as store:
+        await put(store, Upsert("k", b"kept"))
+        own_database.server.pause()
+        try:
+            async with asyncio.timeout(20):
+                deaf = await _answers(store)
+        finally:
+            own_database.server.resume()
+
+        assert [answer for answer in deaf if not isinstance(answer, StoreError)] == []
+        assert await value_of(store, "k") == b"kept"
+        await put(store, Upsert("k", b"new"))
+
+
+async def test_a_server_that_is_not_there_is_told_at_start(own_database: Database) -> None:
+    """With the reason, and without the password."""
+    own_database.server.kill()
+    try:
+        with pytest.raises(StoreError, match="failed to connect") as raised:
+            await own_database.store(password="s3cret").open()
+    finally:
+        own_database.server.start()
+
+    assert "s3cret" not in str(raised.value)
+
+
+async def test_a_row_that_somebody_holds_keeps_only_its_callers(database: Database) -> None:
+    """The others of its group are written, and so are those that come later; the row is when it is free."""
+    async with database.opened() as store:
+        await put(store, Upsert("held", b"0"))
+        with _held(database, "SELECT * FROM state WHERE key = 'held' FOR UPDATE"):
+            waiting = asyncio.create_task(store.write([Upsert("held", b"1")]))
+            beside = [asyncio.create_task(store.write([Upsert(f"k{number}", b"v")])) for number in range(20)]
+            assert await asyncio.gather(*beside) == [[None]] * 20
+            await put(store, Upsert("later", b"v"))
+            await store.transact([Upsert("later", b"w"), Delete("k0")])
+
+            assert not waiting.done()
+        assert await waiting == [None]
+        assert await values_of(store, "held", "later", "k0") == [b"1", b"w", None]
+
+
+async def test_a_row_that_stays_held_is_told(database: Database) -> None:
+    """After the timeout, and nothing of the transaction has happened."""
+    async with database.opened(timeout="1s") as store:
+        await put(store, Upsert("held", b"0"))
+        with _held(database, "SELECT * FROM state WHERE key = 'held' FOR UPDATE"):
+            outcome = await write_one(store, Upsert("held", b"1"))
+            with pytest.raises(StoreError, match="timeout"):
+                await store.transact([Upsert("beside", b"1"), Upsert("held", b"1")])
+
+        assert "timeout" in str(outcome)
+        assert await values_of(store, "held", "beside") == [b"0", None]
+
+
+async def test_a_locked_table_keeps_nobody_waiting(database: Database) -> None:
+    """Also those for whom there is no connection; then all are served."""
+    async with database.opened(timeout="1s", maxConns="2") as store:
+        with _held(database, "LOCK TABLE state IN ACCESS EXCLUSIVE MODE"):
+            async with asyncio.timeout(20):
+                locked = await _answers(store)
+
+        assert {isinstance(answer, StoreError) or "timeout" in str(answer) for answer in locked} == {True}
+        await put(store, Upsert("k", b"v"))
+        assert await value_of(store, "k") == b"v"
+
+
+async def test_a_server_that_only_reads_refuses_writes_until_it_takes_them(own_database: Database) -> None:
+    """Reads go on; no sidecar has to be started again."""
+    async with own_database.opened() as store:
+        await put(store, Upsert("k", b"kept"))
+        own_database.sql("ALTER DATABASE apart SET default_transaction_read_only = on")
+        try:
+            own_database.sql(END_OTHERS)
+            assert await value_of(store, "k") == b"kept"
+            refused = await asyncio.gather(store.write([Upsert("k", b"lost")]), return_exceptions=True)
+        finally:
+            own_database.server.sql("ALTER DATABASE apart RESET default_transaction_read_only")
+
+        assert "read-only" in str(refused)
+        await put(store, Upsert("k", b"new"))
+        assert await value_of(store, "k") == b"new"
+
+
+async def test_what_the_database_refuses_is_refused_alone(database: Database) -> None:
+    """In its transaction nothing happens, and the others of the group are written, once each."""
+    async with database.opened() as store:
+        database.sql("ALTER TABLE state ADD CHECK (key <> 'bad')")
+        writing = [asyncio.create_task(store.write([Upsert(key, b"v")])) for key in ("a", "bad", "b", "c")]
+        both = asyncio.create_task(store.transact([Upsert("d", b"v"), Upsert("bad", b"v")]))
+        outcomes = [str(outcome) for (outcome,) in await asyncio.gather(*writing)]
+        with pytest.raises(StoreError, match="state_key_check"):
+            await both
+
+        assert ["state_key_check" in outcome for outcome in outcomes] == [False, True, False, False]
+        assert await values_of(store, "a", "bad", "b", "c", "d") == [b"v", None, b"v", b"v", None]
+
+
+async def test_what_one_tick_asks_is_one_statement(database: Database) -> None:
+    """A hundred saves of a hundred callers, guarded ones among them; and a save of a hundred, and a transaction."""
+    async with database.opened() as store:
+        assert store._groups is not None
+        await asyncio.gather(
+            *(store.write([Upsert(f"k{number}", b"v", first_write=number % 2 == 0)]) for number in range(100))
+        )
+        first = store._groups.statements
+        await store.write([Upsert(f"s{number}", b"v") for number in range(100)])
+        await store.transact([Upsert("t", b"v", first_write=True), Delete("s0"), Upsert("u", b"v")])
+
+        assert (first, store._groups.statements) == (1, 3)
+        assert all(await values_of(store, *(f"k{number}" for number in range(100))))
