@@ -3,18 +3,17 @@
 # ruff: noqa: T201 - what a command says goes to its outputs
 from __future__ import annotations
 
-import logging
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dapr_state import DAPR_VERSION, __version__
-from dapr_state.observability import logs
-from dapr_state.runtime import flags, wait
-from dapr_state.runtime.options import Options, OptionsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from dapr_state.runtime import flags
 
 EXIT_OK: Final = 0
 EXIT_FATAL: Final = 1
@@ -26,14 +25,13 @@ dapr-state {__version__}: Dapr's State and Actors APIs (Dapr {DAPR_VERSION}) as 
 Usage: dapr-state <command> [flags]
 
 Commands:
+  run         run an application with its sidecar: dapr-state run --app-port 8000 -- python app.py
   serve       run the sidecar; takes daprd's flags, `dapr-state serve --help` lists them
 
 Flags:
   --help      print this
   --version   print the version
 """
-
-log = logging.getLogger("dapr.runtime")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     match command:
         case "serve":
             return serve(rest)
+        case "run":
+            return run(rest)
         case "--help" | "-h" | "help":
             print(_HELP, end="")
             return EXIT_OK
@@ -54,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def serve(argv: Sequence[str]) -> int:
     """Be a sidecar until a signal comes."""
+    from dapr_state.runtime import flags, wait  # noqa: PLC0415 - other commands are there in half the time
+
     try:
         parsed = flags.parse(argv)
     except flags.UsageError as error:
@@ -70,10 +72,36 @@ def serve(argv: Sequence[str]) -> int:
     if parsed["wait"]:
         wait.until_ready(parsed["dapr-http-port"])
         return EXIT_OK
-    return _run(parsed)
+    return _serve(parsed)
 
 
-def _run(parsed: flags.Parsed) -> int:
+def run(argv: Sequence[str]) -> int:
+    """Be the parent of a sidecar and its application."""
+    from dapr_state.runtime.run import flags, plan, supervisor  # noqa: PLC0415
+
+    if argv[:1] in (["--help"], ["-h"]):
+        print(flags.usage())
+        return EXIT_OK
+    try:
+        parsed = flags.parse(argv)
+        planned = plan.single(parsed, os.environ, Path.cwd())
+    except flags.UsageError as error:
+        print(f"dapr-state: {error}\n\n{flags.usage()}", file=sys.stderr)
+        return EXIT_USAGE
+    except plan.CommandError as error:
+        print(f"dapr-state: {error}", file=sys.stderr)
+        return error.code
+    if parsed.mistaken:
+        print(f"dapr-state: the command gets {' '.join(parsed.mistaken)}: our flags stand before it", file=sys.stderr)
+    return supervisor.run(planned, os.environ)
+
+
+def _serve(parsed: flags.Parsed) -> int:
+    import logging  # noqa: PLC0415
+
+    from dapr_state.observability import logs  # noqa: PLC0415
+    from dapr_state.runtime.options import Options, OptionsError  # noqa: PLC0415
+
     try:
         logs.configure(
             app_id=parsed["app-id"],
@@ -83,7 +111,7 @@ def _run(parsed: flags.Parsed) -> int:
         )
         options = Options.of(parsed, os.environ)
     except (logs.LogOptionsError, OptionsError) as error:
-        log.critical("%s", error)
+        logging.getLogger("dapr.runtime").critical("%s", error)
         return EXIT_FATAL
 
     # the drivers and the servers take most of the start time, and a command line error needs none of them
@@ -93,6 +121,8 @@ def _run(parsed: flags.Parsed) -> int:
 
 
 def _refuse(error: flags.UsageError) -> int:
+    from dapr_state.runtime import flags  # noqa: PLC0415
+
     # both outputs get the line: scripts that start daprd read either
     if not error.wants_help:
         print(error, file=sys.stderr)

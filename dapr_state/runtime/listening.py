@@ -7,7 +7,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from dapr_state.serving.sockets import UNIX, bind, bind_patiently
+from dapr_state.serving.sockets import UNIX, bind, bind_patiently, port_of
 
 if TYPE_CHECKING:
     import socket
@@ -40,12 +40,12 @@ def addresses(options: Options, name: str, port: int) -> list[str]:
     return [f"{host}:{port}" for host in options.listen_addresses]
 
 
-async def listen(server: Server, name: str, addresses: Sequence[str], patience: float = PATIENCE) -> None:
-    """Bind all addresses at once; those that stay busy are left out as long as one works."""
+async def listen(server: Server, name: str, addresses: Sequence[str], patience: float = PATIENCE) -> int:
+    """Bind all addresses at once; those that stay busy are left out as long as one works. The port, 0 for a file."""
     for address in addresses:
         if address.startswith(UNIX):
             server.listen_on(_bind_file(name, address))
-            return
+            return 0
     found = await asyncio.gather(*(_bind(name, address, patience) for address in addresses))
     if not any(found):
         raise ListeningError(
@@ -55,6 +55,7 @@ async def listen(server: Server, name: str, addresses: Sequence[str], patience: 
     for bound in found:
         if bound:
             server.listen_on(bound)
+    return port_of(next(filter(None, found)))
 
 
 def listen_at_once(server: Server, address: str, refusal: str = "") -> None:
@@ -65,9 +66,9 @@ def listen_at_once(server: Server, address: str, refusal: str = "") -> None:
         raise ListeningError(f"{refusal}listen tcp {address}: bind: {_reason(error)}") from error
 
 
-def is_running(name: str, address: str) -> None:
+def is_running(name: str, address: str, port: int) -> None:
     """Tell, once the server answers, what daprd tells."""
-    where = "a Unix Domain Socket" if address.startswith(UNIX) else f"port {address.rpartition(':')[2]}"
+    where = "a Unix Domain Socket" if address.startswith(UNIX) else f"port {port}"
     log.info("%s is running on %s", _kind(name), where)
 
 

@@ -113,7 +113,7 @@ class Options:
         public_port = _optional_port(flags, "dapr-public-port")
         app_port = _optional_port(flags, "app-port") or 0
         for name, port in (("dapr-http-port", http_port), ("dapr-grpc-port", grpc_port)):
-            if port == app_port:
+            if port and port == app_port:  # 0 is one of the system's choice; daprd refuses that for want of an app-port
                 raise _fatal(f"the '{name}' argument value {port} conflicts with 'app-port'")
         app_protocol = _app_protocol(flags)
         disable_init_endpoints = _init_endpoints(flags)

@@ -55,6 +55,7 @@ class Servers:
         self._memory = RequestMemory(options.max_request_memory, Allocator().release_soon)  # one for all servers
         self._running: list[Server] = []  # those that callers use
         self._metrics: Server | None = None
+        self.http_port = self.grpc_port = 0  # once they have started; 0 for a file
         self._closing: Sequence[str] = ()  # the addresses that the log speaks of at the end
 
     async def start_metrics(self) -> None:
@@ -129,18 +130,18 @@ class Servers:
         )
         where = addresses(options, "gRPC", options.grpc_port)
         self._running.append(server)
-        await listen(server, "gRPC", where)
+        self.grpc_port = await listen(server, "gRPC", where)
         await server.start()
-        is_running("gRPC", where[0])
+        is_running("gRPC", where[0], self.grpc_port)
 
     async def _start_http(self, server: HttpServer) -> None:
         options = self._options
         where = addresses(options, "HTTP", options.http_port)
         self._running.append(server)
-        await listen(server, "HTTP", where)
+        self.http_port = await listen(server, "HTTP", where)
         await server.start()
         self._closing = where
-        is_running("HTTP", where[0])
+        is_running("HTTP", where[0], self.http_port)
         log.info("The request body size parameter is: %d bytes", options.max_body_size)
 
     async def _start_public(self, lifecycle: Lifecycle, metadata: Metadata, port: int) -> None:

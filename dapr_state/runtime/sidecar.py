@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
@@ -19,7 +20,7 @@ from dapr_state.resources.configuration import ConfigurationError
 from dapr_state.resources.default import default_store
 from dapr_state.resources.loader import LoadError
 from dapr_state.resources.resolve import Environment
-from dapr_state.runtime import application, middleware
+from dapr_state.runtime import application, middleware, supervised
 from dapr_state.runtime.actors import PLACEMENT, ActorHost
 from dapr_state.runtime.allocator import Allocator
 from dapr_state.runtime.collector import Collector
@@ -28,6 +29,7 @@ from dapr_state.runtime.listening import ListeningError
 from dapr_state.runtime.reload import ResourceFolders
 from dapr_state.runtime.servers import Servers
 from dapr_state.runtime.signals import FATAL, StopSignals, exit_at_once
+from dapr_state.runtime.supervised import DISCOVERED, Supervisor
 
 if TYPE_CHECKING:
     from dapr_state.resources.component import Component
@@ -54,12 +56,15 @@ def run(options: Options) -> int:
 
 
 async def _serve(options: Options) -> int:
+    supervisor = Supervisor(os.environ)
+    if supervised.RUN in os.environ:
+        supervised.take_name()
     log.info("Starting Dapr Runtime -- version %s -- dapr-state %s", DAPR_VERSION, __version__)
     level = logging.getLogger("dapr").getEffectiveLevel()
     log.info("Log level set to: %s", logging.getLevelName(level).lower())
     with StopSignals() as signals:
         while True:
-            status = await Sidecar(options, signals).serve()
+            status = await Sidecar(options, signals, supervisor).serve()
             if status or not signals.is_restart:
                 return status
             signals.restarted()
@@ -68,9 +73,10 @@ async def _serve(options: Options) -> int:
 class Sidecar:
     """`serve` it once. What it opens it closes in the reverse order, also where a start fails or is broken off."""
 
-    def __init__(self, options: Options, signals: StopSignals) -> None:
+    def __init__(self, options: Options, signals: StopSignals, supervisor: Supervisor) -> None:
         self._options = options
         self._signals = signals
+        self._supervisor = supervisor
         self._began = WAITING.monotonic()
         self._lifecycle = Lifecycle(options.app_id, signals.stop, _exit_soon)
         self._opened = AsyncExitStack()
@@ -83,6 +89,7 @@ class Sidecar:
         try:
             await self._signals.unless_asked(self._start())
         except (ComponentError, ConfigurationError, ListeningError, LoadError) as error:
+            self._supervisor.tell(STATUS=error, ERRNO=FATAL)
             is_closed = await self._stop(grace=CLOSING_TIME)
             log.critical("Fatal error from runtime: %s", error)
             if not is_closed:
@@ -90,6 +97,8 @@ class Sidecar:
             return FATAL
         await self._signals.wait()
         await self._put_off()
+        if not self._signals.is_restart:
+            self._supervisor.tell(STOPPING=1)
         log.info("Dapr is shutting down")
         if not await self._stop(self._options.graceful_shutdown_seconds or None):
             log.critical("Graceful shutdown timeout exceeded, forcing shutdown")
@@ -128,10 +137,12 @@ class Sidecar:
         at_the_end(self._drain_actors, actors)  # before the servers: turns that run may still need those
         await servers.start(components, actors, self._lifecycle, settings.features)
         self._lifecycle.is_outbound_ready = True
+        self._supervisor.tell(READY=1, X_DAPR_HTTP_PORT=servers.http_port, X_DAPR_GRPC_PORT=servers.grpc_port)
         if folders and HOT_RELOAD in settings.features:
             at_the_end(asyncio.wait, [asyncio.create_task(folders.watch())])
             self._opened.callback(folders.stop)
         await application.until_listening(options)
+        self._supervisor.tell(STATUS=DISCOVERED)
         self._lifecycle.pending.discard(RUNTIME)
         await actors.begin()
         collector = Collector()

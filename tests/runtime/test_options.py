@@ -159,7 +159,6 @@ SHAPE = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkK
             ["--app-port", "3500"],
             f"{RUNTIME}the 'dapr-http-port' argument value 3500 conflicts with 'app-port'",
         ),
-        (["--dapr-grpc-port", "0"], f"{RUNTIME}the 'dapr-grpc-port' argument value 0 conflicts with 'app-port'"),
         (["--app-protocol", "foo", "--mode", "bar"], f"{RUNTIME}invalid value for 'app-protocol': foo"),
         (
             ["--disable-init-endpoints", "config,foo", "--app-health-probe-timeout", "5001"],

@@ -1,0 +1,1 @@
+"""`run`: the supervisor of a sidecar and its application."""

@@ -1,0 +1,85 @@
+"""Lines of children, each with a mark of whose it is. They are read as they come, however long they are."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import deque
+from typing import IO, TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+AT_ONCE: Final = 65_536  # octets
+REMEMBERED: Final = 20  # lines of each child, for when it fails
+LONGEST: Final = 500  # octets of such a line
+_DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
+
+_writing = threading.Lock()  # so that two children do not write into each other's lines
+
+
+class Relay:
+    """Copies one child's output to `target` until it ends, in a thread: a terminal that stands still holds nobody else.
+
+    A line that is longer than what is read at once is passed on in pieces.
+    """
+
+    def __init__(self, source: IO[bytes], mark: str, target: IO[str]) -> None:
+        self._source = source
+        self._mark = mark.encode()
+        self._target = target.fileno()
+        self.last: deque[bytes] = deque(maxlen=REMEMBERED)
+        self._is_deaf = False  # nobody reads what we write
+        self._thread = threading.Thread(target=self._copy, daemon=True)
+        self._thread.start()
+
+    def __repr__(self) -> str:
+        return f"<Relay {self._mark!r}>"
+
+    def join(self, seconds: float) -> None:
+        """Return when all is copied, or the time is up: somebody else may hold the other end."""
+        self._thread.join(seconds)
+
+    def _copy(self) -> None:
+        rest = b""
+        while piece := os.read(self._source.fileno(), AT_ONCE):
+            *lines, rest = (rest + piece).split(b"\n")
+            if len(rest) >= AT_ONCE:
+                lines.append(rest)
+                rest = b""
+            self._write(lines)
+        self._write([rest] if rest else [])
+        self._source.close()
+
+    def _write(self, lines: list[bytes]) -> None:
+        self.last.extend(line[:LONGEST] for line in lines[-REMEMBERED:])
+        if not lines or self._is_deaf:
+            return
+        text = b"".join(self._mark + line + b"\n" for line in lines)
+        try:
+            with _writing:
+                while text:
+                    text = text[os.write(self._target, text) :]
+        except OSError:
+            self._is_deaf = True  # and read on: the child shall not stand still
+
+
+def has_colour(stream: IO[str], environ: Mapping[str, str]) -> bool:
+    if environ.get("NO_COLOR"):
+        return False
+    return bool(environ.get("FORCE_COLOR")) or (stream.isatty() and environ.get("TERM") != "dumb")
+
+
+def mark(text: str, environ: Mapping[str, str], colour: str = _DIM) -> str:
+    """What stands before each line."""
+    return f"{colour}{text} │{_PLAIN} " if has_colour(sys.stderr, environ) else f"{text} │ "
+
+
+def say(text: str) -> None:
+    """A line of our own."""
+    try:
+        with _writing:
+            os.write(sys.stderr.fileno(), f"dapr-state: {text}\n".encode(errors="replace"))
+    except OSError:
+        pass

@@ -1,0 +1,119 @@
+"""What one application and its sidecar need: decided before anything starts."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dapr_state.runtime.run import ports
+from dapr_state.runtime.run.flags import UsageError, valid_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+from dapr_state.runtime.run.flags import Parsed
+
+HTTP_PORT: Final = 3500
+GRPC_PORT: Final = 50001
+APP_GRACE: Final = 10.0  # seconds
+CANNOT_RUN: Final = 126  # as `env` and shells
+NOT_FOUND: Final = 127
+
+
+class CommandError(Exception):
+    """The application's command cannot be run; `code` is what shells end with then."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`sidecar` are the words behind `serve`; `resources` is where components come from, for people."""
+
+    app_id: str
+    sidecar: tuple[str, ...]
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)  # of the application, without the ports
+    resources: str = ""
+    app_port: str = ""
+    has_ports: bool = True  # no sockets instead
+    metrics_port: str = ""
+    grace: float = APP_GRACE
+
+
+def single(parsed: Parsed, environ: Mapping[str, str], folder: Path) -> Plan:
+    """The plan of a command line. Raises UsageError or CommandError."""
+    app_id = parsed.get("app-id") or valid_id(folder.resolve().name)
+    words = [] if "app-id" in parsed else [f"--app-id={app_id}"]
+    words += parsed.passed()
+    sockets = parsed.get("unix-domain-socket")
+    for name, usual in (("dapr-http-port", HTTP_PORT), ("dapr-grpc-port", GRPC_PORT)):
+        if parsed.get(name, "-1") == "-1":
+            is_ours = ports.take(usual, environ.get("XDG_RUNTIME_DIR", ""))
+            words.append(f"--{name}={usual if is_ours else 0}")
+    if parsed.get("metrics-port", "-1") == "-1":
+        words.append("--enable-metrics=false")
+    if "log-level" not in parsed:
+        words.append("--log-level=warn")
+    home = Path(parsed.get("runtime-path") or environ.get("HOME") or "/") / ".dapr"
+    if "config" not in parsed and (home / "config.yaml").is_file():
+        words.append(f"--config={home / 'config.yaml'}")
+    resources = ", ".join(text for flag, text in parsed.given if flag.name in {"resources-path", "components-path"})
+    if not resources:
+        found = next((path for path in (folder / ".dapr" / "resources", home / "components") if path.is_dir()), None)
+        resources = str(found) if found else "the built-in SQLite store"
+        words += [f"--resources-path={found}"] if found else []
+    check(parsed.command, environ)
+    port = parsed.get("app-port", "-1")
+    return Plan(
+        app_id,
+        tuple(words),
+        parsed.command,
+        _environment(parsed, app_id),
+        resources,
+        app_port="" if port in {"-1", "0"} else port,
+        has_ports=not sockets,
+        metrics_port=parsed.get("metrics-port"),
+        grace=_seconds(parsed.get("app-grace")),
+    )
+
+
+def check(command: tuple[str, ...], environ: Mapping[str, str]) -> None:
+    """Raise CommandError where the program is not there, or is none."""
+    if not command or shutil.which(command[0], path=environ.get("PATH")):
+        return
+    if "/" in command[0] and Path(command[0]).exists():
+        raise CommandError(f"{command[0]}: not executable", CANNOT_RUN)
+    raise CommandError(f"{command[0]}: not found", NOT_FOUND)
+
+
+def serve(plan: Plan) -> list[str]:
+    return [sys.executable, "-m", "dapr_state", "serve", *plan.sidecar]
+
+
+def _environment(parsed: Parsed, app_id: str) -> dict[str, str]:
+    variables = {
+        "APP_ID": app_id,
+        "APP_CHANNEL_ADDRESS": parsed.get("app-channel-address", "127.0.0.1"),
+        "APP_PROTOCOL": parsed.get("app-protocol", "http"),
+    }
+    port = parsed.get("app-port", "-1")
+    if port not in {"-1", "0"}:
+        variables["APP_PORT"] = port
+    if "metrics-port" in parsed:
+        variables["DAPR_METRICS_PORT"] = parsed.get("metrics-port")
+    if folder := parsed.get("unix-domain-socket"):
+        variables["DAPR_GRPC_ENDPOINT"] = f"unix:{Path(folder).resolve()}/dapr-{app_id}-grpc.socket"
+    return variables
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text.removesuffix("s")) if text else APP_GRACE
+    except ValueError:
+        raise UsageError(f"--app-grace: {text!r} is no number of seconds") from None

@@ -1,0 +1,76 @@
+"""What a sidecar tells whoever supervises it, by systemd's protocol: sd_notify."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.configured import MEMORY
+from tests.support.http import Socket, request
+from tests.support.sidecar import Sidecar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Told:
+    """A socket as systemd has one, and the messages that come."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = str(folder / "n")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.path)
+        self._socket.settimeout(10)
+
+    def next(self) -> dict[str, str]:
+        lines = self._socket.recv(65536).decode().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Iterator[Told]:
+    told = Told(tmp_path)
+    yield told
+    told.close()
+
+
+def test_ready_with_the_ports_that_it_has_found_then_stopping(told: Told, tmp_path: Path) -> None:
+    """READY comes once both APIs answer, also where it chose the ports itself."""
+    flags = ["--dapr-http-port", "0", "--dapr-grpc-port", "0"]
+    sidecar = Sidecar(tmp_path, [MEMORY], flags=flags, environment={"NOTIFY_SOCKET": told.path})
+    sidecar.launch()
+    ready = told.next()
+    with Socket(int(ready["X_DAPR_HTTP_PORT"])) as client:
+        health = client.send(request("GET", "/v1.0/healthz/outbound")).answer()
+    with socket.create_connection(("127.0.0.1", int(ready["X_DAPR_GRPC_PORT"]))):
+        pass
+    discovered = told.next()
+    code = sidecar.stop()
+
+    assert (ready["READY"], health.status) == ("1", "HTTP/1.1 204 No Content")
+    assert discovered == {"STATUS": "application discovered"}
+    assert (told.next(), code) == ({"STOPPING": "1"}, 0)
+
+
+def test_what_keeps_it_from_starting(told: Told, tmp_path: Path) -> None:
+    """The fatal line, on one line."""
+    flags = ["--resources-path", str(tmp_path / "none")]
+    sidecar = Sidecar(tmp_path, flags=flags, environment={"NOTIFY_SOCKET": told.path})
+    sidecar.launch()
+    message = told.next()
+
+    assert message["ERRNO"] == "1"
+    assert str(tmp_path / "none") in message["STATUS"]
+    assert sidecar.wait() == 1
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    """It serves all the same."""
+    with Sidecar(tmp_path, [MEMORY], environment={"NOTIFY_SOCKET": str(tmp_path / "gone")}) as sidecar:
+        assert sidecar.stop() == 0
