@@ -33,6 +33,8 @@ OTHERS = {
     "stores/redis/read_any.lua": "the same",
     "stores/redis/apply.lua": "EXPIRE: the same",
     "serving/sockets.py": "a socket's timeout: a connection to a file of ours, if somebody listens on it",
+    "stores/postgresql/tables.py": "the server's now(): expiry dates of a prefix can be moved by one UPDATE",
+    "stores/postgresql/cleanup.py": "the same",
     "runtime/wait.py": "a socket's timeout, before there is a sidecar",
 }
 OTHER_CLOCKS = re.compile(
