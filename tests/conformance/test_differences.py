@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conformance.actors.cases import SUITE as ACTORS
-from tests.conformance.grpc.cases import SUITE as GRPC
-from tests.conformance.http.cases import SUITE as HTTP
+from tests.conformance.over_grpc.cases import SUITE as GRPC
+from tests.conformance.over_http.cases import SUITE as HTTP
 from tests.support.sidecar import GRPC_SERVERS
 
 if TYPE_CHECKING:

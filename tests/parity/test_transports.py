@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from tests.conformance.grpc.cases import ALL
-from tests.conformance.grpc.steps import Scene, show
+from tests.conformance.over_grpc.cases import ALL
+from tests.conformance.over_grpc.steps import Scene, show
 from tests.parity.http_client import NOT_OVER_HTTP, HttpClient
 from tests.support.client import Reply
 from tests.support.sidecar import Sidecar

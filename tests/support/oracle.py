@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 VERSION = "1.18"
 UNPACK = ROOT.parent / "shared" / "oracle" / "unpack.sh"  # an archive of all of them, beside the repository
 HOW = (
-    f"`dapr init --slim --runtime-version {VERSION}.1` puts daprd, placement and scheduler into ~/.dapr/bin;"
-    " or name the file or its folder in DAPRD"
+    f"`dapr init --slim --runtime-version {VERSION}.1` puts daprd, placement and scheduler into ~/.dapr/bin,"
+    " h2spec is at github.com/summerwind/h2spec; on PATH or in the folder that DAPRD names they are found too"
 )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import message_factory
 
-from tests.conformance.grpc.steps import show
+from tests.conformance.over_grpc.steps import show
 from tests.support.client import SERVICE
 from tests.support.http import ask
 from tests.support.waiting import until

@@ -20,8 +20,8 @@ from dapr_state.serving.timeouts import Timeouts
 from dapr_state.transports.http import problem
 from dapr_state.wire.http2.faults import ErrorCode
 from dapr_state.wire.http2.frames import MAX_WINDOW, PREFACE, FrameType, goaway, settings
-from tests.conformance.http.cases import OTHERS, STATE
-from tests.conformance.http.steps import Scene
+from tests.conformance.over_http.cases import OTHERS, STATE
+from tests.conformance.over_http.steps import Scene
 from tests.serving.http.serving import blocking, serving
 from tests.serving.http.test_stop import Gate
 from tests.support import oracle

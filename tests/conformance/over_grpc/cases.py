@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.conformance.differences import Suite
-from tests.conformance.grpc.steps import (
+from tests.conformance.over_grpc.steps import (
     CURRENT,
     bulk_delete,
     bulk_get,

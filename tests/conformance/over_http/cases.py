@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.conformance.differences import Suite
-from tests.conformance.http.steps import (
+from tests.conformance.over_http.steps import (
     Step,
     bulk,
     delete,

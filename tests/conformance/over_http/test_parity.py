@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conformance.differences import all_same
-from tests.conformance.http.cases import OTHERS, SUITE
-from tests.conformance.http.steps import Scene
+from tests.conformance.over_http.cases import OTHERS, SUITE
+from tests.conformance.over_http.steps import Scene
 from tests.support.recorded import data
 from tests.support.sidecar import Daprd, Sidecar
 from tests.support.stores import STORES
