@@ -11,7 +11,7 @@ from tests.support import cache, oracle
 from tests.support.postgresql import PostgresServer
 from tests.support.recorded import Record, Recorded, of_module
 from tests.support.redis import RedisServer
-from tests.support.redis_groups import Group
+from tests.support.redis_groups import ClusterServers, Group
 from tests.support.sidecar import GRPC_SERVERS
 
 if TYPE_CHECKING:
@@ -49,6 +49,13 @@ def postgres_server() -> Iterator[PostgresServer]:
     """One server for all tests that keep to their own database and do it no harm."""
     with PostgresServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterServers]:
+    """Three primaries, each with a replica: who kills one of them brings it back."""
+    with ClusterServers(tmp_path_factory.mktemp("redis-cluster")) as servers:
+        yield servers
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,8 @@ class ActorState:
 
     async def get(self, actor: ActorId, key: str) -> StoredValue | None:
         """The value, or None if it is missing or expired. Raises StoreError or NoStoreError."""
-        (found,) = await self._opened().get((f"{self._app_id}||{actor.type}||{actor.id}||{key}",))
+        store = self._opened()
+        (found,) = await store.get((f"{self._prefix(store, actor)}{key}",))
         if isinstance(found, StoreError):
             raise found
         return found
@@ -59,13 +60,16 @@ class ActorState:
     async def transact(self, actor: ActorId, changes: Sequence[Put | Remove]) -> None:
         """All changes in their order, or none. Raises StoreError or NoStoreError."""
         store = self._opened()
-        prefix = f"{self._app_id}||{actor.type}||{actor.id}||"
+        prefix = self._prefix(store, actor)
         operations = await Work().each(partial(_operation, store, prefix), changes)
         limit = store.max_transaction_size
         if limit and len(operations) > limit:
             raise StoreError(TOO_MANY)
         if operations:
             await store.transact(operations)
+
+    def _prefix(self, store: StateStore, actor: ActorId) -> str:
+        return store.together(f"{self._app_id}||{actor.type}||{actor.id}") + "||"
 
     def _opened(self) -> StateStore:
         store = self._store()

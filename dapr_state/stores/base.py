@@ -149,6 +149,10 @@ class StateStore(ABC):
         Each operation sees what those before it did, as in a SQL transaction.
         """
 
+    def together(self, prefix: str) -> str:
+        """How keys begin that a transaction may hold together, in the place of `prefix`, which is what they share."""
+        return prefix
+
     async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:  # noqa: ARG002
         """The live rows whose keys begin with `prefix`: at most `limit` of them, and at most a page's worth of octets.
 

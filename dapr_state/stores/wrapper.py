@@ -52,6 +52,9 @@ class Wrapper(StateStore):
     async def transact(self, operations: Sequence[Operation]) -> None:
         await self._inner.transact(operations)
 
+    def together(self, prefix: str) -> str:
+        return self._inner.together(prefix)
+
     async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
         return await self._inner.list(prefix, after=after, limit=limit)
 

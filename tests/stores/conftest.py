@@ -12,6 +12,7 @@ from dapr_state.clock import ManualClock
 from dapr_state.resources.component import Component
 from dapr_state.resources.properties import Properties
 from dapr_state.stores import registry
+from dapr_state.stores.base import Entry, Page, StateStore, StoreError
 from dapr_state.stores.encrypted import EncryptedStore
 from dapr_state.stores.encryption import Key
 from dapr_state.stores.memory import MemoryStore
@@ -19,14 +20,14 @@ from dapr_state.stores.model import Feature
 from dapr_state.stores.wrapper import Wrapper
 from dapr_state.testing.stores import Ability, Declaration, Place, kind, over  # noqa: F401 - a fixture
 from tests.support.redis import RedisServer
-from tests.support.redis_groups import MASTER, Group
+from tests.support.redis_groups import MASTER, ClusterServers, Group
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from dapr_state.stores.base import Outcomes, StateStore
+    from dapr_state.stores.base import Found, Outcomes
     from dapr_state.stores.model import Operation
     from tests.support.postgresql import PostgresServer
 
@@ -47,6 +48,8 @@ pytest_generate_tests = over(
     Declaration("redis", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
     Declaration("redis_replicated", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
     Declaration("redis_sentinel", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
+    Declaration("redis_cluster", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY, Ability.SLOTS}, VERSION),
+    Declaration("redis_one_slot", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
 )
 
 REDIS_DB = 7  # the contract's own: it is emptied before each test
@@ -141,6 +144,21 @@ def redis_sentinel(redis_group: Group) -> Place:
     return Place(lambda: create("state.redis", **found, redisDB=str(REDIS_DB)), lambda: _flush(redis_group.master()))
 
 
+@pytest.fixture
+def redis_cluster(redis_cluster_servers: ClusterServers) -> Place:
+    """Keys are on three nodes."""
+    return Place(
+        lambda: create("state.redis", redisHost=redis_cluster_servers.address, redisType="cluster"),
+        redis_cluster_servers.wipe,
+    )
+
+
+@pytest.fixture
+def redis_one_slot(redis_cluster: Place) -> Place:
+    """The same, where all keys carry one tag: so transactions may have any of them."""
+    return Place(lambda: Tagged(redis_cluster.make()), redis_cluster.wipe)
+
+
 def _redis(server: RedisServer) -> StateStore:
     return create("state.redis", redisHost=server.address, redisDB=str(REDIS_DB))
 
@@ -156,3 +174,36 @@ class Strong(Wrapper):
 
     async def transact(self, operations: Sequence[Operation]) -> None:
         await super().transact([replace(operation, strong=True) for operation in operations])
+
+
+class Tagged(Wrapper):
+    """Behind each key stands the same tag; errors are told without it."""
+
+    TAG = "{t}"
+
+    async def get(self, keys: Sequence[str]) -> Found:
+        return await super().get([key + self.TAG for key in keys])
+
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
+        outcomes = await super().write([self._tagged(operation) for operation in operations])
+        return [error and self._untagged(error) for error in outcomes]
+
+    async def transact(self, operations: Sequence[Operation]) -> None:
+        try:
+            await super().transact([self._tagged(operation) for operation in operations])
+        except StoreError as error:
+            raise self._untagged(error) from None
+
+    async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
+        page = await super().list(prefix, after=after, limit=limit)
+        return Page([Entry(entry.key.removesuffix(self.TAG), entry.row) for entry in page.entries], page.after)
+
+    candidates = StateStore.candidates
+    query = StateStore.query
+
+    def _tagged(self, operation: Operation) -> Operation:
+        return replace(operation, key=operation.key + self.TAG)
+
+    def _untagged(self, error: StoreError) -> StoreError:
+        error.args = (str(error).replace(self.TAG, ""),)
+        return error

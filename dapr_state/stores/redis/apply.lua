@@ -159,7 +159,15 @@ local function write(key, verb, ttl, value, version, foreign)
   return reason_of(pcall('PERSIST', key))
 end
 
-local refusals, versions, plans = {}, {}, {}
+-- Whether the slot of a key is moving to another node of a cluster: then a key of it that nobody has is said to be there.
+-- What a script has deleted is such a key. (A key with a } that ends no tag has no such neighbour: it is not asked for.)
+local function moving(key)
+  local tag = string.match(key, '^[^{]*{([^}]+)}') or not string.find(key, '}', 1, true) and key
+  local reply = tag and pcall('EXISTS', '{' .. tag .. '}\0moving')
+  return type(reply) == 'table' and string.find(reply.err, 'non local key', 1, true) ~= nil
+end
+
+local refusals, versions, plans, deleted = {}, {}, {}, {}
 
 for i = first, #KEYS do
   local key = KEYS[i]
@@ -187,6 +195,10 @@ for i = first, #KEYS do
     kind, detail = 'failed', 'NOPERM this user may not run a command that the write needs'
   end
   if not kind and together then
+    if (deleted[key] or foreign and verb ~= 'd') and moving(key) then
+      kind, detail = 'failed', 'TRYAGAIN the slot of the key is moving to another node'
+    end
+    deleted[key] = deleted[key] or verb == 'd'
     versions[key] = after or false
     plans[i] = { verb, ttl, after, foreign }
   elseif not kind then

@@ -57,8 +57,9 @@ class Grouping:
         reads: Batcher[str, StoredValue | StoreError | None] = Batcher(
             lambda batch: _Read(self, batch).send(), weigh=weight_of_keys, at_most=_KEYS_AT_MOST, **common
         )
+        each = _CallForEachKey if self.server.cluster else _Call
         self._writes: Batcher[Operation, StoreError | None] = Batcher(
-            lambda batch: _Call(self.connection, writing.EACH, batch).send(),
+            lambda batch: each(self.connection, writing.EACH, batch).send(),
             weigh=weight,
             at_most=_OPERATIONS_AT_MOST,
             **common,
@@ -198,3 +199,42 @@ class _Call(_Sent):
                 call._again(writing.call(self._mode, alone.wanted), 1)
         else:
             self._batch.fail(reply)
+
+
+class _CallForEachKey(_Call):
+    """Calls of the script, one for each key: in a cluster the keys of one call must be of one slot."""
+
+    __slots__ = ("_asked", "_outcomes")
+
+    def send(self) -> None:
+        places: dict[str, list[int]] = {}
+        for place, operation in enumerate(self._batch.wanted):
+            places.setdefault(operation.key, []).append(place)
+        self._asked = list(places.values())
+        self._outcomes: Outcomes = [None] * len(self._batch.wanted)
+        self._connection.send(self._calls(), len(self._asked), self)
+
+    def set_result(self, replies: list[Any]) -> None:
+        forgotten = []
+        for places, reply in zip(self._asked, replies, strict=True):
+            if isinstance(reply, ReplyError) and str(reply).startswith("NOSCRIPT"):
+                forgotten.append(places)
+                continue
+            for place, outcome in zip(places, self._told(places, reply), strict=True):
+                self._outcomes[place] = outcome
+        if not forgotten:
+            self._batch.settle(self._outcomes)
+            return
+        self._asked = forgotten
+        self._again(self._calls(whole=True), len(forgotten))
+
+    def _calls(self, *, whole: bool = False) -> bytes:
+        wanted = self._batch.wanted
+        return b"".join([
+            writing.call(self._mode, [wanted[place] for place in places], whole=whole) for places in self._asked
+        ])  # fmt: skip
+
+    def _told(self, places: list[int], reply: Any) -> Outcomes:
+        if isinstance(reply, ReplyError):
+            return [ReplyError(str(reply)) for _ in places]  # not run
+        return writing.outcomes([self._batch.wanted[place] for place in places], reply)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dapr_state.stores.base import Found, Outcomes, StoreError
 from dapr_state.stores.batching import OVERHEAD, runs, weight, weight_of_keys
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from dapr_state.stores.redis.reconnecting import Locate
 
 # Of one request: what is more goes in runs, so that others come in between. Redis takes some 1.5 ms for the writes.
-_OPERATIONS_AT_ONCE: Final = 512
+OPERATIONS_AT_ONCE: Final = 512
 _TRANSACTION_AT_MOST: Final = 300_000  # operations: a second of Redis's time; before 7.0 it cuts off who asks for more
 _PING: Final = packed(b"PING")
 
@@ -56,6 +57,14 @@ class Node:
     def __repr__(self) -> str:
         return f"<Node {self._link!r}>"
 
+    @property
+    def address(self) -> str:
+        return self._link.address
+
+    @property
+    def is_live(self) -> bool:
+        return self._link.live is not None
+
     def start(self) -> None:
         """Begin to connect."""
         self._link.open()
@@ -81,6 +90,15 @@ class Node:
         if isinstance(reply, ReplyError):
             raise self._link.failure(reply)
 
+    async def ask(self, commands: bytes, replies: int) -> list[Any]:
+        """Send packed commands; see Connection.ask."""
+        grouping = await self._link.connected(OVERHEAD + len(commands))
+        return await grouping.connection.ask(commands, replies)
+
+    def has_replicas(self, number: int) -> None:
+        """What is known since it was connected to."""
+        self._link.server = replace(self._link.server, replicas=number)
+
     async def read(self, keys: Sequence[str]) -> Found:
         """Rows, so many at once that others are not kept waiting."""
         grouping = self._link.live or await self._link.connected(weight_of_keys(keys))
@@ -104,7 +122,7 @@ class Node:
             return await self._again(find, octets, lost)
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
-        if len(operations) > 1 and (len(operations) > _OPERATIONS_AT_ONCE or weight(operations) > OCTETS_AT_MOST):
+        if len(operations) > 1 and (len(operations) > OPERATIONS_AT_ONCE or weight(operations) > OCTETS_AT_MOST):
             return await self._write_in_runs(operations)
         grouping = self._link.live or await self._link.connected(weight(operations))
         if self._waits_for_replicas(operations):
@@ -125,7 +143,7 @@ class Node:
 
     async def _write_in_runs(self, operations: Sequence[Operation]) -> Outcomes:
         outcomes: Outcomes = []
-        for run in runs(operations, weight, at_most=_OPERATIONS_AT_ONCE, octets_at_most=OCTETS_AT_MOST):
+        for run in runs(operations, weight, at_most=OPERATIONS_AT_ONCE, octets_at_most=OCTETS_AT_MOST):
             outcomes += await self.write(run)  # one behind the other: in their order, and others come in between
         return outcomes
 

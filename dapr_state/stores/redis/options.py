@@ -107,7 +107,7 @@ def read(properties: Properties) -> Options:
     except PropertiesError as error:
         raise PropertiesError(f"redis client configuration error: {error}") from None
     cluster = properties.get("redisType") == "cluster" and not failover  # any other text is a single node
-    _refuse_unsupported(properties, cluster=cluster, entra_id=entra_id)
+    _refuse_unsupported(properties, entra_id=entra_id)
     shortest = _backoff_in_nanoseconds(properties) if shortest is None else shortest
 
     certificate, key = properties.get("clientCert", ""), properties.get("clientKey", "")
@@ -187,9 +187,8 @@ def _sentinel(properties: Properties) -> Sentinel:
     )
 
 
-def _refuse_unsupported(properties: Properties, *, cluster: bool, entra_id: bool) -> None:
+def _refuse_unsupported(properties: Properties, *, entra_id: bool) -> None:
     found = {
-        "redisType: cluster": cluster,
         "useEntraID": entra_id,
         "queryIndexes": properties.get("queryIndexes", "").strip() not in {"", "[]"},
     }

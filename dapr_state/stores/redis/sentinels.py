@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from dapr_state.clock import WAITING
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.batching import OVERHEAD
+from dapr_state.stores.redis.asking import answers
 from dapr_state.stores.redis.connecting import ConnectError, replication, tls_context
 from dapr_state.stores.redis.connection import ReplyError
 from dapr_state.stores.redis.grouping import budget
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from dapr_state.stores.redis.options import Options
 
 _EVERY: Final = 1.0  # seconds between two looks: sentinels take some to agree that a master is gone
-_LATE: Final = 0.25  # seconds that the first answer of a sentinel waits for those of the others
 
 
 class _View(NamedTuple):
@@ -79,12 +79,7 @@ class Sentinels:
     async def master(self) -> Location:
         """Where the master is. Raises ConnectError when none of them knows it."""
         asked = [link for link in self._links if link.live] or self._links
-        asking = [asyncio.ensure_future(self._ask(link)) for link in asked]
-        try:
-            views = await self._views(asking)
-        finally:
-            for each in asking:
-                each.cancel()
+        views = await answers([self._ask(link) for link in asked], self._dial_timeout)
         if not views:
             raise ConnectError("redis: all sentinels specified in configuration are unreachable")
         known = [view for view in views if view]
@@ -92,18 +87,6 @@ class Sentinels:
             raise ConnectError(f"the sentinels know no master named {self._name!r}")
         latest = max(known)
         return Location(latest.address, min(latest.replicas, 1))
-
-    async def _views(self, asking: Sequence[asyncio.Future[_View | None]]) -> list[_View | None]:
-        """What those say who answer in time: one that does not must not keep the others from being heard."""
-        waiting, answered = {*asking}, False
-        while waiting and not answered:
-            done, waiting = await WAITING.wait(waiting, timeout=self._dial_timeout, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                break
-            answered = any(each.exception() is None for each in done)
-        if waiting and answered:
-            await WAITING.wait(waiting, timeout=_LATE)
-        return [each.result() for each in asking if each.done() and each.exception() is None]
 
     async def _ask(self, link: Reconnecting) -> _View | None:
         """None if this sentinel knows no such master."""

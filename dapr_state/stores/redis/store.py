@@ -8,6 +8,7 @@ from dapr_state.stores import paging
 from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore
 from dapr_state.stores.model import Feature
 from dapr_state.stores.redis import options
+from dapr_state.stores.redis.cluster import Cluster
 from dapr_state.stores.redis.node import Node
 from dapr_state.stores.redis.sentinels import Master
 from dapr_state.stores.ttl import TtlRule
@@ -23,8 +24,9 @@ class RedisStore(StateStore):
     features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST, Feature.QUERY)
 
     def __init__(self, settings: options.Options) -> None:
-        self._node = Master(settings) if settings.sentinel else Node(settings)
+        self._node = _servers(settings)
         self.ttl_rule = TtlRule(error="failed to parse ttl from metadata: {}", ranged=False, default=settings.ttl)
+        self._actor_hash_tag = settings.actor_hash_tag
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._node!r}>"
@@ -45,6 +47,9 @@ class RedisStore(StateStore):
     async def get(self, keys: Sequence[str]) -> Found:
         return await self._node.read(keys) if keys else []
 
+    def together(self, prefix: str) -> str:
+        return "{" + prefix + "}" if self._actor_hash_tag else prefix
+
     async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
         keys, after = await self._node.find(prefix, after, paging.size(limit))
         rows = zip(keys, await self.get(keys), strict=True)
@@ -57,3 +62,9 @@ class RedisStore(StateStore):
         if operations:
             for refusal in filter(None, await self._node.transact(operations)):
                 raise refusal
+
+
+def _servers(settings: options.Options) -> Node | Cluster:
+    if settings.cluster:
+        return Cluster(settings)
+    return Master(settings) if settings.sentinel else Node(settings)

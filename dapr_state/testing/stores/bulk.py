@@ -5,7 +5,7 @@ from __future__ import annotations
 from dapr_state.stores.base import EtagMismatch
 from dapr_state.stores.model import Delete, Upsert
 from dapr_state.testing.stores.asking import conflicts, put, row_of, value_of, values_of
-from dapr_state.testing.stores.declaring import Kind, having
+from dapr_state.testing.stores.declaring import Ability, Kind, having
 
 MANY = 1000
 
@@ -42,7 +42,7 @@ async def test_a_thousand_keys_in_one_call(kind: Kind) -> None:
     assert half == [None if number % 2 == 0 else key.encode() for number, key in enumerate(keys)]
 
 
-@having()
+@having(without=Ability.SLOTS)
 async def test_a_transaction_of_a_thousand_operations(kind: Kind) -> None:
     """All of them at once."""
     async with kind.opened() as store:

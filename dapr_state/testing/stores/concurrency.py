@@ -8,7 +8,7 @@ from dapr_state.clock import WAITING
 from dapr_state.stores.base import EtagMismatch, StateStore, StoreError
 from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
 from dapr_state.testing.stores.asking import put, row_of, value_of, values_of, write_one
-from dapr_state.testing.stores.declaring import Kind, having
+from dapr_state.testing.stores.declaring import Ability, Kind, having
 
 CALLERS = 100
 
@@ -78,7 +78,7 @@ async def test_a_caller_reads_what_he_was_told_is_written(kind: Kind) -> None:
     assert answers == [[str(turn).encode() for turn in range(10)]] * 20
 
 
-@having(Feature.TRANSACTIONAL)
+@having(Feature.TRANSACTIONAL, without=Ability.SLOTS)
 async def test_a_reader_never_sees_half_a_transaction(kind: Kind) -> None:
     """Two keys that are always written together are always read equal."""
 
@@ -98,7 +98,7 @@ async def test_a_reader_never_sees_half_a_transaction(kind: Kind) -> None:
     assert [pair for pair in seen if pair[0] != pair[1]] == []
 
 
-@having(Feature.TRANSACTIONAL)
+@having(Feature.TRANSACTIONAL, without=Ability.SLOTS)
 async def test_a_cancelled_caller_leaves_whole_work_or_none(kind: Kind) -> None:
     """Whenever he goes, and those beside him get their answers."""
 

@@ -73,9 +73,9 @@ async def test_json_that_no_database_takes_comes_back_as_it_was_saved(kind: Kind
     """A value is a value, also in a transaction; and its neighbours are what they are."""
     async with kind.opened() as store:
         await put(store, Upsert("a", b"1", is_json=True), Upsert("k", value, is_json=True), Upsert("b", b"\xff"))
-        await store.transact([Upsert("c", b"1", is_json=True), Upsert("l", value, is_json=True)])
+        await store.transact([Upsert("{t}c", b"1", is_json=True), Upsert("{t}l", value, is_json=True)])
 
-        assert await values_of(store, "a", "k", "b", "c", "l") == [b"1", value, b"\xff", b"1", value]
+        assert await values_of(store, "a", "k", "b", "{t}c", "{t}l") == [b"1", value, b"\xff", b"1", value]
 
 
 @having()

@@ -30,6 +30,7 @@ class Ability(Enum):
     ANY_KEY = auto()  # keys may hold what is not valid UTF-8
     NUL_KEY = auto()  # keys may hold a NUL
     JSON_AS_TEXT = auto()  # JSON is kept as it was written: its spaces, the order of its members
+    SLOTS = auto()  # a transaction of several keys is refused unless their {tags} put them together
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,9 @@ def kind(request: pytest.FixtureRequest) -> Kind:
     return kind
 
 
-def having(*wanted: Feature | Ability) -> Callable[[F], F]:
-    """Run the test over all stores that promise these."""
-    return _choose(lambda promised: set(wanted) <= promised)
+def having(*wanted: Feature | Ability, without: Ability | None = None) -> Callable[[F], F]:
+    """Run the test over all stores that promise these, and are not of the other kind."""
+    return _choose(lambda promised: set(wanted) <= promised and without not in promised)
 
 
 def lacking(missing: Feature | Ability) -> Callable[[F], F]:

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from dapr_state.stores.base import EtagMismatch
 from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
-from dapr_state.testing.stores.declaring import Kind, having
+from dapr_state.testing.stores.declaring import Ability, Kind, having
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -51,6 +51,7 @@ class Program(RuleBasedStateMachine):
         super().__init__()
         kind.place.wipe()
         self.foreign_etag = kind.foreign_etag
+        self.has_slots = Ability.SLOTS in kind.declaration.abilities
         self.runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self.store = kind.place.make()
         self.model: dict[str, Known] = {}
@@ -83,6 +84,8 @@ class Program(RuleBasedStateMachine):
 
     @rule(program=programs)
     def transact(self, program: list[dict[str, Any]]) -> None:
+        if self.has_slots:
+            program = [step for step in program if step["key"] == program[0]["key"]]
         operations = self.operations(program)
         after = dict(self.model)
         fails = any(self.apply(after, operation) for operation in operations)

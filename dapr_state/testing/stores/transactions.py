@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dapr_state.stores.base import EtagMismatch
+from dapr_state.stores.base import EtagMismatch, StoreError
 from dapr_state.stores.model import Delete, Feature, Upsert
 from dapr_state.testing.stores.asking import put, row_of, value_of, values_of
-from dapr_state.testing.stores.declaring import Kind, having
+from dapr_state.testing.stores.declaring import Ability, Kind, having
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def sound(number: int) -> Operation:
     return choices[number % 3]
 
 
-@having(Feature.TRANSACTIONAL)
+@having(Feature.TRANSACTIONAL, without=Ability.SLOTS)
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 async def test_a_failure_at_any_position_leaves_no_trace(kind: Kind, failure: Callable[[str], Operation]) -> None:
     """In transactions of one to five operations: no value, etag or expiry is changed, nothing is created."""
@@ -55,7 +55,7 @@ async def test_a_failure_at_any_position_leaves_no_trace(kind: Kind, failure: Ca
                 assert await store.get([*FREE, "nobody"]) == [None] * (len(FREE) + 1), where
 
 
-@having(Feature.TRANSACTIONAL)
+@having(Feature.TRANSACTIONAL, without=Ability.SLOTS)
 async def test_of_two_failures_the_first_is_told(kind: Kind) -> None:
     """Operations are judged in their order."""
     async with kind.opened() as store:
@@ -67,7 +67,7 @@ async def test_of_two_failures_the_first_is_told(kind: Kind) -> None:
             ])  # fmt: skip
 
 
-@having(Feature.TRANSACTIONAL)
+@having(Feature.TRANSACTIONAL, without=Ability.SLOTS)
 async def test_saves_and_deletes_are_applied_in_order(kind: Kind) -> None:
     """The same key may come several times; the last word counts."""
     async with kind.opened() as store:
@@ -105,7 +105,7 @@ IN_SEQUENCE: dict[str, Callable[[str], list[Operation]]] = {
 }
 
 
-@having(Feature.TRANSACTIONAL, Feature.ETAG)
+@having(Feature.TRANSACTIONAL, Feature.ETAG, without=Ability.SLOTS)
 @pytest.mark.parametrize("operations", IN_SEQUENCE.values(), ids=IN_SEQUENCE)
 async def test_what_an_operation_did_can_fail_the_next(
     kind: Kind, operations: Callable[[str], list[Operation]]
@@ -120,7 +120,7 @@ async def test_what_an_operation_did_can_fail_the_next(
         assert await store.get(["k", "new"]) == [before, None]
 
 
-@having(Feature.TRANSACTIONAL, Feature.ETAG)
+@having(Feature.TRANSACTIONAL, Feature.ETAG, without=Ability.SLOTS)
 async def test_etags_that_hold_let_all_pass(kind: Kind) -> None:
     """Guarded saves and deletes beside unguarded ones."""
     async with kind.opened() as store:
@@ -137,7 +137,7 @@ async def test_etags_that_hold_let_all_pass(kind: Kind) -> None:
         assert (await row_of(store, "a")).etag != etags["a"]
 
 
-@having(Feature.TRANSACTIONAL, Feature.TTL)
+@having(Feature.TRANSACTIONAL, Feature.TTL, without=Ability.SLOTS)
 async def test_each_operation_has_its_own_ttl(kind: Kind) -> None:
     """Set with the value, in the same step."""
     async with kind.opened() as store:
@@ -146,7 +146,7 @@ async def test_each_operation_has_its_own_ttl(kind: Kind) -> None:
         assert [(await row_of(store, key)).expires_at is None for key in "abc"] == [False, True, False]
 
 
-@having(Feature.TRANSACTIONAL)
+@having(Feature.TRANSACTIONAL, without=Ability.SLOTS)
 async def test_empty_and_large_values_pass_through_a_transaction(kind: Kind) -> None:
     """As they do through a save."""
     large = bytes(range(256)) * 4096
@@ -154,3 +154,17 @@ async def test_empty_and_large_values_pass_through_a_transaction(kind: Kind) -> 
         await store.transact([Upsert("empty", b""), Upsert("large", large), Upsert("json", b"{}", is_json=True)])
 
         assert await values_of(store, "empty", "large", "json") == [b"", large, b"{}"]
+
+
+@having(Feature.TRANSACTIONAL, Ability.SLOTS)
+async def test_a_transaction_over_several_slots_is_refused_and_leaves_no_trace(kind: Kind) -> None:
+    """The reason names keys that are apart, and how braces put them together; with braces it is done."""
+    async with kind.opened() as store:
+        await put(store, Upsert("a", b"before"))
+        with pytest.raises(StoreError, match=r"'a' and 'b' are in two: keys with the same text in braces are in one"):
+            await store.transact([Upsert("a", b"1"), Upsert("a", b"2"), Upsert("b", b"1")])
+        refused = await values_of(store, "a", "b")
+        await store.transact([Upsert("{order}a", b"1"), Upsert("{order}b", b"1"), Delete("{order}c")])
+
+        assert refused == [b"before", None]
+        assert await values_of(store, "{order}a", "{order}b") == [b"1", b"1"]

@@ -112,7 +112,7 @@ def test_a_wrong_value_is_refused_with_the_text_of_daprd(properties: dict[str, s
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("redisType", "cluster"), ("useEntraID", "true"), ("queryIndexes", '[{"name":"n"}]')],
+    [("useEntraID", "true"), ("queryIndexes", '[{"name":"n"}]')],
 )
 def test_what_is_not_supported_is_refused_by_name(name: str, value: str) -> None:
     """A component that asks for more than there is does not start and fall short."""
@@ -127,6 +127,13 @@ def test_what_is_not_supported_is_refused_by_name(name: str, value: str) -> None
 def test_what_daprd_takes_for_a_single_node_is_one(name: str, value: str) -> None:
     """Any other redisType, features that are off, and unknown names change nothing."""
     assert options.read(Properties({name: value})) == options.Options()
+
+
+def test_a_cluster_has_one_database() -> None:
+    """As in daprd, which heeds no other; the addresses are those of some nodes."""
+    found = options.read(Properties({"redisType": "cluster", "redisDB": "3", "redisHost": "a,b:1"}))
+
+    assert (found.cluster, found.database, found.addresses) == (True, 0, ["a:6379", "b:1"])
 
 
 def test_sentinels_are_asked_where_failover_says_so() -> None:
