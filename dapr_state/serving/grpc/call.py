@@ -21,6 +21,7 @@ from dapr_state.serving.answer_memory import CrowdedError
 from dapr_state.serving.grpc import parsing
 from dapr_state.serving.grpc.context import Context
 from dapr_state.serving.grpc.inflating import inflated
+from dapr_state.serving.grpc.observed import ENCODED
 from dapr_state.serving.grpc.parsing import LONG
 from dapr_state.serving.grpc.request_stream import RequestStream
 from dapr_state.serving.pieces import Pieces
@@ -213,7 +214,7 @@ class Call(Context):
             self._tell(self._code)
             return
         try:
-            body = result if type(result) is Pieces else method.serialize(result)
+            body = result if type(result) in ENCODED else method.serialize(result)
         except Exception as error:  # noqa: BLE001 - whatever a serializer raises
             self._raised(error)
             return

@@ -33,6 +33,9 @@ _KINDS: Final = {
     (True, True): "stream_stream",
 }
 
+# What a behaviour may return in place of its message: the same, encoded
+ENCODED: Final[frozenset[type]] = frozenset({bytes, Pieces})
+
 
 def as_it_is(message: Any) -> Any:
     """What decodes or encodes a message of a method that has none of its own."""
@@ -93,7 +96,7 @@ class ObservedHandler(grpc.RpcMethodHandler):  # type: ignore[type-arg]  # it ta
 
     async def _reply(self, request: Any, context: Context) -> Any:
         reply = await self._behavior(request, context)
-        return bytes(reply) if type(reply) is Pieces else (self.plain.response_serializer or as_it_is)(reply)
+        return bytes(reply) if type(reply) in ENCODED else (self.plain.response_serializer or as_it_is)(reply)
 
     async def _streaming(self, argument: Any, context: Context) -> Any:
         answers = self._behavior(argument, context)

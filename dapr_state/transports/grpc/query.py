@@ -9,14 +9,13 @@ from dapr_state_proto.runtime.v1 import state_pb2
 from dapr_state.serving.pieces import LARGE, Pieces
 from dapr_state.slices import Work
 from dapr_state.stores.model import StoredValue
+from dapr_state.transports.grpc.encoding import tag, varint
 
 if TYPE_CHECKING:
     from dapr_state.api.query import Result, Results
 
-# Tags of fields that are octets of some length: number * 8 + 2
-_RESULTS: Final = bytes((state_pb2.QueryStateResponse.RESULTS_FIELD_NUMBER << 3 | 2,))
-_DATA: Final = bytes((state_pb2.QueryStateItem.DATA_FIELD_NUMBER << 3 | 2,))
-_MORE: Final = 0x80  # of a number's octets, all but the last have this bit
+_RESULTS: Final = tag(state_pb2.QueryStateResponse.RESULTS_FIELD_NUMBER)
+_DATA: Final = tag(state_pb2.QueryStateItem.DATA_FIELD_NUMBER)
 
 
 async def query_answer(results: Results) -> Pieces:
@@ -47,13 +46,3 @@ def _add(whole: Pieces, result: Result) -> None:
 
 def _begin(whole: Pieces, octets: bytes, more: int = 0) -> None:
     whole.add(_RESULTS + varint(len(octets) + more) + octets)
-
-
-def varint(number: int) -> bytes:
-    """A length as protobuf writes it."""
-    octets = bytearray()
-    while number >= _MORE:
-        octets.append(number % _MORE + _MORE)
-        number //= _MORE
-    octets.append(number)
-    return bytes(octets)

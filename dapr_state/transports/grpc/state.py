@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state_proto.runtime.v1 import dapr_pb2_grpc, state_pb2
 from google.protobuf.empty_pb2 import Empty
 
-from dapr_state.api import expiry
 from dapr_state.api.state import MANY, Item, State
 from dapr_state.serving.answer_memory import SMALL, AnswerMemory
-from dapr_state.serving.pieces import LARGE, Pieces
 from dapr_state.slices import Work
-from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import StoredValue
-from dapr_state.transports.grpc.query import query_answer, varint
+from dapr_state.transports.grpc import encoding
+from dapr_state.transports.grpc.query import query_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from dapr_state_proto.common.v1 import common_pb2
     from grpc.aio import ServicerContext
 
-    from dapr_state.api.state import Outcome
+    from dapr_state.serving.pieces import Pieces
 
     Context = ServicerContext[Any, Any]
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 # Numbers that are not in the enum mean "unspecified", as for daprd.
 _CONCURRENCY: Mapping[int, str] = {1: "first-write", 2: "last-write"}
@@ -35,11 +29,8 @@ _CONSISTENCY: Mapping[int, str] = {1: "eventual", 2: "strong"}
 
 _NO_METADATA: Mapping[str, str] = {}
 
-LONG: Final = 64 * 1024  # octets of values, of which protobuf makes an answer in 50 us
-AT_ONCE: Final = 64  # items of an answer that is longer: 50 us
-# Tags of fields that are octets of some length: number * 8 + 2
-_ITEM: Final = bytes((state_pb2.GetBulkStateResponse.ITEMS_FIELD_NUMBER << 3 | 2,))
-_DATA: Final = bytes((state_pb2.BulkStateItem.DATA_FIELD_NUMBER << 3 | 2,))
+LONG: Final = 64 * 1024  # octets of values, of which an answer is made in 50 us
+_DONE: Final = Empty()  # one for all: to make it takes longer than to send it
 
 
 class StateServicer(dapr_pb2_grpc.DaprServicer):
@@ -47,66 +38,71 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
         self._state = state
         self._answers = answers or AnswerMemory()
 
-    async def GetState(self, request: state_pb2.GetStateRequest, _: Context) -> state_pb2.GetStateResponse:
+    # What is returned as octets is the message, encoded: every server here takes it.
+
+    async def GetState(self, request: state_pb2.GetStateRequest, _: Context) -> bytes:  # type: ignore[override]
         row = await self._state.get(request.store_name, request.key)
         if row is not None and (octets := len(row.value)) > SMALL and not self._answers.has_room(octets):
             row = None  # not kept while it waits
             async with self._answers.room(octets):
                 row = await self._state.get(request.store_name, request.key)
-        if row is None:
-            return state_pb2.GetStateResponse()
-        if row.expires_at is None:
-            return state_pb2.GetStateResponse(data=row.value, etag=row.etag)
-        return state_pb2.GetStateResponse(data=row.value, etag=row.etag, metadata=expiry.metadata(row))
+        return encoding.value(row)
 
-    async def GetBulkState(  # type: ignore[override]  # Pieces is the same message, encoded: every server here takes it
+    async def GetBulkState(  # type: ignore[override]
         self, request: state_pb2.GetBulkStateRequest, _: Context
-    ) -> state_pb2.GetBulkStateResponse | Pieces:
+    ) -> bytes | Pieces:
+        wanted = request.keys
         # to go through the message's own list takes longer each time
-        keys = list(request.keys) if len(request.keys) <= MANY else await Work().each(str, request.keys)
+        keys = list(wanted) if len(wanted) <= MANY else await Work().each(str, wanted)
         found = await self._state.get_bulk(request.store_name, keys)
         octets = found.octets
         if octets <= LONG and len(keys) <= MANY:
-            return _bulk_answer(keys, found)
+            return encoding.values(keys, found)
         if not self._answers.has_room(octets):
             found.clear()  # not kept while they wait
         async with self._answers.room(octets):
             if not found:
                 found = await self._state.get_bulk(request.store_name, keys)
-            return await _long_bulk_answer(keys, found)
+            return await encoding.long_values(keys, found)
 
     async def SaveState(self, request: state_pb2.SaveStateRequest, _: Context) -> Empty:
-        if len(request.states) <= MANY:
-            await self._state.save(request.store_name, [_saved(each) for each in request.states])
-            return Empty()
-        items = await Work().each(_saved, request.states)
+        states = request.states
+        if len(states) <= MANY:
+            await self._state.save(request.store_name, [_saved(each) for each in states])
+            return _DONE
+        items = await Work().each(_saved, states)
         try:
             await self._state.save(request.store_name, items)
         finally:
             await Work().free(items)
-        return Empty()
+        return _DONE
 
     async def DeleteState(self, request: state_pb2.DeleteStateRequest, _: Context) -> Empty:
         await self._state.delete(request.store_name, _item(request))
-        return Empty()
+        return _DONE
 
     async def DeleteBulkState(self, request: state_pb2.DeleteBulkStateRequest, _: Context) -> Empty:
-        items = await _each(_item, request.states)
+        states = request.states
+        items = list(map(_item, states)) if len(states) <= MANY else await Work().each(_item, states)
         try:
             await self._state.delete_bulk(request.store_name, items)
         finally:
             if len(items) > MANY:
                 await Work().free(items)
-        return Empty()
+        return _DONE
 
     async def ExecuteStateTransaction(self, request: state_pb2.ExecuteStateTransactionRequest, _: Context) -> Empty:
-        steps = await _each(lambda each: (each.operationType, _saved(each.request)), request.operations)
+        operations, metadata = request.operations, request.metadata or None
+        if len(operations) <= MANY:
+            steps = [(each.operationType, _saved(each.request)) for each in operations]
+            await self._state.transact(request.storeName, steps, metadata)
+            return _DONE
+        steps = await Work().each(lambda each: (each.operationType, _saved(each.request)), operations)
         try:
-            await self._state.transact(request.storeName, steps, request.metadata or None)
+            await self._state.transact(request.storeName, steps, metadata)
         finally:
-            if len(steps) > MANY:
-                await Work().free(steps)
-        return Empty()
+            await Work().free(steps)
+        return _DONE
 
     async def QueryStateAlpha1(  # type: ignore[override]  # see GetBulkState
         self, request: state_pb2.QueryStateRequest, _: Context
@@ -116,51 +112,6 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
                 return await query_answer(results)
             async with self._answers.room(results.octets):
                 return await query_answer(results)
-
-
-def _bulk_answer(keys: Sequence[str], outcomes: Sequence[Outcome]) -> state_pb2.GetBulkStateResponse:
-    # as dicts the items become messages in a sixth of the time that messages take
-    items = [
-        {"key": key, "data": outcome.value, "etag": outcome.etag}
-        if isinstance(outcome, StoredValue) and outcome.expires_at is None
-        else _rare_item(key, outcome)
-        for key, outcome in zip(keys, outcomes, strict=True)
-    ]
-    return state_pb2.GetBulkStateResponse(items=items)
-
-
-async def _long_bulk_answer(keys: Sequence[str], outcomes: Sequence[Outcome]) -> Pieces:
-    """Its items are the answer's one field: one after another they are the answer."""
-    whole, work = Pieces(), Work()
-    group: list[tuple[str, Outcome]] = []
-    for key, outcome in zip(keys, outcomes, strict=True):
-        is_large = isinstance(outcome, StoredValue) and len(outcome.value) > LARGE
-        if not is_large:
-            group.append((key, outcome))
-        if group and (is_large or len(group) == AT_ONCE):
-            whole.add(_bulk_answer(*zip(*group, strict=True)).SerializeToString())
-            group.clear()
-        if is_large:
-            _add_large(whole, key, cast("StoredValue", outcome))
-        if work.is_over():
-            await work.pause()
-    if group:
-        whole.add(_bulk_answer(*zip(*group, strict=True)).SerializeToString())
-    return whole
-
-
-def _add_large(whole: Pieces, key: str, row: StoredValue) -> None:
-    """One item as protobuf would write it, but for a copy of its value."""
-    before = state_pb2.BulkStateItem(key=key).SerializeToString() + _DATA + varint(len(row.value))
-    metadata = expiry.metadata(row) if row.expires_at is not None else None
-    behind = state_pb2.BulkStateItem(etag=row.etag, metadata=metadata).SerializeToString()
-    whole.add(_ITEM + varint(len(before) + len(row.value) + len(behind)) + before)
-    whole.add(row.value)
-    whole.add(behind)
-
-
-async def _each(make: Callable[[A], B], messages: Sequence[A]) -> list[B]:
-    return list(map(make, messages)) if len(messages) <= MANY else await Work().each(make, messages)
 
 
 def _saved(message: common_pb2.StateItem) -> Item:
@@ -180,11 +131,3 @@ def _item(message: common_pb2.StateItem | state_pb2.DeleteStateRequest, value: b
         _CONCURRENCY.get(options.concurrency, ""),
         _CONSISTENCY.get(options.consistency, ""),
     )
-
-
-def _rare_item(key: str, outcome: Outcome) -> dict[str, Any]:
-    if outcome is None:
-        return {"key": key}
-    if isinstance(outcome, StoreError):
-        return {"key": key, "error": str(outcome)}
-    return {"key": key, "data": outcome.value, "etag": outcome.etag, "metadata": expiry.metadata(outcome)}
