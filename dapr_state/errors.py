@@ -122,6 +122,11 @@ class ErrorRow:
         """The same error where the cause is an etag that does not match."""
         return replace(self, http=409, grpc=Grpc.ABORTED)
 
+    def of_peer(self, code: int) -> ErrorRow:
+        """The same error where another sidecar has refused the call: over gRPC its code and text go on unchanged."""
+        known = next((each for each in Grpc if each == code), Grpc.UNKNOWN)
+        return replace(self, grpc=known, sentence="{details}", http_sentence=self.sentence)
+
     def invalid(self) -> ErrorRow:
         """The same error where the cause is an etag of a form that the store never makes."""
         return replace(self, http=400, grpc=Grpc.INVALID_ARGUMENT)

@@ -1,4 +1,4 @@
-"""Callers who wait until it is known what the application hosts: each is let in or refused, and they are bounded.
+"""Callers who wait for the application, or for placement: each is let in or refused, and they are bounded.
 
 Rules that a change must keep:
 1. While the gate is open nobody waits. One who waits is let in when it opens, else refused after LONGEST.
@@ -23,14 +23,16 @@ AT_ONCE: Final = 32  # go on before others have their turn on the event loop: ea
 
 
 class AwayError(Exception):
-    """The application has been waited for long enough, or by enough callers; the text says which."""
+    """What is waited for has been waited for long enough, or by enough callers; the text says which."""
 
 
 class Gate:
     """`open` and `shut` it, and `pass_through` once it is open."""
 
-    def __init__(self, clock: WaitingClock, *, is_open: bool) -> None:
+    def __init__(self, clock: WaitingClock, *, is_open: bool, what: str = "the application") -> None:
+        """`what` is waited for, as the error says it."""
         self.is_open = is_open
+        self._what = what
         self._clock = clock
         self._octets = 0
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
@@ -52,7 +54,7 @@ class Gate:
             return
         held = max(octets, LEAST)
         if self._octets + held > OCTETS_AT_MOST:
-            raise AwayError("too many calls wait for the application")
+            raise AwayError(f"too many calls wait for {self._what}")
         self._octets += held
         until = self._clock.monotonic() + LONGEST
         try:
@@ -64,7 +66,7 @@ class Gate:
     async def _wait(self, until: float) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[future] = None
-        alarm = self._clock.call_at(until, partial(_refuse, future))
+        alarm = self._clock.call_at(until, partial(_refuse, future, self._what))
         try:
             await future
         finally:
@@ -87,6 +89,6 @@ class Gate:
         self._let_in_soon()
 
 
-def _refuse(future: asyncio.Future[None]) -> None:
+def _refuse(future: asyncio.Future[None], what: str) -> None:
     if not future.done():
-        future.set_exception(AwayError(f"the application has not been up for {LONGEST:.0f} seconds"))
+        future.set_exception(AwayError(f"{what} has not been up for {LONGEST:.0f} seconds"))

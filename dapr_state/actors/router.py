@@ -6,19 +6,53 @@ Who was sent away, since the actor went or had to move, looks again where it liv
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from dapr_state.actors.placement.base import LostError, NoHostError
 from dapr_state.actors.turns import ClosedError
+from dapr_state.app.model import AppError
+from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
     from dapr_state.actors.placement.base import Claim, Placement
     from dapr_state.actors.runtime import ActorRuntime
-    from dapr_state.app.model import ActorCall, AppAnswer, Tick
+    from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Tick
+    from dapr_state.clock import WaitingClock
+
+    Deliver = Callable[[Tick], Awaitable[AppAnswer]]
+    DeliverTo = Callable[[str, Tick], Awaitable[AppAnswer]]
+
+# Seconds before a peer that has let the actor go, or is not reached, is asked for it again: daprd waits five times 1 s
+AGAIN_AFTER: Final = (0.1, 0.4, 1.0, 1.5, 2.0)
+
+
+class RemoteError(AppError):
+    """Another sidecar has refused a call: with this code of gRPC, and this text. As Go prints it."""
+
+    def __init__(self, code: int, name: str, details: str) -> None:
+        super().__init__(f"rpc error: code = {name} desc = {details}")
+        self.code = code
+        self.name = name
+        self.details = details
+
+
+class AgainError(Exception):
+    """The peer does not have the actor any more, or is not there; `cause` is what it has said."""
+
+    def __init__(self, cause: RemoteError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+    def final(self, address: str) -> RemoteError:
+        """What the caller is told after the last attempt; the words are daprd's."""
+        text = f"failed to invoke target {address} after {len(AGAIN_AFTER)} retries. Error: {self.cause}"
+        return RemoteError(self.cause.code, self.cause.name, text)
 
 
 class Remote(Protocol):
-    """The way out to other sidecars, by the address of their internal ports. Raises LostError to be asked again."""
+    """The way out to other sidecars, by the address of their internal ports. Raises AgainError or AppError."""
 
     async def invoke(self, address: str, call: ActorCall, /) -> AppAnswer: ...
 
@@ -36,16 +70,20 @@ class Alone(Remote):
     async def deliver_reminder(self, _: str, tick: Tick) -> AppAnswer:
         raise NoHostError(tick.actor)
 
-    deliver_timer = deliver_reminder
+    async def deliver_timer(self, _: str, tick: Tick) -> AppAnswer:
+        raise NoHostError(tick.actor)
 
 
 class ActorRouter:
     """What calls actors without knowing where they live."""
 
-    def __init__(self, local: ActorRuntime, placement: Placement, remote: Remote | None = None) -> None:
+    def __init__(
+        self, local: ActorRuntime, placement: Placement, remote: Remote | None = None, waiting: WaitingClock = WAITING
+    ) -> None:
         self.local = local
         self._placement = placement
         self._remote = remote or Alone()
+        self._waiting = waiting
 
     def __repr__(self) -> str:
         return f"<ActorRouter to {self.local!r}>"
@@ -53,12 +91,15 @@ class ActorRouter:
     def is_hosted(self, kind: str) -> bool:
         return self.local.is_hosted(kind)
 
+    # What this sidecar's own callers, reminders and timers ask
+
     async def invoke(self, call: ActorCall) -> AppAnswer:
         """Call a method in the actor's turn. Raises AppError, AwayError, NoHostError, TooDeepError or ClosingError.
 
         One who is cancelled before the turn begins leaves the queue; a turn that has begun runs to its end.
         """
         local, placement = self.local, self._placement
+        pauses: Iterator[float] | None = None
         while True:
             if not local.is_open:
                 await local.admit(call)
@@ -69,29 +110,59 @@ class ActorRouter:
                 return await self._remote.invoke(claim.address, call)
             except (ClosedError, LostError):
                 continue
+            except AgainError as error:
+                pauses = await self._again(claim, error, pauses)
 
     async def deliver_reminder(self, tick: Tick) -> AppAnswer:
-        """Fire a reminder in the actor's turn. Raises AppError, NoHostError or ClosingError."""
-        while True:
-            claim = await self._claim(tick)
-            try:
-                if claim.is_here:
-                    return await self.local.deliver_reminder(tick)
-                return await self._remote.deliver_reminder(claim.address, tick)
-            except (ClosedError, LostError):
-                continue
+        """Fire a reminder in the actor's turn. Raises AppError, AwayError, NoHostError or ClosingError."""
+        return await self._deliver(tick, self.local.deliver_reminder, self._remote.deliver_reminder)
 
     async def deliver_timer(self, tick: Tick) -> AppAnswer:
-        """Fire a timer in the actor's turn. Raises AppError, NoHostError or ClosingError."""
+        """Fire a timer in the actor's turn. Raises as `deliver_reminder`."""
+        return await self._deliver(tick, self.local.deliver_timer, self._remote.deliver_timer)
+
+    async def _deliver(self, tick: Tick, here: Deliver, there: DeliverTo) -> AppAnswer:
+        pauses: Iterator[float] | None = None
         while True:
-            claim = await self._claim(tick)
+            self.local.check_open()
+            claim = self._placement.look(tick.actor) or await self._placement.lookup(tick.actor)
             try:
-                if claim.is_here:
-                    return await self.local.deliver_timer(tick)
-                return await self._remote.deliver_timer(claim.address, tick)
+                return await (here(tick) if claim.is_here else there(claim.address, tick))
             except (ClosedError, LostError):
                 continue
+            except AgainError as error:
+                pauses = await self._again(claim, error, pauses)
 
-    async def _claim(self, tick: Tick) -> Claim:
+    async def _again(self, claim: Claim, error: AgainError, pauses: Iterator[float] | None) -> Iterator[float]:
+        """Wait for the next attempt. Raises what the peer has said if it was the last."""
+        pauses = iter(AGAIN_AFTER) if pauses is None else pauses
+        for pause in pauses:
+            await self._waiting.sleep(pause)
+            return pauses
+        raise error.final(claim.address) from None
+
+    # What another sidecar asks: it is never passed on
+
+    async def take_call(self, call: ActorCall) -> AppAnswer:
+        """Raises LostError if the actor does not live here, else as `invoke`."""
+        await self.local.admit(call)
+        await self._check_here(call.actor)
+        try:
+            return await self.local.invoke(call)
+        except ClosedError:
+            raise LostError from None
+
+    async def take_tick(self, tick: Tick, *, is_timer: bool) -> AppAnswer:
+        """Raises LostError if the actor does not live here, else as `deliver_reminder`."""
+        await self.local.ready()
         self.local.check_open()
-        return self._placement.look(tick.actor) or await self._placement.lookup(tick.actor)
+        await self._check_here(tick.actor)
+        try:
+            return await (self.local.deliver_timer(tick) if is_timer else self.local.deliver_reminder(tick))
+        except ClosedError:
+            raise LostError from None
+
+    async def _check_here(self, actor: ActorId) -> None:
+        claim = self._placement.look(actor) or await self._placement.lookup(actor)
+        if not claim.is_here:
+            raise LostError

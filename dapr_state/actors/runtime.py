@@ -67,6 +67,7 @@ class ActorRuntime:
         self._endings: set[asyncio.Task[None]] = set()
         self.on_deactivated: Watcher | None = None
         self.on_hosted: list[Callable[[Collection[str]], object]] = []  # told each time types come to be hosted
+        self.on_unhosted: list[Callable[[], object]] = []
 
     def __repr__(self) -> str:
         state = "closing" if self._is_closing else "ready" if self.is_ready else "waiting for the application"
@@ -119,6 +120,8 @@ class ActorRuntime:
         self._directory.unhost(types)
         if not self._directory.counts() and not self._is_closing:
             self._gate.shut()
+        for tell in self.on_unhosted:
+            tell()
 
     def is_hosted(self, kind: str) -> bool:
         return self._directory.find(kind) is not None
@@ -236,14 +239,14 @@ class ActorRuntime:
             if self.on_deactivated:
                 self.on_deactivated(actor.type, is_failed=is_failed)
 
-    async def halt(self, is_lost: Callable[[ActorId], bool]) -> None:
+    async def halt(self, is_lost: Callable[[ActorId], bool], *, drains: bool = True) -> None:
         """End the actors that are lost: they live elsewhere from now on, and nobody must be let to them meanwhile.
 
-        Who waits for a turn is sent away; a turn that runs has the drain time of its type. Then the application is
-        told of each end. Returns when it has answered.
+        Who waits for a turn is sent away; a turn that runs has the drain time of its type, or none. Then the
+        application is told of each end. Returns when it has answered.
         """
         busy = [activation for activation in self._directory.busy() if is_lost(activation.actor)]
-        halts = [asyncio.ensure_future(self._halt(activation)) for activation in busy]
+        halts = [asyncio.ensure_future(self._halt(activation, drains=drains)) for activation in busy]
         work = Work()
         for activation in self._directory.resting():
             if is_lost(activation.actor) and self._directory.wake(activation):
@@ -256,14 +259,14 @@ class ActorRuntime:
             await asyncio.wait(halts)
         await self._ended()
 
-    async def _halt(self, activation: Activation) -> None:
+    async def _halt(self, activation: Activation, *, drains: bool) -> None:
         hosted = self._directory.find(activation.actor.type)
         activation.turns.close()
         if hosted is None or activation.is_ending:
             return
         last = activation.turns.enter()
         lost = partial(activation.turns.stop, LostError())
-        drain = hosted.config.drain_timeout if self._drains_rebalanced else 0.0
+        drain = hosted.config.drain_timeout if drains and self._drains_rebalanced else 0.0
         alarm = self._waiting.call_at(self._waiting.monotonic() + drain, lost)
         try:
             await last.begun()

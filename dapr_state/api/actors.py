@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from dapr_state import errors
 from dapr_state.actors.gate import AwayError
 from dapr_state.actors.placement.base import NoHostError
+from dapr_state.actors.router import RemoteError
 from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.state import MISSING_KEY, ActorState, NoStoreError, Put, Remove
 from dapr_state.actors.turns import TooDeepError
@@ -58,6 +59,8 @@ class Actors:
             raise errors.ACTOR_BODY(cause=body_error)
         try:
             return await router.invoke(ActorCall(actor, method, body, headers, query))
+        except RemoteError as error:
+            raise errors.ACTOR_INVOKE.of_peer(error.code)(cause=error, details=error.details) from error
         except AppError as error:
             raise errors.ACTOR_INVOKE(cause=error) from error
         except AwayError as error:

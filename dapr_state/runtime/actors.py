@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 
     from dapr_state.observability.exposition import CounterFamily, GaugeFamily
     from dapr_state.observability.metrics import Metrics
+    from dapr_state.runtime.cluster import Cluster
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
+    from dapr_state.serving.request_memory import RequestMemory
     from dapr_state.transports.grpc.actors import Subscribe
 
 PLACEMENT: Final = "internal-placement-service"  # what daprd is not ready with until actors can be called
 CONNECTED: Final = "placement: connected"
+DISCONNECTED: Final = "placement: disconnected"
 
 log = logging.getLogger("dapr.runtime")
 
@@ -40,12 +43,15 @@ log = logging.getLogger("dapr.runtime")
 class ActorHost:
     """`begin` it once the application listens, `drain` it while the servers still answer, then `close` it."""
 
-    def __init__(self, options: Options, components: Components, metrics: Metrics | None = None) -> None:
-        """Without an application and without a store for actors there are none."""
+    def __init__(
+        self, options: Options, components: Components, memory: RequestMemory, metrics: Metrics | None = None
+    ) -> None:
+        """Without an application, a store for actors and placement there are none. Raises ListeningError."""
         self._options = options
-        self.is_on = bool(options.app_port or components.actor_store)
+        self.is_on = bool(options.app_port or components.actor_store or options.placement_addresses)
         self.runtime = ActorRuntime(has_app=bool(options.app_port))
-        router = ActorRouter(self.runtime, Embedded(self.runtime.is_hosted))
+        self._cluster = _cluster(options, self.runtime, memory) if options.placement_addresses else None
+        router = self._cluster.router if self._cluster else ActorRouter(self.runtime, Embedded(self.runtime.is_hosted))
         self._hosting = hosting(options, self.runtime)
         state = ActorState(options.app_id, lambda: components.actor_store)
         self.api = Actors(router, state) if self.is_on else Actors()
@@ -94,9 +100,30 @@ class ActorHost:
             return ActorRuntimeMetadata()
         if not self.runtime.is_ready:
             return ActorRuntimeMetadata(RuntimeStatus.INITIALIZING, placement="")
+        is_ready = self._cluster is None or self._cluster.placement.is_ready
         return ActorRuntimeMetadata(
-            RuntimeStatus.RUNNING, self.runtime.counts(), is_host_ready=True, placement=CONNECTED
+            RuntimeStatus.RUNNING,
+            self.runtime.counts(),
+            is_host_ready=is_ready,
+            placement=CONNECTED if is_ready else DISCONNECTED,
         )
+
+    def when_ready(self, tell: Callable[[], object]) -> None:
+        """Have it told, once or more often, when actors can be called; never where nothing needs to be waited for."""
+        if self._cluster:
+            self._cluster.placement.on_ready.append(tell)
+        else:
+            self.runtime.on_hosted.append(lambda _: tell())
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether actors cannot be called yet."""
+        return self._cluster is not None or bool(self._options.app_port)
+
+    async def listen(self) -> None:
+        """Answer other sidecars."""
+        if self._cluster:
+            await self._cluster.start()
 
     async def begin(self) -> None:
         """Find out what the application hosts; its reminders fire from then on."""
@@ -107,6 +134,8 @@ class ActorHost:
     async def drain(self, grace: float | None) -> None:
         self._timers.stop()
         self._reminders.stop()
+        if self._cluster:
+            await self._cluster.leave(grace)
         await self.runtime.drain(grace)
 
     async def close(self) -> None:
@@ -114,6 +143,15 @@ class ActorHost:
             await self._hosting.close()
         await self._timers.close()
         await self._reminders.close()
+        if self._cluster:
+            await self._cluster.close()
+
+
+def _cluster(options: Options, local: ActorRuntime, memory: RequestMemory) -> Cluster:
+    # grpc's client is 8 MB that a sidecar alone never needs
+    from dapr_state.runtime.cluster import Cluster  # noqa: PLC0415
+
+    return Cluster(options, local, memory)
 
 
 def _name(options: Options) -> str:

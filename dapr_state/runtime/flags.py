@@ -28,13 +28,17 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag; a deprecated one still works, says so, and is absent from the usage."""
+    """One flag; a deprecated one still works, says so, and is absent from the usage.
+
+    `idle` says why one has no effect here though it has in daprd: it is told at the start.
+    """
 
     name: str
     kind: Kind
     default: Any
     about: str = ""
     deprecated: str = ""
+    idle: str = ""
 
 
 class UsageError(ValueError):
@@ -56,9 +60,16 @@ class Parsed:
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
+    def idle(self) -> tuple[str, ...]:
+        """The flags that were given and have no effect, each with the reason."""
+        return tuple(f"--{flag.name} ({flag.idle})" for flag in FLAGS if flag.idle and flag.name in self.given)
+
 
 _HELP: Final = "pflag: help requested"
 _NO_EFFECT: Final = "flag no longer has any effect"
+_NO_MTLS: Final = "there is no mTLS between sidecars"
+_NO_SCHEDULER: Final = "reminders are kept in the actor state store"
+_NO_PROFILES: Final = "there are no profiles"
 
 FLAGS: Final = (
     Flag("actors-disseminate-timeout", Kind.DURATION, 30.0, "How long one round of the actor placement may take"),
@@ -78,9 +89,9 @@ FLAGS: Final = (
     Flag("build-info", Kind.BOOL, default=False, about="Print how this was built, and exit"),
     Flag("components-path", Kind.TEXT, "", deprecated="use --resources-path"),
     Flag("config", Kind.LIST, (), "Configuration file; may be given several times"),
-    Flag("control-plane-address", Kind.TEXT, "", "Address of a Dapr control plane"),
-    Flag("control-plane-namespace", Kind.TEXT, "default", "Namespace of the Dapr control plane"),
-    Flag("control-plane-trust-domain", Kind.TEXT, "localhost", "Trust domain of the Dapr control plane"),
+    Flag("control-plane-address", Kind.TEXT, "", "Address of a Dapr control plane", idle=_NO_MTLS),
+    Flag("control-plane-namespace", Kind.TEXT, "default", "Namespace of the Dapr control plane", idle=_NO_MTLS),
+    Flag("control-plane-trust-domain", Kind.TEXT, "localhost", "Trust domain of the control plane", idle=_NO_MTLS),
     Flag("dapr-block-shutdown-duration", Kind.DURATION, 0.0, "Serve on for so long after a signal to stop"),
     Flag("dapr-graceful-shutdown-seconds", Kind.INT, 5, "Seconds for what is in flight at the end"),
     Flag("dapr-grpc-port", Kind.TEXT, "50001", "Port of the gRPC API"),
@@ -98,7 +109,7 @@ FLAGS: Final = (
     Flag("enable-app-health-check", Kind.BOOL, default=False, about="Check the application's health"),
     Flag("enable-metrics", Kind.BOOL, default=True, about="Serve Prometheus metrics"),
     Flag("enable-mtls", Kind.BOOL, default=False, about="Not available here: no mTLS between sidecars"),
-    Flag("enable-profiling", Kind.BOOL, default=False, about="Serve profiles"),
+    Flag("enable-profiling", Kind.BOOL, default=False, about="Serve profiles", idle=_NO_PROFILES),
     Flag("grpc-server", Kind.TEXT, "native", "What serves the gRPC API: native, or grpcio (slower; grpc's own)"),
     Flag("log-as-json", Kind.BOOL, default=False, about="Log lines as JSON"),
     Flag("log-file", Kind.TEXT, "", "Append log lines to this file instead of printing them"),
@@ -110,14 +121,14 @@ FLAGS: Final = (
     Flag("metrics-port", Kind.TEXT, "9090", "Port of the metrics"),
     Flag("mode", Kind.TEXT, "standalone", "Only standalone is available"),
     Flag("placement-host-address", Kind.TEXT, "", "Addresses of Dapr's placement service, CSV"),
-    Flag("profile-port", Kind.TEXT, "7777", "Port of the profiles"),
+    Flag("profile-port", Kind.TEXT, "7777", "Port of the profiles", idle=_NO_PROFILES),
     Flag("read-buffer-size", Kind.TEXT, "4Ki", "Largest request head, as a Kubernetes quantity"),
     Flag("reminders-service", Kind.TEXT, "", deprecated=_NO_EFFECT),
     Flag("resources-path", Kind.LIST, (), "Folder with component files; without one, a durable SQLite 'statestore'"),
-    Flag("scheduler-host-address", Kind.LIST, (), "Addresses of Dapr's scheduler service"),
-    Flag("scheduler-job-streams", Kind.UINT, 3, "Streams to the scheduler service"),
-    Flag("sentry-address", Kind.TEXT, "", "Address of Dapr's certificate service"),
-    Flag("sentry-request-jwt-audiences", Kind.LIST, (), "Audiences for certificate requests"),
+    Flag("scheduler-host-address", Kind.LIST, (), "Addresses of Dapr's scheduler service", idle=_NO_SCHEDULER),
+    Flag("scheduler-job-streams", Kind.UINT, 3, "Streams to the scheduler service", idle=_NO_SCHEDULER),
+    Flag("sentry-address", Kind.TEXT, "", "Address of Dapr's certificate service", idle=_NO_MTLS),
+    Flag("sentry-request-jwt-audiences", Kind.LIST, (), "Audiences for certificate requests", idle=_NO_MTLS),
     Flag("unix-domain-socket", Kind.TEXT, "", "Folder for Unix sockets, which replace the ports"),
     Flag("version", Kind.BOOL, default=False, about="Print the version of the Dapr API, and exit"),
     Flag("wait", Kind.BOOL, default=False, about="Wait until a running sidecar is ready for its application"),

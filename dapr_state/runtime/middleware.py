@@ -28,10 +28,12 @@ log = logging.getLogger("dapr.runtime")
 
 
 def announce(options: Options, configuration: Configuration) -> None:
-    """Say what the Configuration turns on, and what of it has no effect."""
+    """Say what the Configuration turns on, and what of it, and of the flags, has no effect."""
     if not options.config_paths:
         log.info("loading default configuration")
     log.info("Enabled features: %s", " ".join(configuration.features))
+    if options.idle_flags:
+        log.warning("Flags without effect: %s", ", ".join(options.idle_flags))
     for text in configuration.unsupported:
         log.warning("Configuration not supported: %s", text)
     for text in access.warnings(configuration.api_allowed, configuration.api_denied):

@@ -87,6 +87,8 @@ class Options:
     graceful_shutdown_seconds: int = 5  # 0: wait for ever
     block_shutdown_duration: float | None = None
 
+    idle_flags: tuple[str, ...] = ()  # given, and without effect
+
     # what components may refer to
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -160,6 +162,7 @@ class Options:
             placement_addresses=_placement(flags),
             scheduler_addresses=scheduler,
             scheduler_job_streams=flags["scheduler-job-streams"],
+            idle_flags=flags.idle(),
             disseminate_timeout=flags["actors-disseminate-timeout"],
             api_logging=flags["enable-api-logging"] if "enable-api-logging" in flags.given else None,
             metrics=flags["enable-metrics"],

@@ -52,7 +52,7 @@ class Servers:
     def __init__(self, options: Options, layers: Middleware) -> None:
         self._options = options
         self._layers = layers
-        self._memory = RequestMemory(options.max_request_memory, Allocator().release_soon)  # one for all servers
+        self.memory = RequestMemory(options.max_request_memory, Allocator().release_soon)  # one for all servers
         self._running: list[Server] = []  # those that callers use
         self._metrics: Server | None = None
         self.http_port = self.grpc_port = 0  # once they have started; 0 for a file
@@ -83,7 +83,7 @@ class Servers:
             schedules=actors.schedules,
             subscribe=actors.subscribe,
             traces=layers.echoes_context,
-            answers=self._memory.answers,
+            answers=self.memory.answers,
         )
         await self._start_grpc(servicer)
         await self._start_http(
@@ -97,7 +97,7 @@ class Servers:
                     namespace=options.namespace,
                     allowed_origins=options.allowed_origins,
                     layers=layers,
-                    answers=self._memory.answers,
+                    answers=self.memory.answers,
                 ),
                 http2=options.http2,
             )
@@ -125,7 +125,7 @@ class Servers:
             options.max_body_size,
             max(GRPC_HEADERS, options.read_buffer_size * GRPC_HEADER_FACTOR),
             self._layers,
-            make=partial(NativeServer, memory=self._memory) if options.grpc_server != "grpcio" else grpc.aio.server,
+            make=partial(NativeServer, memory=self.memory) if options.grpc_server != "grpcio" else grpc.aio.server,
             absent=UnconfiguredBlocks(options.app_id, options.namespace),
         )
         where = addresses(options, "gRPC", options.grpc_port)
@@ -157,5 +157,5 @@ class Servers:
             max_body=options.max_body_size,
             read_buffer=options.read_buffer_size,
             http2=http2,
-            memory=self._memory,
+            memory=self.memory,
         )

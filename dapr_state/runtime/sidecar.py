@@ -128,14 +128,15 @@ class Sidecar:
         at_the_end(components.close)
         folders = await self._open(components, settings)
         application.announce(options)
-        actors = ActorHost(options, components, layers.metrics)
+        actors = ActorHost(options, components, servers.memory, layers.metrics)
         self._unwell = actors.unwell
-        if options.app_port:
+        if actors.is_awaited:
             self._lifecycle.pending.add(PLACEMENT)
-            actors.runtime.on_hosted.append(lambda _: self._lifecycle.pending.discard(PLACEMENT))
+            actors.when_ready(lambda: self._lifecycle.pending.discard(PLACEMENT))
         at_the_end(self._drain_servers, servers)
         at_the_end(self._drain_actors, actors)  # before the servers: turns that run may still need those
         await servers.start(components, actors, self._lifecycle, settings.features)
+        await actors.listen()
         self._lifecycle.is_outbound_ready = True
         self._supervisor.tell(READY=1, X_DAPR_HTTP_PORT=servers.http_port, X_DAPR_GRPC_PORT=servers.grpc_port)
         if folders and HOT_RELOAD in settings.features:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import socket
+import sys
+from pathlib import Path
 
 from tests.support.http import ask
 from tests.support.processes import Process, free_port
 
-if TYPE_CHECKING:
-    from pathlib import Path
+PROGRAM = Path(__file__).with_name("placement_program.py")
 
 
 class _Service(Process):
@@ -52,3 +53,22 @@ class Scheduler(_Service):
             *("--id", "s0", "--etcd-data-dir", data, "--etcd-client-port", client_port),
             *("--etcd-initial-cluster", peers),
         )
+
+
+class OwnPlacement(Process):
+    """A simple one of ours, for machines that have not the real one."""
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        self.port = port or free_port()
+        super().__init__([sys.executable, PROGRAM, str(self.port)], folder / f"own-placement-{self.port}.log")
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def is_ready(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True

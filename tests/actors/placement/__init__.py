@@ -1,0 +1,1 @@
+"""Placement: the ring, the rounds, and the stream to the service."""

@@ -1,0 +1,316 @@
+"""The client of Dapr's placement service: it finds the leader, reports what is hosted, and goes along with each round.
+
+Rules that a change must keep:
+1. One task reads orders and answers locks; what takes time (updates, and the unlocks behind them) is done by another,
+   in order. No answer waits for the application longer than ROUND.
+2. Versions are those of one stream. A stream that ends takes all that it said with it.
+3. Nothing heard for SILENCE, not even a PING, is the end of the stream: others would take over 5 s after the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+import grpc
+from dapr_state_proto.placement.v1 import placement_pb2_grpc
+from dapr_state_proto.placement.v1.placement_pb2 import Host, HostOperation, PlacementOrder, PlacementTables
+from msgspec import Struct
+
+from dapr_state.clock import WAITING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
+
+    from dapr_state.clock import WaitingClock
+
+    Call = grpc.aio.StreamStreamCall[Host, PlacementOrder]
+
+ROUND: Final = 6.0  # seconds for what a round asks of this sidecar: the service closes streams that take 8
+SILENCE: Final = 2.5  # the service sends a PING after 2 s; then it is asked with one of ours, which it has to answer in
+ANSWER: Final = 1.5  # so many: with both, before it gives this sidecar's actors away
+CONNECT: Final = 5.0  # for an address that says nothing
+REFUSED: Final = (0.25, 0.75)  # after an address that cannot be reached, at random in between, as daprd
+NO_LEADER: Final = 0.05  # after a turn of all addresses without a leader; it grows from turn to turn
+NO_LEADER_AT_MOST: Final = 0.5  # seconds
+LEAVING: Final = 3.0  # for the round in which the others take over at the end
+API_LEVEL: Final = 20  # of daprd 1.18
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", -1),  # a table grows with types, hosts and what each of them hosts
+    ("grpc.keepalive_time_ms", int(SILENCE * 1000)),
+    ("grpc.keepalive_timeout_ms", int(ANSWER * 1000)),
+    ("grpc.http2.ping_timeout_ms", int(ANSWER * 1000)),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.min_reconnect_backoff_ms", int(CONNECT * 1000)),
+    ("grpc.use_local_subchannel_pool", 1),  # or an address that failed once fails again unasked
+    ("grpc.enable_retries", 0),
+)
+_KICKED: Final = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.PERMISSION_DENIED)
+
+log = logging.getLogger("dapr.runtime.actor.placement")
+
+
+class Identity(Struct, frozen=True):
+    """A sidecar as the service knows it; `name` is host:port of its internal port."""
+
+    name: str
+    app_id: str
+    namespace: str
+
+
+class Member(Protocol):
+    """Who does what the service says."""
+
+    async def update(self, tables: PlacementTables, /) -> None: ...
+
+    def unlock(self) -> None: ...
+
+    def lose(self, *, drains: bool) -> None: ...
+
+
+class OrderError(Exception):
+    """The service does not keep to the rounds: the stream is given up."""
+
+
+class PlacementClient:
+    """`begin` it when it is known what is hosted, tell it with `report` of each change, `leave` in time, `close` it."""
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        me: Identity,
+        member: Member,
+        types: Callable[[], Collection[str]],
+        limit: float,
+        *,
+        waiting: WaitingClock = WAITING,
+    ) -> None:
+        """`types` are those hosted now; `limit` is how long a round may take, in seconds."""
+        self._addresses = addresses
+        self._me = me
+        self._member = member
+        self._types = types
+        self._limit = limit
+        self._waiting = waiting
+        self._stream: _Stream | None = None
+        self._is_leaving = False
+        self._running: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<PlacementClient {self._me.name} {'connected' if self._stream else 'looking for the leader'}>"
+
+    def begin(self) -> None:
+        """Harmless when it has begun already: then it is a report."""
+        if self._running:
+            self.report()
+        else:
+            self._running = asyncio.ensure_future(self._run())
+
+    def report(self) -> None:
+        """What is hosted has changed."""
+        if self._stream:
+            self._stream.report(self._hosted())
+
+    async def leave(self, grace: float | None) -> None:
+        """Host nothing any more; return when the others have taken over, or the time is up."""
+        self._is_leaving = True
+        if self._stream is None or not self._types():
+            return
+        self._stream.report(())
+        seconds = LEAVING if grace is None else min(grace, LEAVING)
+        try:
+            async with self._waiting.timeout(seconds):
+                await self._stream.is_out.wait()
+        except TimeoutError:
+            log.warning("The other sidecars have not been heard to take over within %.1f s", seconds)
+
+    async def close(self) -> None:
+        if self._running:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+
+    def _hosted(self) -> Collection[str]:
+        return () if self._is_leaving else self._types()
+
+    # Finding the leader
+
+    async def _run(self) -> None:
+        turns = 0  # without a leader
+        while True:
+            async for target in self._turn():
+                try:
+                    pause = await self._serve(target)
+                except Exception:  # without this task no actor would be found any more
+                    log.exception("The stream to placement %s has failed", target)
+                    pause = REFUSED[1]
+                if pause is None:  # it was the leader
+                    turns, pause = 0, NO_LEADER
+                await self._waiting.sleep(pause)
+            turns += 1
+            await self._waiting.sleep(min(NO_LEADER * turns, NO_LEADER_AT_MOST))
+
+    async def _turn(self) -> AsyncIterator[str]:
+        """Each address, and of a name all that it stands for."""
+        for address in self._addresses:
+            host, _, port = address.removeprefix("dns:///").rpartition(":")
+            try:
+                found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError, ValueError) as error:
+                log.error("Failed to connect to placement service: %s: %s. Retrying...", address, error)  # noqa: TRY400
+                await self._waiting.sleep(random.uniform(*REFUSED))  # noqa: S311 - not for secrets
+                continue
+            for family, _, _, _, where in dict.fromkeys(found):
+                ip, number, *_ = cast("tuple[str, int]", where)
+                yield f"ipv6:[{ip}]:{number}" if family == socket.AF_INET6 else f"ipv4:{ip}:{number}"
+
+    async def _serve(self, target: str) -> float | None:
+        """One stream; then the seconds until the next address, or None if this one was the leader."""
+        async with grpc.aio.insecure_channel(target, _OPTIONS) as channel:
+            call: Any = placement_pb2_grpc.PlacementStub(channel).ReportDaprStatus()
+            stream = _Stream(call, self._me, self._member, self._limit, self._waiting)
+            drains = True
+            try:
+                await stream.run(self._hosted, self._opened)
+            except OrderError as error:
+                log.warning("%s, closing stream to reconnect", error)
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                drains = not _is_taken_over(await call.code(), await call.details())
+            finally:
+                self._stream = None
+                if stream.has_begun:  # whatever ends it, the end of this sidecar included
+                    self._member.lose(drains=drains)
+                call.cancel()
+            code, details = await call.code(), await call.details()
+        if stream.has_begun:
+            log.info("Placement stream closed: %s: %s. Reconnecting...", code, details)
+            return None
+        if code is grpc.StatusCode.FAILED_PRECONDITION:
+            log.debug("Placement %s: %s", target, details)
+            return 0.0
+        log.error("Failed to connect to placement service: %s: %s. Retrying...", target, details)
+        return random.uniform(*REFUSED)  # noqa: S311 - not for secrets
+
+    def _opened(self, stream: _Stream) -> None:
+        self._stream = stream
+
+
+class _Stream:
+    """One conversation with the service."""
+
+    def __init__(self, call: Any, me: Identity, member: Member, limit: float, waiting: WaitingClock) -> None:
+        self._call = call
+        self._me = me
+        self._member = member
+        self._limit = limit
+        self._waiting = waiting
+        self._version = 0
+        self._is_updated = False
+        self._deadline: float | None = None  # monotonic: for the next order of the round
+        self._outgoing: asyncio.Queue[Host] = asyncio.Queue()
+        self._orders: asyncio.Queue[tuple[PlacementOrder, int]] = asyncio.Queue()
+        self._reports_none = False
+        self.has_begun = False  # an order has come: this is the leader
+        self.is_out = asyncio.Event()  # a round is over in which this sidecar hosted nothing
+
+    def report(self, types: Collection[str]) -> None:
+        me = self._me
+        self._reports_none = not types
+        self._outgoing.put_nowait(
+            Host(
+                name=me.name,
+                id=me.app_id,
+                namespace=me.namespace,
+                entities=types,
+                api_level=API_LEVEL,
+                operation=HostOperation.REPORT,
+            )
+        )
+
+    async def run(self, types: Callable[[], Collection[str]], opened: Callable[[_Stream], None]) -> None:
+        """Return when the service ends it. Raises OrderError, or what the call raises."""
+        self.report(types())
+        opened(self)
+        tasks = [asyncio.ensure_future(work()) for work in (self._write, self._work, self._read)]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _write(self) -> None:
+        while True:
+            await self._call.write(await self._outgoing.get())
+
+    async def _read(self) -> None:
+        while True:
+            seconds = None if self._deadline is None else max(0.0, self._deadline - self._waiting.monotonic())
+            try:
+                async with self._waiting.timeout(seconds):
+                    order = await self._call.read()
+            except TimeoutError:
+                raise OrderError(f"Dissemination timeout for version {self._version}") from None
+            if order is grpc.aio.EOF:
+                return
+            self.has_begun = True
+            self._take(order)
+
+    def _take(self, order: PlacementOrder) -> None:
+        version = order.version or int(order.tables.version or 0)
+        log.debug("Handling placement order=%s version=%d", order.operation, version)
+        match order.operation:
+            case "lock":
+                self._version = version
+                self._is_updated = False
+                self._wait_for_next()
+                self._answer(HostOperation.LOCK, version)
+            case "update":
+                if version < self._version:
+                    raise OrderError(f"version mismatch: expected {self._version}, got {version}")
+                self._is_updated = True
+                self._wait_for_next()
+                self._orders.put_nowait((order, self._version))
+            case "unlock":
+                if self._is_updated and version >= self._version:
+                    self._is_updated = False
+                    self._version = version
+                    self._deadline = None
+                    self._orders.put_nowait((order, version))
+            case other:
+                raise OrderError(f"unknown operation: {other}")
+
+    def _wait_for_next(self) -> None:
+        self._deadline = self._waiting.monotonic() + self._limit
+
+    def _answer(self, operation: HostOperation, version: int) -> None:
+        me = self._me
+        self._outgoing.put_nowait(Host(id=me.app_id, namespace=me.namespace, operation=operation, version=version))
+
+    async def _work(self) -> None:
+        """What the orders ask of this sidecar, one after the other."""
+        while True:
+            order, version = await self._orders.get()
+            if order.operation == "update":
+                try:
+                    async with self._waiting.timeout(ROUND):
+                        await self._member.update(order.tables)
+                except TimeoutError:
+                    log.warning("Actors that moved have not ended within %.0f s: the round goes on", ROUND)
+                self._answer(HostOperation.UPDATE, version)
+            else:
+                self._member.unlock()
+                log.info("Dissemination complete for version %d", version)
+                self._answer(HostOperation.UNLOCK, version)
+                if self._reports_none:
+                    self.is_out.set()
+
+
+def _is_taken_over(code: grpc.StatusCode, details: str | None) -> bool:
+    """Whether the others may have this sidecar's actors already: it was thrown out, or has heard nothing for long."""
+    return code in _KICKED or "ping" in (details or "").lower()

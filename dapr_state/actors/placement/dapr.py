@@ -1,0 +1,167 @@
+"""Placement as Dapr's placement service says: one table for all sidecars of a namespace, changed in rounds.
+
+Rules that a change must keep:
+1. A round closes the types whose hosts are others now. Before it is answered, every actor that has gone elsewhere has
+   ended here; until it is over nobody is let to these types. All others go on.
+2. Without the service nothing lives here: what runs is ended before others may take it over, and who asks waits.
+3. When a round is over, or the service is lost, no type stays closed by what was before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from dapr_state.actors.gate import Gate
+from dapr_state.actors.placement.base import HERE, Claim, NoHostError, Placement
+from dapr_state.actors.placement.table import Table
+from dapr_state.clock import WAITING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from dapr_state_proto.placement.v1 import placement_pb2
+
+    from dapr_state.app.model import ActorId
+    from dapr_state.clock import WaitingClock
+
+    class Local(Protocol):
+        """The actors of this sidecar."""
+
+        async def halt(self, is_lost: Callable[[ActorId], bool], *, drains: bool) -> None: ...
+
+
+NO_HOST_WAIT: Final = 5.0  # seconds for which a type that nobody hosts is waited for, as daprd
+WAITING_AT_MOST: Final = 1024  # callers who wait for such types
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
+_WHAT: Final = "the placement service"
+
+
+class DaprPlacement(Placement):
+    """`update`, `unlock` and `lose` are what the client of the service has to say."""
+
+    def __init__(self, me: str, local: Local, waiting: WaitingClock = WAITING) -> None:
+        """`me` is the name that this sidecar has in the table."""
+        self._me = me
+        self._local = local
+        self._waiting = waiting
+        self._table = Table()
+        self._claims: dict[str, Claim] = {}
+        self._connected = Gate(waiting, is_open=False, what=_WHAT)
+        self._closed: dict[str, Gate] = {}
+        self._unlocked = asyncio.Event()  # a new one for each round
+        self._waiters = 0  # for types that nobody hosts
+        self._halts: set[asyncio.Task[None]] = set()
+        self.on_ready: list[Callable[[], object]] = []  # told at the end of each round
+
+    def __repr__(self) -> str:
+        return f"<DaprPlacement {self._me} {'ready' if self.is_ready else 'lost'}, {self._table!r}>"
+
+    @property
+    def is_ready(self) -> bool:
+        return self._connected.is_open
+
+    # What is asked
+
+    def look(self, actor: ActorId) -> Claim | None:
+        if not self._connected.is_open or actor.type in self._closed:
+            return None
+        ring = self._table.rings.get(actor.type)
+        if ring is None:
+            return None
+        owner = ring.owner(actor.id) if actor.id else None
+        if owner is None:
+            raise NoHostError(actor)
+        return self._claims.get(owner) or self._claim(owner)
+
+    async def lookup(self, actor: ActorId) -> Claim:
+        while True:
+            closed = self._closed.get(actor.type)
+            if not self._connected.is_open:
+                await self._connected.pass_through()
+            elif closed:
+                await closed.pass_through()
+            elif claim := self.look(actor):
+                return claim
+            else:
+                await self._appears(actor)
+
+    async def _appears(self, actor: ActorId) -> None:
+        """Return when there has been a round since. Raises NoHostError if there was none for long enough."""
+        if self._waiters >= WAITING_AT_MOST:
+            raise NoHostError(actor)
+        self._waiters += 1
+        try:
+            async with self._waiting.timeout(NO_HOST_WAIT):
+                while not (actor.type in self._table.rings or actor.type in self._closed or not self.is_ready):
+                    await self._unlocked.wait()
+        except TimeoutError:
+            raise NoHostError(actor) from None
+        finally:
+            self._waiters -= 1
+
+    def _claim(self, name: str) -> Claim:
+        found = HERE if self._is_me(name) else Claim(name)
+        self._claims[name] = found
+        return found
+
+    def _is_me(self, name: str) -> bool:
+        """By its very text, or both by names of the loopback."""
+        host, _, port = name.rpartition(":")
+        my_host, _, my_port = self._me.rpartition(":")
+        return name == self._me or (port == my_port and {host, my_host} <= _LOOPBACK)
+
+    def _is_mine(self, actor: ActorId) -> bool:
+        ring = self._table.rings.get(actor.type)
+        owner = ring.owner(actor.id) if ring else None
+        return owner is not None and self._is_me(owner)
+
+    # What the service says
+
+    async def update(self, tables: placement_pb2.PlacementTables) -> None:
+        """A new table; returns when every actor that is no longer here has ended."""
+        table = await Table.read(tables, self._table)
+        changed = table.changed(self._table)
+        for kind in changed:
+            self._closed.setdefault(kind, Gate(self._waiting, is_open=False, what=_WHAT))
+        self._table = table
+        self._claims.clear()
+        await self._ended()
+        await self._halt(lambda actor: actor.type in changed and not self._is_mine(actor), drains=True)
+
+    def unlock(self) -> None:
+        """The round is over everywhere."""
+        self._connected.open()
+        self._open_types()
+        for tell in self.on_ready:
+            tell()
+
+    def lose(self, *, drains: bool) -> None:
+        """The service is gone; `drains` False: others may take over at any moment."""
+        self._connected.shut()
+        self._table = Table()
+        self._open_types()  # who waits there waits for the service from now on
+        self._begin_halt(lambda _: True, drains=drains)
+
+    def _open_types(self) -> None:
+        closed, self._closed = self._closed, {}
+        for gate in closed.values():
+            gate.open()
+        self._unlocked.set()
+        self._unlocked = asyncio.Event()
+
+    async def _halt(self, is_lost: Callable[[ActorId], bool], *, drains: bool) -> None:
+        # it goes on if the one who waits does not
+        await asyncio.shield(self._begin_halt(is_lost, drains=drains))
+
+    def _begin_halt(self, is_lost: Callable[[ActorId], bool], *, drains: bool) -> asyncio.Task[None]:
+        halt = asyncio.ensure_future(self._local.halt(is_lost, drains=drains))
+        self._halts.add(halt)
+        halt.add_done_callback(self._halts.discard)
+        return halt
+
+    async def _ended(self) -> None:
+        """Return when all that was ended before has ended: an actor is told once."""
+        while self._halts:
+            await asyncio.wait(self._halts)

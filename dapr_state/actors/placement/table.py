@@ -1,0 +1,51 @@
+"""The table of one round: the ring of each type, and which types are not as they were."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dapr_state.actors.placement.ring import Ring
+from dapr_state.slices import Work
+
+if TYPE_CHECKING:
+    from dapr_state_proto.placement.v1 import placement_pb2
+
+    Signature = tuple[tuple[str, str, int], ...]
+
+
+class Table:
+    """Compared by what daprd compares: name, app id and port of the hosts, and the number of their points."""
+
+    def __init__(self, factor: int = 0) -> None:
+        self.rings: dict[str, Ring] = {}
+        self._factor = factor
+        self._signatures: dict[str, Signature] = {}
+
+    def __repr__(self) -> str:
+        return f"<Table of {len(self.rings)} types>"
+
+    @classmethod
+    async def read(cls, tables: placement_pb2.PlacementTables, before: Table) -> Table:
+        """What did not change is taken over; a type that is absent is gone."""
+        table = cls(tables.replication_factor)
+        work = Work()
+        for kind, each in tables.entries.items():
+            signature = tuple(sorted((name, host.id, host.port) for name, host in each.load_map.items()))
+            table._signatures[kind] = signature
+            if before._has(kind, table):
+                table.rings[kind] = before.rings[kind]
+            else:
+                table.rings[kind] = Ring((name for name, _, _ in signature), table._factor)
+            if work.is_over():
+                await work.pause()
+        return table
+
+    def changed(self, before: Table) -> set[str]:
+        """The types that appeared, disappeared, or have other hosts."""
+        kinds = self.rings.keys() | before.rings.keys()
+        return {kind for kind in kinds if kind not in self.rings or not before._has(kind, self)}
+
+    def _has(self, kind: str, other: Table) -> bool:
+        """The same ring as the other one."""
+        mine = self._signatures.get(kind)
+        return mine is not None and mine == other._signatures.get(kind) and self._factor == other._factor

@@ -1,0 +1,1 @@
+"""Several sidecars under one placement service, ours and the real daprd."""

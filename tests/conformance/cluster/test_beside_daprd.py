@@ -1,0 +1,132 @@
+"""Sidecars of ours and real daprds in one cluster: they agree where each actor lives, and call each other."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dapr_state.actors.placement.ring import Ring
+from tests.support import oracle
+from tests.support.cluster import TYPE, Member, wait_connected
+from tests.support.control_plane import Placement
+from tests.support.http import ask
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Pair = tuple[Member, Member]
+
+pytestmark = pytest.mark.oracle
+
+IDS = [str(number) for number in range(60)]
+REENTRANT = {"reentrancy": {"enabled": True, "maxStackDepth": 4}}
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """One of ours, and a daprd."""
+    folder = tmp_path_factory.mktemp("pair")
+    with Placement(oracle.program("placement"), folder) as placement:
+        ours = Member(folder, placement.address, config=REENTRANT)
+        theirs = Member(folder, placement.address, config=REENTRANT, daprd=oracle.program("daprd"))
+        with ours, theirs:
+            wait_connected(ours, theirs)
+            yield ours, theirs
+
+
+@pytest.fixture(params=["to daprd", "from daprd"])
+def way(request: pytest.FixtureRequest, pair: Pair) -> tuple[Member, Member, list[str]]:
+    """Who calls, who is called, and the actors that live there."""
+    ours, theirs = pair
+    caller, called = (ours, theirs) if request.param == "to daprd" else (theirs, ours)
+    for each in pair:
+        each.app.obey()
+        each.app.forget()
+    ring = Ring((ours.name, theirs.name), 100)
+    return caller, called, [each for each in IDS if ring.owner(each) == called.name]
+
+
+def test_they_agree_where_actors_live(pair: Pair) -> None:
+    """Each call reaches the one that our ring says, whichever is asked."""
+    ring = Ring([member.name for member in pair], 100)
+    for member in pair:
+        member.app.forget()
+    answers = {asked.call(each, body=b'"x"').code for asked in pair for each in IDS}
+
+    assert answers == {200}
+    for member in pair:
+        assert {*member.ran()} == {each for each in IDS if ring.owner(each) == member.name}
+
+
+def test_a_call_arrives_as_it_was_made(way: tuple[Member, Member, list[str]]) -> None:
+    """With its body, query, headers and content type, an id for reentrancy, and the mark of a remote call."""
+    caller, called, there = way
+    called.app.obey({"match": "/method/", "body": "pong", "headers": [["Content-Type", "text/x"], ["X-Back", "b"]]})
+    answer = caller.call(there[0], "do%2Fit?q=1", b"ping", **{"Content-Type": "text/y", "X-Mine": "y"})
+    (seen,) = called.app.seen("/method/")
+
+    assert (answer.code, answer.body) == (200, b"pong")
+    assert (answer.header("Content-Type"), answer.header("X-Back")) == ("text/x", "b")
+    assert (seen.target, seen.body) == (f"/actors/{TYPE}/{there[0]}/method/do/it?q=1", "ping")
+    assert [seen.header(name) for name in ("Content-Type", "X-Mine", "X-Dapr-Remote")] == ["text/y", "y", "true"]
+    assert seen.header("Dapr-Reentrancy-Id")
+
+
+@pytest.mark.parametrize(
+    ("rule", "detail"),
+    [
+        ({"status": 500, "body": "ill"}, "error from actor service: (500) ill"),
+        ({"status": 201, "body": "made"}, "error from actor service: (201) made"),
+        ({"status": 404}, f"actor method not found: actors/{TYPE}/ID/method/m"),
+    ],
+)
+def test_a_failure_is_told_alike(way: tuple[Member, Member, list[str]], rule: dict[str, object], detail: str) -> None:
+    """What the other sidecar says of its application goes into the same sentence, after one call."""
+    caller, called, there = way
+    called.app.obey({"match": "/method/", **rule})
+    answer = caller.call(there[0])
+
+    error = "error invoke actor method: "
+    told = f"{error}rpc error: code = Internal desc = {error}{detail.replace('ID', there[0])}"
+    assert answer.code == 500
+    assert answer.json == {"errorCode": "ERR_ACTOR_INVOKE_METHOD", "message": told}
+    assert len(called.app.seen("/method/")) == 1
+
+
+def test_an_error_of_the_application_keeps_its_header(way: tuple[Member, Member, list[str]]) -> None:
+    """The status stays 200, and the body is the application's."""
+    caller, called, there = way
+    called.app.obey({"match": "/method/", "headers": [["X-DaprErrorResponseHeader", "true"]], "body": "no"})
+    answer = caller.call(there[0])
+
+    assert (answer.code, answer.body, answer.header("X-Daprerrorresponseheader")) == (200, b"no", "true")
+
+
+def test_an_id_of_reentrancy_goes_around(way: tuple[Member, Member, list[str]]) -> None:
+    """A call with the id of the turn that runs there joins it, though it comes from another sidecar."""
+    caller, called, there = way
+    called.app.obey({"match": "/method/held", "hold": True})
+    headers = {"Dapr-Reentrancy-Id": "around"}
+    with caller.calling(there[0], "held", **headers) as held:
+        called.app.holding()
+        inner = caller.call(there[0], "inner", b"1", **headers)
+        called.app.release()
+
+    assert inner.code == 200
+    assert held.result().code == 200
+
+
+def test_a_timer_fires_where_the_actor_lives(way: tuple[Member, Member, list[str]]) -> None:
+    """It lives where it was made, and its ticks go to the other sidecar."""
+    caller, called, there = way
+    timer = json.dumps({"dueTime": "0s", "data": {"a": 1}, "callback": "tick"})
+    made = ask(caller.sidecar.http_port, "POST", f"/v1.0/actors/{TYPE}/{there[0]}/timers/t", timer)
+    until(lambda: called.app.seen("/method/timer/t"), what="the timer fires")
+    tick = json.loads(called.app.seen("/method/timer/t")[0].body)
+
+    assert made.code == 204
+    assert tick["data"] == {"a": 1}
+    assert tick["dueTime"] == "0s"
