@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from dapr_state.stores.base import StateStore
 
 # by component type, in daprd's words and order
+_USUAL: Final = ("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE")
 CAPABILITIES: Final = {
     "state.in-memory": ("ETAG", "TRANSACTIONAL", "TTL", "DELETE_WITH_PREFIX", "KEYS_LIKE"),
-    "state.redis": ("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
-    "state.sqlite": ("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
-    "state.sqlite3": ("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
+    "state.redis": _USUAL,
+    "state.sqlite": _USUAL,
+    "state.sqlite3": _USUAL,
+    "state.postgresql": (*_USUAL, "QUERY_API"),
+    "state.postgres": (*_USUAL, "QUERY_API"),
+    "state.cockroachdb": _USUAL,
+    "state.yugabytedb": _USUAL,
+    "state.yugabyte": _USUAL,
 }
+_SECOND: Final = "v2"  # version of a store, which daprd does not query
 VERSION_KEY = "daprRuntimeVersion"  # among what is noted; nobody can overwrite it
 
 
@@ -101,8 +108,8 @@ class Metadata:
         self._noted[key] = value
 
 
-def capabilities(component_type: str, store: StateStore) -> tuple[str, ...]:
+def capabilities(component_type: str, version: str, store: StateStore) -> tuple[str, ...]:
     """What daprd says that a store of this type can do; one that actors can use says so."""
-    names = CAPABILITIES[component_type.lower()]
+    names = _USUAL if version.lower() == _SECOND else CAPABILITIES[component_type.lower()]
     fit_for_actors = {Feature.ETAG, Feature.TRANSACTIONAL} <= set(store.features)
     return (*names, "ACTOR") if fit_for_actors else names

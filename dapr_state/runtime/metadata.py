@@ -26,7 +26,10 @@ def build_metadata(
 ) -> Metadata:
     def registered() -> list[RegisteredComponent]:
         secrets = [(opened.component, opened.store.capabilities) for opened in components.secret_stores.values()]
-        stores = [(each, capabilities(each.type, components.stores[each.name].store)) for each in components.loaded]
+        stores = [
+            (each, capabilities(each.type, each.version, components.stores[each.name].store))
+            for each in components.loaded
+        ]
         return [RegisteredComponent(each.name, each.type, each.version, can) for each, can in (*secrets, *stores)]
 
     return Metadata(options.app_id, registered, app=_app(options), features=features, actors=actors.metadata)

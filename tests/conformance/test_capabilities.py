@@ -1,0 +1,32 @@
+"""What metadata say that a store can do, beside daprd."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.support.http import ask
+from tests.support.sidecar import Daprd, Sidecar
+from tests.support.stores import on_postgresql, one_of_each
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.postgresql import PostgresServer
+    from tests.support.recorded import Recorded
+    from tests.support.redis import RedisServer
+
+
+def test_every_store_can_what_daprd_says(
+    tmp_path: Path, redis_server: RedisServer, postgres_server: PostgresServer, recorded: Recorded
+) -> None:
+    """Names, types, versions and capabilities, in order."""
+    components = [*one_of_each(tmp_path, redis_server, 6), *on_postgresql(postgres_server, "capabilities")]
+
+    def told(server: Sidecar) -> list[object]:
+        with server:
+            shown = ask(server.http_port, "GET", "/v1.0/metadata").json["components"]
+        return sorted([*each.values()] for each in shown)
+
+    theirs = recorded("components", lambda binary: told(Daprd(binary, tmp_path, components)), of="daprd_binary")
+
+    assert told(Sidecar(tmp_path, components)) == theirs
