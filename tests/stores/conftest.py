@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ pytest_generate_tests = over(
     Declaration("redis_one_slot", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
 )
 
+# of the paths that the tests of queries ask for, but for some
+INDEXES = json.dumps([{"name": "own", "indexes": [{"key": key, "type": "any"} for key in ("a", "b", "a.b", "b.c.a")]}])
 REDIS_DB = 7  # the contract's own: it is emptied before each test
 
 
@@ -80,8 +83,8 @@ def sqlite_file(tmp_path: Path) -> Place:
 
 @pytest.fixture
 def sqlite_no_wal(tmp_path: Path) -> Place:
-    """Readers and writers wait for each other."""
-    return _sqlite(tmp_path / "state.db", disableWAL="true")
+    """Readers and writers wait for each other; and there are indexes for queries."""
+    return _sqlite(tmp_path / "state.db", disableWAL="true", queryIndexes=INDEXES)
 
 
 def _sqlite(file: Path, **properties: str) -> Place:
@@ -108,7 +111,7 @@ def postgresql_v2(postgres_server: PostgresServer) -> Place:
 
 
 def _postgresql(server: PostgresServer, database: str, version: str) -> Place:
-    properties = Properties({"connectionString": server.url(database)})
+    properties = Properties({"connectionString": server.url(database), "queryIndexes": INDEXES})
     component = Component("store", "state.postgresql", version, properties)
     return Place(lambda: registry.create(component), lambda: server.wipe(database))
 

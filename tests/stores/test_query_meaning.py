@@ -11,7 +11,7 @@ import pytest
 
 from dapr_state.stores.model import Feature
 from dapr_state.testing.stores.asking import put
-from dapr_state.testing.stores.declaring import Ability, having
+from dapr_state.testing.stores.declaring import having
 from dapr_state.testing.stores.queries import ask, plainly, stored
 
 if TYPE_CHECKING:
@@ -21,11 +21,6 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "query.md"
 CONDITIONS = re.findall(r"^\| `(.+)` \| `(.+)` \| (yes|no) \|$", DOCUMENT.read_text(), re.MULTILINE)
 ORDER = re.findall(r"^\| `(\{.+\})` \|$", DOCUMENT.read_text(), re.MULTILINE)
 ENOUGH = (70, 15)
-
-
-def _keeps_text(kind: Kind) -> bool:
-    """PostgreSQL keeps JSON as jsonb: it takes no zero character, nor large exponents, and one member of a name."""
-    return Ability.JSON_AS_TEXT in kind.declaration.abilities
 
 
 def test_the_tables_are_there() -> None:
@@ -39,7 +34,7 @@ async def test_every_row_of_the_table_holds(kind: Kind, *, as_text: bool) -> Non
     """Its value is found by its filter, or is not; saved as JSON, or as the octets that gRPC gives."""
     rows = {f"{number:03}": row[0] for number, row in enumerate(CONDITIONS)}
     async with kind.opened() as store:
-        await put(store, *stored(rows, as_text=as_text and _keeps_text(kind)))
+        await put(store, *stored(rows, as_text=as_text))
         seen = []
         for key, row in zip(rows, CONDITIONS, strict=True):
             found, _ = await ask(store, f'{{"filter":{row[1]}}}')
@@ -54,7 +49,7 @@ async def test_the_order_is_that_of_the_table(kind: Kind, order: str) -> None:
     """Ascending as it stands, descending the other way round."""
     rows = {f"{number * 7 % len(ORDER):03}": ORDER[number * 7 % len(ORDER)] for number in range(len(ORDER))}
     async with kind.opened() as store:
-        await put(store, *stored(rows, as_text=_keeps_text(kind)))
+        await put(store, *stored(rows, as_text=True))
         found, _ = await ask(store, json.dumps({"sort": [{"key": "a", "order": order}]}))
 
     assert found == sorted(rows, reverse=order == "DESC")

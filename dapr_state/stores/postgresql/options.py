@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from dapr_state.resources.properties import LenientFields, PropertiesError
+from dapr_state.stores.query import indexes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from dapr_state.resources.properties import Properties
+    from dapr_state.stores.query.tree import Path
 
 _CACHED: Final = "cache_statement"
 _POOLED: Final = ("exec", "simple_protocol")  # a pooler such as PgBouncer may give each transaction another server
@@ -41,6 +43,7 @@ class Options:
     max_connections: int = _CONNS_AT_LEAST
     idle_time: float = 1800.0  # as daprd
     prepared: bool = True  # statements stay prepared on their connection
+    query_indexes: tuple[Path, ...] = ()  # of version 1
     pooled: bool = False  # two statements of a connection may reach two servers, if they are of no transaction
 
     def __repr__(self) -> str:
@@ -71,6 +74,7 @@ def _read(properties: Properties, table: Callable[[LenientFields], str], *, is_v
     mode = fields.text("queryExecMode", default="") or _CACHED
     metadata_table = fields.text("metadataTableName", default="dapr_metadata")
     name = table(fields)
+    query_indexes = () if is_v2 else indexes.read(fields.text(indexes.FIELD, default=""))
     for field, login in _UNAVAILABLE.items():
         if fields.bool(field) and (is_v2 or field != "useAWSIAM"):  # daprd's v1 does not see it
             raise PropertiesError(f"{field} is not supported: this store has no login through {login}")
@@ -89,6 +93,7 @@ def _read(properties: Properties, table: Callable[[LenientFields], str], *, is_v
         max_connections=max_connections if max_connections > 1 else max(_CONNS_AT_LEAST, os.cpu_count() or 1),
         idle_time=idle_time if idle_time > 0 else 1800.0,
         prepared=mode == _CACHED,
+        query_indexes=query_indexes,
         pooled=mode in _POOLED,
     )
 

@@ -15,6 +15,7 @@ from dapr_state.stores.model import Feature, StoredValue
 from dapr_state.stores.postgresql import options, schema, tables
 from dapr_state.stores.postgresql.cleanup import TableCleanup
 from dapr_state.stores.postgresql.groups import Groups
+from dapr_state.stores.postgresql.indexes import QueryIndexes
 from dapr_state.stores.postgresql.lanes import Lane
 from dapr_state.stores.postgresql.pool import Pool
 from dapr_state.stores.slices import slices
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dapr_state.resources.properties import Properties
     from dapr_state.stores.model import Operation
     from dapr_state.stores.postgresql.options import Options
+    from dapr_state.stores.query.tree import Condition
 
 _CALLERS_AT_MOST: Final = 12_000  # as may wait for the other stores
 _OCTETS_AT_MOST: Final = 64 << 20  # of what waits: twice what large requests may hold together
@@ -46,6 +48,7 @@ class _PostgresStore(StateStore):
         self._options = settings
         self._clock = clock
         self._table = tables.StateTable(settings.table, self.layout)
+        self._indexes = QueryIndexes(settings.table, settings.query_indexes)
         self._pool: Pool | None = None
         self._groups: Groups | None = None
         self._reads: Batcher[str, Any] | None = None
@@ -72,6 +75,9 @@ class _PostgresStore(StateStore):
         pool = self._pool = Pool(self._options, self._clock)
         try:
             await schema.migrate(pool, self._options, self._metadata_key("migrations"), self.steps)
+            async with pool.use() as connection:
+                with schema.saying("create the query indexes"):
+                    await self._indexes.create(connection)
         except BaseException:
             await self.close()
             raise
@@ -164,6 +170,13 @@ class _PostgresStore(StateStore):
 
     def list_behind(self, key: str) -> str:
         return paging.token(paging.encoded(key))
+
+    async def candidates(self, prefix: str, condition: Condition) -> Sequence[str] | None:
+        ways = self._indexes.ways(condition)
+        if not ways or self._pool is None or tables.refusal(prefix):
+            return None
+        async with self._pool.use() as connection:
+            return await self._indexes.candidates(prefix, ways, connection)
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         if not operations:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
 from dapr_state.resources.properties import LenientFields, PropertiesError
+from dapr_state.stores.query import indexes
 
 if TYPE_CHECKING:
     from dapr_state.resources.properties import Properties
+    from dapr_state.stores.query.tree import Path
 
 log = logging.getLogger("dapr.contrib")
 
@@ -43,6 +45,7 @@ class Options:
     metadata_table: str = "metadata"
     timeout: float = 20.0
     cleanup_interval: float = 0.0  # 0 = expired rows stay in the file
+    query_indexes: tuple[Path, ...] = ()
 
 
 def read(properties: Properties) -> Options:
@@ -55,6 +58,7 @@ def read(properties: Properties) -> Options:
     disable_wal = fields.bool("disableWAL")
     table = fields.text("tableName", default="state")
     metadata_table = fields.text("metadataTableName", default="metadata")
+    query_indexes = indexes.read(fields.text(indexes.FIELD, default=""))
     fields.check()
     if not connection_string:
         raise PropertiesError("missing connection string")
@@ -64,7 +68,7 @@ def read(properties: Properties) -> Options:
     if timeout < 1:
         raise PropertiesError("invalid value for 'timeout': must be greater than 1s")
     database = _database(connection_string, max(0.0, busy_timeout), disable_wal=disable_wal)
-    return Options(database, table, metadata_table, timeout, max(0.0, cleanup_interval))
+    return Options(database, table, metadata_table, timeout, max(0.0, cleanup_interval), query_indexes)
 
 
 def _database(connection_string: str, busy_timeout: float, *, disable_wal: bool) -> Database:

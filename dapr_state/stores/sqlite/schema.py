@@ -27,28 +27,28 @@ _GET_LEVEL: Final = "SELECT value FROM {metadata} WHERE key = 'migrations'"
 _SET_LEVEL: Final = "REPLACE INTO {metadata} (key, value) VALUES ('migrations', ?)"
 _MIGRATIONS: Final = (("create state table", _STATE),)  # the level is how many of them are done
 
-_saying = partial(migrations.saying, errors=sqlite3.Error, describe=failures.describe)
+saying = partial(migrations.saying, errors=sqlite3.Error, describe=failures.describe)
 
 
 def migrate(connection: sqlite3.Connection, table: str, metadata: str) -> None:
     """Bring the tables up to date. The level's row does not name the table: so has daprd decided."""
-    with _saying("perform migrations"), _transaction(connection):
-        with _saying("ensure metadata table exists"):
+    with saying("perform migrations"), _transaction(connection):
+        with saying("ensure metadata table exists"):
             _create_metadata(connection, metadata)
         level = _level(connection, metadata)
         for number, (aim, statement) in enumerate(_MIGRATIONS[level:], level):
-            with _saying(f"perform migration {number}"), _saying(aim):
+            with saying(f"perform migration {number}"), saying(aim):
                 connection.execute(statement.format(table=table))
             connection.execute(_SET_LEVEL.format(metadata=metadata), (str(number + 1),))
 
 
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    with _saying("begin transaction"):
+    with saying("begin transaction"):
         connection.execute("BEGIN EXCLUSIVE")
     try:
         yield
-        with _saying("commit transaction"):
+        with saying("commit transaction"):
             connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
@@ -58,7 +58,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def _create_metadata(connection: sqlite3.Connection, metadata: str) -> None:
     found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (metadata,))
     if found.fetchone() is None:
-        with _saying("create metadata table"):
+        with saying("create metadata table"):
             connection.execute(_METADATA.format(metadata=metadata))
 
 

@@ -18,6 +18,7 @@ from dapr_state.stores.sqlite import failures, inline, options, schema
 from dapr_state.stores.sqlite.cleanup import FileCleanup
 from dapr_state.stores.sqlite.executor import Call, Executor, Read
 from dapr_state.stores.sqlite.file import DatabaseFile
+from dapr_state.stores.sqlite.indexes import QueryIndexes
 from dapr_state.stores.sqlite.inline import ElsewhereError, InlineReads
 from dapr_state.stores.sqlite.statements import StateTable
 from dapr_state.stores.sqlite.worker import Worker
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from dapr_state.resources.component import Component
     from dapr_state.stores.model import Operation
+    from dapr_state.stores.query.tree import Condition
     from dapr_state.stores.sqlite.options import Options
 
 
@@ -40,6 +42,7 @@ class SqliteStore(StateStore):
         self._options = settings
         self._clock = clock
         self._table = StateTable(settings.table)
+        self._indexes = QueryIndexes(settings.table, settings.query_indexes)
         self._executors: list[Executor] = []
         self._file: DatabaseFile | None = None
         self._writing: Worker | None = None
@@ -76,6 +79,8 @@ class SqliteStore(StateStore):
         """
         self._executors.append(self._executor())
         schema.migrate(self._executors[0].connection, self._options.table, self._options.metadata_table)
+        with schema.saying("create the query indexes"):
+            self._indexes.create(self._executors[0].connection)
         if not self._options.database.in_memory:
             self._executors.append(self._executor())
             self._executors.append(
@@ -138,6 +143,12 @@ class SqliteStore(StateStore):
 
     def list_behind(self, key: str) -> str:
         return paging.token(paging.encoded(key))
+
+    async def candidates(self, prefix: str, condition: Condition) -> Sequence[str] | None:
+        if not self._indexes.can_narrow(condition):
+            return None
+        keys: list[str] | None = await _ask(self._reading, Call(partial(self._indexes.candidates, prefix, condition)))
+        return keys
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         if len(operations) <= AT_ONCE:

@@ -19,7 +19,7 @@ from dapr_state.stores.query import tokens
 from dapr_state.stores.query.room import Rooms
 from dapr_state.stores.query.text import parse
 from dapr_state.testing.stores.asking import put
-from dapr_state.testing.stores.declaring import Ability, Kind, having
+from dapr_state.testing.stores.declaring import Kind, having
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -191,7 +191,6 @@ def test_a_query_finds_what_a_plain_evaluation_finds(kind: Kind) -> None:
             sort=sorts,
         )
         def check(texts: list[str], filter_text: str, sort: list[dict[str, str]], *, as_text: bool) -> None:
-            as_text = as_text and Ability.JSON_AS_TEXT in kind.declaration.abilities
             rows = {f"{next(number) % 1000:03}": text for text in texts}
             expected = plainly(filter_text, sort, rows)
             try:
