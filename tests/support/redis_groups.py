@@ -272,8 +272,12 @@ class ClusterServers(Servers):
         """Kill the primary of a key as `kill -9` does; return it once its replica is in its place."""
         old = self.owner(key)
         old.kill()
-        until(lambda: self._has_owner(key), 20)
+        self.replaced(key)
         return old
+
+    def replaced(self, key: str) -> None:
+        """Wait until somebody has the slot of a key."""
+        until(lambda: self._has_owner(key), 20)
 
     def _has_owner(self, key: str) -> bool:
         try:
@@ -307,8 +311,12 @@ class ClusterServers(Servers):
         self.ask(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.name(source))
         self.ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.name(to))
 
-    def move_keys(self, slot: int, source: RedisServer, to: RedisServer) -> None:
+    def move_keys(self, slot: int, source: RedisServer, to: RedisServer, *some: str) -> None:
+        """All keys, or only some."""
         with source.client() as client:
+            if some:
+                client.execute_command("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *some)
+                return
             while keys := client.execute_command("CLUSTER GETKEYSINSLOT", slot, 10):
                 client.execute_command("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *keys)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Self
 
+from dapr_state.resources.properties import is_truthy
 from dapr_state.stores import paging
 from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore
 from dapr_state.stores.model import Feature
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from dapr_state.resources.component import Component
     from dapr_state.stores.model import Operation
 
+log = logging.getLogger("dapr.contrib")
+
 
 class RedisStore(StateStore):
     features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST, Feature.QUERY)
@@ -33,7 +37,15 @@ class RedisStore(StateStore):
 
     @classmethod
     def from_component(cls, component: Component) -> Self:
-        return cls(options.read(component.properties))
+        settings = options.read(component.properties)
+        is_for_actors = is_truthy(component.properties.get("actorStateStore", ""))
+        if settings.cluster and is_for_actors and not settings.actor_hash_tag:
+            log.warning(
+                "%s: transactions of actors are refused when they have several keys, as daprd's keys spread an actor "
+                "over the nodes of the cluster; `actorHashTag: true` keeps it together, where daprd does not look",
+                component.name,
+            )
+        return cls(settings)
 
     async def open(self) -> None:
         await self._node.open()
