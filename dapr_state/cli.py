@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from dapr_state import DAPR_VERSION, __version__
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from collections.abc import Sequence
 
     from dapr_state.runtime import flags
@@ -26,6 +27,8 @@ Usage: dapr-state <command> [flags]
 
 Commands:
   run         run an application with its sidecar: dapr-state run --app-port 8000 -- python app.py
+  list        show the sidecars that run: [-o table|json|yaml]
+  stop        end them, and what they serve: ID… or --all [--timeout SECONDS]
   serve       run the sidecar; takes daprd's flags, `dapr-state serve --help` lists them
 
 Flags:
@@ -38,10 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, and return the exit code of the process."""
     command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     match command:
-        case "serve":
-            return serve(rest)
-        case "run":
-            return run(rest)
+        case "serve" | "run" | "list" | "stop":
+            return {"serve": serve, "run": run, "list": show, "stop": stop}[command](rest)
         case "--help" | "-h" | "help":
             print(_HELP, end="")
             return EXIT_OK
@@ -94,6 +95,45 @@ def run(argv: Sequence[str]) -> int:
     if parsed.mistaken:
         print(f"dapr-state: the command gets {' '.join(parsed.mistaken)}: our flags stand before it", file=sys.stderr)
     return supervisor.run(planned, os.environ)
+
+
+def show(argv: Sequence[str]) -> int:
+    """Tell which sidecars there are."""
+    from dapr_state.runtime.run import listing  # noqa: PLC0415
+
+    arguments = _parser("list")
+    arguments.add_argument("-o", "--output", default="table", metavar="table|json|yaml")
+    try:
+        print(listing.show(os.environ, arguments.parse_args(argv).output))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return EXIT_FATAL
+    return EXIT_OK
+
+
+def stop(argv: Sequence[str]) -> int:
+    """End sidecars, by the ids of their applications."""
+    from dapr_state.runtime.run import listing  # noqa: PLC0415
+
+    arguments = _parser("stop")
+    arguments.add_argument("ids", nargs="*", metavar="ID")
+    arguments.add_argument("-a", "--app-id", action="append", default=[], dest="more")
+    arguments.add_argument("--all", action="store_true")
+    arguments.add_argument("--timeout", type=lambda text: float(text.removesuffix("s")), default=listing.STOP_TIMEOUT)
+    given = arguments.parse_args(argv)
+    ids = [*given.ids, *given.more]
+    if not ids and not given.all:
+        arguments.error("which? give an ID, or --all")
+    failures = listing.stop(ids, os.environ, given.timeout, all_of_them=given.all)
+    for sentence in failures:
+        print(sentence, file=sys.stderr)
+    return EXIT_FATAL if failures else EXIT_OK
+
+
+def _parser(command: str) -> ArgumentParser:
+    from argparse import ArgumentParser  # noqa: PLC0415
+
+    return ArgumentParser(f"dapr-state {command}")
 
 
 def _serve(parsed: flags.Parsed) -> int:

@@ -26,6 +26,7 @@ from dapr_state.runtime.allocator import Allocator
 from dapr_state.runtime.collector import Collector
 from dapr_state.runtime.components import ComponentError, Components
 from dapr_state.runtime.listening import ListeningError
+from dapr_state.runtime.registry import Entry, Registered
 from dapr_state.runtime.reload import ResourceFolders
 from dapr_state.runtime.servers import Servers
 from dapr_state.runtime.signals import FATAL, StopSignals, exit_at_once
@@ -62,9 +63,9 @@ async def _serve(options: Options) -> int:
     log.info("Starting Dapr Runtime -- version %s -- dapr-state %s", DAPR_VERSION, __version__)
     level = logging.getLogger("dapr").getEffectiveLevel()
     log.info("Log level set to: %s", logging.getLevelName(level).lower())
-    with StopSignals() as signals:
+    with StopSignals() as signals, Registered(os.environ) as registered:
         while True:
-            status = await Sidecar(options, signals, supervisor).serve()
+            status = await Sidecar(options, signals, supervisor, registered).serve()
             if status or not signals.is_restart:
                 return status
             signals.restarted()
@@ -73,10 +74,11 @@ async def _serve(options: Options) -> int:
 class Sidecar:
     """`serve` it once. What it opens it closes in the reverse order, also where a start fails or is broken off."""
 
-    def __init__(self, options: Options, signals: StopSignals, supervisor: Supervisor) -> None:
+    def __init__(self, options: Options, signals: StopSignals, supervisor: Supervisor, registered: Registered) -> None:
         self._options = options
         self._signals = signals
         self._supervisor = supervisor
+        self._registered = registered
         self._began = WAITING.monotonic()
         self._lifecycle = Lifecycle(options.app_id, signals.stop, _exit_soon)
         self._opened = AsyncExitStack()
@@ -139,6 +141,7 @@ class Sidecar:
         await actors.listen()
         self._lifecycle.is_outbound_ready = True
         self._supervisor.tell(READY=1, X_DAPR_HTTP_PORT=servers.http_port, X_DAPR_GRPC_PORT=servers.grpc_port)
+        self._registered.be(self._entry(servers))
         if folders and HOT_RELOAD in settings.features:
             at_the_end(asyncio.wait, [asyncio.create_task(folders.watch())])
             self._opened.callback(folders.stop)
@@ -168,6 +171,23 @@ class Sidecar:
             await components.open(filter(allows, [_default_store(options)]))
         log.info("All outstanding components processed")
         return folders
+
+    def _entry(self, servers: Servers) -> Entry:
+        options = self._options
+        return Entry(
+            os.getpid(),
+            options.app_id,
+            WAITING.wall(),
+            servers.http_port,
+            servers.grpc_port,
+            options.unix_domain_socket,
+            metrics_port=options.metrics_port if options.metrics else 0,
+            app_port=options.app_port,
+            max_body_size=options.max_body_size,
+            read_buffer_size=options.read_buffer_size,
+            token_needed=bool(options.api_token),
+            **supervised.started_by(options.environment),
+        )
 
     async def _put_off(self) -> None:
         """Serve on for a while, so that the callers of this application can go elsewhere first."""

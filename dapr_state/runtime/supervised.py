@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import socket
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping, MutableMapping
 
 NOTIFY_SOCKET: Final = "NOTIFY_SOCKET"
 RUN: Final = "DAPR_STATE_RUN"  # the process id of `run`, where there is one
+RUN_AS: Final = "DAPR_STATE_RUN_AS"  # for the sidecar: the command and the file of that run, as JSON
 DISCOVERED: Final = "application discovered"
 
 _PR_SET_NAME: Final = 15  # of Linux's prctl
@@ -34,6 +36,15 @@ class Supervisor:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
             sender.sendto(message.encode(errors="replace"), self._address)
+
+
+def started_by(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What the registry says of the `run` that has started this process."""
+    nobody = {"run_pid": 0, "run_file": "", "run_name": "", "command": ""}
+    try:
+        return {**nobody, "run_pid": int(environ[RUN]), **json.loads(environ[RUN_AS])}
+    except (KeyError, ValueError):
+        return nobody
 
 
 def take_name() -> None:

@@ -43,6 +43,7 @@ class Process:
         self.command = [str(word) for word in command]
         self.log_file = log
         self._environment = {name: os.environ[name] for name in ROOT_VARIABLES if name in os.environ}
+        self._environment["XDG_RUNTIME_DIR"] = str(log.parent)  # its registry is not the developer's
         self._environment |= environment or {}
         self._running: subprocess.Popen[bytes] | None = None
         self._log_start = 0  # where this run's output begins

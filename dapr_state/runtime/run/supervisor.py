@@ -6,6 +6,7 @@ How it ends is told by the exit code: the application's own, 128 and a signal's 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from dapr_state.runtime.run.child import Child
 from dapr_state.runtime.run.messages import Messages
 from dapr_state.runtime.run.output import Relay, mark, say
 from dapr_state.runtime.run.terminal import Terminal
-from dapr_state.runtime.supervised import NOTIFY_SOCKET, RUN
+from dapr_state.runtime.supervised import NOTIFY_SOCKET, RUN, RUN_AS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,7 +131,13 @@ class Run:
     # Children
 
     def _start_sidecar(self, messages: Messages) -> tuple[Child, Relay]:
-        environment = {**self._environ, NOTIFY_SOCKET: messages.address, RUN: str(os.getpid())}
+        described = json.dumps({"command": " ".join(self._plan.command)})
+        environment = {
+            **self._environ,
+            NOTIFY_SOCKET: messages.address,
+            RUN: str(os.getpid()),
+            RUN_AS: described,
+        }
         sidecar = self._start(
             planning.serve(self._plan),
             environment,
