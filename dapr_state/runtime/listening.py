@@ -52,10 +52,11 @@ async def listen(server: Server, name: str, addresses: Sequence[str], patience: 
             f"failed to start {_kind(name)}: could not listen on any endpoint: "
             f"{', '.join(addresses)} (is another sidecar running? choose another port with --dapr-{name.lower()}-port)"
         )
+    port = port_of(next(filter(None, found)))  # before grpcio has them, which binds them itself
     for bound in found:
         if bound:
             server.listen_on(bound)
-    return port_of(next(filter(None, found)))
+    return port
 
 
 def listen_at_once(server: Server, address: str, refusal: str = "") -> None:

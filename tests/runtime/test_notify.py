@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.configured import MEMORY
 from tests.support.http import Socket, request
-from tests.support.sidecar import Sidecar
+from tests.support.sidecar import GRPC_SERVERS, Sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,10 +40,13 @@ def told(tmp_path: Path) -> Iterator[Told]:
     told.close()
 
 
-def test_ready_with_the_ports_that_it_has_found_then_stopping(told: Told, tmp_path: Path) -> None:
+@pytest.mark.parametrize("grpc_server", GRPC_SERVERS)
+def test_ready_with_the_ports_that_it_has_found_then_stopping(told: Told, tmp_path: Path, grpc_server: str) -> None:
     """READY comes once both APIs answer, also where it chose the ports itself."""
     flags = ["--dapr-http-port", "0", "--dapr-grpc-port", "0"]
-    sidecar = Sidecar(tmp_path, [MEMORY], flags=flags, environment={"NOTIFY_SOCKET": told.path})
+    sidecar = Sidecar(
+        tmp_path, [MEMORY], flags=flags, environment={"NOTIFY_SOCKET": told.path}, grpc_server=grpc_server
+    )
     sidecar.launch()
     ready = told.next()
     with Socket(int(ready["X_DAPR_HTTP_PORT"])) as client:
