@@ -35,6 +35,7 @@ OTHERS = {
     "serving/sockets.py": "a socket's timeout: a connection to a file of ours, if somebody listens on it",
     "stores/postgresql/tables.py": "the server's now(): expiry dates of a prefix can be moved by one UPDATE",
     "stores/postgresql/cleanup.py": "the same",
+    "runtime/run/listing.py": "a socket's timeout, in a command that asks a sidecar",
     "runtime/wait.py": "a socket's timeout, before there is a sidecar",
 }
 OTHER_CLOCKS = re.compile(
