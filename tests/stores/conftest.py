@@ -113,7 +113,7 @@ def postgresql_v2(postgres_server: PostgresServer) -> Place:
 def _postgresql(server: PostgresServer, database: str, version: str) -> Place:
     properties = Properties({"connectionString": server.url(database), "queryIndexes": INDEXES})
     component = Component("store", "state.postgresql", version, properties)
-    return Place(lambda: registry.create(component), lambda: server.wipe(database))
+    return Place(lambda: registry.create(component), lambda: server.empty(database))
 
 
 @pytest.fixture

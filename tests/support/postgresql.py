@@ -40,6 +40,7 @@ class PostgresServer(Process):
 
     def __init__(self, **options: str) -> None:
         self.port = free_port()
+        self._clients: dict[str, psycopg.Connection[tuple[Any, ...]]] = {}
         self.folder = Path(tempfile.mkdtemp(prefix="dapr-state-postgresql-"))
         self.data = self.folder / "data"
         self._as_user: list[str | Path] = []
@@ -64,6 +65,15 @@ class PostgresServer(Process):
         command = [*self._as_user, program("initdb"), "--pgdata", self.data, "--no-sync", "--auth=trust"]
         command += ["--username", USER, "--encoding=UTF8", "--locale=C.UTF-8"]
         subprocess.run(command, check=True, capture_output=True)
+
+    def replica(self) -> PostgresServer:
+        """A server that follows this one, not yet started."""
+        other = PostgresServer()
+        source = f"host=127.0.0.1 port={self.port} user={USER}"
+        command = [*self._as_user, program("pg_basebackup"), "--pgdata", other.data, "--write-recovery-conf"]
+        command += ["--dbname", source, "--checkpoint=fast", "--no-sync"]
+        subprocess.run(command, check=True, capture_output=True)
+        return other
 
     def launch(self) -> PostgresServer:
         if not self.data.exists():
@@ -101,6 +111,15 @@ class PostgresServer(Process):
         for (table,) in self.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", database=database):
             self.sql(f'DROP TABLE "{table}"', database=database)
 
+    def empty(self, database: str) -> None:
+        """Have a database in which the store has tables already, and no rows: ten times as fast as `wipe`."""
+        client = self._clients.get(database)
+        if client is None:
+            self.wipe(database)
+            self._clients[database] = self.client(database)
+        elif client.execute("SELECT to_regclass('state')").fetchone() != (None,):
+            client.execute("DELETE FROM state")
+
     def signal(self, number: signal.Signals) -> None:
         if number in _AS_ONE:
             for child in self._children():
@@ -116,6 +135,8 @@ class PostgresServer(Process):
         return self.wait(timeout)
 
     def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
         super().close()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.log_file.unlink(missing_ok=True)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from dapr_state.stores.postgresql.tables import StateTable
     from dapr_state.stores.sql.groups import Unit
 
+KEYS_AT_MOST: Final = 1024  # of a group of reads: 2 ms; the same keys of many callers are read once
+WRITES_AT_MOST: Final = 512  # operations or transactions of a group: some 2 ms
+OCTETS_AT_MOST: Final = 4 << 20  # of a group's values
 _READS: Final = 3  # of what was asked on connections that were lost: it harms nobody
 _ATTEMPTS: Final = 3  # of a statement that the server undoes for the sake of others
 _JUDGEMENTS: Final = 10  # of a group whose rows others write meanwhile; each settles one guard or more
@@ -54,17 +57,15 @@ class Groups:
         self._options = options
         self._new_etags = table.layout.new_etags()
         self.statements = 0  # that wrote
+        self.keys_at_once = KEYS_AT_MOST  # of a group: fewer where values are large, for they are in memory together
 
     async def read(self, keys: Sequence[str]) -> Found:
         """One entry per key."""
-        known = list(dict.fromkeys(keys))
-        if tables.refusal("".join(known)):
-            known = [key for key in known if not tables.refusal(key)]
-        records = await self._read(known)
-        rows: dict[str, StoredValue | StoreError] = {record[0]: _row(record) for record in records}
-        if len(known) == len(keys):
-            return [rows.get(key) for key in keys]
-        return [tables.refusal(key) or rows.get(key) for key in keys]
+        if tables.refusal("".join(keys)):  # a look at all of them at once
+            rows = await self._rows([key for key in keys if not tables.refusal(key)])
+            return [tables.refusal(key) or rows.get(key) for key in keys]
+        rows = await self._rows(list(dict.fromkeys(keys)))
+        return [rows.get(key) for key in keys]
 
     async def write(self, works: Sequence[Write]) -> list[Outcomes | Postponed]:
         """One commit for all of them; for each one outcome per operation, or one for the transaction.
@@ -76,6 +77,13 @@ class Groups:
             outcomes = await write_group_async(units, lambda group: self._commit(connection, group))
         parts = shared_out(outcomes, [len(work) for work in works])
         return [_Held(self, work, part) if _HELD in part else part for work, part in zip(works, parts, strict=True)]
+
+    def _came(self, octets: int, keys: int) -> None:
+        """Rows of so many keys are here: fewer are asked for at once if they are large, and more if they are not."""
+        if octets > OCTETS_AT_MOST:
+            self.keys_at_once = max(1, min(self.keys_at_once, keys * OCTETS_AT_MOST // octets))
+        elif self.keys_at_once < KEYS_AT_MOST and 2 * keys >= self.keys_at_once:
+            self.keys_at_once = min(KEYS_AT_MOST, 2 * self.keys_at_once)
 
     async def wait_for(self, unit: Unit) -> StoreError | None:
         """Write it, however long other clients hold its rows, within the timeout."""
@@ -89,11 +97,12 @@ class Groups:
                 return failures.store_error(error)
             return outcome
 
-    async def _read(self, keys: Sequence[str]) -> Sequence[Any]:
+    async def _rows(self, keys: Sequence[str]) -> dict[str, StoredValue | StoreError]:
+        """Those that are there; the server gives a key once, however often it is asked for."""
         statement = self._table.read
         for attempt in range(1, _READS + 1):
             try:
-                return await self._fetch(statement, keys)
+                records = await self._fetch(statement, keys)
             except failures.ConnectionLost:
                 if attempt == _READS:
                     raise
@@ -101,6 +110,11 @@ class Groups:
                 if statement == self._table.read_raw or failures.code(error.__cause__ or error) not in _NOT_BASE64:
                     raise
                 statement = self._table.read_raw
+            else:
+                self._came(sum([len(record[1]) for record in records]), len(keys))
+                if statement == self._table.read:
+                    return {key: StoredValue(value, etag, expiry) for key, value, etag, expiry in records}
+                return {record[0]: tables.decoded(*record[1:]) for record in records}
         raise AssertionError  # pragma: no cover
 
     async def _fetch(self, statement: str, keys: Sequence[str]) -> Sequence[Any]:
@@ -196,9 +210,3 @@ class Groups:
 
 def _guards_of(units: Iterable[Unit]) -> list[str]:
     return list(dict.fromkeys(guarded_keys(list(units))))
-
-
-def _row(record: Any) -> StoredValue | StoreError:
-    if len(record) == len(("key", "value", "etag", "expiry")):
-        return StoredValue(record[1], record[2], record[3])
-    return tables.decoded(*record[1:])

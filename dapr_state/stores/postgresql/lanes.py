@@ -44,7 +44,7 @@ class Lane:
         *,
         at_once: int,
         at_most: int,
-        wanted_at_most: int,
+        wanted_at_most: Callable[[], int],
         octets_at_most: int,
     ) -> None:
         self._answer = answer
@@ -115,11 +115,10 @@ class Lane:
     def _take(self) -> list[Batch[Any, Any]]:
         group: list[Batch[Any, Any]] = []
         wanted = octets = 0
+        wanted_at_most = self._wanted_at_most()
         while self._waiting:
             batch = self._waiting[0][0]
-            if group and (
-                wanted + len(batch.wanted) > self._wanted_at_most or octets + batch.octets > self._octets_at_most
-            ):
+            if group and (wanted + len(batch.wanted) > wanted_at_most or octets + batch.octets > self._octets_at_most):
                 break
             self._waiting.popleft()
             group.append(batch)

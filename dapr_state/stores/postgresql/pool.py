@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -19,8 +19,6 @@ from dapr_state.stores.base import StoreError
 from dapr_state.stores.postgresql import failures
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from dapr_state.clock import WaitingClock
     from dapr_state.stores.postgresql.options import Options
 
@@ -32,7 +30,8 @@ _CLOSE_SECONDS: Final = 2.0  # for a server to read that a client goes
 class Pool:
     def __init__(self, options: Options, clock: WaitingClock) -> None:
         self._options = options
-        self._clock = clock
+        self.clock = self._clock = clock
+        self.answer_seconds = options.timeout + _GRACE_SECONDS
         self._free = asyncio.Semaphore(options.max_connections)
         self._idle: deque[tuple[Any, float]] = deque()  # with the time since when; the last used is taken first
         self._sweep: asyncio.TimerHandle | None = None
@@ -42,31 +41,9 @@ class Pool:
     def __repr__(self) -> str:
         return f"<Pool of {self._options.max_connections}: {len(self._idle)} idle>"
 
-    @asynccontextmanager
-    async def use(self) -> AsyncIterator[Any]:
-        """A connection for one caller. Raises StoreError, also for what the driver raises meanwhile."""
-        await self._wait_for_one()
-        try:
-            connection = self._take() or await self._connect()
-            try:
-                async with self._clock.timeout(self._options.timeout + _GRACE_SECONDS):
-                    yield connection
-            except TimeoutError:
-                connection.terminate()
-                raise StoreError(f"the server did not answer within {self._patience}") from None
-            except failures.DRIVER as error:
-                if failures.leaves_no_connection(error):
-                    self._let_go(connection)
-                raise failures.store_error(error) from error
-            except StoreError:
-                raise
-            except BaseException:
-                connection.terminate()
-                raise
-            finally:
-                self._give_back(connection)
-        finally:
-            self._free.release()
+    def use(self) -> _Use:
+        """A connection for one caller, in `async with`. Raises StoreError, for what the driver raises as well."""
+        return _Use(self)
 
     async def close(self) -> None:
         """Those in use are closed as they are given back."""
@@ -77,8 +54,24 @@ class Pool:
         await asyncio.gather(*(_close(connection) for connection, _ in idle))
 
     @property
-    def _patience(self) -> str:
+    def patience(self) -> str:
         return format_duration(self._options.timeout)
+
+    async def take(self) -> Any:
+        """One that is free, or a new one."""
+        if self._free.locked():
+            await self._wait_for_one()
+        else:
+            await self._free.acquire()  # at once
+        try:
+            while self._idle:
+                connection, _ = self._idle.pop()
+                if not connection.is_closed():
+                    return connection
+            return await self._connect()
+        except BaseException:
+            self._free.release()
+            raise
 
     async def _wait_for_one(self) -> None:
         try:
@@ -86,15 +79,8 @@ class Pool:
                 await self._free.acquire()
         except TimeoutError:
             raise StoreError(
-                f"none of the {self._options.max_connections} connections was free within {self._patience}"
+                f"none of the {self._options.max_connections} connections was free within {self.patience}"
             ) from None
-
-    def _take(self) -> Any:
-        while self._idle:
-            connection, _ = self._idle.pop()
-            if not connection.is_closed():
-                return connection
-        return None
 
     async def _connect(self) -> Any:
         if self._closed:
@@ -108,7 +94,7 @@ class Pool:
                     server_settings=self._settings(),
                 )
         except TimeoutError:
-            raise StoreError(f"failed to connect: no answer within {self._patience}") from None
+            raise StoreError(f"failed to connect: no answer within {self.patience}") from None
         except (*failures.DRIVER, ValueError) as error:
             raise StoreError(f"failed to connect: {failures.describe(error)}") from error
         self.opened += 1
@@ -123,14 +109,14 @@ class Pool:
             "lock_timeout": str(int(LOCK_SECONDS * 1000)),
         }
 
-    def _let_go(self, connection: Any) -> None:
-        """Close it, and those that stand idle: the server that they end at is gone, or is no primary any more."""
-        connection.terminate()
+    def close_all(self) -> None:
+        """Close those that stand idle: the server that they end at is gone, or is no primary any more."""
         idle, self._idle = self._idle, deque()
-        for other, _ in idle:
-            other.terminate()
+        for connection, _ in idle:
+            connection.terminate()
 
-    def _give_back(self, connection: Any) -> None:
+    def give_back(self, connection: Any) -> None:
+        self._free.release()
         if connection.is_closed():
             return
         if self._closed:
@@ -149,6 +135,47 @@ class Pool:
         if self._idle:
             wait = max(0.0, self._idle[0][1] - long_ago)
             self._sweep = self._clock.call_later(wait, self._close_idle)
+
+
+class _Use:
+    """One caller's time with a connection, which is cut off where the server does not answer."""
+
+    __slots__ = ("_connection", "_is_late", "_pool", "_watch")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._is_late = False
+
+    async def __aenter__(self) -> Any:
+        self._connection = await self._pool.take()
+        # a timer alone, as this is done for each read: asyncio.timeout costs five times as much
+        self._watch = self._pool.clock.call_later(self._pool.answer_seconds, self._cut_off)
+        return self._connection
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._watch.cancel()
+        try:
+            if error is not None:
+                self._ended_by(error)
+        finally:
+            self._pool.give_back(self._connection)
+
+    def _cut_off(self) -> None:
+        self._is_late = True
+        self._connection.terminate()
+
+    def _ended_by(self, error: BaseException) -> None:
+        if self._is_late:
+            raise StoreError(f"the server did not answer within {self._pool.patience}") from None
+        if isinstance(error, StoreError):
+            return
+        if not isinstance(error, failures.DRIVER):
+            self._connection.terminate()
+            return
+        if failures.leaves_no_connection(error):
+            self._connection.terminate()
+            self._pool.close_all()
+        raise failures.store_error(error) from error
 
 
 async def _close(connection: Any) -> None:

@@ -14,7 +14,7 @@ from dapr_state.stores.batching import Batcher, Budget, runs, weight, weight_of_
 from dapr_state.stores.model import Feature, StoredValue
 from dapr_state.stores.postgresql import options, schema, tables
 from dapr_state.stores.postgresql.cleanup import TableCleanup
-from dapr_state.stores.postgresql.groups import Groups
+from dapr_state.stores.postgresql.groups import KEYS_AT_MOST, OCTETS_AT_MOST, WRITES_AT_MOST, Groups
 from dapr_state.stores.postgresql.indexes import QueryIndexes
 from dapr_state.stores.postgresql.lanes import Lane
 from dapr_state.stores.postgresql.pool import Pool
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 _CALLERS_AT_MOST: Final = 12_000  # as may wait for the other stores
 _OCTETS_AT_MOST: Final = 64 << 20  # of what waits: twice what large requests may hold together
-_KEYS_AT_ONCE: Final = 256  # of a statement, give or take a caller
-_WRITES_AT_ONCE: Final = 512  # operations or transactions of a statement: some 2 ms
-_GROUP_OCTETS: Final = 4 << 20  # of a statement's values
 _LISTED_AT_ONCE: Final = 64  # rows of a page: large ones are not read for nothing
 _SLICE: Final = 8192  # operations that are weighed between two turns of others
 
@@ -81,20 +78,20 @@ class _PostgresStore(StateStore):
         except BaseException:
             await self.close()
             raise
-        self._groups = Groups(pool, self._table, self._options)
+        groups = self._groups = Groups(pool, self._table, self._options)
         # a connection is left for reads where locks hold up the writes
-        reads = self._lane(self._groups.read, at_once=2, at_most=2, wanted=_KEYS_AT_ONCE)
+        reads = self._lane(groups.read, at_once=3, at_most=3, wanted=lambda: groups.keys_at_once)
         writes = self._lane(
-            self._groups.write, at_once=1, at_most=self._options.max_connections - 1, wanted=_WRITES_AT_ONCE
+            groups.write, at_once=1, at_most=self._options.max_connections - 1, wanted=lambda: WRITES_AT_MOST
         )
         self._lanes = [reads, writes]
-        self._reads = self._batcher(reads, weight_of_keys, _KEYS_AT_ONCE)
-        self._writes = self._batcher(writes, _weight_of_writes, _WRITES_AT_ONCE)
+        self._reads = self._batcher(reads, weight_of_keys, KEYS_AT_MOST)
+        self._writes = self._batcher(writes, _weight_of_writes, WRITES_AT_MOST)
         if self._options.cleanup_interval:
             cleanup = TableCleanup(self._options, self.layout, self._metadata_key("last-cleanup"), pool)
             self._cleanup = asyncio.create_task(cleanup.run_for_ever())
 
-    def _lane(self, answer: Any, *, at_once: int, at_most: int, wanted: int) -> Lane:
+    def _lane(self, answer: Any, *, at_once: int, at_most: int, wanted: Callable[[], int]) -> Lane:
         return Lane(
             answer,
             self._clock,
@@ -102,7 +99,7 @@ class _PostgresStore(StateStore):
             at_once=at_once,
             at_most=at_most,
             wanted_at_most=wanted,
-            octets_at_most=_GROUP_OCTETS,
+            octets_at_most=OCTETS_AT_MOST,
         )
 
     def _batcher(self, lane: Lane, weigh: Callable[[Sequence[Any]], int], at_most: int) -> Batcher[Any, Any]:
@@ -112,7 +109,7 @@ class _PostgresStore(StateStore):
             weigh=weigh,
             at_end=asyncio.get_running_loop().call_soon,
             at_most=at_most,
-            octets_at_most=_GROUP_OCTETS,
+            octets_at_most=OCTETS_AT_MOST,
         )
 
     async def close(self) -> None:
@@ -139,10 +136,10 @@ class _PostgresStore(StateStore):
 
     async def get(self, keys: Sequence[str]) -> Found:
         found: Found = []
-        for some in slices(keys, _KEYS_AT_ONCE):
-            if self._reads is None:
+        while len(found) < len(keys):
+            if self._reads is None or self._groups is None:
                 raise _closed()
-            found += await self._reads.ask(some)
+            found += await self._reads.ask(keys[len(found) : len(found) + self._groups.keys_at_once])
         return found
 
     async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
@@ -184,7 +181,7 @@ class _PostgresStore(StateStore):
         if len(operations) == 1:
             return await self._ask(Write(operations), weight(operations))
         outcomes: Outcomes = []
-        for run in runs(operations, weight, at_most=_WRITES_AT_ONCE, octets_at_most=_GROUP_OCTETS):
+        for run in runs(operations, weight, at_most=WRITES_AT_MOST, octets_at_most=OCTETS_AT_MOST):
             outcomes += await self._ask(Write(run), weight(run))
         return outcomes
 
