@@ -8,19 +8,18 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 import pytest
 
 from tests.support.processes import Process, free_port
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.support.waiting import until
 
 USER = "postgres"
-_AS_ONE = (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT)  # for all its processes, as if the machine did it
+_AS_ONE = (signal.SIGSTOP, signal.SIGCONT)  # for all its processes, as if the machine did it
 
 
 def program(name: str) -> Path:
@@ -122,12 +121,16 @@ class PostgresServer(Process):
 
     def signal(self, number: signal.Signals) -> None:
         if number in _AS_ONE:
-            for child in self._children():
-                try:
-                    os.kill(child, number)
-                except ProcessLookupError:
-                    continue
+            _send(number, self._children())
         super().signal(number)
+
+    def kill(self) -> None:
+        """All its processes, and none is left that would keep the next start from its memory."""
+        super().signal(signal.SIGSTOP)  # it makes no more of them
+        children = self._children()
+        _send(signal.SIGKILL, children)
+        super().kill()
+        until(lambda: not any(map(_runs, children)), what="the server's processes have ended")
 
     def stop(self, timeout: float = 20) -> int:
         """Fast: clients are sent away."""
@@ -141,5 +144,18 @@ class PostgresServer(Process):
         shutil.rmtree(self.folder, ignore_errors=True)
         self.log_file.unlink(missing_ok=True)
 
-    def _children(self) -> Iterator[int]:
-        yield from map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())
+    def _children(self) -> list[int]:
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
+
+def _send(number: signal.Signals, pids: list[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
