@@ -35,7 +35,7 @@ from dapr_state.stores.redis import reading, slots
 from dapr_state.stores.redis.asking import answers
 from dapr_state.stores.redis.connecting import ConnectError, connect, tls_context
 from dapr_state.stores.redis.connection import ConnectionLost
-from dapr_state.stores.redis.grouping import budget
+from dapr_state.stores.redis.grouping import SLICE, budget
 from dapr_state.stores.redis.node import Node
 from dapr_state.stores.redis.reconnecting import Location, NotConnected
 from dapr_state.stores.redis.redirecting import (
@@ -48,6 +48,7 @@ from dapr_state.stores.redis.redirecting import (
     where_of_write,
 )
 from dapr_state.stores.redis.slots import Elsewhere, Topology, slot_of
+from dapr_state.stores.slices import slices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,7 +128,12 @@ class Cluster:
         return await outcomes(self, WRITES, operations)
 
     async def transact(self, operations: Sequence[Operation]) -> Outcomes:
-        return await transact(self, _common_slot(operations), operations)
+        slot = slot_of(operations[0].key)
+        for some in slices(operations, SLICE):
+            _check_slot(slot, operations[0].key, some)
+            if len(some) == SLICE:
+                await asyncio.sleep(0)
+        return await transact(self, slot, operations)
 
     async def find(self, prefix: str, after: str, size: int) -> tuple[list[str], str]:
         """Keys of one node after another; if slots have moved meanwhile, from the first one again."""
@@ -136,6 +142,8 @@ class Cluster:
             at = _Token(at.prefix, self._map, "", "")
         names = {primary.name: address for address, primary in self._told().primaries.items()}
         left = sorted(name for name in names if name >= at.node)
+        if not left:
+            raise self._failure("no node has a slot")
         keys, at.after = await self._nodes[names[left[0]]].find(prefix, at.after, size)
         if at.after:
             at.node = left[0]
@@ -154,7 +162,7 @@ class Cluster:
         """As long as a caller waits for one server."""
         attempts = (1 + self._options.retries) * self._options.retry_interval
         limit = self._options.dial_timeout
-        return Patience(attempts if limit is None else min(attempts, limit), lambda: self._is_closed)
+        return Patience(attempts if limit is None else min(attempts, limit), self._waiting, lambda: self._is_closed)
 
     def route(self, slot: int, where: Elsewhere | None) -> Node:
         address = (where and where.address) or self._owners[slot]
@@ -275,9 +283,7 @@ class Cluster:
         return NotConnected(f"redis store: error connecting to redis at {self._options.address}: {reason}")
 
 
-def _common_slot(operations: Sequence[Operation]) -> int:
-    first = operations[0].key
-    slot = slot_of(first)
+def _check_slot(slot: int, first: str, operations: Sequence[Operation]) -> None:
     for operation in operations:
         if operation.key != first and slot_of(operation.key) != slot:
             raise StoreError(
@@ -286,7 +292,6 @@ def _common_slot(operations: Sequence[Operation]) -> int:
                 "as {order7}head and {order7}lines; for the state of actors, `actorHashTag: true` in the component "
                 "does that"
             )
-    return slot
 
 
 class _Token(msgspec.Struct, array_like=True, forbid_unknown_fields=True):

@@ -229,9 +229,11 @@ class _CallForEachKey(_Call):
         self._again(self._calls(whole=True), len(forgotten))
 
     def _calls(self, *, whole: bool = False) -> bytes:
+        """The first brings the script along for all."""
         wanted = self._batch.wanted
         return b"".join([
-            writing.call(self._mode, [wanted[place] for place in places], whole=whole) for places in self._asked
+            writing.call(self._mode, [wanted[place] for place in places], whole=whole and places is self._asked[0])
+            for places in self._asked
         ])  # fmt: skip
 
     def _told(self, places: list[int], reply: Any) -> Outcomes:

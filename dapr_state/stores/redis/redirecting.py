@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from dapr_state.clock import WAITING
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.batching import runs, weight
+from dapr_state.stores.batching import OVERHEAD, runs, weight, weight_of_keys
 from dapr_state.stores.redis import reading, writing
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError, Silence
 from dapr_state.stores.redis.grouping import OCTETS_AT_MOST, SLICE
@@ -19,16 +19,20 @@ from dapr_state.stores.redis.node import OPERATIONS_AT_ONCE, Node
 from dapr_state.stores.redis.reconnecting import NotConnected
 from dapr_state.stores.redis.scripts import packed
 from dapr_state.stores.redis.slots import Elsewhere, elsewhere, slot_of
+from dapr_state.stores.slices import slices
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from dapr_state.stores.base import Found, Outcomes
+    from dapr_state.stores.batching import Budget
     from dapr_state.stores.model import Operation
 
 _HOPS: Final = 5  # that a request is passed on at once; then it waits in between
 _SHORTEST: Final = 0.01  # seconds that it waits
 _LONGEST: Final = 0.25  # seconds: as often as the topology is looked at
+_AT_ONCE: Final = 1024  # of what one request wants: 4 ms of the event loop
+_GUESTS_AT_ONCE: Final = 64  # keys: each brings the script along
 _ASKING: Final = packed(b"ASKING")
 
 
@@ -52,18 +56,20 @@ class Kind(NamedTuple):
     at: Callable[[Node, list[Any]], Awaitable[list[Any]]]
     as_guest: Callable[[Node, list[Any]], Awaitable[list[Any]]]  # of a node that was named for this once
     where: Callable[[object], Elsewhere | None]  # to ask again after this outcome; None: it is one
+    weigh: Callable[[Sequence[Any]], int]
 
 
 class Patience:
-    """How long one request is asked again."""
+    """How long one request is asked again; `waiting` bounds all who do."""
 
-    def __init__(self, seconds: float, is_over: Callable[[], bool]) -> None:
+    def __init__(self, seconds: float, waiting: Budget, is_over: Callable[[], bool]) -> None:
         self._until = WAITING.monotonic() + seconds
+        self._waiting = waiting
         self._is_over = is_over
         self._hops = 0
 
-    async def is_left(self, *, at_once: bool) -> bool:
-        """Whether to ask again: at once, if somebody was named, or after a pause that grows."""
+    async def is_left(self, octets: int, *, at_once: bool) -> bool:
+        """Whether to ask again: at once, if somebody was named, or after a pause that grows, with so many octets."""
         self._hops += 1
         if self._is_over():
             return False
@@ -71,12 +77,28 @@ class Patience:
             return True
         if WAITING.monotonic() >= self._until:
             return False
-        await WAITING.sleep(min(_LONGEST, _SHORTEST * 2**self._hops))
+        try:
+            self._waiting.take(octets)
+        except StoreError:  # too many wait
+            return False
+        try:
+            await WAITING.sleep(min(_LONGEST, _SHORTEST * 2**self._hops))
+        finally:
+            self._waiting.give(1, octets)
         return True
 
 
 async def outcomes(routes: Routes, kind: Kind, wanted: Sequence[Any]) -> list[Any]:
     """An outcome for each that is wanted, from all nodes at the same time."""
+    if len(wanted) <= _AT_ONCE:
+        return await _outcomes(routes, kind, wanted)
+    found: list[Any] = []
+    for some in slices(wanted, _AT_ONCE):  # one behind the other: in their order, and others come in between
+        found += await _outcomes(routes, kind, some)
+    return found
+
+
+async def _outcomes(routes: Routes, kind: Kind, wanted: Sequence[Any]) -> list[Any]:
     patience = routes.patience()
     slots = [kind.slot(each) for each in wanted]
     found: list[Any] = [None] * len(wanted)
@@ -91,7 +113,8 @@ async def outcomes(routes: Routes, kind: Kind, wanted: Sequence[Any]) -> list[An
             else:
                 groups[node, bool(where and where.is_for_once)].append(place)
         asking = [_ask(kind, node, once, [wanted[place] for place in some]) for (node, once), some in groups.items()]
-        for some, told in zip(groups.values(), await asyncio.gather(*asking), strict=True):
+        answered = [await asking[0]] if len(asking) == 1 else await asyncio.gather(*asking)
+        for some, told in zip(groups.values(), answered, strict=True):
             for place, outcome in zip(some, told, strict=True):
                 found[place] = outcome
         named = [(place, kind.where(found[place])) for place in left]
@@ -99,7 +122,8 @@ async def outcomes(routes: Routes, kind: Kind, wanted: Sequence[Any]) -> list[An
         for place, where in left.items():
             if where is not None:
                 routes.redirected(slots[place], where)
-        if left and not await patience.is_left(at_once=all(where and where.address for where in left.values())):
+        is_named = all(where and where.address for where in left.values())
+        if left and not await patience.is_left(kind.weigh(wanted), at_once=is_named):
             break
     return found
 
@@ -127,7 +151,7 @@ async def transact(routes: Routes, slot: int, operations: Sequence[Operation]) -
         if where is None:
             return told
         routes.redirected(slot, where)
-        if not await patience.is_left(at_once=bool(where.address)):
+        if not await patience.is_left(OVERHEAD * len(operations), at_once=bool(where.address)):
             return told
 
 
@@ -147,9 +171,12 @@ async def _read(node: Node, keys: list[str]) -> Found:
 
 
 async def _read_as_guest(node: Node, keys: list[str]) -> Found:
-    calls = [_ASKING + reading.pack_read_any([key]) for key in keys]
-    replies = await node.ask(b"".join(calls), 2 * len(keys))
-    return [reading.any_row(reply) for reply in replies[1::2]]
+    found: Found = []
+    for some in slices(keys, _GUESTS_AT_ONCE):
+        calls = [_ASKING + reading.pack_read_any([key]) for key in some]
+        replies = await node.ask(b"".join(calls), 2 * len(some))
+        found += [reading.any_row(reply) for reply in replies[1::2]]
+    return found
 
 
 async def _write(node: Node, operations: list[Operation]) -> Outcomes:
@@ -166,16 +193,19 @@ async def _write_as_guest(node: Node, operations: list[Operation]) -> Outcomes:
     places: defaultdict[str, list[int]] = defaultdict(list)
     for place, operation in enumerate(operations):
         places[operation.key].append(place)
-    groups = [[operations[place] for place in some] for some in places.values()]
-    calls = [_ASKING + writing.call(writing.EACH, group, whole=True) for group in groups]
-    replies = await node.ask(b"".join(calls), 2 * len(groups))
     told: Outcomes = [None] * len(operations)
-    for some, group, reply in zip(places.values(), groups, replies[1::2], strict=True):
-        refused = isinstance(reply, ReplyError)
-        for place, outcome in zip(
-            some, [ReplyError(str(reply)) for _ in group] if refused else writing.outcomes(group, reply), strict=True
-        ):
-            told[place] = outcome
+    for some in slices([*places.values()], _GUESTS_AT_ONCE):
+        groups = [[operations[place] for place in group] for group in some]
+        calls = [_ASKING + writing.call(writing.EACH, group, whole=True) for group in groups]
+        try:
+            replies = (await node.ask(b"".join(calls), 2 * len(groups)))[1::2]
+        except StoreError as error:  # of these: what was done before stays done
+            replies = [error] * len(groups)
+        for group, wanted, reply in zip(some, groups, replies, strict=True):
+            is_error = isinstance(reply, StoreError)
+            outcomes = [type(reply)(str(reply)) for _ in wanted] if is_error else writing.outcomes(wanted, reply)
+            for place, outcome in zip(group, outcomes, strict=True):
+                told[place] = outcome
     return told
 
 
@@ -195,5 +225,5 @@ def where_of_read(outcome: object) -> Elsewhere | None:
     return where_of_write(outcome)
 
 
-READS: Final = Kind(slot_of, _read, _read_as_guest, where_of_read)
-WRITES: Final = Kind(_slot, _write, _write_as_guest, where_of_write)
+READS: Final = Kind(slot_of, _read, _read_as_guest, where_of_read, weight_of_keys)
+WRITES: Final = Kind(_slot, _write, _write_as_guest, where_of_write, weight)
