@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 REDIS_DB = 8  # of these tests alone: it is emptied before each
 
 
-@pytest.fixture(params=["state.in-memory", "state.sqlite", "state.redis"])
+@pytest.fixture(params=["state.in-memory", "state.sqlite", "state.redis", "state.postgresql/v2"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> AbstractAsyncContextManager[StateStore]:
     properties = {}
     if request.param == "state.sqlite":
@@ -31,7 +31,12 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> AbstractAsyncContex
         with server.client(db=REDIS_DB) as control:
             control.flushdb()
         properties = {"redisHost": server.address, "redisDB": str(REDIS_DB)}
-    return _opened(Component("actors", request.param, "v1", Properties(properties)))
+    kind, _, version = request.param.partition("/")
+    if kind == "state.postgresql":
+        postgres = request.getfixturevalue("postgres_server")
+        postgres.empty("actors")
+        properties = {"connectionString": postgres.url("actors")}
+    return _opened(Component("actors", kind, version, Properties(properties)))
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.support.postgresql import PostgresServer
+
 CONFIG = {"entities": ["cart", "cart2"]}
 BASE = "/v1.0/actors/cart/1"
 BYTES = "type.googleapis.com/google.protobuf.BytesValue"
@@ -38,8 +41,8 @@ SHOWN = {
 Store = Callable[[Path], dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "redis"])
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+@pytest.fixture(scope="module", params=["sqlite", "redis", "postgresql"])
+def store(request: pytest.FixtureRequest, postgres_server: PostgresServer) -> Iterator[Store]:
     """An actor state store of its own for each folder."""
     with ExitStack() as servers:
 
@@ -50,7 +53,12 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
         def sqlite(folder: Path) -> dict[str, Any]:
             return _actors("state.sqlite", connectionString=str(folder / "actors.db"))
 
-        yield redis if request.param == "redis" else sqlite
+        def postgresql(folder: Path) -> dict[str, Any]:
+            database = re.sub(r"\W", "_", folder.name)
+            postgres_server.wipe(database)
+            return _actors("state.postgresql/v2", connectionString=postgres_server.url(database))
+
+        yield {"redis": redis, "sqlite": sqlite, "postgresql": postgresql}[request.param]
 
 
 def _actors(kind: str, **fields: str) -> dict[str, Any]:
