@@ -106,7 +106,7 @@ class State:
 
     async def get(self, store: str, key: str) -> StoredValue | None:
         """The value under `key`, or None if it is missing or expired."""
-        bound = self._find(store)
+        bound = self._stores.get(store) or self._find(store)
         if SEPARATOR in key:
             raise _illegal(bound, key)
         began = _now()
@@ -144,7 +144,7 @@ class State:
 
     async def save(self, store: str, items: Sequence[Item]) -> None:
         """Write the items in their order. Those that fail are named in the error; the others are written."""
-        bound = self._find(store)
+        bound = self._stores.get(store) or self._find(store)
         work = Work() if len(items) > MANY else None
         for item in items:
             if not item.key:

@@ -189,21 +189,23 @@ class Http1Protocol(asyncio.Protocol):
 
     def _answer_in_turn(self) -> bool:
         """Go on until an answer has to wait or nothing is left; True: there is more, but it is the others' turn."""
-        until = 0.0
-        while request := self._reader.next_request():
+        reader, until, is_between = self._reader, 0.0, False
+        while request := reader.next_request():
             if self._timer:
                 self._stop_timer()
             if len(request.body) <= SMALL or self._may_answer(request):
                 self._begin(request)
             if self._state is not _READING or self._is_full:
-                if self._reader.held > SMALL:
+                if reader.held > SMALL:
                     self._hold_ahead()
                 return False
+            if is_between := reader.is_done():  # the usual: nothing was sent ahead
+                break
             if not until:
                 until = request.ended + TURN
             elif request.ended > until:
                 return True
-        return self._await_more()
+        return self._await_more(reader, is_between or reader.is_between_requests)
 
     def _serve_later(self) -> None:
         """Go on when it is this connection's turn; what comes until then is not read."""
@@ -290,10 +292,8 @@ class Http1Protocol(asyncio.Protocol):
             self._long = 0
             self._transport.set_write_buffer_limits()
 
-    def _await_more(self) -> bool:
+    def _await_more(self, reader: RequestReader[Request], is_between: bool) -> bool:
         """Nothing more can be answered now; True: but only because reading it takes more than a turn."""
-        reader = self._reader
-        is_between = reader.is_between_requests
         if self._client_ended or (self._is_stopping and is_between):  # of the former, what it began will never be whole
             self._linger() if self._is_paused else self._close()
         elif not is_between:

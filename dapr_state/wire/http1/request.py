@@ -163,6 +163,13 @@ class RequestReader(Generic[R]):
         """Nothing of another request has arrived."""
         return self._request is None and self._at == len(self._buffer) and not self._skip
 
+    def is_done(self) -> bool:
+        """Nothing of another request has arrived, and what was read is not in memory any more."""
+        if self._at < len(self._buffer):
+            return False
+        self._buffer, self._at = b"", 0
+        return self._request is None and not self._skip
+
     @property
     def waiting(self) -> int:
         """How many bytes wait for `next_request`."""
