@@ -217,6 +217,8 @@ def _decoded(value: bytes, is_binary: int, etag: bytes | None, expires_at: int |
     """What the columns hold, decoded as daprd's decoder does: it passes over line ends."""
     if not is_binary:
         return StoredValue(value, _text(etag), expires_at)
+    with suppress(UnicodeDecodeError, msgspec.ValidationError):  # what we write, in a fourth of the time
+        return StoredValue(msgspec.convert(value.decode("ascii"), bytes), _text(etag), expires_at)
     try:
         return StoredValue(
             binascii.a2b_base64(value.translate(None, b"\r\n"), strict_mode=True), _text(etag), expires_at

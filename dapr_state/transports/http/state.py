@@ -121,6 +121,7 @@ class StateRoutes:
         return no_content()
 
     async def query(self, store: str, request: Request) -> Response:
+        request.needs_client = True  # one who goes away ends it
         if request.body_error:  # daprd reads this body first of all
             raise errors.BODY_READ(cause=request.body_error)
         try:
