@@ -154,6 +154,7 @@ def _serve(parsed: flags.Parsed) -> int:
         logging.getLogger("dapr.runtime").critical("%s", error)
         return EXIT_FATAL
 
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its C core writes lines of its own into ours
     # the drivers and the servers take most of the start time, and a command line error needs none of them
     from dapr_state.runtime import sidecar  # noqa: PLC0415
 

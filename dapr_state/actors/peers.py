@@ -1,10 +1,15 @@
-"""The way out to other sidecars: calls and ticks for actors that live there, over Dapr's internal gRPC service."""
+"""The way out to other sidecars: calls and ticks for actors that live there, over Dapr's internal gRPC service.
+
+A peer that is gone without a word is noticed by its silence, 15 s after. One that placement does not name any more is
+asked for a sign of life; without one its calls are made again where the actors live now. One that is on its way out
+gives it, and ends what it has begun.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from dapr_state_proto.common.v1.common_pb2 import HTTPExtension, InvokeRequest
@@ -19,6 +24,8 @@ from dapr_state.app.callbacks import OK, canonical, passed_on
 from dapr_state.app.model import CANCEL_HEADER, AppAnswer, AppError, UnreachableError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Coroutine
+
     from dapr_state_proto.internals.v1.service_invocation_pb2 import InternalInvokeResponse
 
     from dapr_state.app.model import ActorCall, Tick
@@ -32,8 +39,49 @@ PEERS_AT_MOST: Final = 1000  # connections; of more, the one that has not been u
 IDLE: Final = 180.0  # seconds after which a connection is closed: as daprd
 PING: Final = 10.0  # daprd takes no more than one in 8 s
 PING_ANSWER: Final = 5.0  # seconds, as daprd
+PROBE: Final = 2.0  # seconds in which a peer that has left the table answers, or it is gone
 BYTES_VALUE: Final = "type.googleapis.com/google.protobuf.BytesValue"
 _YEAR_ONE: Final = -62_135_596_800  # what daprd says for a time that is not there
+
+
+class _Peer:
+    """One connection, and what is under way on it."""
+
+    __slots__ = ("calls", "channel", "is_gone", "stub")
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self.stub = ServiceInvocationStub(channel)
+        self.calls: set[grpc.aio.Call] = set()
+        self.is_gone = False
+
+    async def answer(self, call: Any) -> Any:
+        """Of a call that was made just now. Raises AgainError if the peer is gone, or what the call raises."""
+        self.calls.add(call)
+        try:
+            return await call
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self.is_gone or (task and task.cancelling()):  # it is the one who waits that was cancelled
+                raise
+            raise AgainError(RemoteError(*_UNAVAILABLE, "the sidecar has left, and does not answer")) from None
+        finally:
+            self.calls.discard(call)
+
+    async def probe(self) -> None:
+        """Give up what is under way unless it answers anything at all."""
+        try:
+            await self.stub.CallActor(InternalInvokeRequest(), timeout=PROBE)  # no version: it is refused at once
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in _SILENT:
+                return
+        self.is_gone = True
+        for call in tuple(self.calls):
+            call.cancel()
+
+
+_SILENT: Final = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
+_UNAVAILABLE: Final = (14, "Unavailable")
 
 
 class Peers(Remote):
@@ -41,9 +89,8 @@ class Peers(Remote):
 
     def __init__(self, max_message: int) -> None:
         """`max_message` octets at most, either way."""
-        self._channels: OrderedDict[str, grpc.aio.Channel] = OrderedDict()
-        self._stubs: dict[str, ServiceInvocationStub] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._peers: OrderedDict[str, _Peer] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._options = (
             ("grpc.max_receive_message_length", max_message),
             ("grpc.max_send_message_length", max_message),
@@ -57,20 +104,35 @@ class Peers(Remote):
         )
 
     def __repr__(self) -> str:
-        return f"<Peers {', '.join(self._channels) or 'none'}>"
+        return f"<Peers {', '.join(self._peers) or 'none'}>"
 
     async def close(self) -> None:
-        channels, self._channels = self._channels, OrderedDict()
-        self._stubs.clear()
-        for channel in channels.values():
-            await channel.close()
-        if self._closing:
-            await asyncio.wait(self._closing)
+        for task in self._tasks:
+            task.cancel()
+        peers, self._peers = self._peers, OrderedDict()
+        for peer in peers.values():
+            await peer.channel.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def left(self, addresses: Collection[str]) -> None:
+        """Placement does not name these any more."""
+        for address in addresses:
+            if peer := self._peers.pop(address, None):
+                self._spawn(self._part(peer))
+
+    async def _part(self, peer: _Peer) -> None:
+        if peer.calls:
+            await peer.probe()
+        while peer.calls and not peer.is_gone:
+            await asyncio.wait([asyncio.ensure_future(call.code()) for call in peer.calls])
+        await peer.channel.close()
 
     async def invoke(self, address: str, call: ActorCall) -> AppAnswer:
         request, metadata = _request(call)
         try:
-            return _answer(await self._stub(address).CallActor(request, metadata=metadata))
+            peer = self._peer(address)
+            return _answer(await peer.answer(peer.stub.CallActor(request, metadata=metadata)))
         except grpc.aio.AioRpcError as error:
             raise _refused(error) from None
 
@@ -82,7 +144,8 @@ class Peers(Remote):
 
     async def _deliver(self, address: str, reminder: Reminder) -> AppAnswer:
         try:
-            await self._stub(address).CallActorReminder(reminder)
+            peer = self._peer(address)
+            await peer.answer(peer.stub.CallActorReminder(reminder))
         except grpc.aio.AioRpcError as error:
             if error.details() == CANCELED:
                 return AppAnswer(((CANCEL_HEADER, "true"),))
@@ -91,24 +154,20 @@ class Peers(Remote):
             raise _refused(error) from None
         return AppAnswer()
 
-    def _stub(self, address: str) -> ServiceInvocationStub:
-        stub = self._stubs.get(address)
-        if stub is None:
-            while len(self._channels) >= PEERS_AT_MOST:
-                self._drop_oldest()
-            channel = grpc.aio.insecure_channel(address, self._options)
-            self._channels[address] = channel
-            stub = self._stubs[address] = ServiceInvocationStub(channel)
+    def _peer(self, address: str) -> _Peer:
+        peer = self._peers.get(address)
+        if peer is None:
+            while len(self._peers) >= PEERS_AT_MOST:
+                self._spawn(self._part(self._peers.popitem(last=False)[1]))
+            peer = self._peers[address] = _Peer(grpc.aio.insecure_channel(address, self._options))
         else:
-            self._channels.move_to_end(address)
-        return stub
+            self._peers.move_to_end(address)
+        return peer
 
-    def _drop_oldest(self) -> None:
-        address, channel = self._channels.popitem(last=False)
-        del self._stubs[address]
-        closing = asyncio.ensure_future(channel.close(grace=None))
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 def _request(call: ActorCall) -> tuple[InternalInvokeRequest, tuple[tuple[str, str], ...]]:

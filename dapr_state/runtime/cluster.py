@@ -42,6 +42,7 @@ class Cluster:
         self._has_app = bool(options.app_port)
         self.placement = DaprPlacement(self._name, local)
         self._peers = Peers(options.max_body_size)
+        self.placement.on_gone.append(self._peers.left)
         self.router = ActorRouter(local, self.placement, self._peers)
         self._server = NativeServer(options=_limits(options.max_body_size), memory=memory)
         self._server.listen_on(bound)
@@ -50,6 +51,7 @@ class Cluster:
         self._client = PlacementClient(
             options.placement_addresses, me, self.placement, lambda: tuple(local.counts()), options.disseminate_timeout
         )
+        self.placement.on_frozen.append(self._client.join_anew)
         local.on_hosted.append(lambda _: self._client.begin())
         local.on_unhosted.append(self._client.report)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     Call = grpc.aio.StreamStreamCall[Host, PlacementOrder]
 
+BEAT: Final = 1.0  # seconds between two signs that this sidecar runs
 ROUND: Final = 6.0  # seconds for what a round asks of this sidecar: the service closes streams that take 8
 SILENCE: Final = 2.5  # the service sends a PING after 2 s; then it is asked with one of ours, which it has to answer in
 ANSWER: Final = 1.5  # so many: with both, before it gives this sidecar's actors away
@@ -68,6 +69,8 @@ class Member(Protocol):
     async def update(self, tables: PlacementTables, /) -> None: ...
 
     def unlock(self) -> None: ...
+
+    def beat(self) -> None: ...
 
     def lose(self, *, drains: bool) -> None: ...
 
@@ -114,6 +117,11 @@ class PlacementClient:
         """What is hosted has changed."""
         if self._stream:
             self._stream.report(self._hosted())
+
+    def join_anew(self) -> None:
+        """What the service has said so far does not count any more."""
+        if self._stream:
+            self._stream.is_void.set()
 
     async def leave(self, grace: float | None) -> None:
         """Host nothing any more; return when the others have taken over, or the time is up."""
@@ -214,6 +222,7 @@ class _Stream:
         self._orders: asyncio.Queue[tuple[PlacementOrder, int]] = asyncio.Queue()
         self._reports_none = False
         self.has_begun = False  # an order has come: this is the leader
+        self.is_void = asyncio.Event()
         self.is_out = asyncio.Event()  # a round is over in which this sidecar hosted nothing
 
     def report(self, types: Collection[str]) -> None:
@@ -234,7 +243,7 @@ class _Stream:
         """Return when the service ends it. Raises OrderError, or what the call raises."""
         self.report(types())
         opened(self)
-        tasks = [asyncio.ensure_future(work()) for work in (self._write, self._work, self._read)]
+        tasks = [asyncio.ensure_future(work()) for work in (self._write, self._work, self._read, self._beat, self._end)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -243,6 +252,15 @@ class _Stream:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+
+    async def _beat(self) -> None:
+        while True:
+            await self._waiting.sleep(BEAT)
+            self._member.beat()
+
+    async def _end(self) -> None:
+        await self.is_void.wait()
+        raise OrderError("Joining placement anew")
 
     async def _write(self) -> None:
         while True:

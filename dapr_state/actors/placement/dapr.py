@@ -5,11 +5,14 @@ Rules that a change must keep:
    ended here; until it is over nobody is let to these types. All others go on.
 2. Without the service nothing lives here: what runs is ended before others may take it over, and who asks waits.
 3. When a round is over, or the service is lost, no type stays closed by what was before.
+4. A sidecar that was frozen knows it before it looks at anything else: others may have its actors since.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.actors.gate import Gate
@@ -18,7 +21,7 @@ from dapr_state.actors.placement.table import Table
 from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Protocol
 
     from dapr_state_proto.placement.v1 import placement_pb2
@@ -34,8 +37,11 @@ if TYPE_CHECKING:
 
 NO_HOST_WAIT: Final = 5.0  # seconds for which a type that nobody hosts is waited for, as daprd
 WAITING_AT_MOST: Final = 1024  # callers who wait for such types
+FROZEN: Final = 3.0  # seconds between two beats, of one each second, that say so: placement waits for 5
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 _WHAT: Final = "the placement service"
+
+log = logging.getLogger("dapr.runtime.actor.placement")
 
 
 class DaprPlacement(Placement):
@@ -50,10 +56,13 @@ class DaprPlacement(Placement):
         self._claims: dict[str, Claim] = {}
         self._connected = Gate(waiting, is_open=False, what=_WHAT)
         self._closed: dict[str, Gate] = {}
+        self._alive_until = math.inf  # monotonic
         self._unlocked = asyncio.Event()  # a new one for each round
         self._waiters = 0  # for types that nobody hosts
         self._halts: set[asyncio.Task[None]] = set()
         self.on_ready: list[Callable[[], object]] = []  # told at the end of each round
+        self.on_frozen: list[Callable[[], object]] = []
+        self.on_gone: list[Callable[[Collection[str]], object]] = []  # told the hosts that are in no table any more
 
     def __repr__(self) -> str:
         return f"<DaprPlacement {self._me} {'ready' if self.is_ready else 'lost'}, {self._table!r}>"
@@ -65,6 +74,8 @@ class DaprPlacement(Placement):
     # What is asked
 
     def look(self, actor: ActorId) -> Claim | None:
+        if self._waiting.monotonic() > self._alive_until:
+            self._thaw()
         if not self._connected.is_open or actor.type in self._closed:
             return None
         ring = self._table.rings.get(actor.type)
@@ -125,21 +136,40 @@ class DaprPlacement(Placement):
         changed = table.changed(self._table)
         for kind in changed:
             self._closed.setdefault(kind, Gate(self._waiting, is_open=False, what=_WHAT))
+        gone = self._table.hosts - table.hosts
         self._table = table
         self._claims.clear()
+        for tell in self.on_gone:
+            tell(gone)
         await self._ended()
         await self._halt(lambda actor: actor.type in changed and not self._is_mine(actor), drains=True)
 
     def unlock(self) -> None:
         """The round is over everywhere."""
+        self._alive_until = self._waiting.monotonic() + FROZEN
         self._connected.open()
         self._open_types()
         for tell in self.on_ready:
             tell()
 
+    def beat(self) -> None:
+        """To be told each second: so long as it is, this sidecar was not frozen."""
+        now = self._waiting.monotonic()
+        if now > self._alive_until:
+            self._thaw()
+        elif self.is_ready:
+            self._alive_until = now + FROZEN
+
+    def _thaw(self) -> None:
+        log.warning("This sidecar has not run for more than %.0f s: others may have its actors", FROZEN)
+        self.lose(drains=False)
+        for tell in self.on_frozen:
+            tell()
+
     def lose(self, *, drains: bool) -> None:
         """The service is gone; `drains` False: others may take over at any moment."""
         self._connected.shut()
+        self._alive_until = math.inf
         self._table = Table()
         self._open_types()  # who waits there waits for the service from now on
         self._begin_halt(lambda _: True, drains=drains)

@@ -40,6 +40,10 @@ class Table:
                 await work.pause()
         return table
 
+    @property
+    def hosts(self) -> set[str]:
+        return {name for signature in self._signatures.values() for name, _, _ in signature}
+
     def changed(self, before: Table) -> set[str]:
         """The types that appeared, disappeared, or have other hosts."""
         kinds = self.rings.keys() | before.rings.keys()

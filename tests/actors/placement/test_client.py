@@ -17,7 +17,7 @@ from dapr_state_proto.placement.v1.placement_pb2 import (
     PlacementTables,
 )
 
-from dapr_state.actors.placement.client import NO_LEADER_AT_MOST, Identity, PlacementClient
+from dapr_state.actors.placement.client import BEAT, NO_LEADER_AT_MOST, Identity, PlacementClient
 from dapr_state.clock import WAITING, WaitingClock
 
 if TYPE_CHECKING:
@@ -116,6 +116,9 @@ class Heard:
         if self.holds:
             await self.holds.wait()
 
+    def beat(self) -> None:
+        pass
+
     def unlock(self) -> None:
         self.log.append("unlock")
 
@@ -131,8 +134,9 @@ class Unhurried(WaitingClock):
         self._then = then
 
     async def sleep(self, seconds: float) -> None:  # type: ignore[override]  # that one is asyncio's
-        self.pauses.append(seconds)
-        if len(self.pauses) == 30:
+        if seconds not in {0, BEAT}:
+            self.pauses.append(seconds)
+        if len(self.pauses) == 15:
             self._then()
         await asyncio.sleep(0)
 
@@ -259,6 +263,17 @@ async def test_a_stream_that_ends_is_followed_by_another(code: grpc.StatusCode, 
     assert again.report.entities == ["ta"]
 
 
+async def test_a_stream_is_begun_anew_when_it_does_not_count_any_more() -> None:
+    """Though the service has not ended it."""
+    heard = Heard()
+    async with Script() as service, client(heard, service.address) as made:
+        await (await service.stream()).answers()
+        made.join_anew()
+        again = await service.stream()
+
+    assert again.report.operation == REPORT
+
+
 async def test_the_leader_is_found_among_several() -> None:
     """Behind an address that nobody listens on, a name that nobody knows, and one who is not the leader."""
     async with Script() as other, Script() as leader:
@@ -278,9 +293,8 @@ async def test_one_who_is_not_the_leader_is_not_stormed() -> None:
         async with client(Heard(), service.address, waiting=clock):
             await service.stream()
 
-    turns = [pause for pause in clock.pauses if pause]
-    assert turns[:4] == pytest.approx([0.05, 0.1, 0.15, 0.2])
-    assert max(turns) == NO_LEADER_AT_MOST
+    assert clock.pauses[:4] == pytest.approx([0.05, 0.1, 0.15, 0.2])
+    assert max(clock.pauses) == NO_LEADER_AT_MOST
 
 
 async def test_a_change_of_types_is_reported_on_the_same_stream() -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import pytest
+
 from dapr_state.actors.placement.ring import Ring
+from tests.support import oracle
 from tests.support.cluster import TYPE, Member, wait_connected
+from tests.support.control_plane import Placement
 from tests.support.http import ask
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.control_plane import OwnPlacement, Placement
+    from tests.support.control_plane import OwnPlacement
 
     Service = OwnPlacement | Placement
 
-NO_HOST = "failed to lookup actor: api error: code = FailedPrecondition desc = did not find address for actor"
 IDS = [str(number) for number in range(40)]
 
 
@@ -42,7 +46,7 @@ def test_an_actor_lives_on_one_sidecar(tmp_path: Path, placement: Service) -> No
 
 
 def test_what_a_remote_application_answers_comes_through(tmp_path: Path, placement: Service) -> None:
-    """Errors with the texts that daprd has for calls to another sidecar, headers, and nobody's type after 5 s."""
+    """Errors with the texts that daprd has for calls to another sidecar, and headers."""
     with Member(tmp_path, placement.address) as one, Member(tmp_path, placement.address) as two:
         wait_connected(one, two)
         there = owned(Ring((one.name, two.name), 100), two)[0]
@@ -52,14 +56,12 @@ def test_what_a_remote_application_answers_comes_through(tmp_path: Path, placeme
             {"match": "/method/app", "headers": [["X-DaprErrorResponseHeader", "true"], ["X-More", "a"]], "body": "no"},
         )
         ill, gone, own = (one.call(there, method) for method in ("ill", "gone", "app"))
-        nobody = ask(one.sidecar.http_port, "PUT", "/v1.0/actors/unheard/1/method/m")
 
         error = "error invoke actor method: "
         remote = f"{error}rpc error: code = Internal desc = {error}"
-        assert [(each.code, each.json["message"]) for each in (ill, gone, nobody)] == [
+        assert [(each.code, each.json["message"]) for each in (ill, gone)] == [
             (500, f"{remote}error from actor service: (500) ill"),
             (500, f"{remote}actor method not found: actors/{TYPE}/{there}/method/gone"),
-            (500, f"{error}{NO_HOST} 'unheard/1'"),
         ]
         assert (own.code, own.body, own.header("X-More")) == (200, b"no", "a")
         assert own.header("X-Daprerrorresponseheader") == "true"
@@ -104,3 +106,95 @@ def test_actors_move_to_one_who_joins_and_back(tmp_path: Path, placement: Servic
 def deleted(member: Member) -> set[str]:
     """The actors of whose end its application was told."""
     return {each.target.split("/")[3] for each in member.app.seen() if each.method == "DELETE"}
+
+
+def test_what_lived_on_one_that_is_killed_comes_back(tmp_path: Path, placement: Service) -> None:
+    """At once, and calls that were under way there are made again; the application of the dead one is not asked."""
+    with Member(tmp_path, placement.address) as one, Member(tmp_path, placement.address) as two:
+        wait_connected(one, two)
+        there = owned(Ring((one.name, two.name), 100), two)
+        two.app.obey({"match": "/method/held", "hold": True})
+        with one.calling(there[0], "held", b"1") as held:
+            two.app.holding()
+            two.sidecar.kill()
+            answers = [one.call(each, body=b"2") for each in there]
+
+        assert {(answer.code, answer.body) for answer in answers} == {(200, b"2")}
+        assert (held.result().code, held.result().body) == (200, b"1")
+        assert {*one.ran()} == {*there}
+
+
+def test_one_that_stops_hands_over_first(tmp_path: Path, placement: Service) -> None:
+    """A call that ends in time is answered by it, one that does not by the next; its actors end, and it ends well."""
+    with Member(tmp_path, placement.address) as one, Member(tmp_path, placement.address) as two:
+        wait_connected(one, two)
+        there = owned(Ring((one.name, two.name), 100), two)
+        two.app.obey({"match": "/method/quick", "delay": 0.3}, {"match": "/method/held", "hold": True})
+        with one.calling(there[0], "quick", b"1") as quick, one.calling(there[1], "held", b"2") as held:
+            two.app.holding()
+            until(lambda: two.app.seen("/method/quick"), what="both are under way")
+            two.sidecar.signal(signal.SIGTERM)
+            until(lambda: one.call(there[2]).code == 200 and one.ran(), what="the others have taken over")
+            answers = [held.result(), quick.result()]
+            until(lambda: two.sidecar.exit_code is not None, what="it has ended")
+
+        assert [(each.code, each.body) for each in answers] == [(200, b"2"), (200, b"1")]
+        assert [each.target.rpartition("/")[2] for each in one.app.seen(f"/{there[1]}/method/")] == ["held"]
+        assert deleted(two) >= {*there[:2]}
+        assert two.sidecar.exit_code == 0
+
+
+def test_without_placement_actors_wait_for_it(tmp_path: Path, placement: Service) -> None:
+    """Their application is told of their end; calls wait, and go on when it is back; nothing is restarted."""
+    with Member(tmp_path, placement.address) as one:
+        wait_connected(one)
+        before = [one.call(each).code for each in IDS]
+        placement.close()
+        until(lambda: deleted(one) == {*IDS}, what="all actors have ended")
+        state = one.runtime()
+        with one.calling(IDS[0], "later", b"1") as later:
+            until(lambda: not one.is_connected(), what="it knows")
+            placement.start()
+            answer = later.result()
+
+        assert {*before} == {200}
+        assert (state["hostReady"], state["placement"]) == (False, "placement: disconnected")
+        assert (answer.code, answer.body) == (200, b"1")
+        assert ask(one.sidecar.http_port, "GET", "/v1.0/healthz").code == 204
+
+
+def test_a_placement_that_says_nothing_is_left(tmp_path: Path, placement: Service) -> None:
+    """Its silence is the end of the stream: the actors are ended before others may have them."""
+    with Member(tmp_path, placement.address) as one:
+        wait_connected(one)
+        one.call(IDS[0])
+        placement.pause()
+        try:
+            until(lambda: deleted(one) == {IDS[0]}, what="the actor has ended")
+            state = one.runtime()
+        finally:
+            placement.resume()
+        wait_connected(one)
+
+        assert not state["hostReady"]
+        assert one.call(IDS[0]).code == 200
+
+
+@pytest.mark.oracle
+def test_a_sidecar_that_is_frozen_is_replaced(tmp_path: Path) -> None:
+    """Calls to it are made again elsewhere, and when it runs again it begins no turn that others may have."""
+    service = Placement(oracle.program("placement"), tmp_path)
+    with service, Member(tmp_path, service.address) as one, Member(tmp_path, service.address) as two:
+        wait_connected(one, two)
+        there = owned(Ring((one.name, two.name), 100), two)[0]
+        one.call(there)
+        two.sidecar.pause()
+        try:
+            answer = one.call(there, "again", b"1")
+        finally:
+            two.sidecar.resume()
+        until(lambda: there in deleted(two), what="its actor has ended")
+        wait_connected(two)
+
+        assert (answer.code, answer.body) == (200, b"1")
+        assert [each.target.rpartition("/")[2] for each in two.app.seen("/method/")] == ["m"]

@@ -1,0 +1,210 @@
+"""Where actors live as the rounds of placement say, and who waits meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from dapr_state_proto.placement.v1.placement_pb2 import Host, PlacementTable, PlacementTables
+
+from dapr_state.actors.gate import LONGEST, AwayError
+from dapr_state.actors.placement.base import HERE, Claim, NoHostError
+from dapr_state.actors.placement.dapr import FROZEN, NO_HOST_WAIT, DaprPlacement
+from dapr_state.actors.placement.ring import Ring
+from dapr_state.app.model import ActorId
+from dapr_state.clock import ManualClock
+from tests.actors.apps import steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ME, OTHER = "127.0.0.1:43001", "127.0.0.1:43002"
+RING = Ring((ME, OTHER), 100)
+MINE = next(str(number) for number in range(100) if RING.owner(str(number)) == ME)
+THEIRS = next(str(number) for number in range(100) if RING.owner(str(number)) == OTHER)
+
+
+def tables(factor: int = 100, **hosts: tuple[str, ...]) -> PlacementTables:
+    entries = {
+        kind: PlacementTable(load_map={name: Host(name=name, id="app") for name in names})
+        for kind, names in hosts.items()
+    }
+    return PlacementTables(entries=entries, replication_factor=factor)
+
+
+class Scene:
+    """A placement whose actors end when they are told to."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.placement = DaprPlacement(ME, self, self.clock)  # type: ignore[arg-type]  # a clock that is turned
+        self.halted: list[tuple[list[str], bool]] = []
+        self.actors = [ActorId(kind, name) for kind in ("ta", "tb") for name in (MINE, THEIRS)]
+        self.holds: asyncio.Event | None = None
+        self.told: list[str] = []
+        self.placement.on_frozen.append(lambda: self.told.append("frozen"))
+        self.placement.on_gone.append(self.told.extend)
+
+    async def halt(self, is_lost: Callable[[ActorId], bool], *, drains: bool) -> None:
+        self.halted.append(([f"{each.type}/{each.id}" for each in self.actors if is_lost(each)], drains))
+        if self.holds:
+            await self.holds.wait()
+
+    async def round(self, table: PlacementTables) -> None:
+        await self.placement.update(table)
+        self.placement.unlock()
+
+    def lookup(self, name: str, kind: str = "ta") -> asyncio.Task[Claim]:
+        return asyncio.create_task(self.placement.lookup(ActorId(kind, name)))
+
+
+async def test_an_actor_lives_where_the_table_says() -> None:
+    """Here, or under the address of another sidecar; both are known without waiting."""
+    scene = Scene()
+    await scene.round(tables(ta=(ME, OTHER)))
+
+    assert scene.placement.look(ActorId("ta", MINE)) is HERE
+    assert scene.placement.look(ActorId("ta", THEIRS)) == Claim(OTHER)
+
+
+@pytest.mark.parametrize("name", ["localhost:43001", "[::1]:43001", "127.0.0.1:43001"])
+async def test_names_of_the_loopback_are_one(name: str) -> None:
+    """As in daprd: with the same port it is this sidecar, whatever it calls itself."""
+    scene = Scene()
+    await scene.round(tables(ta=(name,)))
+
+    assert scene.placement.look(ActorId("ta", MINE)) is HERE
+
+
+async def test_nobody_is_let_in_before_the_first_round_ends() -> None:
+    """Who asks waits, and is refused in the end."""
+    scene = Scene()
+    first = scene.lookup(MINE)
+    await scene.placement.update(tables(ta=(ME,)))
+    await steps()
+    seen = first.done()
+    scene.placement.unlock()
+    found = await first
+    scene.placement.lose(drains=True)
+    late = scene.lookup(MINE)
+    await steps()
+    scene.clock.advance(LONGEST)
+
+    assert not seen
+    assert found is HERE
+    with pytest.raises(AwayError, match="the placement service has not been up for 60 seconds"):
+        await late
+
+
+async def test_a_round_closes_the_types_that_change_and_no_others() -> None:
+    """What moves has ended before the round is answered; the rest goes on meanwhile."""
+    scene = Scene()
+    await scene.round(tables(ta=(ME,), tb=(ME,)))
+    scene.holds = asyncio.Event()
+    update = asyncio.create_task(scene.placement.update(tables(ta=(ME, OTHER), tb=(ME,))))
+    await steps()
+    moving = scene.lookup(THEIRS)
+    await steps()
+    seen = [update.done(), moving.done(), scene.placement.look(ActorId("tb", THEIRS)) is HERE]
+    scene.holds.set()
+    await update
+    await steps()
+    seen.append(moving.done())
+    scene.placement.unlock()
+
+    assert seen == [False, False, True, False]
+    assert await moving == Claim(OTHER)
+    assert scene.halted[1:] == [([f"ta/{THEIRS}"], True)]
+
+
+async def test_the_same_table_changes_nothing() -> None:
+    """Nobody waits for the round of others."""
+    scene = Scene()
+    await scene.round(tables(ta=(ME, OTHER)))
+    await scene.placement.update(tables(ta=(OTHER, ME)))
+
+    assert scene.placement.look(ActorId("ta", MINE)) is HERE
+    assert scene.halted[1:] == [([], True)]
+
+
+async def test_another_number_of_points_is_another_ring() -> None:
+    """And so is another app id behind the same name."""
+    scene = Scene()
+    await scene.round(tables(ta=(ME, OTHER)))
+    await scene.placement.update(tables(10, ta=(ME, OTHER)))
+
+    assert scene.placement.look(ActorId("ta", MINE)) is None
+
+
+async def test_a_type_that_nobody_hosts_is_waited_for() -> None:
+    """For 5 s, as daprd does; one that appears meanwhile is found."""
+    scene = Scene()
+    await scene.round(tables(ta=(ME,)))
+    with pytest.raises(NoHostError, match=r"^did not find address for actor '/'$"):
+        scene.placement.look(ActorId("ta", ""))
+    late = scene.lookup(MINE, "tb")
+    await steps()
+    await scene.round(tables(ta=(ME,), tb=(OTHER,)))
+
+    assert await late == Claim(OTHER)
+    assert NO_HOST_WAIT == 5
+
+
+async def test_without_the_service_nothing_lives_here() -> None:
+    """Everything ends, and a table that is the same as before is no reason to keep anybody out."""
+    scene = Scene()
+    await scene.round(tables(ta=(ME,)))
+    await scene.placement.update(tables(ta=(ME, OTHER)))
+    scene.placement.lose(drains=True)
+    await steps()
+    seen = scene.placement.look(ActorId("ta", MINE))
+    await scene.round(tables(ta=(ME, OTHER)))
+
+    assert seen is None
+    assert scene.halted[2] == ([f"{each.type}/{each.id}" for each in scene.actors], True)
+    assert scene.placement.look(ActorId("ta", MINE)) is HERE
+
+
+async def test_an_actor_ends_once_though_rounds_overlap() -> None:
+    """The next round waits for what the one before has begun to end."""
+    scene = Scene()
+    scene.holds = asyncio.Event()
+    scene.placement.lose(drains=True)
+    update = asyncio.create_task(scene.placement.update(tables(ta=(OTHER,))))
+    await steps()
+    seen = len(scene.halted)
+    scene.holds.set()
+    await update
+
+    assert seen == 1
+    assert len(scene.halted) == 2
+
+
+@pytest.mark.parametrize("beats", [True, False])
+async def test_a_sidecar_that_was_frozen_has_lost_its_actors(beats: bool) -> None:
+    """It knows before it looks anything up, and no time is left to what runs; one that runs on keeps them."""
+    scene = Scene()
+    await scene.round(tables(ta=(ME,)))
+    for _ in range(4):
+        scene.clock.advance(FROZEN / 3)
+        if beats:
+            scene.placement.beat()
+    found = scene.placement.look(ActorId("ta", MINE))
+    await steps()
+
+    assert (found is HERE) is beats
+    assert scene.told == ([] if beats else ["frozen"])
+    assert [drains for _, drains in scene.halted[1:]] == ([] if beats else [False])
+
+
+async def test_who_leaves_the_table_is_told_of() -> None:
+    """Once it is in no type's table any more."""
+    scene = Scene()
+    await scene.round(tables(ta=(ME, OTHER), tb=(OTHER,)))
+    await scene.round(tables(ta=(ME,), tb=(OTHER,)))
+    before = list(scene.told)
+    await scene.round(tables(ta=(ME,)))
+
+    assert before == []
+    assert scene.told == [OTHER]
