@@ -45,9 +45,10 @@ EMPTY_KEY_OVER_HTTP = ('"key" is a required field', "ERR_MALFORMED_REQUEST")
 
 
 @pytest.fixture(scope="module")
-def sidecar(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, grpc_server: str) -> Iterator[Sidecar]:
+def sidecar(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Sidecar]:
+    """With one of the gRPC servers: that both answer alike is held beside daprd (conformance/over_grpc)."""
     folder = tmp_path_factory.mktemp("parity")
-    with Sidecar(folder, one_of_each(folder, redis_server, 5), grpc_server=grpc_server) as server:
+    with Sidecar(folder, one_of_each(folder, redis_server, 5)) as server:
         yield server
 
 
