@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.client import FIRST_WRITE, Client, item
 from tests.support.components import component
+from tests.support.redis_groups import MASTER
 from tests.support.sidecar import Daprd, Sidecar
 from tests.support.stores import on_postgresql
 from tests.support.waiting import until
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 
     from tests.support.postgresql import PostgresServer
     from tests.support.redis import RedisServer
+    from tests.support.redis_groups import ClusterServers, Group
 
 pytestmark = pytest.mark.oracle
 
-STORES = ("redis", "lite", "pg1", "pg2")
+STORES = ("redis", "sentinel", "cluster", "lite", "pg1", "pg2")
+REDIS = ("redis", "sentinel", "cluster")  # daprd tells no expiry there
 SHARED_REDIS = 3  # a database of the server that no other test uses
 
 
@@ -35,23 +38,29 @@ class Pair(NamedTuple):
     other: Client
 
 
-def _components(folder: Path, redis_server: RedisServer, postgres_server: PostgresServer) -> list[dict[str, object]]:
+@pytest.fixture(scope="module")
+def components(
+    tmp_path_factory: pytest.TempPathFactory,
+    redis_server: RedisServer,
+    redis_group: Group,
+    redis_cluster_servers: ClusterServers,
+    postgres_server: PostgresServer,
+) -> list[dict[str, object]]:
+    folder = tmp_path_factory.mktemp("database")
     return [
         *on_postgresql(postgres_server, "shared_data"),
         component("redis", "state.redis", redisHost=redis_server.address, redisDB=str(SHARED_REDIS)),
+        component("sentinel", "state.redis", redisHost=redis_group.address, failover="true", sentinelMasterName=MASTER),
+        component("cluster", "state.redis", redisHost=redis_cluster_servers.address, redisType="cluster"),
         component("lite", "state.sqlite", connectionString=str(folder / "shared.db")),
     ]
 
 
 @pytest.fixture(scope="module")
 def clients(
-    tmp_path_factory: pytest.TempPathFactory,
-    redis_server: RedisServer,
-    postgres_server: PostgresServer,
-    daprd_binary: Path,
+    tmp_path_factory: pytest.TempPathFactory, components: list[dict[str, object]], daprd_binary: Path
 ) -> Iterator[tuple[Client, Client]]:
     folder = tmp_path_factory.mktemp("shared")
-    components = _components(folder, redis_server, postgres_server)
     with (
         Sidecar(folder, components) as ours,
         Daprd(daprd_binary, folder, components) as theirs,
@@ -131,10 +140,10 @@ def test_the_other_deletes_with_the_etag(store: str, pair: Pair, key: str) -> No
 
 @pytest.mark.parametrize("store", STORES)
 def test_transactions_are_seen_by_the_other(store: str, pair: Pair, key: str) -> None:
-    """What a transaction wrote and deleted is so for both."""
-    pair.writer.save(store, item(f"{key}-old", b"0"))
-    done = pair.other.transact(store, ("upsert", item(f"{key}-new", b"1")), ("delete", item(f"{key}-old")))
-    found = pair.writer.bulk_get(store, f"{key}-new", f"{key}-old").response["items"]
+    """What a transaction wrote and deleted is so for both; braces put the keys together where there are slots."""
+    pair.writer.save(store, item(f"{{{key}}}-old", b"0"))
+    done = pair.other.transact(store, ("upsert", item(f"{{{key}}}-new", b"1")), ("delete", item(f"{{{key}}}-old")))
+    found = pair.writer.bulk_get(store, f"{{{key}}}-new", f"{{{key}}}-old").response["items"]
 
     assert done.ok
     assert {entry["key"].rpartition("-")[2]: entry.get("data") for entry in found} == {"new": b"1", "old": None}
@@ -171,7 +180,7 @@ def test_the_other_clears_a_ttl(store: str, pair: Pair, redis_server: RedisServe
             assert redis.ttl(f"app||{key}") == -1
 
 
-@pytest.mark.parametrize("store", [store for store in STORES if store != "redis"])
+@pytest.mark.parametrize("store", [store for store in STORES if store not in REDIS])
 def test_both_tell_the_same_time_of_expiry(store: str, pair: Pair, key: str) -> None:
     """ttlExpireTime is the same from both on SQL stores, and is when it should be."""
     expected = time.time() + 1000
