@@ -34,7 +34,7 @@ from dapr_state.stores.base import Found, Outcomes, StoreError
 from dapr_state.stores.redis import reading, slots
 from dapr_state.stores.redis.asking import answers
 from dapr_state.stores.redis.connecting import ConnectError, connect, tls_context
-from dapr_state.stores.redis.connection import ConnectionLost
+from dapr_state.stores.redis.connection import ConnectionLost, ReplyError
 from dapr_state.stores.redis.grouping import SLICE, budget
 from dapr_state.stores.redis.node import Node
 from dapr_state.stores.redis.reconnecting import Location, NotConnected
@@ -216,7 +216,8 @@ class Cluster:
             try:
                 await self._look()
             except StoreError as error:
-                if not left or (isinstance(error, ConnectError) and error.final):
+                is_final = isinstance(error, ReplyError) or (isinstance(error, ConnectError) and error.final)
+                if is_final or not left:
                     raise self._failure(error) from None
             else:
                 return

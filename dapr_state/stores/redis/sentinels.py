@@ -80,11 +80,10 @@ class Sentinels:
         """Where the master is. Raises ConnectError when none of them knows it."""
         asked = [link for link in self._links if link.live] or self._links
         views = await answers([self._ask(link) for link in asked], self._dial_timeout)
-        if not views:
-            raise ConnectError("redis: all sentinels specified in configuration are unreachable")
         known = [view for view in views if view]
         if not known:
-            raise ConnectError(f"the sentinels know no master named {self._name!r}")
+            none = "redis: all sentinels specified in configuration are unreachable"
+            raise ConnectError(f"{none}: they know no master named {self._name!r}" if views else none)
         latest = max(known)
         return Location(latest.address, min(latest.replicas, 1))
 

@@ -247,6 +247,30 @@ async def test_a_write_that_was_sent_to_a_node_that_died_is_an_error_and_a_read_
         assert await store.get(["k"]) == [StoredValue(b"v", "1")]
 
 
+async def test_a_primary_that_is_deaf_is_replaced_and_not_written_to(servers: ClusterServers) -> None:
+    """Calls wait as long as the component allows, then they fail; once it has a successor they go there."""
+    async with opened(servers.address, **CLUSTER, readTimeout="500ms") as store:
+        await store.write([Upsert("deaf", b"v", strong=True)])
+        old = servers.owner("deaf")
+        old.pause()
+        async with asyncio.timeout(15):
+            while await outcome_of(store, Upsert("deaf", b"w")) is not None:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+        old.resume()
+        await asyncio.to_thread(servers.whole)
+
+        assert values(await store.get(["deaf"])) == [b"w"]
+        assert servers.owner("deaf") is not old
+
+
+async def outcome_of(store: RedisStore, operation: Upsert) -> StoreError | None:
+    try:
+        (outcome,) = await store.write([operation])
+    except StoreError as error:
+        return error
+    return outcome
+
+
 async def test_a_list_that_slots_move_past_begins_anew(servers: ClusterServers, store: RedisStore) -> None:
     """A key that went from a node that was to come to one that was read already is not passed over."""
     keys = [f"list-{number}" for number in range(30)]
