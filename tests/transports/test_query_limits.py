@@ -26,6 +26,7 @@ from tests.support.sidecar import Sidecar
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from dapr_state.stores.base import Page
@@ -174,7 +175,6 @@ def test_a_caller_that_leaves_makes_room(transport: str, tmp_path: Path) -> None
         ) as sidecar,
         sidecar.client() as client,
         sidecar.client() as other,
-        Socket(sidecar.http_port) as caller,
     ):
         query = state_pb2.QueryStateRequest(store_name="redis", query="{}")
         send = other.channel.unary_unary("/dapr.proto.runtime.v1.Dapr/QueryStateAlpha1").future
@@ -182,19 +182,29 @@ def test_a_caller_that_leaves_makes_room(transport: str, tmp_path: Path) -> None
         def seen() -> str:
             return client.call("QueryStateAlpha1", query, timeout=0.3).code
 
+        def begin() -> Callable[[], object]:
+            """Ask, and say how to leave."""
+            if transport == "grpc":
+                return send(query.SerializeToString(), wait_for_ready=True).cancel
+            caller = Socket(sidecar.http_port)
+            # with a reset: an end of what is sent is not yet one of what is read
+            caller.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            caller.send(request("POST", "/v1.0-alpha1/state/redis/query", b"{}"))
+            return caller.raw.close
+
+        callers: list[Callable[[], object]] = []
+
+        def is_full() -> bool:
+            """The other one may have been there first: then the new one was refused."""
+            callers.append(begin())
+            return seen() == "RESOURCE_EXHAUSTED"
+
         assert seen() == "OK"
         redis.pause()
         try:
-            if transport == "http":
-                caller.send(request("POST", "/v1.0-alpha1/state/redis/query", b"{}"))
-            else:
-                call = send(query.SerializeToString(), wait_for_ready=True)
-            until(lambda: seen() == "RESOURCE_EXHAUSTED")
-            if transport == "http":
-                caller.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                caller.raw.close()  # with a reset: an end of what is sent is not yet one of what is read
-            else:
-                call.cancel()
+            until(is_full)
+            for leave in callers:
+                leave()
             until(lambda: seen() == "DEADLINE_EXCEEDED")
         finally:
             redis.resume()
