@@ -37,7 +37,8 @@ def weight_of_keys(keys: Sequence[str]) -> int:
 def weight(operations: Sequence[Operation]) -> int:
     if len(operations) == 1:  # as most are
         return OVERHEAD + len(operations[0].key) + len(operations[0].value)
-    return weight_of_keys(list(map(_key, operations))) + sum(map(len, map(_value, operations)))
+    keys, values = map(_key, operations), map(_value, operations)
+    return OVERHEAD * len(operations) + sum(map(len, keys)) + sum(map(len, values))
 
 
 class Budget:
