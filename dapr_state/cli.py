@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dapr_state.runtime import flags
+    from dapr_state.runtime.run.flags import Parsed as RunFlags
 
 EXIT_OK: Final = 0
 EXIT_FATAL: Final = 1
@@ -85,7 +86,9 @@ def run(argv: Sequence[str]) -> int:
         return EXIT_OK
     try:
         parsed = flags.parse(argv)
-        planned = plan.single(parsed, os.environ, Path.cwd())
+        if "run-file" in parsed:
+            return _run_file(parsed)
+        planned = plan.of(parsed, parsed.command, os.environ, Path.cwd())
     except flags.UsageError as error:
         print(f"dapr-state: {error}\n\n{flags.usage()}", file=sys.stderr)
         return EXIT_USAGE
@@ -94,7 +97,23 @@ def run(argv: Sequence[str]) -> int:
         return error.code
     if parsed.mistaken:
         print(f"dapr-state: the command gets {' '.join(parsed.mistaken)}: our flags stand before it", file=sys.stderr)
-    return supervisor.run(planned, os.environ)
+    return supervisor.run([planned], os.environ)
+
+
+def _run_file(parsed: RunFlags) -> int:
+    from dapr_state.runtime.run import runfile, supervisor  # noqa: PLC0415
+
+    others = [f"--{flag.name}" for flag, _ in parsed.given if flag.name != "run-file"]
+    if others:
+        print(f"dapr-state: {' '.join(others)}: the run file says that, and these have no effect", file=sys.stderr)
+    try:
+        file = runfile.read(parsed.get("run-file"), os.environ)
+    except runfile.RunFileError as error:
+        print(f"dapr-state: {error}", file=sys.stderr)
+        return EXIT_FATAL
+    for remark in file.remarks:
+        print(f"dapr-state: {remark}", file=sys.stderr)
+    return supervisor.run(file.plans, os.environ)
 
 
 def show(argv: Sequence[str]) -> int:
@@ -118,13 +137,14 @@ def stop(argv: Sequence[str]) -> int:
     arguments = _parser("stop")
     arguments.add_argument("ids", nargs="*", metavar="ID")
     arguments.add_argument("-a", "--app-id", action="append", default=[], dest="more")
+    arguments.add_argument("-f", "--run-file", help="all that was started by this file")
     arguments.add_argument("--all", action="store_true")
     arguments.add_argument("--timeout", type=lambda text: float(text.removesuffix("s")), default=listing.STOP_TIMEOUT)
     given = arguments.parse_args(argv)
     ids = [*given.ids, *given.more]
-    if not ids and not given.all:
-        arguments.error("which? give an ID, or --all")
-    failures = listing.stop(ids, os.environ, given.timeout, all_of_them=given.all)
+    if not (ids or given.all or given.run_file):
+        arguments.error("which? give an ID, -f FILE or --all")
+    failures = listing.stop(ids, os.environ, given.timeout, given.run_file, all_of_them=given.all)
     for sentence in failures:
         print(sentence, file=sys.stderr)
     return EXIT_FATAL if failures else EXIT_OK

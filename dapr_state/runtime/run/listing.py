@@ -66,25 +66,44 @@ def show(environ: Mapping[str, str], output: str) -> str:
     return forms[output](_rows(list(registry.entries(environ))))
 
 
-def stop(ids: Sequence[str], environ: Mapping[str, str], timeout: float, *, all_of_them: bool = False) -> list[str]:
+def stop(
+    ids: Sequence[str],
+    environ: Mapping[str, str],
+    timeout: float,
+    run_file: str | None = None,
+    *,
+    all_of_them: bool = False,
+) -> list[str]:
     """Ask them to end, and wait until they have; what could not be done, in sentences."""
-    found = [entry for entry in registry.entries(environ) if all_of_them or entry.app_id in ids]
+    file = _resolved(run_file) if run_file else None
+    found = [
+        entry
+        for entry in registry.entries(environ)
+        if all_of_them or entry.app_id in ids or (file and entry.run_file == file)
+    ]
     missing = set(ids) - {entry.app_id for entry in found}
-    for entry in found:
+    wanted = {entry: _whom(entry, is_whole=all_of_them or bool(file)) for entry in found}
+    for first in {processes[0] for processes in wanted.values()}:
         with suppress(ProcessLookupError):
-            os.kill(_processes(entry)[0], signal.SIGTERM)
+            os.kill(first, signal.SIGTERM)
     until = WAITING.monotonic() + timeout
-    while (left := [entry for entry in found if any(map(_runs, _processes(entry)))]) and WAITING.monotonic() < until:
+    while (left := [entry for entry in found if any(map(_runs, wanted[entry]))]) and WAITING.monotonic() < until:
         WAITING.block(LOOK)
     return [
+        *([f'couldn\'t find apps with run file "{run_file}"'] if file and not found else ()),
         *(f"failed to stop app id {each}: couldn't find app id {each}" for each in sorted(missing)),
         *(f"failed to stop app id {entry.app_id}: it still runs after {timeout:g} s" for entry in left),
     ]
 
 
-def _processes(entry: Entry) -> tuple[int, ...]:
-    """Whom to ask, and who is to have ended. Of several applications of one run one alone: it ends with its sidecar."""
-    return (entry.run_pid, entry.pid) if entry.run_pid and not entry.run_file else (entry.pid,)
+def _whom(entry: Entry, *, is_whole: bool) -> tuple[int, ...]:
+    """Whom to ask, and who else is to have ended. Of several of one run, one alone: it ends with its sidecar."""
+    return (entry.run_pid, entry.pid) if entry.run_pid and (is_whole or not entry.run_file) else (entry.pid,)
+
+
+def _resolved(run_file: str) -> str:
+    path = Path(run_file).expanduser().resolve()
+    return str(path / "dapr.yaml" if path.is_dir() else path)
 
 
 def _runs(pid: int) -> bool:

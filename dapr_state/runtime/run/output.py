@@ -6,14 +6,18 @@ import os
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 AT_ONCE: Final = 65_536  # octets
 REMEMBERED: Final = 20  # lines of each child, for when it fails
 LONGEST: Final = 500  # octets of such a line
+KEPT: Final = 9  # logs of earlier runs
+COLOURS: Final = tuple(f"\x1b[{number}m" for number in (36, 33, 32, 35, 34, 91))
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 
 _writing = threading.Lock()  # so that two children do not write into each other's lines
@@ -25,10 +29,12 @@ class Relay:
     A line that is longer than what is read at once is passed on in pieces.
     """
 
-    def __init__(self, source: IO[bytes], mark: str, target: IO[str]) -> None:
+    def __init__(self, source: IO[bytes], mark: str, target: IO[str] | None, file: Path | None = None) -> None:
+        """With a `file` the text goes there too, as the child wrote it."""
         self._source = source
         self._mark = mark.encode()
-        self._target = target.fileno()
+        self._target = target.fileno() if target else None
+        self._file = file.open("wb", buffering=0) if file else None
         self.last: deque[bytes] = deque(maxlen=REMEMBERED)
         self._is_deaf = False  # nobody reads what we write
         self._thread = threading.Thread(target=self._copy, daemon=True)
@@ -44,6 +50,7 @@ class Relay:
     def _copy(self) -> None:
         rest = b""
         while piece := os.read(self._source.fileno(), AT_ONCE):
+            self._keep(piece)
             *lines, rest = (rest + piece).split(b"\n")
             if len(rest) >= AT_ONCE:
                 lines.append(rest)
@@ -51,10 +58,17 @@ class Relay:
             self._write(lines)
         self._write([rest] if rest else [])
         self._source.close()
+        if self._file:
+            self._file.close()
+
+    def _keep(self, piece: bytes) -> None:
+        if self._file:
+            with suppress(OSError):  # a disk that is full stops nobody
+                self._file.write(piece)
 
     def _write(self, lines: list[bytes]) -> None:
         self.last.extend(line[:LONGEST] for line in lines[-REMEMBERED:])
-        if not lines or self._is_deaf:
+        if not lines or self._is_deaf or self._target is None:
             return
         text = b"".join(self._mark + line + b"\n" for line in lines)
         try:
@@ -69,6 +83,16 @@ def has_colour(stream: IO[str], environ: Mapping[str, str]) -> bool:
     if environ.get("NO_COLOR"):
         return False
     return bool(environ.get("FORCE_COLOR")) or (stream.isatty() and environ.get("TERM") != "dumb")
+
+
+def rotated(path: Path) -> Path:
+    """The place for a new log: those of the nine runs before are kept beside it, as .1 to .9."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for number in range(KEPT - 1, -1, -1):
+        older = path.with_name(f"{path.name}.{number}") if number else path
+        if older.exists():
+            older.replace(path.with_name(f"{path.name}.{number + 1}"))
+    return path
 
 
 def mark(text: str, environ: Mapping[str, str], colour: str = _DIM) -> str:

@@ -12,7 +12,7 @@ from dapr_state.runtime.run import ports
 from dapr_state.runtime.run.flags import UsageError, valid_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 from dapr_state.runtime.run.flags import Parsed
 
@@ -42,19 +42,27 @@ class Plan:
     resources: str = ""
     app_port: str = ""
     has_ports: bool = True  # no sockets instead
-    metrics_port: str = ""
     grace: float = APP_GRACE
+    folder: Path = Path()  # in which both work
+    # of an application of a run file
+    overriding: Mapping[str, str] = field(default_factory=dict)  # variables that come last
+    run_file: str = ""
+    run_name: str = ""
+    app_log: str = "console"
+    sidecar_log: str = "console"
 
 
-def single(parsed: Parsed, environ: Mapping[str, str], folder: Path) -> Plan:
-    """The plan of a command line. Raises UsageError or CommandError."""
+def of(
+    parsed: Parsed, command: Sequence[str], environ: Mapping[str, str], folder: Path, *, is_alone: bool = True
+) -> Plan:
+    """`is_alone`: the ports that every SDK knows are for it. Raises UsageError or CommandError."""
     app_id = parsed.get("app-id") or valid_id(folder.resolve().name)
     words = [] if "app-id" in parsed else [f"--app-id={app_id}"]
     words += parsed.passed()
     sockets = parsed.get("unix-domain-socket")
     for name, usual in (("dapr-http-port", HTTP_PORT), ("dapr-grpc-port", GRPC_PORT)):
         if parsed.get(name, "-1") == "-1":
-            is_ours = ports.take(usual, environ.get("XDG_RUNTIME_DIR", ""))
+            is_ours = is_alone and ports.take(usual, environ.get("XDG_RUNTIME_DIR", ""))
             words.append(f"--{name}={usual if is_ours else 0}")
     if parsed.get("metrics-port", "-1") == "-1":
         words.append("--enable-metrics=false")
@@ -68,26 +76,29 @@ def single(parsed: Parsed, environ: Mapping[str, str], folder: Path) -> Plan:
         found = next((path for path in (folder / ".dapr" / "resources", home / "components") if path.is_dir()), None)
         resources = str(found) if found else "the built-in SQLite store"
         words += [f"--resources-path={found}"] if found else []
-    check(parsed.command, environ)
+    check(command, environ, folder)
     port = parsed.get("app-port", "-1")
     return Plan(
         app_id,
         tuple(words),
-        parsed.command,
+        tuple(command),
         _environment(parsed, app_id),
         resources,
         app_port="" if port in {"-1", "0"} else port,
         has_ports=not sockets,
-        metrics_port=parsed.get("metrics-port"),
         grace=_seconds(parsed.get("app-grace")),
+        folder=folder,
     )
 
 
-def check(command: tuple[str, ...], environ: Mapping[str, str]) -> None:
+def check(command: Sequence[str], environ: Mapping[str, str], folder: Path) -> None:
     """Raise CommandError where the program is not there, or is none."""
-    if not command or shutil.which(command[0], path=environ.get("PATH")):
+    if not command:
         return
-    if "/" in command[0] and Path(command[0]).exists():
+    program = str(folder / command[0]) if "/" in command[0] else command[0]
+    if shutil.which(program, path=environ.get("PATH")):
+        return
+    if "/" in command[0] and Path(program).exists():
         raise CommandError(f"{command[0]}: not executable", CANNOT_RUN)
     raise CommandError(f"{command[0]}: not found", NOT_FOUND)
 

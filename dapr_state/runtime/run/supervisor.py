@@ -12,18 +12,19 @@ import signal
 import subprocess
 import sys
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from dapr_state.clock import WAITING
 from dapr_state.runtime.run import plan as planning
 from dapr_state.runtime.run.child import Child
 from dapr_state.runtime.run.messages import Messages
-from dapr_state.runtime.run.output import Relay, mark, say
+from dapr_state.runtime.run.output import COLOURS, Relay, mark, rotated, say
 from dapr_state.runtime.run.terminal import Terminal
 from dapr_state.runtime.supervised import NOTIFY_SOCKET, RUN, RUN_AS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from dapr_state.runtime.run.plan import Plan
 
@@ -69,8 +70,8 @@ class Wishes:
 
     def __init__(self) -> None:
         self.first: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.is_ending = False
         self.children: list[Child] = []
+        self.lives = 0  # runs that do not end yet
 
     def __enter__(self) -> Self:
         for number in _ASKING:
@@ -81,27 +82,40 @@ class Wishes:
         for number in _ASKING:
             asyncio.get_running_loop().remove_signal_handler(number)
 
-    def _receive(self, number: signal.Signals) -> None:
-        if self.is_ending or self.first.done():
-            for child in self.children:
-                child.send(signal.SIGKILL)
-        else:
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Wish it for all, if nobody has yet."""
+        if not self.first.done():
             self.first.set_result(number)
+
+    def _receive(self, number: signal.Signals) -> None:
+        if self.lives and not self.first.done():
+            self.end(number)
+            return
+        for child in self.children:
+            if not child.ended.done():
+                child.send(signal.SIGKILL)
 
 
 class Run:
-    """`live` it once."""
+    """`live` it once. `screen` is where its lines appear, or None where the terminal is the application's."""
 
-    def __init__(self, plan: Plan, environ: Mapping[str, str], guardian: Guardian, wishes: Wishes) -> None:
+    def __init__(
+        self, plan: Plan, environ: Mapping[str, str], guardian: Guardian, wishes: Wishes, screen: Screen | None
+    ) -> None:
         self._plan = plan
         self._environ = environ
         self._guardian = guardian
         self._wishes = wishes
-        self._terminal = Terminal()
+        self._screen = screen
+        self._terminal = None if screen else Terminal()
+        self._app_relay: Relay | None = None
+        self._is_ending = False
 
     async def live(self) -> int:
         """The exit code, once everything has ended."""
+        self._wishes.lives += 1
         async with AsyncExitStack() as opened:
+            opened.callback(self._no_more)
             messages = Messages()
             opened.callback(messages.close)
             sidecar, relay = self._start_sidecar(messages)
@@ -114,16 +128,16 @@ class Run:
             ports = self._ports(messages.ready.result())
             self._announce(ports)
             if not self._plan.command:
-                say("no application command: the sidecar runs alone")
+                self._say("no application command: the sidecar runs alone")
                 await _first(sidecar.ended, self._wishes.first)
                 return await self._alone(sidecar, relay, messages)
             try:
                 app = self._start_app(ports)
             except OSError as error:
-                say(f"{self._plan.command[0]}: {error.strerror}")
+                self._say(f"{self._plan.command[0]}: {error.strerror}")
                 return planning.CANNOT_RUN
             opened.push_async_callback(self._end_app, app)
-            opened.enter_context(_Announcing(messages, waits=bool(self._plan.app_port)))
+            opened.enter_context(_Announcing(self._say, messages, waits=bool(self._plan.app_port)))
             await asyncio.to_thread(_introduce, ports, self._environ, app.pid, self._plan.command)
             await _first(app.ended, sidecar.ended, self._wishes.first)
             return await self._end(app, sidecar, relay, messages)
@@ -131,7 +145,10 @@ class Run:
     # Children
 
     def _start_sidecar(self, messages: Messages) -> tuple[Child, Relay]:
-        described = json.dumps({"command": " ".join(self._plan.command)})
+        plan = self._plan
+        described = json.dumps(
+            {"command": " ".join(plan.command), "run_file": plan.run_file, "run_name": plan.run_name}
+        )
         environment = {
             **self._environ,
             NOTIFY_SOCKET: messages.address,
@@ -144,15 +161,31 @@ class Run:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            cwd=plan.folder,
         )
+        if self._screen:
+            return sidecar, self._screen.relay(sidecar, plan, is_app=False)
         return sidecar, Relay(sidecar.output, mark("dapr", self._environ), sys.stderr)
 
     def _start_app(self, ports: Mapping[str, str]) -> Child:
-        environment = {**self._environ, **self._plan.environment, **ports, RUN: str(os.getpid())}
-        if not sys.stdout.isatty():
+        plan = self._plan
+        environment = {**self._environ, **plan.environment, **ports, RUN: str(os.getpid()), **plan.overriding}
+        if self._screen or not sys.stdout.isatty():
             environment.setdefault("PYTHONUNBUFFERED", "1")  # else its lines come late, or never
-        app = self._start(self._plan.command, environment, on_stopped=self._suspend)
-        self._terminal.give(app.pid)
+        if self._screen:
+            app = self._start(
+                plan.command,
+                environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=plan.folder,
+            )
+            self._app_relay = self._screen.relay(app, plan, is_app=True)
+            return app
+        app = self._start(plan.command, environment, on_stopped=self._suspend, cwd=plan.folder)
+        if self._terminal:
+            self._terminal.give(app.pid)
         return app
 
     def _start(self, command: Any, environment: Mapping[str, str], **more: Any) -> Child:
@@ -163,9 +196,10 @@ class Run:
 
     def _suspend(self, app: Child) -> None:
         """Ctrl-Z has stopped the application: stop as well, so that the shell goes on; `fg` begins here again."""
-        self._terminal.take_back()
-        os.kill(os.getpid(), signal.SIGSTOP)
-        self._terminal.give(app.pid)
+        if self._terminal:
+            self._terminal.take_back()
+            os.kill(os.getpid(), signal.SIGSTOP)
+            self._terminal.give(app.pid)
 
     # The end
 
@@ -173,7 +207,7 @@ class Run:
         wish = self._wishes.first
         if app.ended.done():
             if code := _code(app.ended.result()):
-                say(f"the application ended with {code}")
+                self._say(f"the application ended with {code}")
             return code
         if not wish.done():
             code = await self._sidecar_failed(sidecar, relay, messages) if sidecar.ended.result() else 0
@@ -190,13 +224,16 @@ class Run:
         return await self._sidecar_failed(sidecar, relay, messages) if sidecar.ended.result() else 0
 
     async def _end_app(self, app: Child) -> None:
-        self._wishes.is_ending = True
+        self._no_more()
         await app.end(signal.SIGTERM, self._plan.grace)
         self._guardian.forget(app.pid)
-        self._terminal.take_back()
+        if self._terminal:
+            self._terminal.take_back()
+        if self._app_relay:
+            await asyncio.to_thread(self._app_relay.join, COPYING)
 
     async def _end_sidecar(self, sidecar: Child, relay: Relay) -> None:
-        self._wishes.is_ending = True
+        self._no_more()
         await sidecar.end(signal.SIGTERM, SIDECAR_GRACE)
         self._guardian.forget(sidecar.pid)
         await asyncio.to_thread(relay.join, COPYING)
@@ -204,10 +241,19 @@ class Run:
     async def _sidecar_failed(self, sidecar: Child, relay: Relay, messages: Messages) -> int:
         await asyncio.to_thread(relay.join, COPYING)
         why = messages.failure or (relay.last[-1].decode(errors="replace") if relay.last else "")
-        say(f"the sidecar ended with {_code(sidecar.ended.result())}: {why}")
+        self._say(f"the sidecar ended with {_code(sidecar.ended.result())}: {why}")
         return FAILED
 
+    def _no_more(self) -> None:
+        """From now on a signal means: at once."""
+        if not self._is_ending:
+            self._is_ending = True
+            self._wishes.lives -= 1
+
     # What is told
+
+    def _say(self, sentence: str) -> None:
+        say(f"{self._plan.app_id}: {sentence}")
 
     def _ports(self, message: Mapping[str, str]) -> dict[str, str]:
         if not self._plan.has_ports:
@@ -216,13 +262,14 @@ class Run:
 
     def _announce(self, ports: Mapping[str, str]) -> None:
         where = f"HTTP {ports['DAPR_HTTP_PORT']}, gRPC {ports['DAPR_GRPC_PORT']}" if ports else "Unix sockets"
-        say(f"{self._plan.app_id}: {where}; components from {self._plan.resources}")
+        self._say(f"{where}; components from {self._plan.resources}")
 
 
 class _Announcing:
     """Says that all is up, when the application's port is open."""
 
-    def __init__(self, messages: Messages, *, waits: bool) -> None:
+    def __init__(self, say: Callable[[str], None], messages: Messages, *, waits: bool) -> None:
+        self._say = say
         self._task = asyncio.create_task(self._announce(messages, waits=waits))
 
     def __enter__(self) -> Self:
@@ -234,16 +281,50 @@ class _Announcing:
     async def _announce(self, messages: Messages, *, waits: bool) -> None:
         if waits:
             await messages.discovered.wait()
-        say("up and running")
+        self._say("up and running")
 
 
-def run(plan: Plan, environ: Mapping[str, str]) -> int:
-    return asyncio.run(_run(plan, environ))
+class Screen:
+    """Where the lines of several applications appear, each with its id in front, and the files that keep them."""
+
+    def __init__(self, plans: Sequence[Plan], environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._width = max(len(plan.app_id) for plan in plans)
+        self._colours = {plan.app_id: COLOURS[number % len(COLOURS)] for number, plan in enumerate(plans)}
+
+    def relay(self, child: Child, plan: Plan, *, is_app: bool) -> Relay:
+        """As the run file wishes: to the screen, to a file, to both."""
+        wish, kind = (plan.app_log, "app") if is_app else (plan.sidecar_log, "daprd")
+        text = f"{plan.app_id if is_app else f'{plan.app_id}/dapr':<{self._width}}"
+        before = mark(text, self._environ, self._colours[plan.app_id]) if is_app else mark(text, self._environ)
+        target = (sys.stdout if is_app else sys.stderr) if wish != "file" else None
+        return Relay(child.output, before, target, self._file(plan, kind) if wish != "console" else None)
+
+    def _file(self, plan: Plan, kind: str) -> Path | None:
+        base = self._environ.get("XDG_STATE_HOME") or Path(self._environ.get("HOME") or "/nonexistent") / ".local/state"
+        try:
+            return rotated(Path(base) / "dapr-state" / "logs" / plan.run_name / f"{plan.app_id}_{kind}.log")
+        except OSError as error:
+            say(f"{plan.app_id}: no log file: {error}")
+            return None
 
 
-async def _run(plan: Plan, environ: Mapping[str, str]) -> int:
+def run(plans: Sequence[Plan], environ: Mapping[str, str]) -> int:
+    return asyncio.run(_run(plans, environ))
+
+
+async def _run(plans: Sequence[Plan], environ: Mapping[str, str]) -> int:
+    """The exit code of the one, or of the first that fails: the others end with it."""
+    screen = Screen(plans, environ) if plans[0].run_file else None
+    failure = 0
     with Guardian() as guardian, Wishes() as wishes:
-        return await Run(plan, environ, guardian, wishes).live()
+        lives = [asyncio.create_task(Run(plan, environ, guardian, wishes, screen).live()) for plan in plans]
+        for ended in asyncio.as_completed(lives):
+            code = await ended
+            failure = failure or code
+            if code:
+                wishes.end()
+    return failure
 
 
 async def _first(*futures: asyncio.Future[Any]) -> None:

@@ -23,7 +23,8 @@ APP = Path(__file__).parent / "app.py"
 
 
 def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "dapr_state", "run", *PORTS, *words]
+    ports = () if "-f" in words else PORTS  # a run file's sidecars find theirs
+    return [sys.executable, "-m", "dapr_state", "run", *ports, *words]
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -43,6 +44,19 @@ def run(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[s
         check=False,
         timeout=30,
     )
+
+
+def ask(folder: Path, *words: str) -> tuple[int, str]:
+    """Another command: the exit code, and both outputs."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dapr_state", *words],
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    return done.returncode, done.stdout + done.stderr
 
 
 def app(*words: str) -> list[str]:
@@ -68,6 +82,7 @@ class Started:
     """One that is ended by the test; `text` is all that it has said so far."""
 
     def __init__(self, folder: Path, *words: str, **more: str) -> None:
+        self._folder = folder
         self._process = subprocess.Popen(
             command(*words),
             cwd=folder,
@@ -95,6 +110,9 @@ class Started:
 
     def says(self, text: str) -> None:
         until(lambda: text in self.text, what=f"{text!r} in {self.text!r}")
+
+    def ask(self, *words: str) -> tuple[int, str]:
+        return ask(self._folder, *words)
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

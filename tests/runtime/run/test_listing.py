@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.runtime.run.runs import Started, app, environment, processes
+from tests.runtime.run.runs import Started, app, ask, processes
 from tests.support.configured import MEMORY
 from tests.support.sidecar import Sidecar
 
@@ -20,21 +19,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc: run it on Linux")
 
 
-def _ask(folder: Path, *words: str) -> tuple[int, str]:
-    """The exit code, and both outputs."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dapr_state", *words],
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
 def _listed(folder: Path) -> list[dict[str, Any]]:
-    code, text = _ask(folder, "list", "-o", "json")
+    code, text = ask(folder, "list", "-o", "json")
     assert code == 0
     found: list[dict[str, Any]] = json.loads(text)
     return found
@@ -42,10 +28,10 @@ def _listed(folder: Path) -> list[dict[str, Any]]:
 
 def test_nothing_runs(tmp_path: Path) -> None:
     """That is said, and is no error; an id that nothing has is one."""
-    assert _ask(tmp_path, "list") == (0, "No Dapr instances found.\n")
-    assert _ask(tmp_path, "stop", "x") == (1, "failed to stop app id x: couldn't find app id x\n")
-    assert _ask(tmp_path, "list", "-o", "xml") == (1, "An invalid output format was specified.\n")
-    assert _ask(tmp_path, "stop")[0] == 2
+    assert ask(tmp_path, "list") == (0, "No Dapr instances found.\n")
+    assert ask(tmp_path, "stop", "x") == (1, "failed to stop app id x: couldn't find app id x\n")
+    assert ask(tmp_path, "list", "-o", "xml") == (1, "An invalid output format was specified.\n")
+    assert ask(tmp_path, "stop")[0] == 2
 
 
 def test_a_run_is_listed_and_stopped(tmp_path: Path) -> None:
@@ -53,8 +39,8 @@ def test_a_run_is_listed_and_stopped(tmp_path: Path) -> None:
     with Started(tmp_path, "-a", "shop", *app("waits")) as started:
         started.says("up and running")
         (shop,) = _listed(tmp_path)
-        table = _ask(tmp_path, "list")[1].splitlines()
-        stopped = _ask(tmp_path, "stop", "shop")
+        table = ask(tmp_path, "list")[1].splitlines()
+        stopped = ask(tmp_path, "stop", "shop")
         left = processes(started.pid)
 
         assert (shop["appId"], shop["cliPid"], shop["status"]) == ("shop", started.pid, "ready")
@@ -72,7 +58,7 @@ def test_an_application_that_is_waited_for(tmp_path: Path) -> None:
     with Sidecar(tmp_path, [MEMORY], app_id="two"):
         while len(found := _listed(tmp_path)) < 2:
             assert one.exit_code is None
-        stopped = _ask(tmp_path, "stop", "-a", "two")
+        stopped = ask(tmp_path, "stop", "-a", "two")
         left = [each["appId"] for each in _listed(tmp_path)]
     one.stop()
 
@@ -85,7 +71,7 @@ def test_one_that_does_not_answer(tmp_path: Path) -> None:
     with Sidecar(tmp_path, [MEMORY]) as sidecar:
         sidecar.pause()
         (found,) = _listed(tmp_path)
-        stopped = _ask(tmp_path, "stop", "app", "--timeout", "0.2")
+        stopped = ask(tmp_path, "stop", "app", "--timeout", "0.2")
         sidecar.resume()
 
     assert found["status"] == "not answering"
