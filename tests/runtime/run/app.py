@@ -50,6 +50,17 @@ def saves() -> None:
     waits()
 
 
+def asks_again() -> None:
+    """At the first SIGINT; the second one ends it."""
+
+    def ask(*_: object) -> None:
+        print("sure?", flush=True)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    signal.signal(signal.SIGINT, ask)
+    waits()
+
+
 def ignores() -> None:
     """SIGTERM and SIGINT."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -54,16 +54,14 @@ def test_ctrl_c_is_for_the_application(tmp_path: Path) -> None:
 
 def test_ctrl_c_twice(tmp_path: Path) -> None:
     """The second ends what the first has not: here the application asks again in its own way."""
-    with InTerminal(
-        tmp_path, ["--", "sh", "-c", "trap 'trap - INT; echo first' INT; echo ready; sleep 60; sleep 60"]
-    ) as run:
-        run.says("ready")
-        run.type("\x03")
-        run.says("first")
-        run.type("\x03")
+    with InTerminal(tmp_path, app("asks_again")) as terminal:
+        terminal.says("waiting")
+        terminal.type("\x03")
+        terminal.says("sure?")
+        terminal.type("\x03")
 
-        assert run.code() == 130
-        until(lambda: not processes(run.pid))
+        assert terminal.code() == 130
+        until(lambda: not processes(terminal.pid))
 
 
 def test_ctrl_z_and_back(tmp_path: Path) -> None:
