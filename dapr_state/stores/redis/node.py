@@ -163,7 +163,10 @@ class Node:
                 return await read(await self._link.connected(octets))
             except ConnectionLost as again:
                 lost = again
-        raise lost
+        try:
+            raise lost
+        finally:
+            del lost  # else it holds this frame, which holds it: 12,000 callers left 35 MB for a collection
 
     def _leave(self, reason: str) -> None:
         """Connect anew."""

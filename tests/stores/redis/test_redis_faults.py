@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from tests.support.processes import free_port
 from tests.support.redis import RedisServer
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from pathlib import Path
 
 FULL = "OOM command not allowed when used memory > 'maxmemory'"
@@ -118,6 +120,31 @@ async def test_a_read_whose_connection_is_lost_is_asked_again(own_redis: RedisSe
         assert await read == [StoredValue(b"v", "1")]
         with pytest.raises(ConnectionLost):
             await save
+
+
+async def fails(call: Awaitable[object]) -> type[Exception] | None:
+    try:
+        await call
+    except StoreError as error:
+        return type(error)
+    return None
+
+
+async def test_a_silent_server_leaves_nothing_of_those_who_waited(own_redis: RedisServer) -> None:
+    """What 200 callers held is free when they are told: no cycle keeps it until the next collection."""
+    async with opened(own_redis.address, **IMPATIENT) as store:
+        own_redis.pause()
+        gc.collect()
+        gc.disable()
+        try:
+            told = await asyncio.gather(*(fails(store.get([f"k{number}"])) for number in range(200)))
+            left = gc.collect()
+        finally:
+            gc.enable()
+            own_redis.resume()
+
+    assert set(told) == {Silence}
+    assert left < len(told)
 
 
 async def test_a_silent_server_fails_what_waits_and_its_late_replies_find_nobody(own_redis: RedisServer) -> None:
