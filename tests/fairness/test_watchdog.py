@@ -24,11 +24,12 @@ def blocking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 @pytest.mark.parametrize("kind", ["sleep", "burn"])
 def test_a_call_that_holds_the_loop_is_seen_and_named(kind: str, blocking: Watched) -> None:
-    """A store that blocks, and one that computes: both count in full, and the stack shows where."""
+    """A store that blocks, and one that computes: both count, and the stack shows where."""
     with blocking.watch() as watch:
         ask(blocking.http_port, "GET", f"/v1.0/state/mem/{kind}")
 
-    assert watch.worst >= blocking_program.HELD
+    # who blocks counts but for what other threads waited meanwhile, beside other programs
+    assert watch.worst >= blocking_program.HELD / 2
     assert "blocking_get" in str(watch)
 
 
@@ -38,4 +39,4 @@ def test_calls_one_after_the_other_do_not_add_up(blocking: Watched) -> None:
         for number in range(200):
             ask(blocking.http_port, "GET", f"/v1.0/state/mem/{number}")
 
-    assert watch.worst < blocking_program.HELD / 2
+    assert watch.worst < blocking_program.HELD / 5
