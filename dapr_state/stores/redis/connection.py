@@ -172,7 +172,8 @@ class Connection(asyncio.Protocol):
             self._on_lost(self)
         self._out.clear()
         pending, self._pending = self._pending, deque()
-        for waiter, _, _ in pending:
+        while pending:  # emptied: what is older than the process's start is never collected, and would keep them all
+            waiter, _, _ = pending.popleft()
             if not waiter.done():
                 waiter.set_exception(type(reason)(str(reason)))
         self._tell_all_answered()
