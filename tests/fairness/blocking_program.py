@@ -12,7 +12,7 @@ from typing import Any
 from dapr_state.stores.memory import MemoryStore
 from tests.support import watched_program
 
-HELD = 0.1  # seconds
+HELD = 0.2  # seconds
 
 get = MemoryStore.get
 

@@ -28,8 +28,8 @@ def test_a_call_that_holds_the_loop_is_seen_and_named(kind: str, blocking: Watch
     with blocking.watch() as watch:
         ask(blocking.http_port, "GET", f"/v1.0/state/mem/{kind}")
 
-    # who blocks counts but for what other threads waited meanwhile, beside other programs
-    assert watch.worst >= blocking_program.HELD / 2
+    # beside other programs who blocks counts but for what other threads have waited meanwhile
+    assert watch.worst >= blocking_program.HELD / 5
     assert "blocking_get" in str(watch)
 
 
@@ -39,4 +39,4 @@ def test_calls_one_after_the_other_do_not_add_up(blocking: Watched) -> None:
         for number in range(200):
             ask(blocking.http_port, "GET", f"/v1.0/state/mem/{number}")
 
-    assert watch.worst < blocking_program.HELD / 5
+    assert watch.worst < blocking_program.HELD / 10
