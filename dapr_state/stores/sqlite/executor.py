@@ -179,7 +179,7 @@ class Executor:
             entries: Found = patiently(partial(self.read, keys, READ_AT_ONCE), self._clock, self._patience)
             if rest := works[0].keys[len(entries) :]:  # one is always answered
                 entries += patiently(partial(self.read, rest), self._clock, self._patience)
-        except (sqlite3.Error, StoreError) as error:
+        except Exception as error:  # noqa: BLE001 - as in _call
             return [failures.store_error(error) for _ in works]
         if len(entries) == len(keys):
             return list(shared_out(entries, [len(work.keys) for work in works]))
@@ -192,7 +192,7 @@ class Executor:
     def _call(self, work: Call) -> Any:
         try:
             return work.function(self.connection)
-        except (sqlite3.Error, StoreError) as error:
+        except Exception as error:  # noqa: BLE001 - it is nobody else's: the writes of the group are committed
             return failures.store_error(error)
 
     def _is_late(self) -> bool:

@@ -49,7 +49,9 @@ def describe(error: Exception) -> str:
 
 
 def store_error(error: Exception) -> StoreError:
-    return error if isinstance(error, StoreError) else StoreError(describe(error))
+    if isinstance(error, StoreError):
+        return error
+    return StoreError(describe(error) if isinstance(error, sqlite3.Error) else f"{type(error).__name__}: {error}")
 
 
 def _code(error: Exception) -> int:

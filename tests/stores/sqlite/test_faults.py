@@ -12,8 +12,9 @@ import pytest
 from dapr_state.clock import WAITING
 from dapr_state.stores.base import EtagMismatch, StoreError
 from dapr_state.stores.model import Delete, StoredValue, Upsert
+from dapr_state.stores.sqlite import schema
 from dapr_state.stores.sqlite import statements as module
-from dapr_state.stores.sqlite.executor import Call, Executor
+from dapr_state.stores.sqlite.executor import Call, Executor, Read, Write
 from dapr_state.stores.sqlite.options import Database, Options
 from dapr_state.stores.sqlite.statements import OCTETS_AT_ONCE, StateTable
 from dapr_state.stores.sqlite.store import AT_ONCE
@@ -227,6 +228,34 @@ async def test_a_store_that_failed_to_open_refuses_calls(tmp_path: Path) -> None
     with pytest.raises(StoreError, match=r"^the store is not open$"):
         await opened.get(["k"])
     await opened.close()
+
+
+@pytest.mark.parametrize("failing", ["call", "read"])
+async def test_what_fails_unexpectedly_is_told_to_nobody_else(
+    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A save of the same group is committed by then: it is a success, and its caller hears of no error."""
+    options = Options(Database(f"file:{tmp_path / 'state.db'}"))
+    executor = Executor(options, table := StateTable("state"), WAITING, busy_timeout=2.0, timeout=options.timeout)
+    schema.migrate(executor.connection, "state", "metadata")
+    save = Write([Upsert("k", b"1")])
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("of ours")
+
+    if failing == "call":
+        answers = executor.handle([save, Call(fail)])
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(table, "read", fail)
+            answers = executor.handle([save, Read(["k"])])
+    (row,) = executor.read(["k"])
+    executor.close()
+
+    assert answers[0] == [None]
+    assert isinstance(answers[1], StoreError)
+    assert isinstance(row, StoredValue)
+    assert row.value == b"1"
 
 
 async def test_a_statement_that_takes_too_long_is_interrupted(tmp_path: Path) -> None:
