@@ -20,18 +20,13 @@ over. Who needs more asks for consistency `strong`, which waits for the replicas
 from __future__ import annotations
 
 import asyncio
-import binascii
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
-from zlib import crc32
-
-import msgspec
 
 from dapr_state.clock import WAITING
-from dapr_state.stores import paging
 from dapr_state.stores.base import Found, Outcomes, StoreError
-from dapr_state.stores.redis import reading, slots
+from dapr_state.stores.redis import listing, slots
 from dapr_state.stores.redis.asking import answers
 from dapr_state.stores.redis.connecting import ConnectError, connect, tls_context
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError
@@ -137,9 +132,7 @@ class Cluster:
 
     async def find(self, prefix: str, after: str, size: int) -> tuple[list[str], str]:
         """Keys of one node after another; if slots have moved meanwhile, from the first one again."""
-        at = _begin(prefix, after)
-        if at.map != self._map:
-            at = _Token(at.prefix, self._map, "", "")
+        at = listing.walk(prefix, after, self._map)
         names = {primary.name: address for address, primary in self._told().primaries.items()}
         left = sorted(name for name in names if name >= at.node)
         if not left:
@@ -153,8 +146,7 @@ class Cluster:
             await self._look()  # slots that moved from a node behind to one before are seen now, if not yet
             if at.map == self._map:
                 return keys, ""
-            at = _Token(at.prefix, self._map, "", "")
-        return keys, _text(at)
+        return keys, listing.text(at)
 
     # what requests ask
 
@@ -264,9 +256,11 @@ class Cluster:
     def _adopt(self, topology: Topology) -> None:
         if self._is_closed:
             return
+        if self._topology and not topology.is_ok:
+            return  # while nobody knows better, what was right stays
         self._topology = topology
         self._owners = [*topology.owners]
-        self._map = _fingerprint(topology)
+        self._map = topology.map
         for address, primary in topology.primaries.items():
             node = self._nodes.get(address) or self._start(address, primary.replicas)
             node.has_replicas(primary.replicas)
@@ -293,35 +287,3 @@ def _check_slot(slot: int, first: str, operations: Sequence[Operation]) -> None:
                 "as {order7}head and {order7}lines; for the state of actors, `actorHashTag: true` in the component "
                 "does that"
             )
-
-
-class _Token(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    prefix: bytes
-    map: int
-    node: str  # by name: the list goes on with it, or with the next one if it is gone
-    after: str  # where on this node
-
-
-_decoder: Final = msgspec.msgpack.Decoder(_Token)
-
-
-def _begin(prefix: str, after: str) -> _Token:
-    (octets,) = reading.encoded([prefix])
-    if not after:
-        return _Token(octets, -1, "", "")
-    try:
-        at = _decoder.decode(binascii.a2b_base64(after, strict_mode=True))
-    except (ValueError, msgspec.MsgspecError):
-        raise paging.other_list() from None
-    if at.prefix != octets:
-        raise paging.other_list()
-    return at
-
-
-def _text(at: _Token) -> str:
-    return binascii.b2a_base64(msgspec.msgpack.encode(at), newline=False).decode()
-
-
-def _fingerprint(topology: Topology) -> int:
-    names = {address: primary.name.encode() for address, primary in topology.primaries.items()}
-    return crc32(b"".join([names[owner] if owner else b"-" for owner in topology.owners]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -36,7 +36,19 @@ class _Token(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     left: list[bytes]  # keys that were found, and did not fit
 
 
+class Walk(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """Where a list over the nodes of a cluster is."""
+
+    prefix: bytes
+    map: int  # which node had which slot when it began
+    node: str = ""  # by name: the list goes on with it, or with the next one if it is gone
+    after: str = ""  # where on this node
+
+
+T = TypeVar("T", _Token, Walk)
+
 _decoder: Final = msgspec.msgpack.Decoder(_Token)
+_walks: Final = msgspec.msgpack.Decoder(Walk)
 
 
 async def find(connection: Connection, process: str, prefix: str, after: str, size: int) -> tuple[list[str], str]:
@@ -51,31 +63,50 @@ async def find(connection: Connection, process: str, prefix: str, after: str, si
             break
         room += 1
     page, at.left = at.left[:room], at.left[room:]
-    after = "" if at.cursor is None and not at.left else _text(at)
+    after = "" if at.cursor is None and not at.left else text(at)
     keys = [key.decode(errors="surrogateescape") for key in page]
     return [key for key in keys if key.startswith(prefix)], after  # others: a prefix that ends within a character
 
 
 def _begin(prefix: str, after: str, process: str) -> _Token:
-    try:
-        (octets,) = encoded([prefix])
-    except UnicodeEncodeError:
-        raise StoreError(f"the prefix is not valid UTF-8: {prefix!a}") from None
+    octets = _encoded(prefix)
     anew = _Token(octets, process, 0, [])
     if not after:
         return anew
-    try:
-        at = _decoder.decode(binascii.a2b_base64(after, strict_mode=True))
-    except (ValueError, msgspec.MsgspecError):
-        raise paging.other_list() from None
-    if at.prefix != octets:
-        raise paging.other_list()
+    at = _decoded(_decoder, after, octets)
     if not all(key.startswith(octets) for key in at.left):
         raise paging.other_list()
     return at if at.process == process else anew
 
 
-def _text(at: _Token) -> str:
+def walk(prefix: str, after: str, its_map: int) -> Walk:
+    """Where a list over nodes goes on; from the first one again if slots have moved since it began."""
+    octets = _encoded(prefix)
+    anew = Walk(octets, its_map)
+    at = _decoded(_walks, after, octets) if after else anew
+    return at if at.map == its_map else anew
+
+
+def _encoded(prefix: str) -> bytes:
+    try:
+        (octets,) = encoded([prefix])
+    except UnicodeEncodeError:
+        raise StoreError(f"the prefix is not valid UTF-8: {prefix!a}") from None
+    return octets
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[T], after: str, prefix: bytes) -> T:
+    try:
+        at = decoder.decode(binascii.a2b_base64(after, strict_mode=True))
+    except (ValueError, msgspec.MsgspecError):
+        raise paging.other_list() from None
+    if at.prefix != prefix:
+        raise paging.other_list()
+    return at
+
+
+def text(at: _Token | Walk) -> str:
+    """The token that a caller gets."""
     return binascii.b2a_base64(msgspec.msgpack.encode(at), newline=False).decode()
 
 

@@ -6,6 +6,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from zlib import crc32
 
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.redis.connection import ReplyError
@@ -50,6 +51,7 @@ class Topology:
     epoch: int
     primaries: Mapping[str, Primary]  # by address
     owners: Sequence[str | None]  # the address for each slot
+    map: int  # tells one distribution of the slots from another
 
     def __repr__(self) -> str:
         return f"<Topology {self.epoch} {'ok' if self.is_ok else 'not ok'}, {len(self.primaries)} primaries>"
@@ -85,10 +87,14 @@ def topology(replies: list[Any], address: str) -> Topology:
     host = address.rpartition(":")[0]
     primaries: dict[str, Primary] = {}
     owners: list[str | None] = [None] * NUMBER
+    ranges: list[tuple[int, int, bytes]] = []
     for first, last, primary, *replicas in slots:
+        ranges.append((first, last, primary[2]))
         place = primaries.setdefault(_address(primary, host), _primary(primary, replicas, host)).address
         owners[first : last + 1] = [place] * (last + 1 - first)
-    return Topology(facts.get("cluster_state") == "ok", int(facts.get("cluster_current_epoch", 0)), primaries, owners)
+    its_map = crc32(repr(sorted(ranges)).encode())
+    is_ok, epoch = facts.get("cluster_state") == "ok", int(facts.get("cluster_current_epoch", 0))
+    return Topology(is_ok, epoch, primaries, owners, its_map)
 
 
 def _primary(told: Any, replicas: Sequence[Any], host: str) -> Primary:

@@ -343,6 +343,26 @@ async def test_one_living_node_of_those_that_are_named_is_enough(servers: Cluste
         assert await store.write([Upsert(key, b"v") for key in KEYS]) == [None] * len(KEYS)
 
 
+async def test_nodes_may_have_a_password(servers: ClusterServers) -> None:
+    """All have the same: those that are found through the first too. A wrong one is told at once."""
+    for server in servers.servers:
+        with server.client() as client:
+            client.config_set("masterauth", "hush")
+            client.config_set("requirepass", "hush")
+    try:
+        async with opened(servers.address, **CLUSTER, redisPassword="hush") as store:
+            outcomes = await store.write([Upsert(key, b"v") for key in KEYS])
+        wrong = create(servers.address, **CLUSTER, redisPassword="wrong")
+        with pytest.raises(StoreError, match="WRONGPASS"):
+            await wrong.open()
+    finally:
+        for server in servers.servers:
+            with server.client(password="hush") as client:
+                client.config_set("requirepass", "")
+
+    assert outcomes == [None] * len(KEYS)
+
+
 async def test_what_is_no_cluster_says_so(redis_server: RedisServer) -> None:
     """And nobody at all is the reason that a single server gives."""
     alone = create(redis_server.address, **CLUSTER)
