@@ -10,6 +10,7 @@ from msgspec import structs
 
 from dapr_state.actors.agenda import ROUNDING, Agenda
 from dapr_state.actors.firing import Firing, Place
+from dapr_state.actors.gate import AwayError
 from dapr_state.actors.known_reminders import TAKEOVER, Known, KnownReminders
 from dapr_state.actors.reminder_table import PATIENCE, Put, Remove
 from dapr_state.actors.runtime import ClosingError
@@ -181,7 +182,7 @@ class ReminderTicks:
         except ClosingError:
             self.stop()
             return
-        except UnreachableError as error:
+        except (UnreachableError, AwayError) as error:
             self._unreached(known, error)
             return
         except Exception as error:  # noqa: BLE001  whatever went wrong, the policy says what follows
@@ -200,7 +201,7 @@ class ReminderTicks:
         self._fired(kind, is_taken)
         await self._keep(known, kept, after)
 
-    def _unreached(self, known: Known, error: UnreachableError) -> None:
+    def _unreached(self, known: Known, error: Exception) -> None:
         """That is no attempt, or a restart of the application would cost reminders."""
         kind = known.key[0]
         self.tell(logging.WARNING, "Reminders of %s wait for the application: %s", kind, error)

@@ -57,7 +57,7 @@ class ActorHost:
         self.api = Actors(router, state) if self.is_on else Actors()
         self._timers = Timers(router, fired=_fired(metrics.actor_timers_fired if metrics else None))
         self._reminders = EmbeddedReminders(
-            router,
+            _Reminded(router, self._cluster) if self._cluster else router,
             StoredReminders(options.app_id, lambda: components.actor_store),
             _name(options),
             fired=_fired(metrics.actor_reminders_fired if metrics else None),
@@ -65,6 +65,8 @@ class ActorHost:
         if metrics:
             self._count(metrics)
         self.runtime.on_hosted.append(self._reminders.hosted)
+        if self._cluster:
+            self._cluster.placement.on_ready.append(lambda: self._reminders.hosted(tuple(self.runtime.counts())))
         self.schedules = Schedules(self.api, self._reminders, self._timers)
         if options.app_port and not components.actor_store:
             log.info("Actor state store not configured - the state of actors cannot be used, nor reminders")
@@ -145,6 +147,18 @@ class ActorHost:
         await self._reminders.close()
         if self._cluster:
             await self._cluster.close()
+
+
+class _Reminded:
+    """Where reminders go in a cluster: while placement is away they rest, as if their types were not hosted."""
+
+    def __init__(self, router: ActorRouter, cluster: Cluster) -> None:
+        self._router = router
+        self._placement = cluster.placement
+        self.deliver_reminder = router.deliver_reminder
+
+    def is_hosted(self, kind: str) -> bool:
+        return self._placement.is_ready and self._router.is_hosted(kind)
 
 
 def _cluster(options: Options, local: ActorRuntime, memory: RequestMemory) -> Cluster:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -75,6 +76,10 @@ class Member:
         """The same, while the block runs."""
         with ThreadPoolExecutor(1) as pool:
             yield pool.submit(self.call, actor, method, body, **headers)
+
+    def remind(self, actor: str, name: str, reminder: Mapping[str, object]) -> Answer:
+        path = f"/v1.0/actors/{TYPE}/{actor}/reminders/{name}"
+        return ask(self.sidecar.http_port, "POST", path, json.dumps(reminder))
 
     def ran(self) -> list[str]:
         """The ids of the actors whose methods its application was asked for."""

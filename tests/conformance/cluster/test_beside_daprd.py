@@ -130,3 +130,25 @@ def test_a_timer_fires_where_the_actor_lives(way: tuple[Member, Member, list[str
     assert made.code == 204
     assert tick["data"] == {"a": 1}
     assert tick["dueTime"] == "0s"
+
+
+def test_a_reminder_of_ours_fires_on_daprd(pair: Pair) -> None:
+    """It is kept here, and goes to the application there in the form that daprd gives it; a failure is tried again."""
+    ours, theirs = pair
+    there = next(each for each in IDS if Ring((ours.name, theirs.name), 100).owner(each) == theirs.name)
+    theirs.app.obey({"match": "/remind/r", "status": 500, "times": 1})
+    theirs.app.forget()
+    made = ours.remind(there, "r", {"dueTime": "0s", "data": [1]})
+    until(lambda: len(theirs.app.seen("/remind/r")) == 2, what="it fires, and again")
+
+    assert made.code == 204
+    assert json.loads(theirs.app.seen("/remind/r")[1].body)["data"] == [1]
+
+
+def test_metadata_tell_the_same(pair: Pair) -> None:
+    """What is hosted, whether placement is there, and that all is ready."""
+    told = [{name: value for name, value in member.runtime().items() if name != "activeActors"} for member in pair]
+    health = [ask(member.sidecar.http_port, "GET", "/v1.0/healthz").code for member in pair]
+
+    assert told[0] == told[1]
+    assert health == [204, 204]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -198,3 +199,24 @@ def test_a_sidecar_that_is_frozen_is_replaced(tmp_path: Path) -> None:
 
         assert (answer.code, answer.body) == (200, b"1")
         assert [each.target.rpartition("/")[2] for each in two.app.seen("/method/")] == ["m"]
+
+
+def test_a_reminder_fires_where_its_actor_lives(tmp_path: Path, placement: Service) -> None:
+    """Though another sidecar keeps it; also on one that took the actor over, and while placement is away it rests."""
+    with Member(tmp_path, placement.address) as one, Member(tmp_path, placement.address) as two:
+        wait_connected(one, two)
+        there = owned(Ring((one.name, two.name), 100), two)[0]
+        made = one.remind(there, "far", {"dueTime": "0s", "data": {"a": 1}})
+        until(lambda: two.app.seen("/remind/far"), what="it fires on the other one")
+        (far,) = two.app.seen("/remind/far")
+        one.remind(there, "often", {"dueTime": "0s", "period": "1s"})
+        until(lambda: two.app.seen("/remind/often"), what="the first tick")
+        placement.close()
+        until(lambda: not one.is_connected() and not two.is_connected(), what="placement is away")
+        two.sidecar.kill()
+        placement.start()
+        until(lambda: len(one.app.seen("/remind/often")) > 1, what="the ticks that follow")
+
+        assert made.code == 204
+        assert json.loads(far.body) == {"data": {"a": 1}, "dueTime": "", "period": ""}
+        assert "Error executing reminder" not in one.sidecar.log()
