@@ -35,8 +35,11 @@ class Member:
         config: Mapping[str, Any] | None = None,
         daprd: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        app: RawApp | None = None,
     ) -> None:
-        self.app = RawApp(folder, {"entities": [*types], **(config or {})})
+        """`app` is one that somebody else has started: several may host on the same."""
+        self._owns_app = app is None
+        self.app = app or RawApp(folder, {"entities": [*types], **(config or {})})
         store = component("statestore", "state.in-memory", actorStateStore="true")
         flags = ("--app-port", str(self.app.port), "--placement-host-address", placement)
         if daprd:
@@ -46,7 +49,8 @@ class Member:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.enter_context(self.app)
+            if self._owns_app:
+                stack.enter_context(self.app)
             stack.enter_context(self.sidecar)
             self._stack = stack.pop_all()
         return self
