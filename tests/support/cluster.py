@@ -36,12 +36,13 @@ class Member:
         daprd: Path | None = None,
         environment: Mapping[str, str] | None = None,
         app: RawApp | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
         """`app` is one that somebody else has started: several may host on the same."""
         self._owns_app = app is None
         self.app = app or RawApp(folder, {"entities": [*types], **(config or {})})
         store = component("statestore", "state.in-memory", actorStateStore="true")
-        flags = ("--app-port", str(self.app.port), "--placement-host-address", placement)
+        flags = ("--app-port", str(self.app.port), "--placement-host-address", placement, *flags)
         if daprd:
             self.sidecar: Sidecar = Daprd(daprd, folder, [store], flags=flags, environment=environment)
         else:

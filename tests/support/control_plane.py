@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 from pathlib import Path
+from typing import Self
 
 from tests.support.http import ask
 from tests.support.processes import Process, free_port
@@ -38,6 +40,31 @@ class Placement(_Service):
 
     def __init__(self, binary: Path, folder: Path) -> None:
         super().__init__(binary, folder, "--initial-cluster", f"dapr-placement-0=127.0.0.1:{free_port()}")
+
+
+class Placements:
+    """Three of them, of which one leads."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        peers = ",".join(f"p{number}=127.0.0.1:{free_port()}" for number in range(3))
+        self.all = [_Service(binary, folder, "--id", f"p{number}", "--initial-cluster", peers) for number in range(3)]
+        self.address = ", ".join(each.address for each in self.all)
+
+    def __enter__(self) -> Self:
+        for each in self.all:
+            each.launch()
+        for each in self.all:
+            each.wait_ready()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for each in self.all:
+            each.close()
+
+    def leader(self, log: str) -> _Service:
+        """The one that this log of a sidecar says it is connected to."""
+        port = int(re.findall(r"Connected to placement service: \S*:(\d+)", log)[-1])
+        return next(each for each in self.all if each.port == port)
 
 
 class Scheduler(_Service):

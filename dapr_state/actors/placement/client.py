@@ -38,6 +38,7 @@ REFUSED: Final = (0.25, 0.75)  # after an address that cannot be reached, at ran
 NO_LEADER: Final = 0.05  # after a turn of all addresses without a leader; it grows from turn to turn
 NO_LEADER_AT_MOST: Final = 0.5  # seconds
 LEAVING: Final = 3.0  # for the round in which the others take over at the end
+TOLD_AGAIN: Final = 60.0  # an address that cannot be reached is told of once a minute
 API_LEVEL: Final = 20  # of daprd 1.18
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),  # a table grows with types, hosts and what each of them hosts
@@ -100,6 +101,7 @@ class PlacementClient:
         self._limit = limit
         self._waiting = waiting
         self._stream: _Stream | None = None
+        self._told: dict[str, float] = {}  # failures, and until when they are not told again
         self._is_leaving = False
         self._running: asyncio.Task[None] | None = None
 
@@ -168,7 +170,7 @@ class PlacementClient:
             try:
                 found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
             except (OSError, UnicodeError, ValueError) as error:
-                log.error("Failed to connect to placement service: %s: %s. Retrying...", address, error)  # noqa: TRY400
+                self._tell(address, str(error))
                 await self._waiting.sleep(random.uniform(*REFUSED))  # noqa: S311 - not for secrets
                 continue
             for family, _, _, _, where in dict.fromkeys(found):
@@ -179,7 +181,7 @@ class PlacementClient:
         """One stream; then the seconds until the next address, or None if this one was the leader."""
         async with grpc.aio.insecure_channel(target, _OPTIONS) as channel:
             call: Any = placement_pb2_grpc.PlacementStub(channel).ReportDaprStatus()
-            stream = _Stream(call, self._me, self._member, self._limit, self._waiting)
+            stream = _Stream(call, target, self._me, self._member, limit=self._limit, waiting=self._waiting)
             drains = True
             try:
                 await stream.run(self._hosted, self._opened)
@@ -194,13 +196,20 @@ class PlacementClient:
                 call.cancel()
             code, details = await call.code(), await call.details()
         if stream.has_begun:
+            self._told.clear()
             log.info("Placement stream closed: %s: %s. Reconnecting...", code, details)
             return None
         if code is grpc.StatusCode.FAILED_PRECONDITION:
             log.debug("Placement %s: %s", target, details)
             return 0.0
-        log.error("Failed to connect to placement service: %s: %s. Retrying...", target, details)
+        self._tell(target, details or "")
         return random.uniform(*REFUSED)  # noqa: S311 - not for secrets
+
+    def _tell(self, address: str, reason: str) -> None:
+        now = self._waiting.monotonic()
+        if now >= self._told.get(address, 0.0):
+            self._told[address] = now + TOLD_AGAIN
+            log.error("Failed to connect to placement service: %s: %s. Retrying...", address, reason)
 
     def _opened(self, stream: _Stream) -> None:
         self._stream = stream
@@ -209,8 +218,11 @@ class PlacementClient:
 class _Stream:
     """One conversation with the service."""
 
-    def __init__(self, call: Any, me: Identity, member: Member, limit: float, waiting: WaitingClock) -> None:
+    def __init__(
+        self, call: Any, target: str, me: Identity, member: Member, *, limit: float, waiting: WaitingClock
+    ) -> None:
         self._call = call
+        self._target = target
         self._me = me
         self._member = member
         self._limit = limit
@@ -276,7 +288,9 @@ class _Stream:
                 raise OrderError(f"Dissemination timeout for version {self._version}") from None
             if order is grpc.aio.EOF:
                 return
-            self.has_begun = True
+            if not self.has_begun:
+                self.has_begun = True
+                log.info("Connected to placement service: %s", self._target)
             self._take(order)
 
     def _take(self, order: PlacementOrder) -> None:

@@ -12,7 +12,7 @@ import pytest
 from dapr_state.actors.placement.ring import Ring
 from tests.support import oracle
 from tests.support.cluster import TYPE, Member, wait_connected
-from tests.support.control_plane import Placement
+from tests.support.control_plane import Placement, Placements
 from tests.support.http import ask
 from tests.support.waiting import until
 
@@ -220,3 +220,40 @@ def test_a_reminder_fires_where_its_actor_lives(tmp_path: Path, placement: Servi
         assert made.code == 204
         assert json.loads(far.body) == {"data": {"a": 1}, "dueTime": "", "period": ""}
         assert "Error executing reminder" not in one.sidecar.log()
+
+
+@pytest.mark.oracle
+def test_the_next_leader_is_found(tmp_path: Path) -> None:
+    """Of three, when the one that leads is killed: calls wait for the election, and all is as before."""
+    with (
+        Placements(oracle.program("placement"), tmp_path) as placements,
+        Member(tmp_path, placements.address) as one,
+        Member(tmp_path, placements.address) as two,
+    ):
+        wait_connected(one, two)
+        placements.leader(one.sidecar.log()).kill()
+        until(lambda: not one.is_connected(), what="it knows")
+        answers = [one.call(each) for each in IDS]
+        wait_connected(one, two)
+        ring = Ring((one.name, two.name), 100)
+        for member in (one, two):
+            member.app.forget()
+        answers += [two.call(each) for each in IDS]
+
+        assert {answer.code for answer in answers} == {200}
+        assert [{*member.ran()} for member in (one, two)] == [{*owned(ring, member)} for member in (one, two)]
+
+
+def test_an_application_that_is_unwell_has_its_actors_elsewhere(tmp_path: Path, placement: Service) -> None:
+    """Its sidecar stays in the cluster, and passes calls on; the actors come back with it."""
+    health = ("--enable-app-health-check", "--app-health-probe-interval", "1", "--app-health-threshold", "1")
+    with Member(tmp_path, placement.address) as one, Member(tmp_path, placement.address, flags=health) as two:
+        wait_connected(one, two)
+        there = owned(Ring((one.name, two.name), 100), two)
+        two.app.obey({"match": "/healthz", "status": 500})
+        until(lambda: one.call(there[0]).code == 200 and one.ran(), what="its actors are called elsewhere")
+        two.app.obey()
+        two.app.forget()
+        until(lambda: one.call(there[0]).code == 200 and two.ran(), what="its actors are back")
+
+        assert {*two.ran()} == {there[0]}
