@@ -167,7 +167,7 @@ class RequestMemory:
         part = self._paused.pop(holder)
         self._move(holder, part)
         self._resize(part, expected)
-        asyncio.get_running_loop().call_soon(holder.on_memory)
+        asyncio.get_running_loop().call_soon(self._tell, holder)
 
     def _move(self, holder: Holder, part: _Part) -> None:
         self._parts.pop(holder, None)
@@ -269,7 +269,11 @@ class RequestMemory:
             del self._waiting[holder]
             self._kept_octets -= self._kept.pop(holder, 0)
             self._enter(holder, octets)
-            asyncio.get_running_loop().call_soon(holder.on_memory)  # a turn for each: none is served inside another
+            asyncio.get_running_loop().call_soon(self._tell, holder)  # a turn for each: none is served inside another
+
+    def _tell(self, holder: Holder) -> None:
+        if not (holder in self._waiting or holder in self._paused):  # else it waits again, for something else
+            holder.on_memory()
 
     def _fits(self, octets: int) -> bool:
         return not self._taken or self._taken_octets + octets <= self._size

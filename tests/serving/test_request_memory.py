@@ -446,6 +446,21 @@ async def test_requests_sent_ahead_of_an_answer_count_and_are_dropped_when_there
     assert await sent_ahead(SMALL) == (1, "close")
 
 
+async def test_who_became_whole_meanwhile_is_not_told_of_what_he_waited_for_before() -> None:
+    """That a part may be read on is no leave to answer the whole, which has to wait for its own memory."""
+    memory, order = RequestMemory(SIZE), []  # type: ignore[var-annotated]
+    first, other, part = (Caller(number, order) for number in range(1, 4))
+    asked = [memory.ask(first, 90_000, 0), memory.arrive(other, 40_000, 0), memory.arrive(part, 40_000, 60_000)]
+    asked.append(memory.ask(part, 50_000, 50_000))
+    await settled()
+    early = list(order)
+    memory.give_back(first)
+    await settled()
+
+    assert asked == [True, True, False, False]
+    assert (early, order) == ([], [3])
+
+
 @pytest.mark.parametrize(
     ("body", "parts"),
     [
