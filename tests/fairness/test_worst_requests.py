@@ -17,12 +17,13 @@ from tests.fairness.owed import OWED
 from tests.fairness.pace import Pace
 from tests.fairness.place import Place
 from tests.support.configured import metrics_port
-from tests.support.stores import one_of_each
+from tests.support.stores import on_postgresql, one_of_each
 from tests.support.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from tests.support.postgresql import PostgresServer
     from tests.support.redis import RedisServer
 
 BOUND = 0.020  # seconds
@@ -35,9 +36,12 @@ PORTS = ("gRPC", "HTTP", "metrics")
 
 
 @pytest.fixture(scope="module")
-def sidecar(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Watched]:
+def sidecar(
+    tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, postgres_server: PostgresServer
+) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("watched")
-    with Watched(folder, one_of_each(folder, redis_server, 5)) as running:
+    stores = [*one_of_each(folder, redis_server, 5), *on_postgresql(postgres_server, "watched")]
+    with Watched(folder, stores) as running:
         yield running
 
 
@@ -82,7 +86,9 @@ def test_a_request_over_grpc(name: str, place: Place) -> None:
     check(place, lambda: GRPC[name](place), f"gRPC, {name}")
 
 
-@pytest.mark.parametrize("name", cases("store", [f"{name} on {store}" for name in STORED for store in STORES]))
+@pytest.mark.parametrize(
+    "name", cases("store", [f"{name} on {store}" for name in STORED for store in (*STORES, "pg2")])
+)
 def test_a_request_to_a_store(name: str, place: Place) -> None:
     """What a store has most to do with leaves everybody else their turn."""
     request, _, store = name.rpartition(" on ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -11,6 +12,7 @@ from dapr_state.stores.model import StoredValue
 from dapr_state.stores.postgresql import failures, tables
 from dapr_state.stores.postgresql.lanes import Postponed
 from dapr_state.stores.postgresql.pool import LOCK_SECONDS
+from dapr_state.stores.slices import slices
 from dapr_state.stores.sql.groups import RefusedError, Write, shared_out, write_group_async
 from dapr_state.stores.sql.writeset import WriteSet, guarded_keys
 
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
     from dapr_state.stores.postgresql.pool import Pool
     from dapr_state.stores.postgresql.tables import StateTable
     from dapr_state.stores.sql.groups import Unit
+    from dapr_state.stores.sql.writeset import Change
 
 KEYS_AT_MOST: Final = 1024  # of a group of reads: 2 ms; the same keys of many callers are read once
 WRITES_AT_MOST: Final = 512  # operations or transactions of a group: some 2 ms
 OCTETS_AT_MOST: Final = 4 << 20  # of a group's values
+_LARGE: Final = 1024  # operations of a transaction that are judged and sent in one turn: 5 ms
 _READS: Final = 3  # of what was asked on connections that were lost: it harms nobody
 _ATTEMPTS: Final = 3  # of a statement that the server undoes for the sake of others
 _JUDGEMENTS: Final = 10  # of a group whose rows others write meanwhile; each settles one guard or more
@@ -150,6 +154,8 @@ class Groups:
 
     async def _judged(self, connection: Any, units: Sequence[Unit]) -> Outcomes:
         """Judge by what is stored, and write if that is so still."""
+        if len(units) == 1 and len(units[0]) > _LARGE:
+            return [await self._write_large(connection, units[0])]
         layout = self._table.layout
         guarded = [key for key in dict.fromkeys(guarded_keys(units)) if not tables.refusal(key)]
         stored = tables.guesses([operation for unit in units for operation in unit], layout.canonical)
@@ -170,6 +176,50 @@ class Groups:
             stored = {**{key: etag for key, etag in stored.items() if key not in needed}, **found}
             needed = []
         raise RefusedError("others change the row too often")
+
+    async def _write_large(self, connection: Any, unit: Unit) -> StoreError | None:
+        """Carry out a transaction of many statements: a thread judges it, and others go on meanwhile."""
+        for _ in range(_ATTEMPTS):
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                guarded = await asyncio.to_thread(self._guarded_of, unit)
+                stored: dict[str, str] = {}
+                for some in slices(guarded, _LARGE):
+                    stored |= dict(await connection.fetch(self._table.hold, some))
+                refused, changes = await asyncio.to_thread(self._judge_large, unit, stored)
+                fit = not refused
+                missing = {key for key in guarded if key not in stored}
+                for part in slices(changes, _LARGE):
+                    new = [change.operation.key for change in part if change.operation.key in missing]
+                    rows, gone = tables.puts(part), tables.deletes(part)
+                    ((fit, _, _),) = await connection.fetch(self._table.write, new, [None] * len(new), new, gone, *rows)
+                    if not fit:
+                        break
+            except asyncpg.PostgresError as error:
+                await transaction.rollback()
+                if failures.code(error) == _CHANGED or failures.may_pass(error):
+                    continue
+                raise
+            except BaseException:
+                connection.terminate()
+                raise
+            if fit:
+                await transaction.commit()
+                self.statements += 1
+                return None
+            await transaction.rollback()
+            if refused:
+                return refused
+        return StoreError("others change the rows too often")
+
+    def _guarded_of(self, unit: Unit) -> list[str]:
+        return [key for key in dict.fromkeys(guarded_keys([unit])) if not tables.refusal(key)]
+
+    def _judge_large(self, unit: Unit, stored: dict[str, str]) -> tuple[StoreError | None, list[Change]]:
+        write_set = WriteSet(stored, self._table.layout.new_etags(), self._table.layout.judge)
+        (refused,) = write_set.add_units([unit], tables.refusal, guarded=True)
+        return refused, [] if refused else write_set.changes()
 
     async def _write_unguarded(self, connection: Any, rows: list[list[Any]], gone: list[str]) -> None:
         if rows[0] and gone:

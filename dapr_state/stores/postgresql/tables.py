@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dapr_state.stores.sql.writeset import Change
 
 _XID_BITS: Final = 32
+_UUID_LENGTHS: Final = (32, 36, 38, 45)  # without dashes; with them; in braces; behind urn:uuid:
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -72,6 +73,8 @@ def _judge_xmin(operation: Operation, current: str | None) -> StoreError | None:
 
 def _canonical_uuid(etag: str) -> str:
     """As daprd reads a UUID: in any case, with or without dashes, in braces or behind `urn:uuid:`."""
+    if len(etag) not in _UUID_LENGTHS:
+        return etag
     try:
         return str(uuid.UUID(etag))
     except ValueError:
@@ -154,6 +157,10 @@ class StateTable:
         self.put = f"{put} ORDER BY key {merge}".format(*range(1, 6))
         self.delete = f"DELETE FROM {table} WHERE key = ANY($1::text[])"  # noqa: S608
         rows = put.format(*range(5, 10))
+        self.hold = (
+            f"SELECT key, {layout.etag} FROM {table} WHERE key = ANY($1::text[]) AND {live} "  # noqa: S608
+            "ORDER BY key FOR UPDATE"
+        )
         self.write = f"""
             WITH held AS MATERIALIZED (
                 SELECT key, {layout.etag} AS etag FROM {table}
