@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dapr_state.app.client import Client
     from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Headers, Tick
 
+ERROR_HEADER: Final = "x-daprerrorresponseheader"
 MAX_KNOWN_HEADERS: Final = 256  # callers make up values
 
 
@@ -31,20 +32,23 @@ class HttpChannel(AppChannel):
         if headers is None:
             headers = self._learn(call.headers)
         reply = await self._client.send("PUT", callbacks.method_path(call), headers, call.body)
-        if reply.status == NOT_FOUND:
-            raise AppError(f"actor method not found: actors/{call.actor.type}/{call.actor.id}/method/{call.method}")
-        answer = reply.to_answer()
+        answer = _answer(reply, call.actor, call.method)
         if answer.cancels_reminder:
             raise AppError("reminder has been canceled")
         return answer
 
     async def remind(self, tick: Tick) -> AppAnswer:
         path, body = callbacks.reminder_path(tick), callbacks.reminder_body(tick)
-        return (await self._client.send("PUT", path, self._tick_headers, body)).to_answer()
+        reply = await self._client.send("PUT", path, self._tick_headers, body)
+        answer = _answer(reply, tick.actor, f"remind/{tick.name}")
+        if answer.header(ERROR_HEADER):
+            raise AppError("actor error with details in body")
+        return answer
 
     async def timer(self, tick: Tick) -> AppAnswer:
         path, body = callbacks.timer_path(tick), callbacks.timer_body(tick)
-        return (await self._client.send("PUT", path, self._tick_headers, body)).to_answer()
+        reply = await self._client.send("PUT", path, self._tick_headers, body)
+        return _answer(reply, tick.actor, f"timer/{tick.name}")
 
     async def deactivate(self, actor: ActorId) -> None:
         path, headers = callbacks.actor_path(actor), self._caller.deactivation_headers()
@@ -63,3 +67,9 @@ class HttpChannel(AppChannel):
             self._known.clear()
         headers = self._known[given] = self._caller.method_headers(given)
         return headers
+
+
+def _answer(reply: Reply, actor: ActorId, method: str) -> AppAnswer:
+    if reply.status == NOT_FOUND:
+        raise AppError(f"actor method not found: actors/{actor.type}/{actor.id}/method/{method}")
+    return reply.to_answer()
