@@ -74,6 +74,15 @@ class Hosting(ABC):
             self._health.cancel()
             await asyncio.wait([self._health])
 
+    async def leave(self) -> None:
+        """The application is about to go: calls wait for the next one, in which no actor is active yet."""
+        await self._changed(is_well=False)
+        self._forget()
+
+    async def come(self) -> None:
+        """Another process of it listens: what it hosts is asked anew."""
+        await self._changed(is_well=True)
+
     async def _changed(self, *, is_well: bool) -> None:
         if is_well:
             self.unwell.clear()
@@ -82,6 +91,9 @@ class Hosting(ABC):
         else:
             self.unwell.set()
             await self._host.unhost(tuple(self.hosted().types))
+
+    def _forget(self) -> None:  # noqa: B027 - an application that opens streams closes them
+        """What was asked is not known any more."""
 
     async def _ask(self) -> None:  # noqa: B027 - an application that opens streams tells unasked
         """Find out what is hosted, if that is for us to ask and not known yet."""
@@ -103,6 +115,9 @@ class HttpHosting(Hosting):
     async def close(self) -> None:
         await super().close()
         await self._http.close()
+
+    def _forget(self) -> None:
+        self._hosted = None
 
     async def _ask(self) -> None:
         if self._hosted is None:

@@ -133,6 +133,11 @@ class ActorHost:
         if self._hosting:
             await self._hosting.begin(health(self._options))
 
+    async def renew(self, *, is_there: bool) -> None:
+        """The application goes, or another process of it has come."""
+        if self._hosting:
+            await (self._hosting.come() if is_there else self._hosting.leave())
+
     async def drain(self, grace: float | None) -> None:
         self._timers.stop()
         self._reminders.stop()

@@ -86,6 +86,10 @@ async def until_listening(options: Options) -> None:
     log.info("application discovered on port %d", port)
 
 
+async def pause() -> None:
+    await WAITING.sleep(PERIOD)
+
+
 async def _accepts(host: str, port: int) -> bool:
     try:
         async with WAITING.timeout(ATTEMPT):

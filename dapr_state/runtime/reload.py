@@ -11,10 +11,12 @@ import os
 import threading
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.resources import loader, secrets
 from dapr_state.resources.loader import LoadError, Resources
+from dapr_state.runtime.changes import Changes, traits
 from dapr_state.runtime.components import ComponentError
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class ResourceFolders:
         self._environment = environment
         self._allows = allows
         self._components = components
-        self._changes = Changes(folders)  # looks before anything is read: no change can fall in between
+        self._changes = Changes(partial(look, folders))  # looks before anything is read: no change can fall in between
         self._good: dict[str, File] = {}  # each file as it was last read without a problem
         self._running: dict[str, Manifest] = {}  # the state stores that are served, as they were written
         self._changed = asyncio.Event()
@@ -166,41 +168,14 @@ class ResourceFolders:
         log.info("Component updated: %s", component.display)
 
 
-class Changes:
-    """Whether the files of some folders have changed: their names, times and sizes."""
-
-    def __init__(self, folders: Sequence[str]) -> None:
-        self._folders = folders
-        self._acted = self._last = _look(folders)
-
-    def settled(self) -> bool:
-        """Whether there was a change, once for each, and not before two looks in a row see the same.
-
-        A file that an editor is still writing is not read by half.
-        """
-        before, self._last = self._last, _look(self._folders)
-        if self._last != before or self._last == self._acted:
-            return False
-        self._acted = self._last
-        return True
-
-
-def _look(folders: Sequence[str]) -> dict[str, tuple[int, ...]]:
+def look(folders: Sequence[str]) -> dict[str, tuple[int, ...]]:
     seen: dict[str, tuple[int, ...]] = {}
     for folder in folders:
         with suppress(OSError):  # it is gone: the reading will say so
             for name in os.listdir(folder):  # noqa: PTH208  names are joined to the folder anyway
                 path = os.path.join(folder, name)  # noqa: PTH118  a Path costs more than the look
-                seen[path] = _traits(path)
+                seen[path] = traits(path)
     return seen
-
-
-def _traits(path: str) -> tuple[int, ...]:
-    try:
-        status = os.stat(path)  # noqa: PTH116  as above
-    except OSError:  # a link that leads nowhere, or a file that has just gone
-        return ()
-    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
 
 def _same(new: Manifest, old: Manifest | None) -> bool:

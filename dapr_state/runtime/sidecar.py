@@ -28,6 +28,7 @@ from dapr_state.runtime.components import ComponentError, Components
 from dapr_state.runtime.listening import ListeningError
 from dapr_state.runtime.registry import Entry, Registered
 from dapr_state.runtime.reload import ResourceFolders
+from dapr_state.runtime.renewals import Renewals
 from dapr_state.runtime.servers import Servers
 from dapr_state.runtime.signals import FATAL, StopSignals, exit_at_once
 from dapr_state.runtime.supervised import DISCOVERED, Supervisor
@@ -145,10 +146,12 @@ class Sidecar:
         if folders and HOT_RELOAD in settings.features:
             at_the_end(asyncio.wait, [asyncio.create_task(folders.watch())])
             self._opened.callback(folders.stop)
+        renewals = self._opened.enter_context(Renewals(options, actors))
         await application.until_listening(options)
         self._supervisor.tell(STATUS=DISCOVERED)
         self._lifecycle.pending.discard(RUNTIME)
         await actors.begin()
+        renewals.begin()
         collector = Collector()
         self._opened.callback(collector.stop)
         collector.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import signal
 import socket
 import sys
 from contextlib import suppress
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 NOTIFY_SOCKET: Final = "NOTIFY_SOCKET"
 RUN: Final = "DAPR_STATE_RUN"  # the process id of `run`, where there is one
 RUN_AS: Final = "DAPR_STATE_RUN_AS"  # for the sidecar: the command and the file of that run, as JSON
+LEAVES, COMES = signal.SIGUSR1, signal.SIGUSR2  # the application, which `run` starts again
 DISCOVERED: Final = "application discovered"
 
 _PR_SET_NAME: Final = 15  # of Linux's prctl

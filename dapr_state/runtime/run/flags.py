@@ -57,6 +57,8 @@ FLAGS: Final = (
     Flag("unix-domain-socket", "Folder for Unix sockets, which replace the ports", "u"),
     Flag("runtime-path", "Folder in which .dapr is looked for; else home", passed=False),
     Flag("app-grace", "Seconds that the application may take to end; else 10", passed=False),
+    Flag("reload", "Start the application again when a file of it changes", passed=False, is_switch=True),
+    Flag("reload-dir", "Folder in which changes count; else the current one; several times", passed=False),
     Flag("run-file", "dapr.yaml, its folder, or - for standard input: several applications", "f", passed=False),
     Flag("kubernetes", "Not supported", "k", passed=False, is_switch=True),
 )

@@ -44,6 +44,7 @@ class Plan:
     has_ports: bool = True  # no sockets instead
     grace: float = APP_GRACE
     folder: Path = Path()  # in which both work
+    reloads: tuple[Path, ...] = ()  # folders: a change in them starts the application again
     # of an application of a run file
     overriding: Mapping[str, str] = field(default_factory=dict)  # variables that come last
     run_file: str = ""
@@ -88,7 +89,17 @@ def of(
         has_ports=not sockets,
         grace=_seconds(parsed.get("app-grace")),
         folder=folder,
+        reloads=_reloads(parsed, folder),
     )
+
+
+def _reloads(parsed: Parsed, folder: Path) -> tuple[Path, ...]:
+    if parsed.get("reload", "false") != "true":
+        return ()
+    given = [folder / text for flag, text in parsed.given if flag.name == "reload-dir"] or [folder]
+    if missing := [path for path in given if not path.is_dir()]:
+        raise UsageError(f"--reload-dir: {missing[0]} is no folder")
+    return tuple(given)
 
 
 def check(command: Sequence[str], environ: Mapping[str, str], folder: Path) -> None:

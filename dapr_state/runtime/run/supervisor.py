@@ -20,8 +20,9 @@ from dapr_state.runtime.run import plan as planning
 from dapr_state.runtime.run.child import Child
 from dapr_state.runtime.run.messages import Messages
 from dapr_state.runtime.run.output import COLOURS, Relay, mark, rotated, say
+from dapr_state.runtime.run.sources import Sources
 from dapr_state.runtime.run.terminal import Terminal
-from dapr_state.runtime.supervised import NOTIFY_SOCKET, RUN, RUN_AS
+from dapr_state.runtime.supervised import COMES, LEAVES, NOTIFY_SOCKET, RUN, RUN_AS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -131,16 +132,42 @@ class Run:
                 self._say("no application command: the sidecar runs alone")
                 await _first(sidecar.ended, self._wishes.first)
                 return await self._alone(sidecar, relay, messages)
-            try:
-                app = self._start_app(ports)
-            except OSError as error:
-                self._say(f"{self._plan.command[0]}: {error.strerror}")
-                return planning.CANNOT_RUN
-            opened.push_async_callback(self._end_app, app)
             opened.enter_context(_Announcing(self._say, messages, waits=bool(self._plan.app_port)))
-            await asyncio.to_thread(_introduce, ports, self._environ, app.pid, self._plan.command)
+            sources = Sources(self._plan.reloads) if self._plan.reloads else None
+            while True:
+                try:
+                    app = self._start_app(ports)
+                except OSError as error:
+                    self._say(f"{self._plan.command[0]}: {error.strerror}")
+                    return planning.CANNOT_RUN
+                try:
+                    await asyncio.to_thread(_introduce, ports, self._environ, app.pid, self._plan.command)
+                    if not await self._changes(app, sidecar, sources):
+                        return await self._end(app, sidecar, relay, messages)
+                    if messages.discovered.is_set():
+                        os.kill(sidecar.pid, LEAVES)
+                finally:
+                    await self._end_app(app)
+                if messages.discovered.is_set():
+                    os.kill(sidecar.pid, COMES)
+
+    async def _changes(self, app: Child, sidecar: Child, sources: Sources | None) -> bool:
+        """Whether a change asks for a new start; False once something has ended, or is to end."""
+        if not sources:
             await _first(app.ended, sidecar.ended, self._wishes.first)
-            return await self._end(app, sidecar, relay, messages)
+            return False
+        changed = asyncio.create_task(sources.changed())
+        try:
+            await _first(app.ended, changed, sidecar.ended, self._wishes.first)
+            if app.ended.done() and app.ended.result() and not self._wishes.first.done():
+                self._say(f"the application ended with {_code(app.ended.result())}: it starts again after a change")
+                await _first(changed, sidecar.ended, self._wishes.first)
+            if self._wishes.first.done() or sidecar.ended.done() or not changed.done():
+                return False
+            self._say(f"{changed.result()} has changed: the application starts again")
+            return True
+        finally:
+            changed.cancel()
 
     # Children
 
@@ -205,6 +232,7 @@ class Run:
 
     async def _end(self, app: Child, sidecar: Child, relay: Relay, messages: Messages) -> int:
         wish = self._wishes.first
+        self._no_more()
         if app.ended.done():
             if code := _code(app.ended.result()):
                 self._say(f"the application ended with {code}")
@@ -224,7 +252,6 @@ class Run:
         return await self._sidecar_failed(sidecar, relay, messages) if sidecar.ended.result() else 0
 
     async def _end_app(self, app: Child) -> None:
-        self._no_more()
         await app.end(signal.SIGTERM, self._plan.grace)
         self._guardian.forget(app.pid)
         if self._terminal:

@@ -1,0 +1,124 @@
+"""`--reload`: the application starts again when a file of it changes, under the same sidecar."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dapr_state.runtime.run.sources import look
+from tests.runtime.run.runs import Started, ask, processes
+from tests.support.processes import free_port
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc: run it on Linux")
+
+APP = """
+import json, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = json.dumps({"entities": TYPES} if "config" in self.path else TYPES).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_PUT = do_POST = do_DELETE = answer
+
+    def log_message(self, *_): pass
+
+class Server(HTTPServer):
+    allow_reuse_address = True
+
+Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def _write(folder: Path, *types: str) -> None:
+    (folder / "main.py").write_text(f"TYPES = {list(types)}\n{APP}")
+
+
+def _call(port: int, kind: str) -> object:
+    """What the application answers to a call of an actor; None if it does not."""
+    url = f"http://127.0.0.1:{port}/v1.0/actors/{kind}/1/method/m"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, b"", method="PUT"), timeout=10) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError:
+        return None
+
+
+def test_a_change_starts_the_application_again(tmp_path: Path) -> None:
+    """Its new actor type is known, an actor that was active is called in the new process; the sidecar stays."""
+    _write(tmp_path, "A")
+    port = free_port()
+    words = ("-a", "x", "-p", str(port), "--reload", "--", sys.executable, "main.py", str(port))
+    with Started(tmp_path, *words) as started:
+        started.says("up and running")
+        (before,) = json.loads(ask(tmp_path, "list", "-o", "json")[1])
+        http = before["httpPort"]
+        first = until(lambda: _call(http, "A"))
+        unknown = _call(http, "B")
+        _write(tmp_path, "A", "B")
+        started.says("main.py has changed")
+        second = until(lambda: _call(http, "B"))
+        again = _call(http, "A")
+        (after,) = json.loads(ask(tmp_path, "list", "-o", "json")[1])
+
+        assert (first, unknown) == (["A"], None)
+        assert (second, again) == (["A", "B"], ["A", "B"])
+        assert before["daprdPid"] == after["daprdPid"]
+        assert before["appPid"] != after["appPid"]
+        assert ask(tmp_path, "stop", "x") == (0, "")
+        until(lambda: not processes(started.pid))
+
+
+def test_an_application_that_fails_waits_for_a_change(tmp_path: Path) -> None:
+    """A slip of the pen does not end the run."""
+    (tmp_path / "main.py").write_text("prin('x')")
+    with Started(tmp_path, "--reload", "--", sys.executable, "main.py") as started:
+        started.says("it starts again after a change")
+        (tmp_path / "main.py").write_text("print('mended')")
+
+        assert started.code() == 0
+        assert "mended" in started.text
+
+
+def test_what_counts_as_a_change(tmp_path: Path) -> None:
+    """Sources and settings, wherever they lie; not what is made, installed or hidden."""
+    for name in (
+        "a.py",
+        "b/c.toml",
+        "d.yml",
+        "e.json",
+        "f.txt",
+        ".venv/g.py",
+        "venv/h.py",
+        "b/__pycache__/i.py",
+        ".j/k.py",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    assert sorted(look([tmp_path])) == [str(tmp_path / name) for name in ("a.py", "b/c.toml", "d.yml", "e.json")]
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """That is a mistake in the command line."""
+    code, text = ask(tmp_path, "run", "--reload", "--reload-dir", "none", "--", "true")
+
+    assert code == 2
+    assert "is no folder" in text
