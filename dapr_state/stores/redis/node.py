@@ -90,9 +90,11 @@ class Node:
         if isinstance(reply, ReplyError):
             raise self._link.failure(reply)
 
-    async def ask(self, commands: bytes, replies: int) -> list[Any]:
-        """Send packed commands; see Connection.ask."""
+    async def ask(self, commands: bytes, replies: int, *, is_strong: bool = False) -> list[Any]:
+        """Send packed commands, see Connection.ask; strong ones wait for the replicas."""
         grouping = await self._link.connected(OVERHEAD + len(commands))
+        if is_strong and self._link.server.replicas:
+            return await self._replicated_writes().ask(commands, replies)
         return await grouping.connection.ask(commands, replies)
 
     def has_replicas(self, number: int) -> None:

@@ -160,7 +160,8 @@ async def _transact(node: Node, operations: Sequence[Operation], is_for_once: bo
         return await node.transact(operations)
     if len(operations) > SLICE:  # it would be packed at once, for a slot that will soon have moved
         raise ReplyError("TRYAGAIN the slot of this transaction is moving to another node")
-    _, reply = await node.ask(_ASKING + writing.call(writing.ALL, operations, whole=True), 2)
+    is_strong = any(operation.strong for operation in operations)
+    _, reply = await node.ask(_ASKING + writing.call(writing.ALL, operations, whole=True), 2, is_strong=is_strong)
     if isinstance(reply, ReplyError):
         raise reply
     return writing.outcomes(operations, reply)
@@ -193,12 +194,13 @@ async def _write_as_guest(node: Node, operations: list[Operation]) -> Outcomes:
     places: defaultdict[str, list[int]] = defaultdict(list)
     for place, operation in enumerate(operations):
         places[operation.key].append(place)
+    is_strong = any(operation.strong for operation in operations)
     told: Outcomes = [None] * len(operations)
     for some in slices([*places.values()], _GUESTS_AT_ONCE):
         groups = [[operations[place] for place in group] for group in some]
         calls = [_ASKING + writing.call(writing.EACH, group, whole=True) for group in groups]
         try:
-            replies = (await node.ask(b"".join(calls), 2 * len(groups)))[1::2]
+            replies = (await node.ask(b"".join(calls), 2 * len(groups), is_strong=is_strong))[1::2]
         except StoreError as error:  # of these: what was done before stays done
             replies = [error] * len(groups)
         for group, wanted, reply in zip(some, groups, replies, strict=True):

@@ -70,6 +70,14 @@ class Replicated:
             await self._acknowledged(grouping.connection)
             return outcomes
 
+    async def ask(self, commands: bytes, replies: int) -> list[Any]:
+        """Packed commands that write."""
+        with self._is_under_way():
+            grouping = await self._connected()
+            told = await grouping.connection.ask(commands, replies)
+            await self._acknowledged(grouping.connection)
+            return told
+
     @contextmanager
     def _is_under_way(self) -> Iterator[None]:
         mark = asyncio.get_running_loop().create_future()

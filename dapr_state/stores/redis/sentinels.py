@@ -142,7 +142,10 @@ class Master(Node):
             if not refused:
                 break
             self._leave("it is a replica now")
-            again = await super().write([operations[place] for place in refused])
+            try:
+                again = await super().write([operations[place] for place in refused])
+            except StoreError as error:  # of these: what was done before stays done
+                again = [type(error)(str(error)) for _ in refused]
             for place, outcome in zip(refused, again, strict=True):
                 outcomes[place] = outcome
         return outcomes

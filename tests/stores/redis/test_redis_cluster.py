@@ -185,6 +185,22 @@ async def test_a_transaction_of_keys_that_are_there_or_nowhere_yet_is_done_there
     assert kept == 2
 
 
+async def test_a_strong_write_waits_for_the_replicas_of_the_node_that_a_slot_moves_to(
+    half_moved: Half, servers: ClusterServers
+) -> None:
+    """Saves and transactions; what is not strong does not wait."""
+    tag, _, target = half_moved
+    async with opened(servers.address, **CLUSTER) as store:
+        await store.write([Upsert(f"{tag}there", b"0", strong=True)])  # both connections are there
+        before = calls(target, "wait")
+        await store.write([Upsert(f"{tag}there", b"1", strong=True)])
+        await store.transact([Upsert(f"{tag}there", b"2", strong=True)])
+        await store.write([Upsert(f"{tag}there", b"3")])
+
+        assert calls(target, "wait") - before == 2
+        assert values(await store.get([f"{tag}there"])) == [b"3"]
+
+
 def errors_of(server: RedisServer) -> str:
     with server.client() as client:
         return str(client.info("errorstats"))
