@@ -292,4 +292,4 @@ NO_STORE = [
     )
 ]
 
-SUITE = Suite.of(__file__, ALL, STORES)
+SUITE = Suite.of(__file__, ALL, (*STORES, "pg2"))
