@@ -97,6 +97,8 @@ def run(argv: Sequence[str]) -> int:
         return error.code
     if parsed.mistaken:
         print(f"dapr-state: the command gets {' '.join(parsed.mistaken)}: our flags stand before it", file=sys.stderr)
+    if not parsed.command and Path("dapr.yaml").is_file():
+        print("dapr-state: there is a dapr.yaml here: dapr-state run -f .", file=sys.stderr)
     return supervisor.run([planned], os.environ)
 
 

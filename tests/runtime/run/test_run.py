@@ -189,8 +189,10 @@ def test_nothing_is_left_when_run_itself_is_killed(tmp_path: Path, program: str)
 
 
 def test_without_a_command_the_sidecar_runs_alone(tmp_path: Path) -> None:
-    """Until a signal comes."""
+    """Until a signal comes; where a run file lies in the folder, that was perhaps meant."""
+    (tmp_path / "dapr.yaml").touch()
     with Started(tmp_path) as started:
+        started.says("there is a dapr.yaml here: dapr-state run -f .")
         started.says("the sidecar runs alone")
         started.send(signal.SIGINT)
 
