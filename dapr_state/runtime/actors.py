@@ -20,6 +20,7 @@ from dapr_state.actors.timers import Timers
 from dapr_state.api.actors import Actors
 from dapr_state.api.metadata import ActorRuntimeMetadata, RuntimeStatus
 from dapr_state.api.reminders import Schedules
+from dapr_state.clock import WAITING
 from dapr_state.runtime.application import health, hosting
 
 if TYPE_CHECKING:
@@ -141,9 +142,10 @@ class ActorHost:
     async def drain(self, grace: float | None) -> None:
         self._timers.stop()
         self._reminders.stop()
+        began = WAITING.monotonic()
         if self._cluster:
             await self._cluster.leave(grace)
-        await self.runtime.drain(grace)
+        await self.runtime.drain(None if grace is None else max(0.0, grace - (WAITING.monotonic() - began)))
 
     async def close(self) -> None:
         if self._hosting:  # first: it ends the turns that timers and reminders would wait for

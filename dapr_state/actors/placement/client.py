@@ -128,7 +128,7 @@ class PlacementClient:
     async def leave(self, grace: float | None) -> None:
         """Host nothing any more; return when the others have taken over, or the time is up."""
         self._is_leaving = True
-        if self._stream is None or not self._types():
+        if self._stream is None or not self._stream.has_begun or not self._types():
             return
         self._stream.report(())
         seconds = LEAVING if grace is None else min(grace, LEAVING)
