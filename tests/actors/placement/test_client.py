@@ -302,6 +302,7 @@ async def test_a_change_of_types_is_reported_on_the_same_stream() -> None:
     heard = Heard()
     async with Script() as service, client(heard, service.address) as made:
         stream = await service.stream()
+        await stream.answers()
         heard.types = ["ta", "tb"]
         made.report()
         changed = await stream.answer()

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dapr_state.actors.placement.ring import Ring
 from tests.support import oracle
 from tests.support.cluster import TYPE, Member, wait_connected
 from tests.support.rawapp import RawApp
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
     from tests.support.http import Answer
     from tests.support.rawapp import Seen
 
-IDS = [str(number) for number in range(12)]
-CALLERS = 6
+IDS = [str(number) for number in range(6)]
+CALLERS = 12
 ROUNDS = 3
+TURN = 0.15  # seconds: whenever an actor moves, some are in the middle of one
 
 
 class Load:
@@ -78,6 +81,12 @@ def overlaps(seen: list[Seen]) -> list[tuple[Seen, Seen]]:
     ]
 
 
+def moving(guest: Member, *steady: Member) -> list[str]:
+    """The actors that come to live on it."""
+    ring = Ring([member.name for member in (guest, *steady)], 100)
+    return [each for each in IDS if ring.owner(each) == guest.name]
+
+
 def _is_daprds(request: Seen) -> bool:
     return (request.header("User-Agent") or "").startswith("Go-")
 
@@ -88,7 +97,7 @@ def test_turns_stay_alone_while_sidecars_come_and_go(
 ) -> None:
     """Every call is answered by its actor, none overlaps another, wherever either ran."""
     with RawApp(tmp_path, {"entities": [TYPE]}) as app:
-        app.obey({"match": "/method/", "delay": 0.003})
+        app.obey({"match": "/method/", "delay": TURN})
         steady = [Member(tmp_path, placement.address, app=app) for _ in range(2)]
         with steady[0], steady[1]:
             wait_connected(*steady)
@@ -96,8 +105,13 @@ def test_turns_stay_alone_while_sidecars_come_and_go(
             with load.running():
                 for _ in range(ROUNDS):
                     binary = oracle.program("daprd") if kind == "daprd" else None
-                    with Member(tmp_path, placement.address, app=app, daprd=binary) as guest:
+                    guest = Member(tmp_path, placement.address, app=app, daprd=binary)
+                    while not moving(guest, *steady):
+                        guest = Member(tmp_path, placement.address, app=app, daprd=binary)
+                    with guest:
                         wait_connected(guest)
+                        answered = len(load.answers)
+                        until(lambda: len(load.answers) > answered + CALLERS, what="calls go on")  # noqa: B023
             seen = app.seen(f"/actors/{TYPE}/")
 
     assert overlaps(seen) == []
