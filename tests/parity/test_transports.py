@@ -11,13 +11,14 @@ from tests.conformance.over_grpc.steps import Scene, show
 from tests.parity.http_client import NOT_OVER_HTTP, HttpClient
 from tests.support.client import Reply
 from tests.support.sidecar import Sidecar
-from tests.support.stores import STORES, one_of_each
+from tests.support.stores import STORES, on_postgresql, one_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.conformance.scenario import Scenario
     from tests.support.client import Client
+    from tests.support.postgresql import PostgresServer
     from tests.support.redis import RedisServer
 
 # the statuses that go together: state-api.md 4
@@ -45,10 +46,13 @@ EMPTY_KEY_OVER_HTTP = ('"key" is a required field', "ERR_MALFORMED_REQUEST")
 
 
 @pytest.fixture(scope="module")
-def sidecar(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Sidecar]:
+def sidecar(
+    tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, postgres_server: PostgresServer
+) -> Iterator[Sidecar]:
     """With one of the gRPC servers: that both answer alike is held beside daprd (conformance/over_grpc)."""
     folder = tmp_path_factory.mktemp("parity")
-    with Sidecar(folder, one_of_each(folder, redis_server, 5)) as server:
+    stores = [*one_of_each(folder, redis_server, 5), *on_postgresql(postgres_server, "parity")]
+    with Sidecar(folder, stores) as server:
         yield server
 
 
@@ -63,7 +67,7 @@ def outcome(reply: Reply, scene: Scene) -> tuple[str, ...]:
     return show(Reply("", message)), reason  # without what is random
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("store", [*STORES, "pg2"])
 @pytest.mark.parametrize("scenario", CASES, ids=lambda scenario: scenario.name)
 def test_both_transports_say_the_same(scenario: Scenario, store: str, sidecar: Sidecar) -> None:
     """Sentence, reason, response and kind of status agree for each call that both transports have."""
