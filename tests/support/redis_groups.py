@@ -23,7 +23,7 @@ port {port}
 bind 127.0.0.1
 dir {folder}
 sentinel monitor {name} 127.0.0.1 {master} 2
-sentinel down-after-milliseconds {name} 1000
+sentinel down-after-milliseconds {name} 1500
 sentinel failover-timeout {name} 1500
 sentinel parallel-syncs {name} 2
 {more}
@@ -160,11 +160,21 @@ class Group(Servers):
 
     def bring_back(self, server: RedisServer) -> None:
         """Start who was killed, as a replica: sentinels would make it one after ten seconds."""
+        until(self._agree, 20)
         if server.exit_code is not None:
             server.start()
         with server.client() as client:
             client.replicaof("127.0.0.1", self.master().port)
         self.whole()
+
+    def _agree(self) -> bool:
+        """Whether the failover has ended for all sentinels: until then one of them may undo what is done by hand."""
+        masters = set()
+        for sentinel in self.sentinels:
+            with sentinel.client() as client:
+                told = client.sentinel_master(MASTER)
+            masters.add((told["ip"], told["port"], told["config-epoch"], told["flags"]))
+        return len(masters) == 1 and "failover" not in str(masters)
 
 
 SLOTS = 16384
@@ -186,7 +196,7 @@ class ClusterServers(Servers):
                 cluster_enabled="yes",
                 cluster_port=str(bus),
                 cluster_config_file=f"nodes-{number}.conf",
-                cluster_node_timeout="1500",
+                cluster_node_timeout="2000",
                 cluster_replica_validity_factor="0",
                 repl_diskless_sync_delay="0",
                 repl_ping_replica_period="1",

@@ -59,7 +59,7 @@ class Node:
 
     @property
     def address(self) -> str:
-        return self._link.address
+        return self._link.location.address
 
     @property
     def is_live(self) -> bool:

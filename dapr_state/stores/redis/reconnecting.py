@@ -36,7 +36,8 @@ class Location(NamedTuple):
     """Where the master is."""
 
     address: str
-    replicas: int  # that it has, at least: those that follow a new master are not all there at once
+    replicas: int = 0  # that it has, at least: those that follow a new master are not all there at once
+    rank: tuple[int, bool] = (0, False)  # of what says so: the highest is the latest
 
 
 class NotConnected(StoreError):
@@ -63,7 +64,7 @@ class Reconnecting:
         self._waiting = waiting
         self._locate = locate
         self._on_down = on_down
-        self.address = options.address  # of the server
+        self.location = Location(options.address)
         self.live: Grouping | None = None
         self.server = Server()
         self._reason = ConnectError("not open")  # why there is no connection
@@ -120,7 +121,7 @@ class Reconnecting:
     def leave(self, reason: str) -> None:
         """Make another connection, with `reason` for all who wait on this one."""
         if self.live:
-            self.live.connection.abort(ConnectionLost(f"redis at {self.address} was left: {reason}"))
+            self.live.connection.abort(ConnectionLost(f"redis at {self.location.address} was left: {reason}"))
 
     def failure(self, reason: object) -> StoreError:
         return NotConnected(f"redis store: error connecting to redis at {self._options.address}: {reason}")
@@ -154,12 +155,11 @@ class Reconnecting:
     async def _connect(self) -> tuple[Connection, Server]:
         if self._locate is None:
             return await connect(self._options, self._context, self._lost)
-        location = await self._locate()
-        self.address = location.address
-        connection, server = await connect(replace(self._options, address=self.address), self._context, self._lost)
+        location = self.location = await self._locate()
+        connection, server = await connect(replace(self._options, address=location.address), self._context, self._lost)
         if server.role in {"", "master"}:
             return connection, replace(server, replicas=max(server.replicas, location.replicas))
-        reason = f"redis at {self.address} is no master: {server.role}"
+        reason = f"redis at {location.address} is no master: {server.role}"
         connection.abort(ConnectionLost(reason))
         raise ConnectError(reason)
 

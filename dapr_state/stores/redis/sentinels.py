@@ -20,8 +20,8 @@ from dapr_state.clock import WAITING
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.batching import OVERHEAD
 from dapr_state.stores.redis.asking import answers
-from dapr_state.stores.redis.connecting import ConnectError, replication, tls_context
-from dapr_state.stores.redis.connection import ReplyError
+from dapr_state.stores.redis.connecting import ConnectError, connect, replication, tls_context
+from dapr_state.stores.redis.connection import ConnectionLost, ReplyError
 from dapr_state.stores.redis.grouping import budget
 from dapr_state.stores.redis.node import Node
 from dapr_state.stores.redis.reconnecting import Location, Reconnecting
@@ -38,12 +38,14 @@ if TYPE_CHECKING:
     from dapr_state.stores.redis.options import Options
 
 _EVERY: Final = 1.0  # seconds between two looks: sentinels take some to agree that a master is gone
+_AT_MOST: Final = 16  # sentinels that are asked: seven are many
 
 
-class _View(NamedTuple):
+class View(NamedTuple):
     """What one sentinel says."""
 
     epoch: int  # of the failover that made this master
+    is_promoted: bool  # in a failover that still goes on, which it leads: the others know nothing of it yet
     address: str
     replicas: int  # that it has or shall have
 
@@ -54,7 +56,9 @@ class Sentinels:
             raise ValueError("no sentinels")
         self._name = options.sentinel.master
         self._dial_timeout = options.dial_timeout
-        common = replace(
+        self._context = context
+        self._waiting = waiting
+        self._options = replace(
             options,
             sentinel=None,
             username=options.sentinel.username,
@@ -62,52 +66,68 @@ class Sentinels:
             database=0,
             retries=0,
         )
-        self._links = [
-            Reconnecting(replace(common, address=address), context, waiting) for address in options.addresses
-        ]
+        self._links: dict[str, Reconnecting] = {}  # by address: those of the component, and those that they know
 
     def __repr__(self) -> str:
-        return f"<Sentinels of {self._name}: {self._links}>"
+        return f"<Sentinels of {self._name}: {[*self._links.values()]}>"
 
     def open(self) -> None:
-        for link in self._links:
-            link.open()
+        for address in self._options.addresses:
+            self._add(address)
 
     async def close(self) -> None:
-        await asyncio.gather(*(link.close() for link in self._links))
+        await asyncio.gather(*(link.close() for link in self._links.values()))
 
     async def master(self) -> Location:
         """Where the master is. Raises ConnectError when none of them knows it."""
-        asked = [link for link in self._links if link.live] or self._links
+        asked = [link for link in self._links.values() if link.live] or [*self._links.values()]
         views = await answers([self._ask(link) for link in asked], self._dial_timeout)
-        known = [view for view in views if view]
+        known = [each for each in views if each]
         if not known:
             none = "redis: all sentinels specified in configuration are unreachable"
             raise ConnectError(f"{none}: they know no master named {self._name!r}" if views else none)
         latest = max(known)
-        return Location(latest.address, min(latest.replicas, 1))
+        return Location(latest.address, min(latest.replicas, 1), (latest.epoch, latest.is_promoted))
 
-    async def _ask(self, link: Reconnecting) -> _View | None:
+    async def _ask(self, link: Reconnecting) -> View | None:
         """None if this sentinel knows no such master."""
         grouping = await link.connected(OVERHEAD)
         # while a failover goes on, the first says the new master and the second the old one
-        commands = [packed(b"SENTINEL", word, self._name) for word in (b"GET-MASTER-ADDR-BY-NAME", b"MASTER")]
-        address, facts = await grouping.connection.ask(b"".join(commands), 2)
+        words = (b"GET-MASTER-ADDR-BY-NAME", b"MASTER", b"SENTINELS")
+        commands = [packed(b"SENTINEL", word, self._name) for word in words]
+        address, facts, others = await grouping.connection.ask(b"".join(commands), len(commands))
         if isinstance(facts, ReplyError) and str(facts).startswith("ERR No such master"):
             return None
         for reply in (address, facts):
             if isinstance(reply, ReplyError):
                 raise reply
-        return _view(address, facts)
+        if isinstance(others, list):
+            for other in others:
+                self._add(_address(_known(other)))
+        return view(address, facts)
+
+    def _add(self, address: str) -> None:
+        """Ask this one too, as long as the store is open."""
+        if address not in self._links and len(self._links) < _AT_MOST:
+            self._links[address] = Reconnecting(replace(self._options, address=address), self._context, self._waiting)
+            self._links[address].open()
 
 
-def _view(address: Any, facts: Any) -> _View | None:
+def view(address: Any, facts: Any) -> View | None:
     if address is None:
         return None
-    host, port = (str(part, "utf-8", "replace") for part in address)
-    known = dict(zip(facts[::2], facts[1::2], strict=True))
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return _View(int(known.get(b"config-epoch", 0)), address, int(known.get(b"num-slaves", 0)))
+    known = _known(facts)
+    now = _address({b"ip": address[0], b"port": address[1]})
+    return View(int(known.get(b"config-epoch", 0)), now != _address(known), now, int(known.get(b"num-slaves", 0)))
+
+
+def _known(facts: Any) -> dict[bytes, bytes]:
+    return dict(zip(facts[::2], facts[1::2], strict=True))
+
+
+def _address(known: dict[bytes, bytes]) -> str:
+    host, port = known[b"ip"].decode(), known[b"port"].decode()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Master(Node):
@@ -171,12 +191,21 @@ class Master(Node):
         live = self._link.live
         if live is None:
             return  # whoever connects asks
-        address, at_least = await self._sentinels.master()
-        if address != self._link.address:
-            self._leave(f"the master is {address} now")
+        found, known = await self._sentinels.master(), self._link.location
+        if found.address != known.address and found.rank > known.rank and await self._may_be_master(found.address):
+            self._leave(f"the master is {found.address} now")
             return
         role, replicas = await replication(live.connection)
         if role not in {"", "master"}:
             self._leave(f"it is a {role} now")
         elif live is self._link.live:
-            self._link.server = replace(self._link.server, replicas=max(replicas, at_least))
+            self._link.server = replace(self._link.server, replicas=max(replicas, found.replicas))
+
+    async def _may_be_master(self, address: str) -> bool:
+        """Whether he does not deny it."""
+        try:
+            connection, server = await connect(replace(self._options, address=address), self._context)
+        except ConnectError:  # what is written to the other one meanwhile would be lost
+            return True
+        connection.abort(ConnectionLost("it was asked for its role"))
+        return server.role in {"", "master"}

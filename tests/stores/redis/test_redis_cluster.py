@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,8 +59,10 @@ async def test_a_killed_primary_is_replaced_under_load(servers: ClusterServers, 
         for number in range(ROUNDS):
             async with Load(store, KEYS, strong=strong) as load:
                 await load.goes_on()
+                killed = time.monotonic()
                 old = await asyncio.to_thread(servers.fail_over, load.writers[number % len(KEYS)].key)
                 await load.goes_on()
+                log.info("%.1f s until all was written again", time.monotonic() - killed)
                 await asyncio.to_thread(servers.bring_back, old)
                 await load.goes_on()
             lost = await load.lost()

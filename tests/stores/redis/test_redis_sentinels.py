@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +16,9 @@ from dapr_state.stores.model import StoredValue, Upsert
 from dapr_state.stores.redis import options
 from dapr_state.stores.redis.node import Node
 from dapr_state.stores.redis.reconnecting import Location
+from dapr_state.stores.redis.sentinels import view
 from dapr_state.stores.redis.writing import NotHere
-from tests.stores.redis.conftest import create, eventually, opened
+from tests.stores.redis.conftest import create, eventually, opened, served_again
 from tests.stores.redis.load import Load
 from tests.support.processes import free_port
 from tests.support.redis_groups import MASTER, Group
@@ -44,8 +46,10 @@ async def test_a_killed_master_is_replaced_under_load(redis_group: Group, strong
         for _ in range(ROUNDS):
             async with Load(store, KEYS, strong=strong) as load:
                 await load.goes_on()
+                killed = time.monotonic()
                 old = await asyncio.to_thread(redis_group.fail_over)
                 await load.goes_on()
+                log.info("%.1f s until all was written again", time.monotonic() - killed)
                 await asyncio.to_thread(redis_group.bring_back, old)
                 await load.goes_on()
             lost = await load.lost()
@@ -114,6 +118,33 @@ async def test_a_sentinel_that_is_gone_is_done_without(redis_group: Group) -> No
     finally:
         deaf.resume()
         dead.start()
+
+
+async def test_the_sentinels_that_one_knows_of_are_asked_too(redis_group: Group) -> None:
+    """When the one that the component names is gone, the next master is found all the same."""
+    *_, named = redis_group.sentinels
+    async with opened(named.address, **FOLLOWED) as store:
+        await store.write([Upsert("k", b"v", strong=True)])
+        named.kill()
+        old = await asyncio.to_thread(redis_group.fail_over)
+        await served_again(store)
+        outcomes = await store.write([Upsert("k", b"w")])
+        named.start()
+        await asyncio.to_thread(redis_group.bring_back, old)
+
+    assert outcomes == [None]
+
+
+def test_of_several_sentinels_the_one_that_knows_of_the_latest_failover_is_right() -> None:
+    """The one that leads it knows first; until it has ended, all count it as the one before."""
+    before = [b"ip", b"10.0.0.9", b"port", b"1", b"config-epoch", b"3", b"num-slaves", b"2"]
+    behind = view([b"10.0.0.9", b"1"], before)
+    leader = view([b"10.0.0.1", b"1"], before)
+    after = view([b"::1", b"1"], [b"ip", b"::1", b"port", b"1", b"config-epoch", b"4"])
+
+    assert None not in {behind, leader, after}
+    assert sorted(filter(None, [after, leader, behind])) == [behind, leader, after]
+    assert [each.address for each in (behind, leader, after) if each] == ["10.0.0.9:1", "10.0.0.1:1", "[::1]:1"]
 
 
 async def test_no_sentinel_and_no_master_are_told_apart(redis_group: Group) -> None:
