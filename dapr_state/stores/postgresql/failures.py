@@ -48,9 +48,10 @@ def leaves_no_connection(error: BaseException) -> bool:
 
 def describe(error: Exception) -> str:
     """`ERROR: relation "state" does not exist (SQLSTATE 42P01)`, as daprd's driver writes it."""
-    if isinstance(error, asyncpg.PostgresError) and code(error):
-        severity = getattr(error, "severity", None) or "ERROR"
-        return f"{severity}: {getattr(error, 'message', None) or error} (SQLSTATE {code(error)})"
+    if isinstance(error, asyncpg.PostgresError) and (message := getattr(error, "message", None)):
+        return f"{getattr(error, 'severity', None) or 'ERROR'}: {message} (SQLSTATE {code(error)})"
+    if isinstance(error, asyncpg.DataError):  # its text holds the argument
+        return "the driver cannot send what was asked"
     return str(error) or type(error).__name__
 
 
@@ -59,9 +60,7 @@ def store_error(error: Exception) -> StoreError:
     if isinstance(error, StoreError):
         return error
     if not isinstance(error, asyncpg.PostgresError):
-        return (
-            RefusedError(describe(error)) if isinstance(error, asyncpg.DataError) else ConnectionLost(describe(error))
-        )
+        return ConnectionLost(describe(error))
     if code(error).startswith(_LOST):
         return ConnectionLost(describe(error))
     if code(error) == LOCKED or not code(error).startswith(_OF_THE_SERVER):

@@ -140,6 +140,10 @@ class Lane:
             for batch in group:
                 batch.fail(error)
             return
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get an answer
+            for batch in group:
+                batch.fail(StoreError(f"the request cannot be sent to the database: {type(error).__name__}"))
+            return
         following = iter(outcomes)
         answers = [[next(following) if wants else None for wants in is_wanted] for is_wanted in asked]
         if not any(isinstance(outcome, Postponed) for outcome in outcomes):

@@ -144,9 +144,9 @@ class _PostgresStore(StateStore):
 
     async def list(self, prefix: str, *, after: str = "", limit: int) -> Page:
         size = paging.size(limit)
-        least, order = (paging.key_of(after, prefix).decode(), 0) if after else (prefix, 1)
         if refused := tables.refusal(prefix):
             raise refused
+        least, order = (_key_of(after, prefix), 0) if after else (prefix, 1)
         if self._pool is None:
             raise _closed()
         end = paging.end_of(prefix)
@@ -223,6 +223,13 @@ class PostgresV2(_PostgresStore):
 
     def _metadata_key(self, name: str) -> str:
         return f"{name}-state-v2-{self._options.table.removesuffix('state')}"
+
+
+def _key_of(after: str, prefix: str) -> str:
+    key = paging.key_of(after, prefix).decode(errors="surrogateescape")
+    if tables.refusal(key):
+        raise paging.other_list()
+    return key
 
 
 def _closed() -> StoreError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dapr_state.stores import paging
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.testing.stores.asking import put, value_of, values_of, write_one
@@ -180,3 +181,28 @@ async def test_what_one_tick_asks_is_one_statement(database: Database) -> None:
 
         assert (first, store._groups.statements) == (1, 3)
         assert all(await values_of(store, *(f"k{number}" for number in range(100))))
+
+
+@pytest.mark.parametrize("rest", [b"\xff", b"\0", b"a\0b"])
+async def test_a_token_with_a_key_that_cannot_be_is_refused(database: Database, rest: bytes) -> None:
+    """As any that no list gave."""
+    async with database.opened() as store:
+        with pytest.raises(StoreError, match="the token to go on with was not given by this list"):
+            await store.list("a", after=paging.token(b"a" + rest), limit=10)
+
+
+async def test_what_the_driver_cannot_send_is_told_without_the_value(database: Database) -> None:
+    """And harms nobody beside it: a TTL that no column of times holds, and a number that no parameter is."""
+    async with database.opened() as store:
+        calls = [
+            store.write([Upsert("a", b"s3cret", ttl=2**70)]),
+            store.write([Upsert("b", b"s3cret", ttl=2**60)]),
+            store.write([Upsert("c", b"v")]),
+        ]
+        (first,), (second,), (third,) = await asyncio.gather(*calls)
+
+        assert isinstance(first, StoreError)
+        assert isinstance(second, StoreError)
+        assert third is None
+        assert "s3cret" not in f"{first} {second}"
+        assert str(2**70) not in str(first)
