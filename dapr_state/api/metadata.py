@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from dapr_state.stores.base import StateStore
 
 # by component type, in daprd's words and order
+_QUERY: Final = "QUERY_API"
 _USUAL: Final = ("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE")
 CAPABILITIES: Final = {
     "state.in-memory": ("ETAG", "TRANSACTIONAL", "TTL", "DELETE_WITH_PREFIX", "KEYS_LIKE"),
     "state.redis": _USUAL,
     "state.sqlite": _USUAL,
     "state.sqlite3": _USUAL,
-    "state.postgresql": (*_USUAL, "QUERY_API"),
-    "state.postgres": (*_USUAL, "QUERY_API"),
+    "state.postgresql": (*_USUAL, _QUERY),
+    "state.postgres": (*_USUAL, _QUERY),
     "state.cockroachdb": _USUAL,
     "state.yugabytedb": _USUAL,
     "state.yugabyte": _USUAL,
@@ -109,7 +110,9 @@ class Metadata:
 
 
 def capabilities(component_type: str, version: str, store: StateStore) -> tuple[str, ...]:
-    """What daprd says that a store of this type can do; one that actors can use says so."""
+    """What daprd says that a store of this type can do, and queries; one that actors can use says so."""
     names = _USUAL if version.lower() == _SECOND else CAPABILITIES[component_type.lower()]
+    if Feature.QUERY in store.features and _QUERY not in names:  # of daprd's, few can
+        names = (*names, _QUERY)
     fit_for_actors = {Feature.ETAG, Feature.TRANSACTIONAL} <= set(store.features)
     return (*names, "ACTOR") if fit_for_actors else names

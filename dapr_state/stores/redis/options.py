@@ -107,7 +107,8 @@ def read(properties: Properties) -> Options:
     except PropertiesError as error:
         raise PropertiesError(f"redis client configuration error: {error}") from None
     cluster = properties.get("redisType") == "cluster" and not failover  # any other text is a single node
-    _refuse_unsupported(properties, entra_id=entra_id)
+    if entra_id:
+        raise PropertiesError("redis store: not supported: useEntraID; remove it from the component")
     shortest = _backoff_in_nanoseconds(properties) if shortest is None else shortest
 
     certificate, key = properties.get("clientCert", ""), properties.get("clientKey", "")
@@ -185,13 +186,3 @@ def _sentinel(properties: Properties) -> Sentinel:
         properties.get("sentinelUsername", ""),
         properties.get("sentinelPassword", ""),
     )
-
-
-def _refuse_unsupported(properties: Properties, *, entra_id: bool) -> None:
-    found = {
-        "useEntraID": entra_id,
-        "queryIndexes": properties.get("queryIndexes", "").strip() not in {"", "[]"},
-    }
-    names = [name for name, given in found.items() if given]
-    if names:
-        raise PropertiesError(f"redis store: not supported: {', '.join(names)}; remove it from the component")
