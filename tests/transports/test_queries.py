@@ -9,7 +9,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from dapr_state.testing.stores.queries import PROFILE, documents, filters, is_json, plainly, sorts
 from tests.support.client import Reply, item
 from tests.support.components import component
 from tests.support.configured import page
@@ -150,6 +153,30 @@ def test_pages_follow_each_other_to_the_end(asked: Asked) -> None:
         }))  # fmt: skip
 
     assert keys == ["pages4", "pages3", "pages1", "pages2"]
+
+
+@PROFILE
+@given(
+    texts=st.lists(documents.filter(is_json), max_size=6),
+    as_text=st.booleans(),
+    filter_text=filters,
+    sort=sorts,
+)
+def compare(asked: Asked, texts: list[str], filter_text: str, sort: list[dict[str, str]], *, as_text: bool) -> None:
+    """Other tests have rows there too: those do not count."""
+    rows = {f"random{number}": text for number, text in enumerate(texts)}
+    metadata = {"contentType": "application/json"} if as_text and asked.store != "redis" else {}
+    with asked.sidecar.client() as client:
+        assert client.save(asked.store, *(item(key, text.encode(), metadata=metadata) for key, text in rows.items())).ok
+        found, _ = asked.found(f'{{"filter":{filter_text},"sort":{json.dumps(sort)}}}')
+        assert client.bulk_delete(asked.store, *(item(key) for key in rows)).ok
+
+    assert [row[0] for row in found if row[0] in rows] == plainly(filter_text, sort, rows)
+
+
+def test_both_transports_find_what_a_plain_evaluation_finds(asked: Asked) -> None:
+    """Random documents, filters and sort keys, on every store."""
+    compare(asked)
 
 
 GRAMMAR = [

@@ -107,6 +107,10 @@ def _loaded(text: str) -> Any:
         return MISSING
 
 
+def is_json(text: str) -> bool:
+    return _loaded(text) is not MISSING
+
+
 def _at(value: Any, path: str) -> Any:
     for name in path.split("."):
         if not isinstance(value, dict) or name not in value:
@@ -169,10 +173,7 @@ async def all_pages(store: StateStore, filter_text: str, sort: Sequence[Mapping[
 
 def stored(rows: Mapping[str, str], *, as_text: bool) -> list[Upsert]:
     """As what comes over HTTP if it is JSON, or as the octets of gRPC."""
-    return [
-        Upsert(PREFIX + key, text.encode(), is_json=as_text and _loaded(text) is not MISSING)
-        for key, text in rows.items()
-    ]
+    return [Upsert(PREFIX + key, text.encode(), is_json=as_text and is_json(text)) for key, text in rows.items()]
 
 
 @having(Feature.QUERY)
