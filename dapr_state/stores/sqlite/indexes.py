@@ -123,7 +123,7 @@ def _ranges(above: str, least: float | str, below: str, most: float | str) -> di
 
 def _around(number: Decimal) -> tuple[float, float]:
     """Doubles on either side, however SQLite has rounded the number."""
-    if abs(number) > _HUGE:
+    if number.copy_abs() > _HUGE:  # abs would round it, and cannot where it is beyond 1e999999
         return (float(_HUGE), math.inf) if number > 0 else (-math.inf, -float(_HUGE))
     near = float(number)
     return near - abs(near) * _NEAR - _TINY, near + abs(near) * _NEAR + _TINY
