@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DIGEST: Final = 16  # octets
 _NUMBER: Final = 1  # the rank of numbers, which msgpack would keep as doubles
+_KEPT_AS: Final = (bool, str, str, bool, bool)  # what is behind each rank
 
 
 class _Token(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -50,12 +51,24 @@ def read(query: Query, whose: Sequence[str]) -> Position | None:
         return None
     try:
         token = _decoder.decode(binascii.a2b_base64(query.token, strict_mode=True))
-    except (ValueError, msgspec.MsgspecError):
+        if token.digest != _digest(token, query, whose):
+            raise _foreign()
+        ranks = tuple(_rank(*each) for each, _ in zip(token.ranks, query.sort, strict=True))
+        return Position(ranks, whose[-1] + token.key.decode("utf-8", "surrogatepass"))
+    except (ValueError, LookupError, ArithmeticError, msgspec.MsgspecError):
         raise _foreign() from None
-    if token.digest != _digest(token, query, whose):
-        raise _foreign()
-    ranks = tuple((kind, Decimal(str(value)) if kind == _NUMBER else value) for kind, value in token.ranks)
-    return Position(ranks, whose[-1] + token.key.decode("utf-8", "surrogatepass"))
+
+
+def _rank(kind: int, value: bool | str) -> tuple[int, bool | str | Decimal]:
+    """As `tree.rank` makes it: who made the token himself may have put anything there."""
+    if kind < 0 or type(value) is not _KEPT_AS[kind]:
+        raise ValueError(kind)
+    if kind != _NUMBER:
+        return kind, value
+    number = Decimal(value)
+    if not number.is_finite():
+        raise ValueError(value)
+    return kind, number
 
 
 def _digest(token: _Token, query: Query, whose: Sequence[str]) -> bytes:
