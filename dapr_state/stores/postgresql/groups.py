@@ -94,10 +94,10 @@ class Groups:
         async with self._pool.use() as connection:
             try:
                 await connection.execute(f"SET lock_timeout = {int(self._options.timeout * 1000)}")
-                (outcome,) = await self._judged(connection, [unit])
+                (outcome,) = await self._kept(connection, [unit])
                 await connection.execute(f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}")
-            except asyncpg.PostgresError as error:
-                connection.terminate()
+            except (asyncpg.PostgresError, StoreError) as error:
+                connection.terminate()  # it would wait as long for the next
                 return failures.store_error(error)
             return outcome
 
@@ -136,14 +136,12 @@ class Groups:
     async def _commit(self, connection: Any, units: Sequence[Unit]) -> Outcomes:
         """Raises StoreError, which is a RefusedError where the others can be written without one of the units."""
         try:
-            return await self._judged(connection, units)
+            return await self._kept(connection, units)
         except asyncpg.PostgresError as error:
             if failures.leaves_no_connection(error):
                 raise
             if len(units) > 1:
                 raise failures.store_error(error) from error
-            if failures.is_of_json(error) and any(map(tables.is_json, units[0])):
-                return await self._commit(connection, [[tables.as_bytes(operation) for operation in units[0]]])
             if failures.code(error) == failures.LOCKED:
                 return [_HELD]
             raise failures.store_error(error) from error
@@ -151,6 +149,15 @@ class Groups:
             if connection.is_closed():
                 raise
             raise RefusedError(failures.describe(error)) from error  # an argument that the driver cannot send
+
+    async def _kept(self, connection: Any, units: Sequence[Unit]) -> Outcomes:
+        """What jsonb cannot hold is kept as octets, once it is known whose it is."""
+        try:
+            return await self._judged(connection, units)
+        except asyncpg.PostgresError as error:
+            if len(units) > 1 or not failures.is_of_json(error) or not any(map(tables.is_json, units[0])):
+                raise
+        return await self._judged(connection, [[tables.as_bytes(operation) for operation in units[0]]])
 
     async def _judged(self, connection: Any, units: Sequence[Unit]) -> Outcomes:
         """Judge by what is stored, and write if that is so still."""

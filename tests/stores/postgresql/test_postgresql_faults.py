@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from dapr_state.stores import paging
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Delete, StoredValue, Upsert
+from dapr_state.stores.postgresql import groups
+from dapr_state.stores.postgresql.pool import LOCK_SECONDS
 from dapr_state.testing.stores.asking import put, value_of, values_of, write_one
 
 if TYPE_CHECKING:
@@ -110,6 +113,36 @@ async def test_a_row_that_somebody_holds_keeps_only_its_callers(database: Databa
             assert not waiting.done()
         assert await waiting == [None]
         assert await values_of(store, "held", "later", "k0") == [b"1", b"w", None]
+
+
+async def test_a_value_that_jsonb_cannot_hold_waits_for_a_held_row(database: Database) -> None:
+    """It is kept as octets then too, alone and in a transaction, once the row is free."""
+    async with database.opened() as store:
+        await put(store, Upsert("held", b"0"), Upsert("other", b"0"))
+        with _held(database, "SELECT * FROM state WHERE key IN ('held', 'other') FOR UPDATE"):
+            alone = asyncio.create_task(write_one(store, Upsert("held", b'"\\u0000"', is_json=True)))
+            together = asyncio.create_task(store.transact([Upsert("other", b"1e200000", is_json=True)]))
+            for _ in range(2):  # both are known to be held once others are written behind them
+                await put(store, Upsert("later", b"v"))
+
+        assert (await alone, await together) == (None, None)
+        assert await values_of(store, "held", "other") == [b'"\\u0000"', b"1e200000"]
+
+
+async def test_a_connection_does_not_wait_as_long_for_the_next_row(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when what it waited for was refused."""
+    async with database.opened() as store:
+        assert store._groups
+        assert store._pool
+        with monkeypatch.context() as patched:
+            patched.setattr(groups, "_JUDGEMENTS", 0)
+            refused = await store._groups.wait_for([Upsert("k", b"v", etag="1")])
+        async with store._pool.use() as connection:
+            seconds = await connection.fetchval("SELECT extract(epoch FROM current_setting('lock_timeout')::interval)")
+
+    assert (str(refused), seconds) == ("others change the row too often", Decimal(str(LOCK_SECONDS)))
 
 
 async def test_a_row_that_stays_held_is_told(database: Database) -> None:
