@@ -30,6 +30,7 @@ Commands:
   run         run an application with its sidecar: dapr-state run --app-port 8000 -- python app.py
   list        show the sidecars that run: [-o table|json|yaml]
   stop        end them, and what they serve: ID… or --all [--timeout SECONDS]
+  check       say what is wrong with component files, without starting: --resources-path FOLDER… [--connect]
   serve       run the sidecar; takes daprd's flags, `dapr-state serve --help` lists them
 
 Flags:
@@ -42,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, and return the exit code of the process."""
     command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     match command:
-        case "serve" | "run" | "list" | "stop":
-            return {"serve": serve, "run": run, "list": show, "stop": stop}[command](rest)
+        case "serve" | "run" | "list" | "stop" | "check":
+            return {"serve": serve, "run": run, "list": show, "stop": stop, "check": check}[command](rest)
         case "--help" | "-h" | "help":
             print(_HELP, end="")
             return EXIT_OK
@@ -150,6 +151,31 @@ def stop(argv: Sequence[str]) -> int:
     for sentence in failures:
         print(sentence, file=sys.stderr)
     return EXIT_FATAL if failures else EXIT_OK
+
+
+def check(argv: Sequence[str]) -> int:
+    """Tell what a start would refuse, or pass over."""
+    arguments = _parser("check")
+    arguments.add_argument("--resources-path", action="append", default=[], metavar="FOLDER")
+    arguments.add_argument("--config", action="append", default=[], metavar="FILE")
+    arguments.add_argument("--app-id", default="dapr-state", help="whose components they are, by their scopes")
+    arguments.add_argument("--connect", action="store_true", help="ask each store, too; nothing is written")
+    given = arguments.parse_args(argv)
+    if not (given.resources_path or given.config):
+        arguments.error("what? give a folder with --resources-path, or a file with --config")
+    from dapr_state.runtime import check, flags  # noqa: PLC0415
+    from dapr_state.runtime.options import Options, OptionsError  # noqa: PLC0415
+
+    try:
+        parsed = flags.parse(["--app-id", given.app_id])
+        parsed.values |= {"resources-path": tuple(given.resources_path), "config": tuple(given.config)}
+        findings = check.run(Options.of(parsed, os.environ), connect=given.connect)
+    except OptionsError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
+    for finding in findings:
+        print(finding)
+    return EXIT_FATAL if any(finding.kind == check.ERROR for finding in findings) else EXIT_OK
 
 
 def _parser(command: str) -> ArgumentParser:

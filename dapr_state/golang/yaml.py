@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
 _SEPARATOR: Final = re.compile(r"\n---[^\n]*(?:\n|\Z)")
+_STEP: Final = re.compile(r"[^.\[\]]+")
 _TAG: Final = "tag:yaml.org,2002:"
 _STR, _NULL, _BOOL, _INT, _FLOAT = (_TAG + kind for kind in ("str", "null", "bool", "int", "float"))
 _MERGE: Final = _TAG + "merge"
@@ -36,6 +37,8 @@ class DocumentError(ValueError):
 
     def __init__(self, reason: str, line: int) -> None:
         super().__init__(f"line {line}: {reason}")
+        self.reason = reason
+        self.line = line
 
 
 def split(text: str) -> Iterator[tuple[int, str]]:
@@ -59,6 +62,29 @@ def parse(text: str, first_line: int = 1) -> Any:
         raise DocumentError(reason + _hint(reason), first_line + line) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DocumentError(str(error).partition("\n")[0], first_line) from None
+
+
+def line_of(text: str, path: str, first_line: int = 1) -> int:
+    """Where a field of a document stands, as in `spec.metadata[2].value`; the last on the way to it that is there."""
+    node = _Loader(text).get_single_node()
+    line = node.start_mark.line if node else 0
+    for step in _STEP.findall(path):
+        found = _step(node, step)
+        if found is None:
+            break
+        line, node = found
+    return first_line + line
+
+
+def _step(node: yaml.Node | None, step: str) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.SequenceNode) and step.isdigit() and int(step) < len(node.value):
+        each = node.value[int(step)]
+        return each.start_mark.line, each
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if str(key.value).lower() == step.lower():
+                return key.start_mark.line, value
+    return None
 
 
 def scalar_text(value: Any) -> str | None:

@@ -206,11 +206,19 @@ def load(paths: Sequence[str], environ: Mapping[str, str]) -> Configuration:
     merged: dict[str, Any] = {}
     for path in paths:
         try:
-            text = _read(path)
-            merged = decode(expand(text, environ), _FILE, merged, original=text)
+            merged = _onto(merged, _read(path), environ)
         except DecodeError as error:
             raise ConfigurationError(f"error loading configuration: {error} ({path})") from None
     return _build(merged.get("spec") or {})
+
+
+def parse(text: str, environ: Mapping[str, str]) -> Configuration:
+    """What one text says alone. Raises DecodeError and ConfigurationError."""
+    return _build(_onto({}, text, environ).get("spec") or {})
+
+
+def _onto(merged: Mapping[str, Any], text: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    return decode(expand(text, environ), _FILE, merged, original=text)
 
 
 def expand(text: str, environ: Mapping[str, str]) -> str:

@@ -33,7 +33,7 @@ _ELSEWHERE: Final = (
     "pubsub.",
     "workflowbackend.",
 )
-_SUFFIXES: Final = frozenset({".yaml", ".yml"})
+SUFFIXES: Final = frozenset({".yaml", ".yml"})
 
 log = logging.getLogger("dapr.runtime")
 processor_log = logging.getLogger("dapr.runtime.processor")
@@ -42,10 +42,11 @@ processor_log = logging.getLogger("dapr.runtime.processor")
 class LoadError(Exception):
     """The sidecar cannot start with these components; the text is daprd's."""
 
-    def __init__(self, text: str, reasons: Sequence[str] = ()) -> None:
-        """`reasons` are what a component's failure is counted for."""
+    def __init__(self, text: str, reasons: Sequence[str] = (), *, source: Source | None = None) -> None:
+        """`reasons` are what a component's failure is counted for; `source` is the one of two that was not expected."""
         super().__init__(text)
         self.reasons = reasons
+        self.source = source
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,8 @@ def select(manifests: Iterable[Manifest], app_id: str, namespace: str) -> list[M
             first = taken[each.name]
             raise LoadError(
                 f"duplicate definition of Component name {each.display} with existing {first.display}"
-                f" ({each.source}; {first.source})"
+                f" ({each.source}; {first.source})",
+                source=each.source,
             )
         if each.applies_to(app_id, namespace):
             taken[each.name] = each
@@ -142,13 +144,17 @@ def start_failure(component: Component | Manifest, reason: str) -> str:
     return f"process component {component.name} error: {reason}"
 
 
-def _read_folder(folder: Path) -> Iterator[File]:
+def files_in(folder: Path) -> list[Path]:
+    """Its files, of whatever kind, in the order in which they are read. Raises LoadError."""
     try:
-        files = sorted((path for path in folder.iterdir() if not path.is_dir()), key=lambda path: path.name.encode())
+        return sorted((path for path in folder.iterdir() if not path.is_dir()), key=lambda path: path.name.encode())
     except OSError as error:
         raise LoadError(f"open {folder}: {str(error.strerror).lower()}") from None
-    for path in files:
-        if path.suffix.lower() not in _SUFFIXES:
+
+
+def _read_folder(folder: Path) -> Iterator[File]:
+    for path in files_in(folder):
+        if path.suffix.lower() not in SUFFIXES:
             log.warning("A non-YAML Component file %s was detected, it will not be loaded", path.name)
             continue
         yield _read_file(path)

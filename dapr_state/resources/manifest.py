@@ -22,6 +22,7 @@ class ManifestError(ValueError):
 
     def __init__(self, path: str, problem: str, fix: str) -> None:
         super().__init__(f"{path}: {problem}; {fix}")
+        self.path = path
 
 
 @dataclass(frozen=True, slots=True)

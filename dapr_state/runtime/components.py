@@ -19,7 +19,7 @@ from dapr_state.stores.build import build
 from dapr_state.stores.model import Feature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
     from dapr_state.resources.component import Component
     from dapr_state.resources.loader import OpenSecrets, Resources
@@ -103,10 +103,8 @@ class Components:
         Raises ComponentError, and leaves all as it was.
         """
         try:
-            prefix = self._prefix(component)
-            self._check_actor_store(component)
-            store = self._create(component)
-            await _open_in_time(store, component)
+            prefix, store = self.make(component)
+            await in_time(store.open, store, component)
         except ComponentError as error:
             self._tell(component, error.reasons)
             raise
@@ -114,12 +112,18 @@ class Components:
         before, old = self._components.get(component.name), self.stores.get(component.name)
         self.stores[component.name] = BoundStore(component.name, prefix, store)
         self._components[component.name] = component
-        self._note_actor_store(component, store)
+        self.note_actor_store(component, store)
         log.info("Component loaded: %s", component.display)
         if before and old:
             reload_log.info("Closing existing Component to reload: %s", before.display)
             # no call can come upon it any more: a call looks for its store and enters it without a pause
             await _close(old, before)
+
+    def make(self, component: Component) -> tuple[str, StateStore]:
+        """The prefix of its keys, and its store, not yet open. Raises ComponentError."""
+        prefix = self._prefix(component)
+        self._check_actor_store(component)
+        return prefix, self._create(component)
 
     async def remove(self, name: str) -> None:
         """Serve this component no longer."""
@@ -138,7 +142,8 @@ class Components:
                 component.init_failure(f"detected duplicate actor state store: {other} and {component.name}")
             )
 
-    def _note_actor_store(self, component: Component, store: StateStore) -> None:
+    def note_actor_store(self, component: Component, store: StateStore) -> None:
+        """Let actors keep their state in it, if its component says so and it can."""
         if not _is_for_actors(component):
             return
         if not set(NEEDED) <= set(store.features):
@@ -185,10 +190,11 @@ async def _close(bound: BoundStore, component: Component) -> None:
         log.warning("Error closing component %s: %s", component.display, error)
 
 
-async def _open_in_time(store: StateStore, component: Component) -> None:
+async def in_time(ask: Callable[[], Awaitable[None]], store: StateStore, component: Component) -> None:
+    """What the store is asked first, within the component's time. Raises ComponentError, and the store is closed."""
     try:
         async with WAITING.timeout(component.init_timeout):
-            await store.open()
+            await ask()
     except (TimeoutError, PropertiesError, StoreError) as error:
         with suppress(StoreError):
             await store.close()  # of what it had opened so far

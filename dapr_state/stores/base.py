@@ -131,6 +131,15 @@ class StateStore(ABC):
     async def ping(self) -> None:
         """Ask the store whether it is there."""
 
+    async def reach(self) -> None:
+        """Ask, in the place of `open`, whether it could be opened. A store whose `open` writes does it without.
+
+        What was opened for it is closed again, or by `close` when it fails.
+        """
+        await self.open()
+        await self.ping()
+        await self.close()
+
     @abstractmethod
     async def get(self, keys: Sequence[str]) -> Found:
         """One entry per key, in the order of `keys`, duplicates included; None for a key that is missing or expired.

@@ -43,6 +43,9 @@ class Wrapper(StateStore):
     async def ping(self) -> None:
         await self._inner.ping()
 
+    async def reach(self) -> None:
+        await self._inner.reach()
+
     async def get(self, keys: Sequence[str]) -> Found:
         return await self._inner.get(keys)
 

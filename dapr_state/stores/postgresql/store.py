@@ -91,6 +91,12 @@ class _PostgresStore(StateStore):
             cleanup = TableCleanup(self._options, self.layout, self._metadata_key("last-cleanup"), pool)
             self._cleanup = asyncio.create_task(cleanup.run_for_ever())
 
+    async def reach(self) -> None:
+        pool = self._pool = Pool(self._options, self._clock)
+        async with pool.use() as connection:
+            await connection.execute("SELECT 1")
+        await self.close()
+
     def _lane(self, answer: Any, *, at_once: int, at_most: int, wanted: Callable[[], int]) -> Lane:
         return Lane(
             answer,

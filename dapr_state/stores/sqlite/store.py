@@ -14,7 +14,7 @@ from dapr_state.stores.batching import OVERHEAD, weight, weight_of_keys
 from dapr_state.stores.model import Feature
 from dapr_state.stores.slices import slices
 from dapr_state.stores.sql.groups import Write
-from dapr_state.stores.sqlite import failures, inline, options, schema
+from dapr_state.stores.sqlite import failures, inline, options, reaching, schema
 from dapr_state.stores.sqlite.cleanup import FileCleanup
 from dapr_state.stores.sqlite.executor import Call, Executor, Read
 from dapr_state.stores.sqlite.file import DatabaseFile
@@ -71,6 +71,9 @@ class SqliteStore(StateStore):
             self._inline = InlineReads(others[1])
         if self._options.cleanup_interval:
             self._cleanup = asyncio.create_task(FileCleanup(self._options, self._writing, self._clock).run_for_ever())
+
+    async def reach(self) -> None:
+        await asyncio.to_thread(reaching.look, self._options.database)
 
     def _connect(self) -> None:
         """One executor that writes, one that reads, and one that reads on the event loop and never waits for a lock.
