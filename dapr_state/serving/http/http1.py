@@ -52,15 +52,13 @@ _READING, _WAITING, _ANSWERING, _LINGERING, _CLOSED = State  # a look into an En
 
 
 class _Http1Exchange(Exchange):
-    __slots__ = ("_connection",)
+    __slots__ = ("send",)
+
+    send: Callable[[Request, Response], None]  # type: ignore[assignment] # a frame less than a method
 
     def __init__(self, connection: Http1Protocol, shared: Shared) -> None:
         super().__init__(shared)
-        self._connection = connection
-
-    def send(self, request: Request, response: Response) -> None:
-        del self.request  # the connection may rest for long, and this holds the body
-        self._connection.answer(request, response)
+        self.send = connection.answer
 
 
 class Http1Protocol(asyncio.Protocol):
@@ -97,17 +95,16 @@ class Http1Protocol(asyncio.Protocol):
         self._start_timer(self._shared.timeouts.head, self._close)
 
     def data_received(self, data: bytes) -> None:
-        state = self._state
-        if state is _LINGERING or state is _CLOSED or self._client_ended:
-            return
-        self._reader.feed(data)
-        if state is _READING and not (self._is_full or self._is_serving):
+        if self._state is _READING and not (self._is_full or self._is_serving or self._client_ended):
+            self._reader.feed(data)
             if len(data) > LITTLE and self._shared.turns.are_waited_for:
                 self._serve_later()
             else:
                 self._serve()
-        elif self._reader.waiting > SMALL:
-            self._hold_ahead()
+        elif not (self._state is _LINGERING or self._state is _CLOSED or self._client_ended):
+            self._reader.feed(data)
+            if self._reader.waiting > SMALL:
+                self._hold_ahead()
 
     def eof_received(self) -> bool:
         self._client_ended = True
@@ -189,7 +186,7 @@ class Http1Protocol(asyncio.Protocol):
 
     def _answer_in_turn(self) -> bool:
         """Go on until an answer has to wait or nothing is left; True: there is more, but it is the others' turn."""
-        reader, until, is_between = self._reader, 0.0, False
+        reader, until = self._reader, 0.0
         while request := reader.next_request():
             if self._timer:
                 self._stop_timer()
@@ -199,13 +196,15 @@ class Http1Protocol(asyncio.Protocol):
                 if reader.held > SMALL:
                     self._hold_ahead()
                 return False
-            if is_between := reader.is_done():  # the usual: nothing was sent ahead
+            if reader.is_done():
+                if not (self._client_ended or self._is_stopping or self._is_paused):
+                    return False  # the usual: nothing was sent ahead, and no timer runs
                 break
             if not until:
                 until = request.ended + TURN
             elif request.ended > until:
                 return True
-        return self._await_more(reader, is_between or reader.is_between_requests)
+        return self._await_more(reader, reader.is_between_requests)
 
     def _serve_later(self) -> None:
         """Go on when it is this connection's turn; what comes until then is not read."""
@@ -248,22 +247,23 @@ class Http1Protocol(asyncio.Protocol):
     def answer(self, request: Request, response: Response) -> None:
         """Send the answer to the request under way, and go on."""
         self.request = None
+        del self._exchange.request  # the connection may rest for long, and this holds the body
         if self._has_memory:
             self._give_back()
         if self._state is not _ANSWERING:  # the client has gone
             return
         self._state = _READING
         self._send(request, response)
-        if self._state is _READING and not (self._is_serving or self._is_full):
+        if not (self._is_serving or self._is_full) and self._state is _READING:
             self._serve()
 
     def _send(self, request: Request, response: Response) -> None:
         date = self._shared.date.at(request.ended)
-        keep = request.keep_alive and not self._is_stopping
         is_long = len(response.body) > LONG
-        if keep and not request.is_http10 and request.method != "HEAD" and not is_long:
+        if request.is_plain and request.keep_alive and not (self._is_stopping or is_long):  # no HEAD, nor HTTP/1.0
             self._transport.write(render(response, date))
             return
+        keep = request.keep_alive and not self._is_stopping
         connection = b""
         if not keep:
             connection = b"" if request.is_http10 and not request.keep_alive else _CLOSE

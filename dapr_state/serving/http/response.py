@@ -29,7 +29,7 @@ _BREAKS: Final = str.maketrans("\r\n\0", "   ")
 
 def line(name: str, value: str) -> Line:
     """One header line. What would end it early becomes a blank, as Go does."""
-    if "\n" in value or "\r" in value or "\0" in value:
+    if not value.isprintable():
         value = value.translate(_BREAKS)
     return Line(f"{name}: {value}\r\n".encode("utf-8", "surrogateescape"))
 
@@ -111,5 +111,8 @@ def render(
         status = b"HTTP/1.0" + status[8:]
     lines.sort()
     length = b"" if response.status in WITHOUT_LENGTH else b"Content-Length: %d\r\n" % len(body)
-    shown = b"" if head else body if type(body) is bytes else bytes(body)
-    return b"".join((status, *lines, date, length, connection, b"\r\n", shown))
+    if head:
+        body = b""
+    elif type(body) is not bytes:
+        body = bytes(body)
+    return b"".join((status, *lines, date, length, connection, b"\r\n", body))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from dapr_state.serving.http.request import Request
     from dapr_state.serving.http.response import Response
+    from dapr_state.wire.http1.request import Fields
 
     Handler = Callable[[Request], Coroutine[Any, Any, Response]]
     Check = Callable[[Request], Response | None]
@@ -33,11 +34,27 @@ class Service(NamedTuple):
     names_peers: bool = False
 
 
-def checked(route: Handler, checks: Sequence[Check]) -> Handler:
-    """The route behind checks: they are asked in order, and the first that has an answer gives it."""
+class HeaderCheck(NamedTuple):
+    """A check that has no answer to any request with the headers that it `finds_usual`."""
+
+    check: Check
+    finds_usual: Callable[[Fields], bool]
+
+
+def checked(route: Handler, checks: Sequence[Check | HeaderCheck]) -> Handler:
+    """The route behind checks: they are asked in order, and the first that has an answer gives it.
+
+    Clients repeat their headers: those that every HeaderCheck finds usual are remembered as such.
+    """
+    of_headers = [each for each in checks if isinstance(each, HeaderCheck)]
+    others = [each for each in checks if not isinstance(each, HeaderCheck)]
+    every = [each.check if isinstance(each, HeaderCheck) else each for each in checks]
 
     def handler(request: Request) -> Coroutine[Any, Any, Response]:
-        for check in checks:
+        fields = request.fields
+        if not fields.is_usual:
+            fields.is_usual = all(each.finds_usual(fields) for each in of_headers)
+        for check in others if fields.is_usual else every:
             if response := check(request):
                 return _at_once(response)
         return route(request)

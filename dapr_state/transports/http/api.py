@@ -8,7 +8,7 @@ from dapr_state.api.actors import Actors
 from dapr_state.api.reminders import Schedules
 from dapr_state.security.origins import AllowedOrigins
 from dapr_state.serving.http.response import Response, line, text
-from dapr_state.serving.http.service import Service, checked
+from dapr_state.serving.http.service import HeaderCheck, Service, checked
 from dapr_state.transports.http import call_metrics, middleware, problem, tracecontext, unconfigured
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.cors import Cors
@@ -61,7 +61,7 @@ def api(
     }
     router = Router(table, metadata.app_id, state=state_routes, actors=actor_routes)
     echoes = layers.echoes_context
-    checks: list[Check] = [tracecontext.check] if echoes else []
+    checks: list[Check | HeaderCheck] = [tracecontext.CHECK] if echoes else []
     hooks: list[After] = [*after, tracecontext.after] if echoes and not layers.tracer else [*after]
     if allowed := AllowedOrigins(allowed_origins):
         cors = Cors(allowed)
@@ -89,4 +89,4 @@ def public(lifecycle: Lifecycle, metadata: Metadata) -> Service:
             return Response(405, [line("Allow", verb) for verb in verbs])
         return text(404, "404 page not found")
 
-    return Service(checked(route, (tracecontext.check,)), problem.failure, (tracecontext.after,))
+    return Service(checked(route, (tracecontext.CHECK,)), problem.failure, (tracecontext.after,))

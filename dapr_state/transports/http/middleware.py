@@ -12,6 +12,7 @@ from dapr_state import errors
 from dapr_state.errors import DaprError
 from dapr_state.security import tokens
 from dapr_state.serving.http.response import Response, line, text
+from dapr_state.serving.http.service import HeaderCheck
 from dapr_state.transports.http import target
 from dapr_state.transports.http.labels import VERBS
 from dapr_state.transports.http.router import APP_ID
@@ -31,9 +32,14 @@ _HEALTH: Final = frozenset({b"v1.0/healthz", b"v1.0/healthz/outbound"})  # probe
 _NOT_INVOKED: Final = frozenset({id(errors.NO_APP_ID), id(errors.INVOKE_FAILED)})
 
 
-def checks(layers: Middleware) -> list[Check]:
-    """What may answer a request before its route is looked for."""
-    return [] if layers.token is None else [token_check(layers.token)]
+def checks(layers: Middleware) -> list[Check | HeaderCheck]:
+    """What may answer a request before its route is looked for: the token, and whose pages may call."""
+    found: list[Check | HeaderCheck] = []
+    if layers.token is not None:
+        found.append(token_check(layers.token))
+    if layers.origins is not None:
+        found.append(_origin_check(layers.origins))
+    return found
 
 
 def token_check(token: tokens.ApiToken) -> Check:
@@ -48,12 +54,10 @@ def token_check(token: tokens.ApiToken) -> Check:
 
 
 def route(router: Router, layers: Middleware, app_id: str) -> Handler:
-    """The router, behind the lists, and before them whose pages may call."""
+    """The router, behind the lists."""
     around: Handler = router
     if layers.http_access.is_limited:
         around = _limited(router, layers.http_access, app_id)
-    if layers.origins:
-        around = _of_known_origin(around, layers.origins)
     return _telling(around) if layers.api_log else around
 
 
@@ -89,13 +93,13 @@ def _limited(router: Router, access: HttpAccess, app_id: str) -> Handler:
     return limited
 
 
-def _of_known_origin(handler: Handler, origins: Origins) -> Handler:
-    def known(request: Request) -> Coroutine[Any, Any, Response]:
+def _origin_check(origins: Origins) -> HeaderCheck:
+    def check(request: Request) -> None:
         if problem := origins.problem(request.fields.values):
+            request.is_routed = True  # the log tells of it
             raise problem
-        return handler(request)
 
-    return known
+    return HeaderCheck(check, lambda fields: origins.problem(fields.values) is None)
 
 
 def _telling(handler: Handler) -> Handler:

@@ -1,8 +1,8 @@
 """Which answer belongs to which path and verb.
 
 The routes are those of `operations.py` that somebody answers, under their first two segments. Before the table, plain
-gets of state (they cost one look into a dict) and plain calls of actors are matched by hand. Wrong verbs and unknown
-paths are one and the same to daprd: it takes them for service invocation.
+gets of state and whatever else names a store alone (they cost one look into a dict) and plain calls of actors are
+matched by hand. Wrong verbs and unknown paths are one and the same to daprd: it takes them for service invocation.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from dapr_state import errors
 from dapr_state.operations import ANY, OPERATIONS, UNKNOWN, Operation
 from dapr_state.transports.http import target
+from dapr_state.transports.http.labels import MAX_TARGET
 from dapr_state.transports.http.route import Call
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ APP_ID = "dapr-app-id"  # the header that makes any path a service invocation
 _PLAIN_STORE = re.compile(rb"/v1\.0/state/((?!\.\.?/)[^/%+?]+)/")
 _UNCLEAN = frozenset({b"", b".", b".."})  # segments that are not what they seem
 _NO_QUERY: Mapping[str, str] = {}
+_STORE = frozenset({"store"})
 MAX_STORES = 256  # a caller can make up names
 _PLAIN_ACTOR = re.compile(
     rb"/v1\.0/actors/((?!\.\.?/)[^/%+?]+)/((?!\.\.?/)[^/%+?]+)"
@@ -82,6 +84,7 @@ class Router:
         """`answers` are by the operations' keys; what plain gets and calls ask of `state` and `actors` is there too."""
         self._state = state
         self._stores: dict[bytes, str] = {}  # by what comes before a key in a plain path
+        self._of_store: dict[tuple[str, bytes], tuple[Answer, Mapping[str, str]]] = {}  # by verb and plain path
         self._actors = actors
         self._app_id = app_id
         # by the verb, the first two segments and the number of all; those that are open by the number 0
@@ -104,6 +107,9 @@ class Router:
                 if (key := path[end:]) not in _UNCLEAN:
                     request.common_path = before
                     return self._state.get(store, key.decode("utf-8", "surrogateescape"))
+            elif found := self._of_store.get((request.method, path)):
+                answering, params = found
+                return answering(Call(request, params, _NO_QUERY))
             elif self._actors and (answer := self._of_actors(self._actors, request)):
                 return answer
         if answer := self.find(request):
@@ -118,7 +124,12 @@ class Router:
             query = target.parameters(raw_query)
         parts = target.segments(path)
         if route := self.route(request.method, parts):
-            return route.answer(Call(request, route.params(parts), query))
+            params = route.params(parts)
+            if request.is_plain and params.keys() == _STORE and len(path) <= MAX_TARGET:
+                if len(self._of_store) >= MAX_STORES:
+                    self._of_store.clear()
+                self._of_store[request.method, path] = route.answer, params
+            return route.answer(Call(request, params, query))
         return None
 
     def route(self, verb: str, parts: list[bytes]) -> Route | None:

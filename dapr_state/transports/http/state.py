@@ -53,7 +53,7 @@ class StateRoutes:
     async def get(self, store: str, key: str) -> Response:
         # `consistency` and `metadata.*` are accepted and mean nothing to any of our stores
         row = await self._state.get(store, key)
-        if row is not None and (octets := len(row.value)) > SMALL and not self._answers.has_room(octets):
+        if row and (octets := len(row.value)) > SMALL and not self._answers.has_room(octets):
             row = None  # not kept while it waits
             async with self._answers.room(octets):
                 row = await self._state.get(store, key)

@@ -1,6 +1,6 @@
 """What daprd says about tracing while no exporter is set: it echoes the caller's context, or a void one.
 
-state-api.md 7.6. `check` and `after` are for the handler; a tracer that is on brings its own two instead. What they say
+state-api.md 7.6. `CHECK` and `after` are for the handler; a tracer that is on brings its own two instead. What they say
 follows from the headers, but for the path of health: so it is found once for all requests with the same headers.
 """
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dapr_state.golang.quoting import quote
 from dapr_state.observability import tracecontext
 from dapr_state.serving.http.response import line, text
+from dapr_state.serving.http.service import HeaderCheck
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,12 +39,19 @@ class _Echo(NamedTuple):
     lines: tuple[Line, ...]
 
 
-def check(request: Request) -> Response | None:
+def _check(request: Request) -> Response | None:
     """Refuse baggage that is none."""
     echo = request.fields.parsed or _learn(request.fields)
     if echo.problem and not is_untraced(request):
         return text(400, f"invalid baggage header: {echo.problem}")
     return None
+
+
+def _finds_usual(fields: Fields) -> bool:
+    return not (fields.parsed or _learn(fields)).problem
+
+
+CHECK = HeaderCheck(_check, _finds_usual)
 
 
 def after(request: Request, response: Response) -> None:

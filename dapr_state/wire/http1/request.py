@@ -67,7 +67,8 @@ class Fields:
     """A block of header fields: the first value of each name, and what it says about the message.
 
     `more`: the further lines of a name; `baggage`: all of its values in one, as daprd reads them.
-    `parsed`: what the layer above made of it, once for all requests with these headers.
+    `parsed`: what the layer above made of it, once for all requests with these headers; `is_usual`: its checks of
+    headers have nothing to say of these.
     """
 
     __slots__ = (
@@ -76,6 +77,7 @@ class Fields:
         "connection",
         "expect",
         "has_host",
+        "is_usual",
         "length",
         "more",
         "parsed",
@@ -103,6 +105,7 @@ class Fields:
         self.expect = values.get("expect", "").lower()
         self.has_host = "host" in values
         self.parsed: Any = None
+        self.is_usual = False
 
 
 # msgspec.Struct costs a fourth of a slotted class with an __init__ of its own to make.

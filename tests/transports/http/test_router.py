@@ -8,6 +8,7 @@ import pytest
 
 from dapr_state.errors import DaprError
 from dapr_state.serving.http.request import Request
+from dapr_state.transports.http.labels import MAX_TARGET
 from dapr_state.transports.http.router import MAX_STORES, Router
 from dapr_state.wire.http1.request import RequestReader
 
@@ -80,3 +81,27 @@ def test_made_up_stores_do_not_pile_up() -> None:
         router(reader.next_request())
 
     assert 0 < len(router._stores) <= MAX_STORES
+
+
+def test_where_a_store_is_written_to_is_known_from_the_request_before() -> None:
+    """Each verb and path has its own answer, first and again; names that a caller made up do not pile up."""
+    answers: Any = {
+        "SaveState": lambda call: ("save", call.params["store"]),
+        "GetBulkState": lambda call: ("bulk", call.params["store"]),
+    }
+    router: Any = Router(answers)
+    reader = RequestReader(Request, 10_000, 0, {})
+
+    def post(path: str) -> Any:
+        reader.feed(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        return router(reader.next_request())
+
+    for number in range(2 * MAX_STORES):
+        for _ in range(2):
+            assert post(f"/v1.0/state/s{number}") == ("save", f"s{number}")
+            assert post(f"/v1.0/state/s{number}/bulk") == ("bulk", f"s{number}")
+            assert post(f"/v1.0/state/s{number}?metadata.a=b") == ("save", f"s{number}")
+    assert post(f"/v1.0/state/{'s' * MAX_TARGET}") == ("save", "s" * MAX_TARGET)
+
+    assert 0 < len(router._of_store) <= MAX_STORES
+    assert max(len(path) for _, path in router._of_store) <= MAX_TARGET
