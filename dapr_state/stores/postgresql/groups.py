@@ -141,6 +141,8 @@ class Groups:
             if failures.leaves_no_connection(error):
                 raise
             if len(units) > 1:
+                if failures.code(error) == failures.LOCKED and (held := await self._held_by_others(connection, units)):
+                    return await self._commit_without(held, connection, units)
                 raise failures.store_error(error) from error
             if failures.code(error) == failures.LOCKED:
                 return [_HELD]
@@ -149,6 +151,20 @@ class Groups:
             if connection.is_closed():
                 raise
             raise RefusedError(failures.describe(error)) from error  # an argument that the driver cannot send
+
+    async def _held_by_others(self, connection: Any, units: Sequence[Unit]) -> set[str]:
+        """All of them at once: to look for each by halves takes seconds where there are many."""
+        keys = {operation.key for unit in units for operation in unit if not tables.refusal(operation.key)}
+        return {key for (key,) in await connection.fetch(self._table.held_by_others, list(keys))}
+
+    async def _commit_without(self, held: set[str], connection: Any, units: Sequence[Unit]) -> Outcomes:
+        are_held = [any(operation.key in held for operation in unit) for unit in units]
+        others = [unit for unit, is_held in zip(units, are_held, strict=True) if not is_held]
+        outcomes: Outcomes = []
+        if others:
+            outcomes = await write_group_async(others, lambda group: self._commit(connection, group))
+        following = iter(outcomes)
+        return [_HELD if is_held else next(following) for is_held in are_held]
 
     async def _kept(self, connection: Any, units: Sequence[Unit]) -> Outcomes:
         """What jsonb cannot hold is kept as octets, once it is known whose it is."""

@@ -161,6 +161,10 @@ class StateTable:
             f"SELECT key, {layout.etag} FROM {table} WHERE key = ANY($1::text[]) AND {live} "  # noqa: S608
             "ORDER BY key FOR UPDATE"
         )
+        self.held_by_others = (
+            f"WITH free AS MATERIALIZED (SELECT key FROM {table} WHERE key = ANY($1::text[]) FOR UPDATE SKIP LOCKED) "  # noqa: S608
+            f"SELECT key FROM {table} WHERE key = ANY($1::text[]) AND key NOT IN (SELECT key FROM free)"
+        )
         self.write = f"""
             WITH held AS MATERIALIZED (
                 SELECT key, {layout.etag} AS etag FROM {table}

@@ -115,6 +115,24 @@ async def test_a_row_that_somebody_holds_keeps_only_its_callers(database: Databa
         assert await values_of(store, "held", "later", "k0") == [b"1", b"w", None]
 
 
+async def test_many_rows_that_somebody_holds_keep_only_their_callers(database: Database) -> None:
+    """They are between others that wait for the same statement, and some are in transactions."""
+    async with database.opened(timeout="2s") as store:
+        held = [f"held{number}" for number in range(20)]
+        await put(store, *(Upsert(key, b"0") for key in held))
+        with _held(database, "SELECT * FROM state WHERE key LIKE 'held%' FOR UPDATE"):
+            waiting, beside = [], []
+            for number, key in enumerate(held):
+                waiting.append(asyncio.create_task(store.write([Upsert(key, b"1")])))
+                waiting.append(asyncio.create_task(store.transact([Upsert(f"k{number}", b"0"), Upsert(key, b"1")])))
+                beside.append(asyncio.create_task(store.write([Upsert(f"k{number}", b"v"), Upsert("k", b"v")])))
+            assert await asyncio.gather(*beside) == [[None] * 2] * 20
+
+            assert not any(task.done() for task in waiting)
+        assert await asyncio.gather(*waiting) == [[None], None] * 20
+        assert await values_of(store, *held) == [b"1"] * 20
+
+
 async def test_a_value_that_jsonb_cannot_hold_waits_for_a_held_row(database: Database) -> None:
     """It is kept as octets then too, alone and in a transaction, once the row is free."""
     async with database.opened() as store:
