@@ -132,6 +132,21 @@ class Batch(Generic[W, R]):
         self.callers = []
         return batches
 
+    def part(self, at_most: int, *, at_least: int = 0) -> Batch[W, R]:
+        """Take out the first callers, who want so many together; `at_least` so many callers."""
+        part: Batch[W, R] = Batch(self._budget)
+        wanted = 0
+        for number, (_, size, _) in enumerate(self.callers):
+            if wanted + size > at_most and number >= at_least:
+                break
+            wanted += size
+            part.callers.append(self.callers[number])
+        part.wanted, self.wanted = self.wanted[:wanted], self.wanted[wanted:]
+        part.octets = sum(octets for _, _, octets in part.callers)
+        self.octets -= part.octets
+        del self.callers[: len(part)]
+        return part
+
     def _ended(self) -> list[tuple[asyncio.Future[list[R]], int, int]]:
         callers, self.callers = self.callers, []
         if callers:
@@ -195,7 +210,7 @@ class Batcher(Generic[W, R]):
         batch: Batch[W, R] = Batch(self._budget)
         answer: asyncio.Future[list[R]] = self._loop.create_future()
         batch.join(answer, wanted, octets)
-        self._attempt(batch)
+        attempt(self._run, batch)
         return answer
 
     def _begin(self) -> Batch[W, R]:
@@ -208,19 +223,21 @@ class Batcher(Generic[W, R]):
         """Run what was asked so far: what comes now is another batch."""
         batch, self._batch = self._batch, None
         if batch is not None:
-            self._attempt(batch)
+            attempt(self._run, batch)
 
-    def _attempt(self, batch: Batch[W, R]) -> None:
-        try:
-            self._run(batch)
-        except StoreError as error:
-            batch.fail(error)
-        except Exception as error:  # noqa: BLE001 - those who wait get an answer; the text could hold a value
-            if len(batch) <= 1:
-                batch.fail(StoreError(f"the request cannot be sent to the store: {type(error).__name__}"))
-                return
-            for alone in batch.apart():  # one of them cannot be sent, and the others can
-                self._attempt(alone)
+
+def attempt(run: Callable[[Batch[W, R]], None], batch: Batch[W, R]) -> None:
+    """Run a batch; if that raises, tell those whom it concerns."""
+    try:
+        run(batch)
+    except StoreError as error:
+        batch.fail(error)
+    except Exception as error:  # noqa: BLE001 - those who wait get an answer; the text could hold a value
+        if len(batch) <= 1:
+            batch.fail(StoreError(f"the request cannot be sent to the store: {type(error).__name__}"))
+            return
+        for alone in batch.apart():  # one of them cannot be sent, and the others can
+            attempt(run, alone)
 
 
 def runs(

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.batching import Batch, Batcher, Budget, weight, weight_of_keys
+from dapr_state.stores.batching import Batch, Batcher, Budget, attempt, weight, weight_of_keys
 from dapr_state.stores.model import Operation, StoredValue
 from dapr_state.stores.redis import reading, writing
 from dapr_state.stores.redis.connecting import Server
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 _OPERATIONS_AT_MOST: Final = 64
 _KEYS_AT_MOST: Final = 256  # of one run of reads
 OCTETS_AT_MOST: Final = 1024 * 1024  # of one call for several callers: large values gain nothing by company
+# Redis keeps whole what it is asked for until it is taken: 900 values of 4 MB at once were 3.6 GB of its memory. How
+# large they are nobody knows before they come, so few keys are read at one time until enough small ones have come.
+_OWED_AT_MOST: Final = 16 * 1024 * 1024  # octets that Redis is asked for at one time, where rows are as they were
+_READING_AT_FIRST: Final = 32  # keys: 128 MB of the largest that a request may save
+_READING_AT_MOST: Final = 4096  # keys: 50,000 a second of a server 80 ms away
 MAX_OCTETS: Final = 64 * 1024 * 1024  # of all that waits: twice what large requests may hold together
 SLICE: Final = 1024  # operations that are packed in 2 ms
 
@@ -46,7 +52,10 @@ class Grouping:
         self.connection = connection
         self.server = server or Server()
         self.waiting = waiting or budget()
-        self.keys_at_once = _KEYS_AT_MOST  # of one request: fewer where values are large, as others wait for them
+        self.keys_at_once = _READING_AT_FIRST  # of one request: fewer where values are large, as others wait for them
+        self._reading_at_most = _READING_AT_FIRST  # keys, of all requests; one request alone may have more
+        self._reading = 0  # keys that were sent and are not here
+        self._held: deque[Reads] = deque()  # there are some only while others are read: the end of these sends them
         self._received = 0  # octets, when the last rows came
         self._loop = asyncio.get_running_loop()
         common: dict[str, Any] = {
@@ -55,7 +64,7 @@ class Grouping:
             "octets_at_most": OCTETS_AT_MOST,
         }
         reads: Batcher[str, StoredValue | StoreError | None] = Batcher(
-            lambda batch: _Read(self, batch).send(), weigh=weight_of_keys, at_most=_KEYS_AT_MOST, **common
+            self._send, weigh=weight_of_keys, at_most=_KEYS_AT_MOST, **common
         )
         each = _CallForEachKey if self.server.cluster else _Call
         self._writes: Batcher[Operation, StoreError | None] = Batcher(
@@ -105,13 +114,57 @@ class Grouping:
         """Send what waits for the end of the tick."""
         self.connection.flush()
 
+    def _send(self, batch: Reads) -> None:
+        """Send reads, or hold them until those that are under way have come."""
+        keys = len(batch.wanted)
+        if self._reading + keys > self._reading_at_most:
+            self._held.append(batch)
+            if len(self._held) == 1:
+                self._send_held()
+        elif self._held:
+            self._held.append(batch)
+        else:
+            _Read(self, batch).send()
+            self._reading += keys
+
+    def _send_held(self) -> None:
+        """Send as many as there is room for, at least one caller's: he may want more than that alone."""
+        while self._held and (self._reading < self._reading_at_most or self.connection.lost):
+            if self.connection.lost:
+                self._held.popleft().fail(self.connection.lost)
+                continue
+            some = self._held[0].part(self._reading_at_most - self._reading, at_least=0 if self._reading else 1)
+            if not some:
+                return  # one caller wants more than there is room for: when nothing is under way it is his turn
+            if not self._held[0]:
+                self._held.popleft()
+            attempt(self._send_now, some)
+
+    def _send_now(self, batch: Reads) -> None:
+        _Read(self, batch).send()
+        self._reading += len(batch.wanted)
+
     def came(self, keys: int) -> None:
         """Rows of so many keys are here: fewer are asked for at once if they are large, and more if they are not."""
         octets, self._received = self.connection.received - self._received, self.connection.received
+        target = _READING_AT_MOST
         if octets > OCTETS_AT_MOST:
             self.keys_at_once = max(1, min(self.keys_at_once, keys * OCTETS_AT_MOST // octets))
+            target = max(1, keys * _OWED_AT_MOST // octets)
         elif keys >= self.keys_at_once < _KEYS_AT_MOST:
             self.keys_at_once = min(_KEYS_AT_MOST, 2 * self.keys_at_once)
+        if target < self._reading_at_most:
+            self._reading_at_most = target
+        elif 2 * self._reading >= self._reading_at_most:
+            self._reading_at_most = min(target, 2 * self._reading_at_most)
+        elif 8 * self._reading < self._reading_at_most > _READING_AT_FIRST:
+            self._reading_at_most //= 2  # what few small reads have told says little of the many that may come
+
+    def ended(self, keys: int) -> None:
+        """So many keys are no longer under way."""
+        self._reading -= keys
+        if self._held:
+            self._send_held()
 
 
 class _Sent(ABC):
@@ -140,7 +193,7 @@ class _Sent(ABC):
         try:
             self._connection.send(commands, replies, self)
         except StoreError as error:
-            self._batch.fail(error)
+            self.set_exception(error)
 
 
 class _Read(_Sent):
@@ -160,19 +213,27 @@ class _Read(_Sent):
         else:
             self._connection.send(reading.pack_for_old_server(keys), 2 * len(keys) + 1, self)
 
+    def set_exception(self, error: StoreError) -> None:
+        super().set_exception(error)
+        self._grouping.ended(len(self._batch.wanted))
+
     def set_result(self, replies: list[Any]) -> None:
         if self._found is not None:
             for place, reply in zip(self._unclear, replies, strict=True):
                 self._found[place] = reading.any_row(reply)
-            self._batch.settle(self._found)
+            self._settle(self._found)
             return
         self._grouping.came(len(self._batch.wanted))
         found, unclear = reading.rows(replies if self._tells_expiry else reading.with_expiry(replies))
         if not unclear:
-            self._batch.settle(found)
+            self._settle(found)
             return
         self._found, self._unclear = found, unclear
         self._again(reading.pack_read_any(self._batch.wanted[place] for place in unclear), len(unclear))
+
+    def _settle(self, found: Found) -> None:
+        self._batch.settle(found)  # if it raises the connection ends, and `set_exception` is told
+        self._grouping.ended(len(self._batch.wanted))
 
 
 class _Call(_Sent):

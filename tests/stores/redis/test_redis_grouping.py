@@ -9,7 +9,7 @@ import pytest
 
 from dapr_state.stores.base import EtagMismatch, StoreError
 from dapr_state.stores.model import Delete, StoredValue, Upsert
-from dapr_state.stores.redis.connection import ConnectionLost, ReplyError
+from dapr_state.stores.redis.connection import ConnectionLost, ReplyError, Silence
 from dapr_state.stores.redis.grouping import Grouping
 from tests.stores.redis.conftest import opened
 from tests.stores.redis.peer import connected
@@ -301,3 +301,66 @@ def commands(server: RedisServer) -> int:
     with server.client() as client:
         calls: int = client.info("commandstats")["cmdstat_echo"]["calls"]
     return calls
+
+
+@pytest.mark.parametrize("small", [0, 2_000], ids=["at first", "after small ones"])
+async def test_what_is_read_of_large_values_is_not_kept_whole_by_the_server(tmp_path: Path, small: int) -> None:
+    """Four hundred megabytes that are asked for in one tick stand in its memory a few at a time; all are answered."""
+    value = bytes(1 << 20)
+    with RedisServer(tmp_path) as server, server.client() as client:
+        async with opened(server.address) as store:
+            await store.write([Upsert("large", value), Upsert("small", b"v")])
+            for _ in range(small // 20):
+                await asyncio.gather(*(store.get(["small"]) for _ in range(20)))
+            before = client.info("memory")["used_memory"]
+            await asyncio.gather(*(read(store, "large", value) for _ in range(400)))
+            peak = client.info("memory")["used_memory_peak"]
+
+    assert peak - before < 100 << 20
+
+
+async def read(store: RedisStore, key: str, value: bytes) -> None:
+    (row,) = await store.get([key])
+    assert row == StoredValue(value, "1")
+
+
+async def test_reads_that_are_held_are_told_of_a_lost_connection() -> None:
+    """As those before them that were sent, and with the same reason: nobody waits for what will not come."""
+    async with connected(read_timeout=0.1) as (connection, peer):
+        grouping = Grouping(connection)
+        outcomes = await asyncio.gather(*(grouping.read([f"k{n}"]) for n in range(500)), return_exceptions=True)
+        asked = (await peer.read()).count(b"HMGET")
+
+    assert 0 < asked < 500
+    assert {type(outcome) for outcome in outcomes} == {Silence}
+
+
+async def test_reads_that_are_held_come_before_the_end() -> None:
+    """Closing waits for them as for those that were sent."""
+    async with connected() as (connection, peer):
+        grouping = Grouping(connection)
+        waiting = [grouping.read([f"k{number}"]) for number in range(100)]
+        closing: asyncio.Task[None] | None = None
+        answered = 0
+        while answered < len(waiting):
+            asked = (await peer.read()).count(b"HMGET")
+            closing = closing or asyncio.create_task(connection.close(10))
+            peer.answer(b"*2\r\n$1\r\nv\r\n$1\r\n1\r\n:-1\r\n" * asked)
+            answered += asked
+        assert closing
+        await closing
+
+        assert await asyncio.gather(*waiting) == [[StoredValue(b"v", "1")]] * 100
+
+
+async def test_a_large_reply_that_goes_on_is_no_silence() -> None:
+    """Each piece of it is a sign of life, though the whole takes longer than the read timeout."""
+    value, pieces = b"x" * 10_000, 10
+    async with connected(read_timeout=0.2) as (connection, peer):
+        waiting = connection.ask(b"<a>", 1)
+        reply = b"$%d\r\n%b\r\n" % (len(value), value)
+        step = len(reply) // pieces + 1
+        for number in range(pieces):
+            asyncio.get_running_loop().call_later(0.1 * number, peer.answer, reply[number * step : (number + 1) * step])
+
+        assert await waiting == [value]
