@@ -100,6 +100,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         self._last_call = now  # a stream was open
         self._opened = 0  # streams, at the last look
         self._leaving: float | None = None  # since then the peer knows that nobody uses the connection
+        self._ending: float | None = None  # since then the server ends
         self._last_moved = now  # no output was stuck, or some of it left
         self._stuck_at = 0
         self._ping_sent: float | None = None
@@ -316,6 +317,12 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         """It is this side that does not go on."""
         return self._paused or self._is_waiting
 
+    def is_body_late(self, moved: float, now: float) -> bool:
+        """Whether a body of which nothing has come since `moved` is to be ended."""
+        if self._ending is None:
+            return now - moved > self.timeouts.body
+        return now - max(moved, self._ending) > self.timeouts.last_body
+
     def _check_bodies(self, now: float) -> None:
         if self.is_held_up:
             return
@@ -339,6 +346,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
     # The server's end: called from its task, in which no call may take a step, so the flush comes later
 
     def announce_shutdown(self) -> None:
+        self._ending = monotonic()
         self.connection.announce_shutdown()
         self.flush_soon()
 

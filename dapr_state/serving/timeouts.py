@@ -14,7 +14,7 @@ class Timeouts:
     # Without an octet of a body that has begun; nginx: 60 s, Apache 20 s. While others wait for memory, a body over
     # HTTP/1.1 that holds some of it must bring `slowest_body` octets in this time.
     body: float = 10.0
-    last_body: float = 1.0  # likewise over HTTP/1.1, once the server ends: nobody else waits for what is not whole
+    last_body: float = 1.0  # likewise, once the server ends: nobody else waits for what is not whole
     slowest_body: int = 5_000  # 500 a second, as Apache's MinRate
     memory: float = 30.0  # that a request waits for --max-request-memory, before it is refused
     # Without an octet taken by a client that has answers to read; nginx: 60 s

@@ -26,6 +26,7 @@ from dapr_state.serving.request_memory import (
 from dapr_state.serving.timeouts import Timeouts
 from tests.serving.http.serving import blocking, serving
 from tests.support.http import Socket, request
+from tests.support.http2 import Http2Client, head
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -418,6 +419,25 @@ async def test_a_stop_does_not_wait_for_a_request_that_stands_still() -> None:
             await eventually(lambda: "of 1 parts" in repr(memory))
             await server.stop(None)
             answer = await blocking(stuck.answer)
+
+    assert answer.code == 408
+
+
+async def test_a_stop_does_not_wait_for_a_stream_that_stands_still() -> None:
+    """Over HTTP/2 neither; the other streams of the connection are answered."""
+    memory, store = RequestMemory(), Store()
+    store.release.set()
+    async with serving(store, memory=memory, timeouts=Timeouts(body=1_000)) as (server, port):
+        with Http2Client(port) as client:
+            whole = client.send("POST", "/", "small")
+            await blocking(client.answer, whole)
+            stuck = client.open(head("POST", b"/", (b"content-length", b"1000000")), ended=False)
+            client.h2.send_data(stuck, bytes(16_384))
+            client.h2.send_data(stuck, bytes(16_384))
+            client.flush()
+            await eventually(lambda: "of 1 parts" in repr(memory))
+            await server.stop(None)
+            answer = await blocking(client.answer, stuck)
 
     assert answer.code == 408
 

@@ -128,12 +128,12 @@ class Call(Context):
 
     def check_body(self, now: float) -> None:
         """End a request whose message does not go on, or waits for memory for too long."""
-        times, incoming = self._protocol.timeouts, self._incoming
-        silence = now - (incoming.moved if incoming else self._began)
+        protocol, incoming = self._protocol, self._incoming
+        moved = incoming.moved if incoming else self._began
         if incoming and incoming.waits_for_memory:
-            if silence > times.memory:
+            if now - moved > protocol.timeouts.memory:
                 self._give_up(CrowdedError())
-        elif not self._stream.ended and silence > times.body:
+        elif not self._stream.ended and protocol.is_body_late(moved, now):
             if self._method.request_streaming and not (incoming and incoming.is_incomplete):
                 return  # between two messages of a stream, a client may take its time
             self._refuse(_EXPIRED, _TOO_SLOW)

@@ -223,11 +223,10 @@ class Http2Exchange(Exchange):
 
     def check_body(self, now: float) -> None:
         """End a body that does not go on, or waits for memory for too long."""
-        times = self._connection.shared.timeouts
         if self._is_waiting:
-            if now - self._moved > times.memory:
+            if now - self._moved > self._connection.timeouts.memory:
                 self._give_up(CrowdedError())
-        elif not self._is_complete and now - self._moved > times.body:
+        elif not self._is_complete and self._connection.is_body_late(self._moved, now):
             self._time_out()
 
     def _time_out(self) -> None:

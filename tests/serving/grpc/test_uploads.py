@@ -8,7 +8,9 @@ import gzip
 
 from dapr_state.clock import WAITING
 from dapr_state.serving.grpc.call import Call
+from dapr_state.serving.grpc.settings import Settings
 from dapr_state.serving.request_memory import RequestMemory
+from dapr_state.serving.timeouts import Timeouts
 from dapr_state.wire import grpc as framing
 from dapr_state.wire.http2 import frames
 from dapr_state.wire.http2.frames import END_STREAM, FrameType
@@ -129,6 +131,25 @@ async def test_a_request_that_does_not_go_on_is_ended() -> None:
     assert b"did not come in time" in ended[3]
     assert memory._taken_octets == 0
     assert answer[3] == framing.message(b"still")
+
+
+async def test_a_stop_does_not_wait_for_a_request_that_stands_still() -> None:
+    """Not even for headers without a message, however long it may rest otherwise; whoever goes on is answered."""
+    async with serving(Settings(timeouts=Timeouts(body=1_000))) as (server, port):
+        with RawClient(port) as stuck, RawClient(port) as silent, RawClient(port) as goes_on:
+            await blocking(begin, stuck, "echo")
+            for client in (silent, goes_on):
+                client.socket.sendall(client.headers("echo") + frames.ping(b"all done"))
+                await blocking(client.until, FrameType.PING)
+            stopping = asyncio.create_task(server.stop(60))
+            await blocking(goes_on.until, FrameType.GOAWAY)
+            goes_on.socket.sendall(frames.frame(FrameType.DATA, END_STREAM, 1, framing.message(b"m")))
+            answer = await blocking(goes_on.until, FrameType.DATA)
+            ended = [await blocking(client.until, FrameType.HEADERS) for client in (stuck, silent)]
+            await stopping
+
+    assert answer[3] == framing.message(b"m")
+    assert all(b"did not come in time" in frame[3] for frame in ended)
 
 
 async def test_a_whole_message_does_not_keep_a_call_open() -> None:
