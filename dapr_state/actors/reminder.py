@@ -11,6 +11,7 @@ from msgspec import Raw, Struct, structs
 from dapr_state.actors import schedule
 from dapr_state.actors.reminders import ReminderView
 from dapr_state.app.model import ActorId, Tick
+from dapr_state.golang import json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 Key = tuple[str, str, str]  # type, id, name
 
 _NO_DATA: Final = Raw(b"")  # one object: by that it is left out when a reminder is written
+# Levels that data may be nested beside those that its row and a call stack take of msgspec's 1,000 or so
+_LEVELS: Final = 500
 
 
 class Reminder(Struct, frozen=True, omit_defaults=True):
@@ -34,7 +37,8 @@ class Reminder(Struct, frozen=True, omit_defaults=True):
     due_time: str = ""  # these three as the caller gave them
     period: str = ""
     ttl: str = ""
-    data: Raw = _NO_DATA  # JSON text
+    data: Raw = _NO_DATA  # JSON text, as it stands
+    coded: bytes = b""  # or JSON text, in base64
     every: int = 0  # between ticks; 0: there is one only
     left: int | None = None  # ticks to come; None: without end
     expires_at: int | None = None  # a tick at this very moment still comes
@@ -60,12 +64,17 @@ class Reminder(Struct, frozen=True, omit_defaults=True):
             due_time=self.due_time,
             period=schedule.every_text(self.period) if self.period else "",
             ttl=self.ttl if schedule.is_time(self.ttl) else "",
-            data=self.data,
+            data=self.text,
         )
+
+    @property
+    def text(self) -> Raw:
+        """Its data, as JSON text."""
+        return Raw(self.coded) if self.coded else self.data
 
     def tick(self) -> Tick:
         """What the application is told; due time and period are left empty, as daprd does."""
-        return Tick(ActorId(self.type, self.id), self.name, bytes(self.data) or None)
+        return Tick(ActorId(self.type, self.id), self.name, bytes(self.text) or None)
 
     def finished(self) -> Reminder | None:
         """After the tick has succeeded, or was given up; None: this was the last one."""
@@ -87,6 +96,7 @@ class Reminder(Struct, frozen=True, omit_defaults=True):
 def register(request: Request, now: int, owner: str) -> Reminder:
     """What is kept of a registration; it may be over already. Raises ScheduleError."""
     plan = schedule.reminder(request.due_time, request.period, request.ttl, now)
+    data, is_readable = request.data or b"", _is_readable(request.data or b"")
     return Reminder(
         type=request.actor.type,
         id=request.actor.id,
@@ -97,13 +107,21 @@ def register(request: Request, now: int, owner: str) -> Reminder:
         due_time=request.due_time,
         period=request.period,
         ttl=request.ttl,
-        data=Raw(request.data) if request.data else _NO_DATA,
+        data=Raw(data) if data and is_readable else _NO_DATA,
+        coded=b"" if is_readable else data,
         every=plan.every.nanoseconds if plan.every else 0,
         left=plan.fires,
         expires_at=plan.expires_at,
         max_retries=request.policy.max_retries,
         retry_interval=max(request.policy.interval, 0.0),
     )
+
+
+def _is_readable(data: bytes) -> bool:
+    """Whether msgspec reads it as a part of a row: unlike Go, it wants surrogates in pairs, and no deep nesting."""
+    if not json.HALF_A_PAIR.search(data) and data.count(b"[") + data.count(b"{") < _LEVELS:
+        return True
+    return len(data) <= json.LONG and json.verdict(b"[" * _LEVELS + data + b"]" * _LEVELS) is True
 
 
 def _numbers() -> Iterator[str]:

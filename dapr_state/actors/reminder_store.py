@@ -121,7 +121,7 @@ class StoredReminders(ReminderTable):
     def _batch_size(self) -> int:
         octets = 0
         for number, (change, _) in enumerate(self._waiting[:MAX_CHANGES]):
-            octets += len(bytes(change.reminder.data)) if isinstance(change, Put) else 0
+            octets += len(bytes(change.reminder.text)) if isinstance(change, Put) else 0
             if number and octets > MAX_OCTETS:
                 return number
         return min(len(self._waiting), MAX_CHANGES)

@@ -84,6 +84,29 @@ async def test_what_was_written_is_found_by_the_next_sidecar(store: StateStore) 
     ]
 
 
+NESTED = [b"[" * levels + b"]" * levels for levels in (499, 500, 980, 985, 990, 995, 1_000, 10_000)]
+ODD = [
+    *NESTED,
+    b'{"a":' * 990 + b"1" + b"}" * 990,
+    b'"\\ud800"',
+    b'"\\ud83d\\ude00"',
+    b'"\xff"',
+    b"[" + b"{}," * 40_000 + b"{}]",
+]
+
+
+@pytest.mark.parametrize("data", ODD, ids=lambda data: f"{data[:8]!r} of {len(data)}")
+async def test_whatever_was_accepted_is_read_again(store: StateStore, data: bytes) -> None:
+    """Data that Go takes for JSON, however deep it is nested, is found by the next sidecar, to the letter."""
+    kept = _new("n", data)
+    await _table(store).write(Put(kept))
+    await _table(store).write(Put(_new("other")))
+    found = {each.name: each for each in await _all(_table(store))}
+
+    assert found["n"] == kept
+    assert (bytes(found["n"].view.data), found["n"].tick().data) == (data, data)
+
+
 async def test_changes_of_one_moment_are_one_write(store: StateStore) -> None:
     """Twenty registrations that come together are written together, a row each and nothing else."""
     memory = Counting(store)
