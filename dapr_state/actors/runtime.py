@@ -18,7 +18,7 @@ from dapr_state.actors.directory import AT_ONCE, ENDING, Directory
 from dapr_state.actors.gate import Gate
 from dapr_state.actors.placement.base import LostError, NoHostError
 from dapr_state.actors.shielded import RunToCompletion
-from dapr_state.actors.turns import TooDeepError
+from dapr_state.actors.turns import ClosedError, TooDeepError
 from dapr_state.app.model import AppError
 from dapr_state.clock import VISIBLE, WAITING
 from dapr_state.slices import Work
@@ -65,6 +65,7 @@ class ActorRuntime:
         self._drains_rebalanced = True
         self._flying: dict[str, int] = {}  # reentrancy ids that calls under way have, and how many of them
         self._endings: set[asyncio.Task[None]] = set()
+        self._moving: dict[Activation, asyncio.Task[None]] = {}  # those that are halted while they have a turn
         self.on_deactivated: Watcher | None = None
         self.on_hosted: list[Callable[[Collection[str]], object]] = []  # told each time types come to be hosted
         self.on_unhosted: list[Callable[[], object]] = []
@@ -243,10 +244,10 @@ class ActorRuntime:
         """End the actors that are lost: they live elsewhere from now on, and nobody must be let to them meanwhile.
 
         Who waits for a turn is sent away; a turn that runs has the drain time of its type, or none. Then the
-        application is told of each end. Returns when it has answered.
+        application is told of each end, once though several halts may be under way. Returns when it has answered.
         """
         busy = [activation for activation in self._directory.busy() if is_lost(activation.actor)]
-        halts = [asyncio.ensure_future(self._halt(activation, drains=drains)) for activation in busy]
+        halts = [self._move(activation, drains=drains) for activation in busy]
         work = Work()
         for activation in self._directory.resting():
             if is_lost(activation.actor) and self._directory.wake(activation):
@@ -259,6 +260,15 @@ class ActorRuntime:
             await asyncio.wait(halts)
         await self._ended()
 
+    def _move(self, activation: Activation, *, drains: bool) -> asyncio.Task[None]:
+        move = self._moving.get(activation)
+        if move is None:
+            move = self._moving[activation] = asyncio.ensure_future(self._halt(activation, drains=drains))
+            move.add_done_callback(lambda _: self._moving.pop(activation))
+        elif not drains:  # the time that it was given is over
+            activation.turns.stop(LostError())
+        return move
+
     async def _halt(self, activation: Activation, *, drains: bool) -> None:
         hosted = self._directory.find(activation.actor.type)
         activation.turns.close()
@@ -270,6 +280,10 @@ class ActorRuntime:
         alarm = self._waiting.call_at(self._waiting.monotonic() + drain, lost)
         try:
             await last.begun()
+        except ClosedError:  # its type is not hosted any more, or the sidecar stops: they see to its end
+            activation.turns.leave(last)
+            self._directory.give_back(activation)
+            return
         finally:
             alarm.cancel()
         self._begin_end(hosted.channel, activation, last)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,7 +18,7 @@ from dapr_state.clock import ManualClock
 from tests.actors.apps import App, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from dapr_state.actors.placement.base import Claim
 
@@ -392,6 +392,51 @@ async def test_an_actor_that_ends_already_is_told_once() -> None:
 
     assert not seen
     assert scene.app.log[2:] == ["+1 wait-end", "-1 wait-end"]
+
+
+@pytest.mark.parametrize("drains", [True, False])
+async def test_an_actor_that_moves_already_is_halted_once(drains: bool) -> None:
+    """The second halt waits for the same end, takes its time from a turn if it gives none, and the actor lives anew."""
+    scene = Scene()
+    calls = [scene.call("wait"), scene.call("later")]
+    await steps()
+    scene.placement.closed.add("cart")
+    halts = [asyncio.create_task(scene.runtime.halt(lambda _: True))]
+    await steps()
+    halts.append(asyncio.create_task(scene.runtime.halt(lambda _: True, drains=drains)))
+    await steps()
+    if drains:
+        scene.app.release()
+    await steps()
+    seen = [halt.done() for halt in halts]
+    log = list(scene.app.log)
+    scene.placement.open()
+    await steps()
+    scene.app.release()
+    await steps()
+
+    assert seen == [True, True]
+    assert log == ["+1 wait", "-1 wait", "+1 end", "-1 end"]
+    assert [call.result().body for call in calls] == [b"wait", b"later"]
+
+
+@pytest.mark.parametrize("closes", [ActorRuntime.unhost, ActorRuntime.drain])
+async def test_an_actor_that_moves_is_free_when_its_type_goes(closes: Callable[..., Coroutine[Any, Any, None]]) -> None:
+    """Its application is unwell, or the sidecar stops, while a turn of it drains: nothing waits for a turn for ever."""
+    scene = Scene()
+    call = scene.call("wait")
+    await steps()
+    halt = asyncio.create_task(scene.runtime.halt(lambda _: True))
+    await steps()
+    end = asyncio.create_task(closes(scene.runtime, ["cart"] if closes is ActorRuntime.unhost else None))
+    await steps()
+    scene.app.release()
+    await steps()
+    seen = [halt.done(), end.done(), call.done()]
+    scene.host()
+
+    assert seen == [True, True, True]
+    assert scene.runtime.counts().get("cart") in {0, None}
 
 
 # The end

@@ -141,8 +141,10 @@ class DaprPlacement(Placement):
         self._claims.clear()
         for tell in self.on_gone:
             tell(gone)
-        await self._ended()
-        await self._halt(lambda actor: actor.type in changed and not self._is_mine(actor), drains=True)
+        # at once: the round goes on without those of an earlier one that take too long
+        self._begin_halt(lambda actor: actor.type in changed and not self._is_mine(actor), drains=True)
+        while self._halts:
+            await asyncio.wait(self._halts)
 
     def unlock(self) -> None:
         """The round is over everywhere."""
@@ -181,17 +183,8 @@ class DaprPlacement(Placement):
         self._unlocked.set()
         self._unlocked = asyncio.Event()
 
-    async def _halt(self, is_lost: Callable[[ActorId], bool], *, drains: bool) -> None:
-        # it goes on if the one who waits does not
-        await asyncio.shield(self._begin_halt(is_lost, drains=drains))
-
-    def _begin_halt(self, is_lost: Callable[[ActorId], bool], *, drains: bool) -> asyncio.Task[None]:
+    def _begin_halt(self, is_lost: Callable[[ActorId], bool], *, drains: bool) -> None:
+        """It goes on though nobody waits for it any more."""
         halt = asyncio.ensure_future(self._local.halt(is_lost, drains=drains))
         self._halts.add(halt)
         halt.add_done_callback(self._halts.discard)
-        return halt
-
-    async def _ended(self) -> None:
-        """Return when all that was ended before has ended: an actor is told once."""
-        while self._halts:
-            await asyncio.wait(self._halts)

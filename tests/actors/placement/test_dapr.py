@@ -166,18 +166,18 @@ async def test_without_the_service_nothing_lives_here() -> None:
     assert scene.placement.look(ActorId("ta", MINE)) is HERE
 
 
-async def test_an_actor_ends_once_though_rounds_overlap() -> None:
-    """The next round waits for what the one before has begun to end."""
+async def test_a_round_begins_at_once_and_waits_for_what_one_before_it_has_begun_to_end() -> None:
+    """A turn that drains for longer than a round may take keeps no other actor from being ended in its own round."""
     scene = Scene()
     scene.holds = asyncio.Event()
     scene.placement.lose(drains=True)
     update = asyncio.create_task(scene.placement.update(tables(ta=(OTHER,))))
     await steps()
-    seen = len(scene.halted)
+    seen = [len(scene.halted), update.done()]
     scene.holds.set()
     await update
 
-    assert seen == 1
+    assert seen == [2, False]
     assert len(scene.halted) == 2
 
 
