@@ -48,10 +48,18 @@ class _Held(Postponed):
         self._outcomes = outcomes
 
     async def finish(self) -> Outcomes:
-        outcomes: Outcomes = []
-        for unit, outcome in zip(self._work.units, self._outcomes, strict=True):
-            outcomes.append(await self._groups.wait_for(unit) if outcome is _HELD else outcome)
-        return outcomes
+        """One patience for all of them: who holds one row may hold them all."""
+        units, outcomes = [*self._work.units], self._outcomes
+        clock, seconds = self._groups.clock, self._groups.timeout
+        until = clock.monotonic() + seconds
+        while seconds > 0 and (held := [place for place, outcome in enumerate(outcomes) if outcome is _HELD]):
+            first, rest = held[0], held[1:]
+            outcomes[first] = await self._groups.wait_for(units[first], seconds)
+            again = await self._groups.write_units([units[place] for place in rest]) if rest else []
+            for place, outcome in zip(rest, again, strict=True):
+                outcomes[place] = outcome
+            seconds = until - clock.monotonic()
+        return [StoreError(str(_HELD)) if outcome is _HELD else outcome for outcome in outcomes]
 
 
 class Groups:
@@ -59,6 +67,8 @@ class Groups:
         self._pool = pool
         self._table = table
         self._options = options
+        self.clock = pool.clock
+        self.timeout = options.timeout
         self._new_etags = table.layout.new_etags()
         self.statements = 0  # that wrote
         self.keys_at_once = KEYS_AT_MOST  # of a group: fewer where values are large, for they are in memory together
@@ -77,10 +87,14 @@ class Groups:
         Postponed are those of which another client holds a row.
         """
         units = [unit for work in works for unit in work.units]
-        async with self._pool.use() as connection:
-            outcomes = await write_group_async(units, lambda group: self._commit(connection, group))
+        outcomes = await self.write_units(units)
         parts = shared_out(outcomes, [len(work) for work in works])
         return [_Held(self, work, part) if _HELD in part else part for work, part in zip(works, parts, strict=True)]
+
+    async def write_units(self, units: Sequence[Unit]) -> Outcomes:
+        """With `_HELD` in the place of what is to come."""
+        async with self._pool.use() as connection:
+            return await write_group_async(units, lambda group: self._commit(connection, group))
 
     def _came(self, octets: int, keys: int) -> None:
         """Rows of so many keys are here: fewer are asked for at once if they are large, and more if they are not."""
@@ -89,11 +103,11 @@ class Groups:
         elif self.keys_at_once < KEYS_AT_MOST and 2 * keys >= self.keys_at_once:
             self.keys_at_once = min(KEYS_AT_MOST, 2 * self.keys_at_once)
 
-    async def wait_for(self, unit: Unit) -> StoreError | None:
-        """Write it, however long other clients hold its rows, within the timeout."""
+    async def wait_for(self, unit: Unit, seconds: float) -> StoreError | None:
+        """Write it, also where other clients hold its rows for so long."""
         async with self._pool.use() as connection:
             try:
-                await connection.execute(f"SET lock_timeout = {int(self._options.timeout * 1000)}")
+                await connection.execute(f"SET lock_timeout = {max(1, int(seconds * 1000))}")
                 (outcome,) = await self._kept(connection, [unit])
                 await connection.execute(f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}")
             except (asyncpg.PostgresError, StoreError) as error:

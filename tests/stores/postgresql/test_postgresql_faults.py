@@ -156,7 +156,7 @@ async def test_a_connection_does_not_wait_as_long_for_the_next_row(
         assert store._pool
         with monkeypatch.context() as patched:
             patched.setattr(groups, "_JUDGEMENTS", 0)
-            refused = await store._groups.wait_for([Upsert("k", b"v", etag="1")])
+            refused = await store._groups.wait_for([Upsert("k", b"v", etag="1")], seconds=1)
         async with store._pool.use() as connection:
             seconds = await connection.fetchval("SELECT extract(epoch FROM current_setting('lock_timeout')::interval)")
 
@@ -174,6 +174,25 @@ async def test_a_row_that_stays_held_is_told(database: Database) -> None:
 
         assert "timeout" in str(outcome)
         assert await values_of(store, "held", "beside") == [b"0", None]
+
+
+async def test_rows_of_one_request_that_stay_held_have_one_patience(database: Database) -> None:
+    """It does not begin anew for each of them; what is let go meanwhile is written, and each has its own outcome."""
+    async with database.opened(timeout="1s") as store:
+        held = [f"held{number}" for number in range(6)]
+        await put(store, *(Upsert(key, b"0") for key in held))
+        with _held(database, "SELECT * FROM state WHERE key BETWEEN 'held0' AND 'held4' FOR UPDATE"):
+            with _held(database, "SELECT * FROM state WHERE key = 'held5' FOR UPDATE"):
+                waiting = asyncio.create_task(store.write([Upsert(key, b"1") for key in held]))
+                await put(store, Upsert("beside", b"1"))
+            for _ in range(2):
+                await write_one(store, Upsert("held0", b"1"))
+            is_told = waiting.done()
+            outcomes = await waiting
+
+        assert is_told
+        assert [isinstance(outcome, StoreError) for outcome in outcomes] == [True] * 5 + [False]
+        assert await values_of(store, *held) == [b"0"] * 5 + [b"1"]
 
 
 async def test_a_locked_table_keeps_nobody_waiting(database: Database) -> None:
