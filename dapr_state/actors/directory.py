@@ -26,7 +26,7 @@ AT_ONCE: Final = 100  # that expire before others have their turn on the event l
 ENDING: Final = 1024  # that end at a time: as many as there are connections to an application
 
 
-class Hosted:
+class ActorType:
     """One type: how it is hosted, by whom, and its active actors. It stays while one of them is busy."""
 
     __slots__ = ("busy", "channel", "config", "is_hosted", "resting")
@@ -40,7 +40,7 @@ class Hosted:
         self.resting: OrderedDict[str, Activation] = OrderedDict()
 
     def __repr__(self) -> str:
-        return f"<Hosted {self.count} active, {len(self.resting)} resting>"
+        return f"<ActorType {self.count} active, {len(self.resting)} resting>"
 
     @property
     def count(self) -> int:
@@ -54,7 +54,7 @@ class Directory:
         """`expired` is given each activation that has rested long enough, and decides; it rests no longer then."""
         self._clock = clock
         self._expired = expired
-        self._types: dict[str, Hosted] = {}
+        self._types: dict[str, ActorType] = {}
         self._alarm: Alarm | None = None
         self._alarm_at = 0.0
         self._ending = 0  # how many are expired, and have not ended yet
@@ -70,7 +70,7 @@ class Directory:
         for name, config in types.items():
             hosted = self._types.get(name)
             if hosted is None:
-                self._types[name] = Hosted(config, channel)
+                self._types[name] = ActorType(config, channel)
             else:
                 hosted.config, hosted.channel, hosted.is_hosted = config, channel, True
         self._set_alarm()
@@ -88,7 +88,7 @@ class Directory:
                 activation.turns.close()
             self._drop_if_empty(name, hosted)
 
-    def find(self, name: str) -> Hosted | None:
+    def find(self, name: str) -> ActorType | None:
         """A type that is hosted."""
         hosted = self._types.get(name)
         return hosted if hosted is not None and hosted.is_hosted else None
@@ -108,7 +108,7 @@ class Directory:
         hosted = self._types.get(actor.type)
         return hosted is not None and (actor.id in hosted.busy or actor.id in hosted.resting)
 
-    def take(self, hosted: Hosted, actor: ActorId) -> Activation:
+    def take(self, hosted: ActorType, actor: ActorId) -> Activation:
         """The actor's activation, a new one if it was not active; it does not rest until it is given back."""
         activation = hosted.busy.get(actor.id)
         if activation is None:
@@ -136,7 +136,7 @@ class Directory:
         self.take(hosted, activation.actor)
         return True
 
-    def give(self, hosted: Hosted, activation: Activation) -> None:
+    def give(self, hosted: ActorType, activation: Activation) -> None:
         """After a turn: from now on it rests, unless others wait for theirs."""
         if activation.turns.is_busy:
             return
@@ -177,7 +177,7 @@ class Directory:
             self._alarm.cancel()
             self._alarm = None
 
-    def _drop_if_empty(self, name: str, hosted: Hosted) -> None:
+    def _drop_if_empty(self, name: str, hosted: ActorType) -> None:
         if not hosted.is_hosted and not hosted.busy:
             self._types.pop(name, None)
 

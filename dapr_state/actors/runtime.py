@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from dapr_state.actors.activation import Activation
     from dapr_state.actors.config import HostConfig
-    from dapr_state.actors.directory import Hosted
+    from dapr_state.actors.directory import ActorType
     from dapr_state.actors.turns import Turn
     from dapr_state.app.channel import AppChannel
     from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Tick
@@ -164,7 +164,7 @@ class ActorRuntime:
         hosted = self._hosted(tick.actor)
         return await self._turn(hosted, tick.actor, hosted.channel.timer, tick)
 
-    def _hosted(self, actor: ActorId) -> Hosted:
+    def _hosted(self, actor: ActorId) -> ActorType:
         hosted = self._directory.find(actor.type)
         if hosted is None:  # it has gone while placement waited, or is asked for by one who knows no better
             raise NoHostError(actor)
@@ -172,7 +172,7 @@ class ActorRuntime:
 
     async def _turn(
         self,
-        hosted: Hosted,
+        hosted: ActorType,
         actor: ActorId,
         send: Send,
         what: ActorCall | Tick,
@@ -196,7 +196,7 @@ class ActorRuntime:
             turns.leave(turn, work)
             self._directory.give(hosted, activation)
 
-    async def _reenter(self, hosted: Hosted, call: ActorCall) -> AppAnswer:
+    async def _reenter(self, hosted: ActorType, call: ActorCall) -> AppAnswer:
         reentrancy_id = _reentrancy_id(call)
         if not reentrancy_id:
             reentrancy_id = str(uuid4())

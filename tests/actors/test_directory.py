@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dapr_state.actors.config import TypeConfig
-from dapr_state.actors.directory import ENDING, Directory, Hosted
+from dapr_state.actors.directory import ENDING, Directory, ActorType
 from dapr_state.app.model import ActorId
 from dapr_state.clock import ManualClock
 from tests.actors.apps import App
@@ -26,7 +26,7 @@ class Watched:
     def _note(self, activation: Activation) -> None:
         self.expired.append((activation.actor.id, self.clock.monotonic()))
 
-    def hosted(self, kind: str) -> Hosted:
+    def hosted(self, kind: str) -> ActorType:
         found = self.directory.find(kind)
         assert found
         return found
