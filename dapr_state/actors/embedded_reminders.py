@@ -2,15 +2,15 @@
 
 The table is what counts; this sidecar remembers of each reminder only when it has to look at it. So the table may be
 changed by another sidecar of the same app id, as when one takes the place of the other:
-1. The API reads and writes the table alone. Before each tick the row is read: what was deleted does not fire, and
-   what was registered anew fires as it is now. After the tick it is changed under the version that was read.
+1. The API reads and writes the table alone. Before each trigger the row is read: what was deleted does not fire, and
+   what was registered anew fires as it is now. After the trigger it is changed under the version that was read.
 2. A reminder fires on the sidecar that registered it, its owner. Another one takes it over once it has been due and
-   unchanged for TAKEOVER; while a tick lasts its owner writes the row now and then. So both fire the same tick only if
-   the owner was held up for so long; and a tick whose end was not written comes again.
+   unchanged for TAKEOVER; while a trigger lasts its owner writes the row now and then. So both fire the same trigger only if
+   the owner was held up for so long; and a trigger whose end was not written comes again.
 3. All rows are read again every REREAD: after that a sidecar knows of all that there were.
 
-A reminder fires again only when its last tick is finished and what became of it is written; ticks that were missed
-follow one another. While the application does not host a type, or cannot be reached, the ticks of that type wait; of
+A reminder fires again only when its last trigger is finished and what became of it is written; triggers that were missed
+follow one another. While the application does not host a type, or cannot be reached, the triggers of that type wait; of
 that nothing is kept.
 """
 
@@ -24,7 +24,7 @@ import msgspec
 
 from dapr_state.actors import reminder
 from dapr_state.actors.reminder_table import Put, Remove
-from dapr_state.actors.reminder_ticks import STORE_WAIT, ReminderTicks
+from dapr_state.actors.reminder_triggers import STORE_WAIT, ReminderTriggers
 from dapr_state.actors.reminders import ExistsError, ReminderBackend
 from dapr_state.actors.schedule import ScheduleError
 from dapr_state.actors.state import NoStoreError
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from dapr_state.actors.reminder import Key, Reminder
     from dapr_state.actors.reminder_table import Change, Kept, ReminderTable
-    from dapr_state.actors.reminder_ticks import Host
+    from dapr_state.actors.reminder_triggers import Host
     from dapr_state.actors.reminders import ReminderView, Request
     from dapr_state.app.model import ActorId
     from dapr_state.clock import VisibleClock, WaitingClock
@@ -65,20 +65,20 @@ class EmbeddedReminders(ReminderBackend):
     ) -> None:
         """`me` tells this sidecar from others that use the table, and is the same after a restart.
 
-        `fired` is told the type, and whether the application took the tick.
+        `fired` is told the type, and whether the application took the trigger.
         """
         self._table = table
         self._me = me
         self._clock = clock
         self._waiting = waiting
-        self._ticks = ReminderTicks(host, table, me, clock, waiting, fired=fired)
-        self._known = self._ticks.known
+        self._triggers = ReminderTriggers(host, table, me, clock, waiting, fired=fired)
+        self._known = self._triggers.known
         self._reader: asyncio.Task[None] | None = None
         self._is_closed = False
         table.on_written = self._written
 
     def __repr__(self) -> str:
-        return f"<EmbeddedReminders {len(self._known)}, {len(self._ticks)} firing, {self._known.parked} parked>"
+        return f"<EmbeddedReminders {len(self._known)}, {len(self._triggers)} firing, {self._known.parked} parked>"
 
     def counts(self) -> dict[str, int]:
         return self._known.counts()
@@ -127,15 +127,15 @@ class EmbeddedReminders(ReminderBackend):
         self._reader = asyncio.ensure_future(self._read_for_ever())
 
     def hosted(self, kinds: Collection[str]) -> None:
-        self._ticks.hosted(kinds)
+        self._triggers.hosted(kinds)
 
     def stop(self) -> None:
         self._is_closed = True
-        self._ticks.stop()
+        self._triggers.stop()
 
     async def close(self) -> None:
         self.stop()
-        await self._ticks.close()
+        await self._triggers.close()
         if self._reader:
             self._reader.cancel()
             await asyncio.wait([self._reader])
@@ -157,7 +157,7 @@ class EmbeddedReminders(ReminderBackend):
             except NoStoreError:
                 pass  # there are none then; the API says so to whoever asks
             except StoreError as error:
-                self._ticks.tell(logging.ERROR, "Reminders cannot be read%s: %s", "", error)
+                self._triggers.tell(logging.ERROR, "Reminders cannot be read%s: %s", "", error)
                 wait = STORE_WAIT
             except Exception:  # without this task no reminder would fire any more
                 log.exception("Reminders cannot be read")
@@ -195,7 +195,7 @@ class EmbeddedReminders(ReminderBackend):
             if known:
                 self._known.forget(known)
         elif change is None:
-            if not (known and known.is_firing):  # else it is read after the tick
+            if not (known and known.is_firing):  # else it is read after the trigger
                 self._known.look_in(known or self._known.remember(key), STORE_WAIT)
         elif not change.is_renewal:
             if known:

@@ -1,4 +1,4 @@
-"""Ticks of timers and reminders on their way to the actors.
+"""Triggers of timers and reminders on their way to the actors.
 
 An actor takes one at a time: a second one would only wait for its turn, in the place of one for another actor. So
 many are under way at most, in all, and so many begin before others have their turn on the event loop.
@@ -22,7 +22,7 @@ UNDER_WAY: Final = 1024  # as many as there are connections to an application
 
 
 class Place:
-    """What a tick holds while it is under way: its actor takes no other one until this is `left`."""
+    """What a trigger holds while it is under way: its actor takes no other one until this is `left`."""
 
     __slots__ = ("_firing", "actor", "is_left")
 
@@ -38,14 +38,14 @@ class Place:
 
 
 class Firing(Generic[T]):
-    """`fire` is run for each thing that is offered, and leaves its place when the actor has taken the tick, or ends."""
+    """`fire` is run for each thing that is offered, and leaves its place when the actor has taken the trigger, or ends."""
 
     def __init__(self, fire: Callable[[T, Place], Coroutine[None, None, None]], limit: int = UNDER_WAY) -> None:
         self._fire = fire
         self._limit = limit
         self._ready: deque[tuple[ActorId, T]] = deque()
         self._next: deque[tuple[ActorId, T]] = deque()  # those whose actor is kept for them
-        self._held: dict[ActorId, deque[T]] = {}  # by actors that have a tick under way: those that come after it
+        self._held: dict[ActorId, deque[T]] = {}  # by actors that have a trigger under way: those that come after it
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_starting = False
 

@@ -29,9 +29,9 @@ class Known(Struct, eq=False, gc=False):
     seen: int  # the last reading of the table that has met it
     etag: str = ""  # if another sidecar is the owner: the version that was seen last
     date: Date[Known] | None = None  # when it is looked at
-    has_come: int | None = None  # the due time of the tick that is tried: wall time may be set back meanwhile
+    has_come: int | None = None  # the due time of the trigger that is tried: wall time may be set back meanwhile
     is_firing: bool = False
-    renewal: Date[Known] | None = None  # while a tick lasts: when its row is written again
+    renewal: Date[Known] | None = None  # while a trigger lasts: when its row is written again
     renewing: asyncio.Task[None] | None = None
     is_renewed: bool = False
 

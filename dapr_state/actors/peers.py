@@ -1,4 +1,4 @@
-"""The way out to other sidecars: calls and ticks for actors that live there, over Dapr's internal gRPC service.
+"""The way out to other sidecars: calls and triggers for actors that live there, over Dapr's internal gRPC service.
 
 A peer that is gone without a word is noticed by its silence, 15 s after. One that placement does not name any more is
 asked for a sign of life; without one its calls are made again where the actors live now. One that is on its way out
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from dapr_state_proto.internals.v1.service_invocation_pb2 import InternalInvokeResponse
 
-    from dapr_state.app.model import ActorCall, Tick
+    from dapr_state.app.model import ActorCall, Trigger
 
 MOVED: Final = "remote actor moved"  # these three are daprd's words, by which callers know that they may call again
 INVOKE_MOVED: Final = f"error invoke actor method: {MOVED}"
@@ -136,11 +136,11 @@ class Peers(Remote):
         except grpc.aio.AioRpcError as error:
             raise _refused(error) from None
 
-    async def deliver_reminder(self, address: str, tick: Tick) -> AppAnswer:
-        return await self._deliver(address, _reminder(tick, is_timer=False))
+    async def deliver_reminder(self, address: str, trigger: Trigger) -> AppAnswer:
+        return await self._deliver(address, _reminder(trigger, is_timer=False))
 
-    async def deliver_timer(self, address: str, tick: Tick) -> AppAnswer:
-        return await self._deliver(address, _reminder(tick, is_timer=True))
+    async def deliver_timer(self, address: str, trigger: Trigger) -> AppAnswer:
+        return await self._deliver(address, _reminder(trigger, is_timer=True))
 
     async def _deliver(self, address: str, reminder: Reminder) -> AppAnswer:
         try:
@@ -207,20 +207,20 @@ def _answer(response: InternalInvokeResponse) -> AppAnswer:
     return AppAnswer(tuple(headers), body)
 
 
-def _reminder(tick: Tick, *, is_timer: bool) -> Reminder:
+def _reminder(trigger: Trigger, *, is_timer: bool) -> Reminder:
     reminder = Reminder(
-        actor_id=tick.actor.id,
-        actor_type=tick.actor.type,
-        name=tick.name,
-        period=tick.period,
-        due_time=tick.due_time,
+        actor_id=trigger.actor.id,
+        actor_type=trigger.actor.type,
+        name=trigger.name,
+        period=trigger.period,
+        due_time=trigger.due_time,
         registered_time={"seconds": _YEAR_ONE},
         expiration_time={"seconds": _YEAR_ONE},
         is_timer=is_timer,
     )
-    if tick.data is not None:
+    if trigger.data is not None:
         reminder.data.type_url = BYTES_VALUE
-        reminder.data.value = BytesValue(value=tick.data).SerializeToString()
+        reminder.data.value = BytesValue(value=trigger.data).SerializeToString()
     return reminder
 
 

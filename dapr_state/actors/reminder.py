@@ -1,4 +1,4 @@
-"""One reminder: what is kept of it, and what becomes of it after each tick (actors.md 4.3 and 4.4)."""
+"""One reminder: what is kept of it, and what becomes of it after each trigger (actors.md 4.3 and 4.4)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Raw, Struct, structs
 
 from dapr_state.actors import schedule
 from dapr_state.actors.reminders import ReminderView
-from dapr_state.app.model import ActorId, Tick
+from dapr_state.app.model import ActorId, Trigger
 from dapr_state.golang import json
 
 if TYPE_CHECKING:
@@ -26,25 +26,25 @@ _LEVELS: Final = 500
 
 
 class Reminder(Struct, frozen=True, omit_defaults=True):
-    """What is kept, as JSON with these names; times are in nanoseconds. It never changes: each tick makes a new one."""
+    """What is kept, as JSON with these names; times are in nanoseconds. It never changes: each trigger makes a new one."""
 
     type: str
     id: str
     name: str
     registration: str  # tells it from others of the same name, before and after it
     owner: str  # the sidecar that fires it
-    due: int  # the tick that comes next, or that is not finished yet
+    due: int  # the trigger that comes next, or that is not finished yet
     due_time: str = ""  # these three as the caller gave them
     period: str = ""
     ttl: str = ""
     data: Raw = _NO_DATA  # JSON text, as it stands
     coded: bytes = b""  # or JSON text, in base64
-    every: int = 0  # between ticks; 0: there is one only
-    left: int | None = None  # ticks to come; None: without end
-    expires_at: int | None = None  # a tick at this very moment still comes
+    every: int = 0  # between triggers; 0: there is one only
+    left: int | None = None  # triggers to come; None: without end
+    expires_at: int | None = None  # a trigger at this very moment still comes
     max_retries: int | None = 3
     retry_interval: float = 1.0  # seconds
-    attempts: int = 0  # failed ones, at this tick
+    attempts: int = 0  # failed ones, at this trigger
 
     @property
     def key(self) -> Key:
@@ -72,12 +72,12 @@ class Reminder(Struct, frozen=True, omit_defaults=True):
         """Its data, as JSON text."""
         return Raw(self.coded) if self.coded else self.data
 
-    def tick(self) -> Tick:
+    def trigger(self) -> Trigger:
         """What the application is told; due time and period are left empty, as daprd does."""
-        return Tick(ActorId(self.type, self.id), self.name, bytes(self.text) or None)
+        return Trigger(ActorId(self.type, self.id), self.name, bytes(self.text) or None)
 
     def finished(self) -> Reminder | None:
-        """After the tick has succeeded, or was given up; None: this was the last one."""
+        """After the trigger has succeeded, or was given up; None: this was the last one."""
         left = None if self.left is None else self.left - 1
         if not self.every or left == 0:
             return None
@@ -85,7 +85,7 @@ class Reminder(Struct, frozen=True, omit_defaults=True):
         return None if following.is_over else following
 
     def failed(self) -> Reminder | None:
-        """After the application has refused the tick; with the same due time if it is tried again."""
+        """After the application has refused the trigger; with the same due time if it is tried again."""
         if self.max_retries is None:
             return self
         if self.attempts >= self.max_retries:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Policy(Struct, frozen=True):
-    """How often a failed tick is tried again (None: until it succeeds), and after how many seconds."""
+    """How often a failed trigger is tried again (None: until it succeeds), and after how many seconds."""
 
     max_retries: int | None = 3
     interval: float = 1.0
@@ -68,7 +68,7 @@ class ReminderBackend(ABC):
 
     @abstractmethod
     async def delete(self, actor: ActorId, name: str) -> None:
-        """That there is none is a success. A tick that is under way is let finish."""
+        """That there is none is a success. A trigger that is under way is let finish."""
 
     @abstractmethod
     async def list(self, actor_type: str, actor_id: str | None = None) -> list[ReminderView]:
@@ -92,8 +92,8 @@ class ReminderBackend(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Begin no tick any more."""
+        """Begin no trigger any more."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Stop; a tick that is still under way is given up, and comes again after the next start."""
+        """Stop; a trigger that is still under way is given up, and comes again after the next start."""

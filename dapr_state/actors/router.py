@@ -1,4 +1,4 @@
-"""The way of a call or a tick to its actor: here, or at another sidecar.
+"""The way of a call or a trigger to its actor: here, or at another sidecar.
 
 Who was sent away, since the actor went or had to move, looks again where it lives. What concerns this sidecar alone
 (which types it hosts, whether an actor is active here) is asked of the runtime below, never of the router.
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from dapr_state.actors.placement.base import Claim, Placement
     from dapr_state.actors.runtime import ActorRuntime
-    from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Tick
+    from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Trigger
     from dapr_state.clock import WaitingClock
 
-    Deliver = Callable[[Tick], Awaitable[AppAnswer]]
-    DeliverTo = Callable[[str, Tick], Awaitable[AppAnswer]]
+    Deliver = Callable[[Trigger], Awaitable[AppAnswer]]
+    DeliverTo = Callable[[str, Trigger], Awaitable[AppAnswer]]
 
 # Seconds before a peer that has let the actor go, or is not reached, is asked for it again: daprd waits five times 1 s
 AGAIN_AFTER: Final = (0.1, 0.4, 1.0, 1.5, 2.0)
@@ -56,9 +56,9 @@ class Remote(Protocol):
 
     async def invoke(self, address: str, call: ActorCall, /) -> AppAnswer: ...
 
-    async def deliver_reminder(self, address: str, tick: Tick, /) -> AppAnswer: ...
+    async def deliver_reminder(self, address: str, trigger: Trigger, /) -> AppAnswer: ...
 
-    async def deliver_timer(self, address: str, tick: Tick, /) -> AppAnswer: ...
+    async def deliver_timer(self, address: str, trigger: Trigger, /) -> AppAnswer: ...
 
 
 class Alone(Remote):
@@ -67,11 +67,11 @@ class Alone(Remote):
     async def invoke(self, _: str, call: ActorCall) -> AppAnswer:
         raise NoHostError(call.actor)
 
-    async def deliver_reminder(self, _: str, tick: Tick) -> AppAnswer:
-        raise NoHostError(tick.actor)
+    async def deliver_reminder(self, _: str, trigger: Trigger) -> AppAnswer:
+        raise NoHostError(trigger.actor)
 
-    async def deliver_timer(self, _: str, tick: Tick) -> AppAnswer:
-        raise NoHostError(tick.actor)
+    async def deliver_timer(self, _: str, trigger: Trigger) -> AppAnswer:
+        raise NoHostError(trigger.actor)
 
 
 class ActorRouter:
@@ -113,21 +113,21 @@ class ActorRouter:
             except AgainError as error:
                 pauses = await self._again(claim, error, pauses)
 
-    async def deliver_reminder(self, tick: Tick) -> AppAnswer:
+    async def deliver_reminder(self, trigger: Trigger) -> AppAnswer:
         """Fire a reminder in the actor's turn. Raises AppError, AwayError, NoHostError or ClosingError."""
-        return await self._deliver(tick, self.local.deliver_reminder, self._remote.deliver_reminder)
+        return await self._deliver(trigger, self.local.deliver_reminder, self._remote.deliver_reminder)
 
-    async def deliver_timer(self, tick: Tick) -> AppAnswer:
+    async def deliver_timer(self, trigger: Trigger) -> AppAnswer:
         """Fire a timer in the actor's turn. Raises as `deliver_reminder`."""
-        return await self._deliver(tick, self.local.deliver_timer, self._remote.deliver_timer)
+        return await self._deliver(trigger, self.local.deliver_timer, self._remote.deliver_timer)
 
-    async def _deliver(self, tick: Tick, here: Deliver, there: DeliverTo) -> AppAnswer:
+    async def _deliver(self, trigger: Trigger, here: Deliver, there: DeliverTo) -> AppAnswer:
         pauses: Iterator[float] | None = None
         while True:
             self.local.check_open()
-            claim = self._placement.look(tick.actor) or await self._placement.lookup(tick.actor)
+            claim = self._placement.look(trigger.actor) or await self._placement.lookup(trigger.actor)
             try:
-                return await (here(tick) if claim.is_here else there(claim.address, tick))
+                return await (here(trigger) if claim.is_here else there(claim.address, trigger))
             except (ClosedError, LostError):
                 continue
             except AgainError as error:
@@ -152,13 +152,13 @@ class ActorRouter:
         except ClosedError:
             raise LostError from None
 
-    async def take_tick(self, tick: Tick, *, is_timer: bool) -> AppAnswer:
+    async def take_trigger(self, trigger: Trigger, *, is_timer: bool) -> AppAnswer:
         """Raises LostError if the actor does not live here, else as `deliver_reminder`."""
         await self.local.ready()
         self.local.check_open()
-        await self._check_here(tick.actor)
+        await self._check_here(trigger.actor)
         try:
-            return await (self.local.deliver_timer(tick) if is_timer else self.local.deliver_reminder(tick))
+            return await (self.local.deliver_timer(trigger) if is_timer else self.local.deliver_reminder(trigger))
         except ClosedError:
             raise LostError from None
 

@@ -1,4 +1,4 @@
-"""The actors of this sidecar at work: calls and ticks take their turn and go to the application; at the end all drain.
+"""The actors of this sidecar at work: calls and triggers take their turn and go to the application; at the end all drain.
 
 Only what lives here comes here. While it is not known what the application hosts (it does not run yet, or is unwell)
 calls wait at the gate.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dapr_state.actors.directory import ActorType
     from dapr_state.actors.turns import Turn
     from dapr_state.app.channel import AppChannel
-    from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Tick
+    from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Trigger
     from dapr_state.clock import VisibleClock, WaitingClock
 
     Send = Callable[[Any], Coroutine[Any, Any, AppAnswer]]
@@ -97,7 +97,7 @@ class ActorRuntime:
             raise ClosingError  # only what a running turn calls is let in
 
     def check_open(self) -> None:
-        """Raise ClosingError once no tick may come."""
+        """Raise ClosingError once no trigger may come."""
         if self._is_closing:
             raise ClosingError
 
@@ -154,15 +154,15 @@ class ActorRuntime:
             return await self._reenter(hosted, call)
         return await self._turn(hosted, call.actor, hosted.channel.invoke, call)
 
-    async def deliver_reminder(self, tick: Tick) -> AppAnswer:
+    async def deliver_reminder(self, trigger: Trigger) -> AppAnswer:
         """Fire a reminder in the actor's turn. Raises as `invoke`."""
-        hosted = self._hosted(tick.actor)
-        return await self._turn(hosted, tick.actor, hosted.channel.remind, tick)
+        hosted = self._hosted(trigger.actor)
+        return await self._turn(hosted, trigger.actor, hosted.channel.remind, trigger)
 
-    async def deliver_timer(self, tick: Tick) -> AppAnswer:
+    async def deliver_timer(self, trigger: Trigger) -> AppAnswer:
         """Fire a timer in the actor's turn. Raises as `invoke`."""
-        hosted = self._hosted(tick.actor)
-        return await self._turn(hosted, tick.actor, hosted.channel.timer, tick)
+        hosted = self._hosted(trigger.actor)
+        return await self._turn(hosted, trigger.actor, hosted.channel.timer, trigger)
 
     def _hosted(self, actor: ActorId) -> ActorType:
         hosted = self._directory.find(actor.type)
@@ -175,7 +175,7 @@ class ActorRuntime:
         hosted: ActorType,
         actor: ActorId,
         send: Send,
-        what: ActorCall | Tick,
+        what: ActorCall | Trigger,
         reentrancy_id: str = "",
     ) -> AppAnswer:
         activation = self._directory.take(hosted, actor)

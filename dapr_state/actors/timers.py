@@ -1,6 +1,6 @@
 """Timers: callbacks to actors that live and die with this process.
 
-None waits for another but for one of the same actor, and none overlaps with itself. A tick that comes late is not left
+None waits for another but for one of the same actor, and none overlaps with itself. A trigger that comes late is not left
 out: the next one is counted from when it should have been. What all of them hold in memory is bounded.
 """
 
@@ -17,7 +17,7 @@ from dapr_state.actors.agenda import Agenda, Date
 from dapr_state.actors.firing import Firing, Place
 from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.schedule import ScheduleError
-from dapr_state.app.model import ActorId, AppAnswer, Tick
+from dapr_state.app.model import ActorId, AppAnswer, Trigger
 from dapr_state.clock import VISIBLE
 
 if TYPE_CHECKING:
@@ -35,17 +35,17 @@ _OVERHEAD: Final = 1000  # what a timer takes besides its texts and data
 
 
 class Host(Protocol):
-    """Who brings ticks to the actors."""
+    """Who brings triggers to the actors."""
 
     def is_hosted(self, actor_type: str, /) -> bool: ...
 
-    async def deliver_timer(self, tick: Tick, /) -> AppAnswer: ...
+    async def deliver_timer(self, trigger: Trigger, /) -> AppAnswer: ...
 
 
 class _Timer(Struct, eq=False):
-    """One registration. `ahead` is fixed, so that a wall clock that is set later does not move the ticks."""
+    """One registration. `ahead` is fixed, so that a wall clock that is set later does not move the triggers."""
 
-    tick: Tick
+    trigger: Trigger
     due: int
     every: Interval | None
     left: int | None  # fires to come; None: without end
@@ -59,7 +59,7 @@ class _Timer(Struct, eq=False):
         return self.left == 0 or (self.expires_at is not None and self.due >= self.expires_at)
 
     def step(self) -> None:
-        """Go on to the next tick."""
+        """Go on to the next trigger."""
         if self.left is not None:
             self.left -= 1
         if self.every is None:
@@ -69,7 +69,7 @@ class _Timer(Struct, eq=False):
 
 
 class Timers:
-    """All timers of one sidecar. `fired` is told the type, and whether the application took the tick."""
+    """All timers of one sidecar. `fired` is told the type, and whether the application took the trigger."""
 
     def __init__(
         self, host: Host, clock: VisibleClock = VISIBLE, fired: Callable[[str, bool], None] = lambda *_: None
@@ -90,22 +90,22 @@ class Timers:
         """The number of timers of each type."""
         return dict(+self._counts)
 
-    def create(self, tick: Tick, ttl: str = "") -> None:
-        """Start a timer as its tick says, in the place of one of the same name. Raises ScheduleError."""
-        actor, now = tick.actor, self._clock.nanoseconds()
+    def create(self, trigger: Trigger, ttl: str = "") -> None:
+        """Start a timer as its trigger says, in the place of one of the same name. Raises ScheduleError."""
+        actor, now = trigger.actor, self._clock.nanoseconds()
         if not self._host.is_hosted(actor.type):
             raise ScheduleError(f"can't create timer for actor {actor}: actor type not registered")
-        plan = schedule.timer(tick.due_time, tick.period, ttl, now)
+        plan = schedule.timer(trigger.due_time, trigger.period, ttl, now)
         if plan.expires_at is not None and plan.expires_at < max(plan.first, now):
             due = schedule.time_text(plan.first)
-            raise ScheduleError(f"timer {actor}||{tick.name} has already expired: dueTime: {due} TTL: {ttl}")
-        size = _size(tick)
+            raise ScheduleError(f"timer {actor}||{trigger.name} has already expired: dueTime: {due} TTL: {ttl}")
+        size = _size(trigger)
         if self._size + size > MAX_OCTETS:
             raise ScheduleError(f"the timers of this sidecar would hold more than {MAX_OCTETS} bytes")
-        self.delete(actor, tick.name)
+        self.delete(actor, trigger.name)
         ahead = now - self._clock.monotonic_ns()
-        timer = _Timer(tick, plan.first, plan.every, plan.fires, plan.expires_at, ahead, size)
-        self._timers[actor, tick.name] = timer
+        timer = _Timer(trigger, plan.first, plan.every, plan.fires, plan.expires_at, ahead, size)
+        self._timers[actor, trigger.name] = timer
         self._size += size
         self._counts[actor.type] += 1
         self._await(timer)
@@ -134,36 +134,36 @@ class Timers:
 
     def _is_current(self, timer: _Timer) -> bool:
         """Whether it has not been deleted or replaced meanwhile."""
-        return self._timers.get((timer.tick.actor, timer.tick.name)) is timer
+        return self._timers.get((timer.trigger.actor, timer.trigger.name)) is timer
 
     def _await(self, timer: _Timer) -> None:
         if timer.is_over:
-            self.delete(timer.tick.actor, timer.tick.name)
-            log.info("Timer %s||%s has been completed", timer.tick.actor, timer.tick.name)
+            self.delete(timer.trigger.actor, timer.trigger.name)
+            log.info("Timer %s||%s has been completed", timer.trigger.actor, timer.trigger.name)
             return
         timer.date = self._agenda.add(timer.due - timer.ahead, timer)
 
     def _ring(self, timer: _Timer) -> None:
-        self._firing.offer(timer.tick.actor, timer)
+        self._firing.offer(timer.trigger.actor, timer)
 
     async def _fire(self, timer: _Timer, _: Place) -> None:
         if not self._is_current(timer):
             return
-        tick = timer.tick
+        trigger = timer.trigger
         try:
-            await self._host.deliver_timer(tick)
+            await self._host.deliver_timer(trigger)
         except ClosingError:
             return
         except Exception as error:  # noqa: BLE001  whatever went wrong, the schedule goes on
-            log.error("Error executing timer: %s||%s: %s", tick.actor, tick.name, error)  # noqa: TRY400  as daprd
-            self._fired(tick.actor.type, False)
+            log.error("Error executing timer: %s||%s: %s", trigger.actor, trigger.name, error)  # noqa: TRY400  as daprd
+            self._fired(trigger.actor.type, False)
         else:
-            self._fired(tick.actor.type, True)
+            self._fired(trigger.actor.type, True)
         if self._is_current(timer):
             timer.step()
             self._await(timer)
 
 
-def _size(tick: Tick) -> int:
-    texts = (tick.actor.type, tick.actor.id, tick.name, tick.due_time, tick.period, tick.callback)
-    return _OVERHEAD + len(tick.data or b"") + sum(map(len, texts))
+def _size(trigger: Trigger) -> int:
+    texts = (trigger.actor.type, trigger.actor.id, trigger.name, trigger.due_time, trigger.period, trigger.callback)
+    return _OVERHEAD + len(trigger.data or b"") + sum(map(len, texts))

@@ -10,7 +10,7 @@ from dapr_state.actors.reminders import DROP, ExistsError, Policy, ReminderView,
 from dapr_state.actors.schedule import ScheduleError
 from dapr_state.actors.state import NoStoreError
 from dapr_state.api.actors import ActorId, Actors, check_length, check_name, check_type
-from dapr_state.app.model import Tick
+from dapr_state.app.model import Trigger
 from dapr_state.stores.base import StoreError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dapr_state.actors.reminders import ReminderBackend
     from dapr_state.actors.timers import Timers
 
-__all__ = ["DROP", "ActorId", "Policy", "ReminderView", "Request", "Schedules", "Tick"]
+__all__ = ["DROP", "ActorId", "Policy", "ReminderView", "Request", "Schedules", "Trigger"]
 
 
 class Schedules:
@@ -71,13 +71,13 @@ class Schedules:
         with _told_by(errors.ACTOR_REMINDER_DELETE):
             await reminders.delete_all(kind, identity)
 
-    async def create_timer(self, tick: Tick, ttl: str) -> None:
-        """Start a timer as its tick says."""
-        check_name(tick.name)
-        check_length(tick.actor.id)
-        timers = await self._running(_octets(tick) + len(ttl))
+    async def create_timer(self, trigger: Trigger, ttl: str) -> None:
+        """Start a timer as its trigger says."""
+        check_name(trigger.name)
+        check_length(trigger.actor.id)
+        timers = await self._running(_octets(trigger) + len(ttl))
         try:
-            timers.create(tick, ttl)
+            timers.create(trigger, ttl)
         except ScheduleError as error:
             raise errors.ACTOR_TIMER_CREATE(cause=error) from error
 
@@ -100,7 +100,7 @@ class Schedules:
         return self._reminders
 
 
-def _octets(what: Request | Tick) -> int:
+def _octets(what: Request | Trigger) -> int:
     """Of its parts that may be long."""
     return len(what.data or b"") + len(what.due_time) + len(what.period)
 

@@ -13,7 +13,7 @@ from dapr_state.app.model import AppAnswer, AppError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dapr_state.app.model import ActorCall, ActorId, Headers, Tick
+    from dapr_state.app.model import ActorCall, ActorId, Headers, Trigger
 
 OK: Final = 200
 NOT_FOUND: Final = 404
@@ -78,7 +78,7 @@ class Caller(Struct, frozen=True):
             *self.token_headers(),
         )
 
-    def tick_headers(self) -> Headers:
+    def trigger_headers(self) -> Headers:
         return (_DEFAULT_TYPE, *self.token_headers())
 
     def deactivation_headers(self) -> Headers:
@@ -138,12 +138,12 @@ def method_path(call: ActorCall) -> str:
     return f"{path}?{call.query}" if call.query else path
 
 
-def reminder_path(tick: Tick) -> str:
-    return f"{actor_path(tick.actor)}/method/remind/{_segment(tick.name)}"
+def reminder_path(trigger: Trigger) -> str:
+    return f"{actor_path(trigger.actor)}/method/remind/{_segment(trigger.name)}"
 
 
-def timer_path(tick: Tick) -> str:
-    return f"{actor_path(tick.actor)}/method/timer/{_segment(tick.name)}"
+def timer_path(trigger: Trigger) -> str:
+    return f"{actor_path(trigger.actor)}/method/timer/{_segment(trigger.name)}"
 
 
 def _segment(text: str) -> str:
@@ -152,18 +152,18 @@ def _segment(text: str) -> str:
     return quote(text.encode("utf-8", "surrogateescape"), safe=_SAFE)
 
 
-def reminder_body(tick: Tick) -> bytes:
-    return json.encode({**_data(tick), "dueTime": tick.due_time, "period": tick.period})
+def reminder_body(trigger: Trigger) -> bytes:
+    return json.encode({**_data(trigger), "dueTime": trigger.due_time, "period": trigger.period})
 
 
-def timer_body(tick: Tick) -> bytes:
+def timer_body(trigger: Trigger) -> bytes:
     return json.encode(
-        {**_data(tick), "callback": tick.callback, "dueTime": tick.due_time, "period": tick.period},
+        {**_data(trigger), "callback": trigger.callback, "dueTime": trigger.due_time, "period": trigger.period},
     )
 
 
-def _data(tick: Tick) -> dict[str, Raw]:
-    return {} if tick.data is None else {"data": Raw(tick.data)}
+def _data(trigger: Trigger) -> dict[str, Raw]:
+    return {} if trigger.data is None else {"data": Raw(trigger.data)}
 
 
 class Reply(Struct):

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Tick
+    from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Trigger
 
 
 class AppChannel(ABC):
@@ -21,11 +21,11 @@ class AppChannel(ABC):
         """Call a method."""
 
     @abstractmethod
-    async def remind(self, tick: Tick) -> AppAnswer:
+    async def remind(self, trigger: Trigger) -> AppAnswer:
         """Fire a reminder; the answer may ask for its end (`cancels_reminder`)."""
 
     @abstractmethod
-    async def timer(self, tick: Tick) -> AppAnswer:
+    async def timer(self, trigger: Trigger) -> AppAnswer:
         """Fire a timer."""
 
     @abstractmethod

@@ -11,7 +11,7 @@ from dapr_state.app.model import AppError
 
 if TYPE_CHECKING:
     from dapr_state.app.client import Client
-    from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Headers, Tick
+    from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Headers, Trigger
 
 ERROR_HEADER: Final = "x-daprerrorresponseheader"
 MAX_KNOWN_HEADERS: Final = 256  # callers make up values
@@ -21,7 +21,7 @@ class HttpChannel(AppChannel):
     def __init__(self, client: Client, caller: Caller) -> None:
         self._client = client
         self._caller = caller
-        self._tick_headers = caller.tick_headers()
+        self._trigger_headers = caller.trigger_headers()
         self._known: dict[Headers, Headers] = {}  # callers repeat their headers
 
     def __repr__(self) -> str:
@@ -37,18 +37,18 @@ class HttpChannel(AppChannel):
             raise AppError("reminder has been canceled")
         return answer
 
-    async def remind(self, tick: Tick) -> AppAnswer:
-        path, body = callbacks.reminder_path(tick), callbacks.reminder_body(tick)
-        reply = await self._client.send("PUT", path, self._tick_headers, body)
-        answer = _answer(reply, tick.actor, f"remind/{tick.name}")
+    async def remind(self, trigger: Trigger) -> AppAnswer:
+        path, body = callbacks.reminder_path(trigger), callbacks.reminder_body(trigger)
+        reply = await self._client.send("PUT", path, self._trigger_headers, body)
+        answer = _answer(reply, trigger.actor, f"remind/{trigger.name}")
         if answer.header(ERROR_HEADER):
             raise AppError("actor error with details in body")
         return answer
 
-    async def timer(self, tick: Tick) -> AppAnswer:
-        path, body = callbacks.timer_path(tick), callbacks.timer_body(tick)
-        reply = await self._client.send("PUT", path, self._tick_headers, body)
-        return _answer(reply, tick.actor, f"timer/{tick.name}")
+    async def timer(self, trigger: Trigger) -> AppAnswer:
+        path, body = callbacks.timer_path(trigger), callbacks.timer_body(trigger)
+        reply = await self._client.send("PUT", path, self._trigger_headers, body)
+        return _answer(reply, trigger.actor, f"timer/{trigger.name}")
 
     async def deactivate(self, actor: ActorId) -> None:
         path, headers = callbacks.actor_path(actor), self._caller.deactivation_headers()

@@ -32,7 +32,7 @@ class ActorCall(Struct, frozen=True):
     query: str = ""
 
 
-class Tick(Struct, frozen=True):
+class Trigger(Struct, frozen=True):
     """One fire of a reminder or a timer. `data` is JSON text, None where none was given."""
 
     actor: ActorId

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from google.protobuf.any_pb2 import Any
 
     from dapr_state.app.callbacks import Caller
-    from dapr_state.app.model import ActorCall, ActorId, Tick
+    from dapr_state.app.model import ActorCall, ActorId, Trigger
 
 log = logging.getLogger("dapr.runtime.actors.callbackstream")
 
@@ -82,24 +82,24 @@ class StreamChannel(AppChannel):
             headers.append(("X-Daprerrorresponseheader", "true"))
         return AppAnswer(tuple(headers), given.data)
 
-    async def remind(self, tick: Tick) -> AppAnswer:
+    async def remind(self, trigger: Trigger) -> AppAnswer:
         request = ToApp()
         asked = request.reminder_request
-        asked.actor_type, asked.actor_id, asked.name = tick.actor.type, tick.actor.id, tick.name
-        asked.due_time, asked.period = tick.due_time, tick.period
-        _set_data(asked.data, tick)
-        answer = await self._ask(request, tick.name)
+        asked.actor_type, asked.actor_id, asked.name = trigger.actor.type, trigger.actor.id, trigger.name
+        asked.due_time, asked.period = trigger.due_time, trigger.period
+        _set_data(asked.data, trigger)
+        answer = await self._ask(request, trigger.name)
         if answer.WhichOneof("request_type") != "reminder_response":
             raise _unexpected("reminder")
         return _of_tick(cancel=answer.reminder_response.cancel)
 
-    async def timer(self, tick: Tick) -> AppAnswer:
+    async def timer(self, trigger: Trigger) -> AppAnswer:
         request = ToApp()
         asked = request.timer_request
-        asked.actor_type, asked.actor_id, asked.name = tick.actor.type, tick.actor.id, tick.name
-        asked.due_time, asked.period, asked.callback = tick.due_time, tick.period, tick.callback
-        _set_data(asked.data, tick)
-        answer = await self._ask(request, tick.name)
+        asked.actor_type, asked.actor_id, asked.name = trigger.actor.type, trigger.actor.id, trigger.name
+        asked.due_time, asked.period, asked.callback = trigger.due_time, trigger.period, trigger.callback
+        _set_data(asked.data, trigger)
+        answer = await self._ask(request, trigger.name)
         if answer.WhichOneof("request_type") != "timer_response":
             raise _unexpected("timer")
         return _of_tick(cancel=answer.timer_response.cancel)
@@ -189,10 +189,10 @@ def _unexpected(kind: str) -> AppError:
     return AppError(f"actor host returned an unexpected response type for {kind}")
 
 
-def _set_data(data: Any, tick: Tick) -> None:
-    if tick.data is not None:
+def _set_data(data: Any, trigger: Trigger) -> None:
+    if trigger.data is not None:
         data.type_url = _BYTES_VALUE
-        data.value = BytesValue(value=tick.data).SerializeToString()
+        data.value = BytesValue(value=trigger.data).SerializeToString()
 
 
 def _of_tick(*, cancel: bool) -> AppAnswer:

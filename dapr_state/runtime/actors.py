@@ -183,7 +183,7 @@ def _name(options: Options) -> str:
 
 
 def _fired(family: CounterFamily | None) -> Callable[[str, bool], None]:
-    """What counts a tick that was fired."""
+    """What counts a trigger that was fired."""
 
     def count(kind: str, is_taken: bool) -> None:
         if family is not None:

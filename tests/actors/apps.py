@@ -10,7 +10,7 @@ from dapr_state.app.channel import AppChannel
 from dapr_state.app.model import AppAnswer, AppError
 
 if TYPE_CHECKING:
-    from dapr_state.app.model import ActorCall, ActorId, Tick
+    from dapr_state.app.model import ActorCall, ActorId, Trigger
 
 
 class App(AppChannel):
@@ -34,11 +34,11 @@ class App(AppChannel):
         self.calls.append(call)
         return await self._do(call.actor, call.method)
 
-    async def remind(self, tick: Tick) -> AppAnswer:
-        return await self._do(tick.actor, f"remind/{tick.name}")
+    async def remind(self, trigger: Trigger) -> AppAnswer:
+        return await self._do(trigger.actor, f"remind/{trigger.name}")
 
-    async def timer(self, tick: Tick) -> AppAnswer:
-        return await self._do(tick.actor, f"timer/{tick.name}")
+    async def timer(self, trigger: Trigger) -> AppAnswer:
+        return await self._do(trigger.actor, f"timer/{trigger.name}")
 
     async def deactivate(self, actor: ActorId) -> None:
         await self._do(actor, "wait-end" if self.holds_deactivations else "end")

@@ -15,7 +15,7 @@ from dapr_state.actors.runtime import ActorRuntime
 from dapr_state.actors.state import ActorState
 from dapr_state.actors.timers import Timers
 from dapr_state.api.actors import ActorId, Actors
-from dapr_state.api.reminders import Request, Schedules, Tick
+from dapr_state.api.reminders import Request, Schedules, Trigger
 from dapr_state.clock import ManualClock
 from dapr_state.stores.memory import MemoryStore
 from tests.actors.apps import App, steps
@@ -153,7 +153,7 @@ async def test_every_call_of_actors_is_refused_in_the_end() -> None:
                 schedules.delete_reminder(CART, "n"),
                 schedules.list_reminders("cart", None),
                 schedules.delete_reminders("cart", None),
-                schedules.create_timer(Tick(CART, "n", due_time="1s"), ""),
+                schedules.create_timer(Trigger(CART, "n", due_time="1s"), ""),
                 schedules.delete_timer(CART, "n"),
             )
         ]

@@ -9,12 +9,12 @@ from dapr_state.actors.reminder_store import StoredReminders
 from dapr_state.actors.reminder_table import PATIENCE
 from dapr_state.actors.reminders import Policy, Request
 from dapr_state.actors.timers import Timers
-from dapr_state.app.model import ActorId, AppError, Tick, UnreachableError
+from dapr_state.app.model import ActorId, AppError, Trigger, UnreachableError
 from dapr_state.clock import ManualClock, VisibleClock
 from dapr_state.stores.memory import MemoryStore
 from dapr_state.stores.model import Upsert
 from tests.actors.apps import App
-from tests.actors.ticking import CART, TickHost, settle
+from tests.actors.triggering import CART, TriggerTarget, settle
 from tests.support.waiting import eventually
 
 DAY = 86_400.0
@@ -26,17 +26,17 @@ class House:
     def __init__(self) -> None:
         self.clock, self.waiting = VisibleClock(), ManualClock()
         self.store = MemoryStore(self.clock)
-        self.host = TickHost(self.clock)
+        self.host = TriggerTarget(self.clock)
         table = StoredReminders("app", lambda: self.store, self.waiting)
         self.reminders = EmbeddedReminders(self.host, table, "one", self.clock, self.waiting)
         self.reminders.begin()
 
-    async def move_until(self, seconds: float, ticks: int) -> None:
-        """Move on, and wait for as many ticks altogether."""
+    async def move_until(self, seconds: float, triggers: int) -> None:
+        """Move on, and wait for as many triggers altogether."""
         self.clock.move(seconds)
-        await eventually(lambda: len(self.host.seen) >= ticks)
+        await eventually(lambda: len(self.host.seen) >= triggers)
         await settle(self.waiting)
-        self.waiting.advance(PATIENCE)  # what became of the tick is written
+        self.waiting.advance(PATIENCE)  # what became of the trigger is written
         await settle(self.waiting)
 
 
@@ -64,7 +64,7 @@ async def test_a_failed_tick_is_tried_again_in_the_time_that_users_see() -> None
 
 
 async def test_an_application_that_is_away_is_waited_for() -> None:
-    """However far the clock is moved it is not asked sooner; once it may be, the tick comes."""
+    """However far the clock is moved it is not asked sooner; once it may be, the trigger comes."""
     house = House()
     house.host.fails = [UnreachableError("connection refused")]
     await house.reminders.create(Request(CART, "n", "1h", "", ""))
@@ -82,7 +82,7 @@ async def test_an_application_that_is_away_is_waited_for() -> None:
 async def test_timers_values_and_idle_actors() -> None:
     """A timer fires, a value expires and an actor ends as soon as the clock is moved beyond their time."""
     clock = VisibleClock()
-    host, store, ended = TickHost(clock), MemoryStore(clock), []
+    host, store, ended = TriggerTarget(clock), MemoryStore(clock), []
     timers = Timers(host, clock)
     directory = Directory(clock, lambda activation: ended.append(activation.actor.id))
     directory.host({"cart": TypeConfig(idle_timeout=3600)}, App())
@@ -91,7 +91,7 @@ async def test_timers_values_and_idle_actors() -> None:
     activation = directory.take(hosted, ActorId("cart", "idle"))
     activation.turns.leave(activation.turns.enter())
     directory.give(hosted, activation)
-    timers.create(Tick(CART, "n", None, "50m", "", "callback"))
+    timers.create(Trigger(CART, "n", None, "50m", "", "callback"))
     await store.write([Upsert("k", b"v", ttl=3600)])
     clock.move(3599 - 5 * 60)
     await eventually(lambda: host.seen)

@@ -16,11 +16,11 @@ from dapr_state.actors.reminders import DROP, ExistsError, Policy, Request
 from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.schedule import ScheduleError
 from dapr_state.actors.state import NoStoreError
-from dapr_state.app.model import ActorId, AppError, Tick, UnreachableError
+from dapr_state.app.model import ActorId, AppError, Trigger, UnreachableError
 from dapr_state.clock import ManualClock
 from dapr_state.stores.base import Page, StoreError
 from dapr_state.stores.memory import MemoryStore
-from tests.actors.ticking import CANCEL, CART, TickHost, settle, turn
+from tests.actors.triggering import CANCEL, CART, TriggerTarget, settle, turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +78,7 @@ class House:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.store = self.kind(self.clock)
-        self.host = TickHost(self.clock)
+        self.host = TriggerTarget(self.clock)
         self.counted: list[tuple[str, bool]] = []
         self.reminders = self.start()
 
@@ -123,7 +123,7 @@ class House:
         ("1s", "1s", "0s", [1]),
         ("", "1s", "0s", []),
         ("", "1s", "-1h", []),
-        ("-3s", "R6/PT1S", "", [0, 0, 0, 0, 1, 2]),  # ticks that were missed follow one another
+        ("-3s", "R6/PT1S", "", [0, 0, 0, 0, 1, 2]),  # triggers that were missed follow one another
         ("1s", "0s", "", [1]),  # daprd does not rest any more
         ("", "R5", "", [0]),
         ("2023-11-14T22:13:24Z", "", "", [4]),
@@ -146,7 +146,7 @@ async def test_what_the_application_gets() -> None:
     await house.create("none", "1s")
     await house.turn(1)
 
-    assert house.host.ticks == [Tick(CART, "n", b'{"b": 1.0}'), Tick(CART, "none")]
+    assert house.host.triggers == [Trigger(CART, "n", b'{"b": 1.0}'), Trigger(CART, "none")]
     assert house.counted == [("cart", True)] * 2
 
 
@@ -238,7 +238,7 @@ async def test_the_cancel_header_ends_a_reminder() -> None:
 
 
 async def test_reminders_survive_the_end_of_the_sidecar() -> None:
-    """What fell due meanwhile fires at once, each missed tick; what is due later fires then."""
+    """What fell due meanwhile fires at once, each missed trigger; what is due later fires then."""
     house = House()
     await house.create("overdue", "2s")
     await house.create("recurring", "2s", "2s")
@@ -255,7 +255,7 @@ async def test_reminders_survive_the_end_of_the_sidecar() -> None:
 
 
 async def test_a_sidecar_that_dies_during_a_tick_gives_it_again() -> None:
-    """What the dead one does afterwards is not taken for an answer to the tick of the next."""
+    """What the dead one does afterwards is not taken for an answer to the trigger of the next."""
     house = House()
     house.host.gate = asyncio.Event()
     await house.create("n", "1s")
@@ -298,12 +298,12 @@ async def test_registered_anew() -> None:
     await house.turn(9)
 
     assert house.host.times() == [1, 2, 3, 4]
-    assert [tick.data for tick in house.host.ticks] == [b"1", b"2", b"2", b"2"]
+    assert [trigger.data for trigger in house.host.triggers] == [b"1", b"2", b"2", b"2"]
 
 
 @pytest.mark.parametrize("due_time", ["0s", "2s"])
 async def test_registered_anew_during_its_own_tick(due_time: str) -> None:
-    """The end of the old tick, success or cancellation, leaves the new registration alone."""
+    """The end of the old trigger, success or cancellation, leaves the new registration alone."""
     house = House()
     house.host.gate = asyncio.Event()
     house.host.answer = CANCEL
@@ -321,7 +321,7 @@ async def test_registered_anew_during_its_own_tick(due_time: str) -> None:
 
 
 async def test_deleted_during_its_own_tick() -> None:
-    """It does not come back with the end of the tick, not even with a failed one."""
+    """It does not come back with the end of the trigger, not even with a failed one."""
     house = House()
     house.host.gate = asyncio.Event()
     house.host.fails = [FAILED]
@@ -344,7 +344,7 @@ async def test_without_overwriting() -> None:
     await house.turn(1)
 
     assert [type(each) for each in both] == [type(None), ExistsError]
-    assert [tick.data for tick in house.host.ticks] == [b"1", None]
+    assert [trigger.data for trigger in house.host.triggers] == [b"1", None]
 
 
 async def test_what_is_shown_of_a_reminder() -> None:
@@ -396,7 +396,7 @@ async def test_ticks_wait_for_a_host() -> None:
 
 
 async def test_a_host_that_goes_during_a_tick() -> None:
-    """The tick is no attempt, and comes when the type is hosted again."""
+    """The trigger is no attempt, and comes when the type is hosted again."""
     house = House()
     house.host.gate = asyncio.Event()
     house.host.fails = [FAILED]
@@ -414,7 +414,7 @@ async def test_a_host_that_goes_during_a_tick() -> None:
 
 
 async def test_a_sidecar_that_stops_takes_no_attempt() -> None:
-    """A tick that is refused because the sidecar is about to end comes after the next start."""
+    """A trigger that is refused because the sidecar is about to end comes after the next start."""
     house = House()
     house.host.fails = [ClosingError()]
     await house.create("n", "1s", policy=DROP)
@@ -427,7 +427,7 @@ async def test_a_sidecar_that_stops_takes_no_attempt() -> None:
 
 
 async def test_the_end() -> None:
-    """After `stop` no tick begins, and those that end are written; after `close` nothing is under way."""
+    """After `stop` no trigger begins, and those that end are written; after `close` nothing is under way."""
     house = House()
     house.host.gate = gate = asyncio.Event()
     await house.create("ends", "1s")
@@ -476,7 +476,7 @@ async def test_what_became_of_a_tick_waits_for_the_store() -> None:
 async def test_without_a_store() -> None:
     """Every call says so, and nothing else happens."""
     clock = ManualClock()
-    reminders = EmbeddedReminders(TickHost(clock), StoredReminders("app", lambda: None, clock), "one", clock, clock)
+    reminders = EmbeddedReminders(TriggerTarget(clock), StoredReminders("app", lambda: None, clock), "one", clock, clock)
     reminders.begin()
     await settle(clock)
     calls = (
@@ -511,7 +511,7 @@ async def test_wall_time_that_is_set_is_noticed() -> None:
     house.clock.jump(5 * 3600)
     await house.turn(1)
 
-    assert [tick.name for tick in house.host.ticks] == ["n"]
+    assert [trigger.name for trigger in house.host.triggers] == ["n"]
 
 
 async def test_ten_thousand_reminders() -> None:
@@ -571,14 +571,14 @@ async def test_wall_time_that_is_set_makes_nothing_late() -> None:
     house.clock.jump(3600)
     await house.create("n", "1s")
     await house.turn(2)
-    assert [tick.name for tick in house.host.ticks] == ["n"]
+    assert [trigger.name for trigger in house.host.triggers] == ["n"]
     house.host.fails = [FAILED, GONE]
     await house.create("n", "0s")
     await house.turn(0.5)
     house.clock.jump(-3600)
     await house.turn(3)
 
-    assert [tick.name for tick in house.host.ticks] == ["n"] * 4
+    assert [trigger.name for trigger in house.host.triggers] == ["n"] * 4
 
 
 async def test_the_shortest_period_gets_ahead() -> None:
@@ -587,7 +587,7 @@ async def test_the_shortest_period_gets_ahead() -> None:
     await house.create("n", "0s", "100ns", "2us")
     await house.turn(1)
 
-    assert len(house.host.ticks) == 21
+    assert len(house.host.triggers) == 21
     assert await house.names() == []
 
 
@@ -616,7 +616,7 @@ class Pair(House):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.first_host = self.reminders, self.host
-        self.second_host = self.host = TickHost(self.clock)
+        self.second_host = self.host = TriggerTarget(self.clock)
         self.second = self.start("two")
 
     async def on(self, sidecar: EmbeddedReminders, name: str, due_time: str, period: str = "", ttl: str = "") -> None:
@@ -670,7 +670,7 @@ async def test_without_overwriting_what_another_sidecar_has_registered() -> None
 
 
 async def test_a_tick_fires_on_one_of_two() -> None:
-    """On the owner, for as long as the tick lasts, and though the other knows that it is due."""
+    """On the owner, for as long as the trigger lasts, and though the other knows that it is due."""
     pair = Pair()
     await pair.on(pair.first, "n", "35s", "20s")
     pair.first_host.gate = asyncio.Event()
@@ -684,7 +684,7 @@ async def test_a_tick_fires_on_one_of_two() -> None:
 
 
 async def test_a_sidecar_that_has_died_is_followed() -> None:
-    """Its reminders fire on the other one, a tick that was not finished too, so much later."""
+    """Its reminders fire on the other one, a trigger that was not finished too, so much later."""
     pair = Pair()
     await pair.on(pair.first, "n", "40s", "20s")
     pair.first_host.gate = asyncio.Event()
@@ -732,7 +732,7 @@ async def test_a_tick_leaves_what_another_has_registered_meanwhile() -> None:
 
 @pytest.mark.parametrize("seed", range(300))
 async def test_random_programs_of_two_sidecars(seed: int) -> None:
-    """What was acknowledged is so: one row a name, no tick of what was deleted, at least one of each that was due."""
+    """What was acknowledged is so: one row a name, no trigger of what was deleted, at least one of each that was due."""
     chance = random.Random(seed)
     pair = Pair()
     expected: dict[str, float] = {}  # names that are registered, and when they are due at last

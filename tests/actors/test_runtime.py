@@ -13,7 +13,7 @@ from dapr_state.actors.placement.base import Embedded, NoHostError
 from dapr_state.actors.router import ActorRouter
 from dapr_state.actors.runtime import REENTRANCY_HEADER, ActorRuntime, ClosingError
 from dapr_state.actors.turns import TooDeepError
-from dapr_state.app.model import ActorCall, ActorId, AppAnswer, AppError, Tick
+from dapr_state.app.model import ActorCall, ActorId, AppAnswer, AppError, Trigger
 from dapr_state.clock import ManualClock
 from tests.actors.apps import App, steps
 
@@ -140,14 +140,14 @@ async def test_ticks_take_turns_too() -> None:
     scene = Scene()
     call = scene.call("wait")
     await steps()
-    ticks = [
-        asyncio.create_task(scene.router.deliver_reminder(Tick(ActorId("cart", "1"), "r"))),
-        asyncio.create_task(scene.router.deliver_timer(Tick(ActorId("cart", "1"), "t"))),
+    triggers = [
+        asyncio.create_task(scene.router.deliver_reminder(Trigger(ActorId("cart", "1"), "r"))),
+        asyncio.create_task(scene.router.deliver_timer(Trigger(ActorId("cart", "1"), "t"))),
     ]
     await steps()
     seen = list(scene.app.log)
     scene.app.release()
-    await asyncio.gather(call, *ticks)
+    await asyncio.gather(call, *triggers)
 
     assert seen == ["+1 wait"]
     assert scene.app.log[2:] == ["+1 remind/r", "-1 remind/r", "+1 timer/t", "-1 timer/t"]
@@ -165,11 +165,11 @@ async def test_one_id_runs_at_the_same_time() -> None:
         scene.call("other", kind="re", reentrancy_id="y"),
         scene.call("wait-b", kind="re", reentrancy_id="x"),
     ]
-    tick = asyncio.create_task(scene.router.deliver_reminder(Tick(ActorId("re", "1"), "r")))
+    trigger = asyncio.create_task(scene.router.deliver_reminder(Trigger(ActorId("re", "1"), "r")))
     await steps()
     seen = list(scene.app.log)
     scene.app.release()
-    await asyncio.gather(*calls, tick)
+    await asyncio.gather(*calls, trigger)
 
     assert seen == ["+1 wait-a", "+1 wait-b"]
     assert scene.app.log[4:] == ["+1 other", "-1 other", "+1 remind/r", "-1 remind/r"]

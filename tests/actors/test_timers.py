@@ -10,15 +10,15 @@ import pytest
 from dapr_state.actors import firing
 from dapr_state.actors.schedule import ScheduleError
 from dapr_state.actors.timers import Timers
-from dapr_state.app.model import ActorId, AppError, Tick
+from dapr_state.app.model import ActorId, AppError, Trigger
 from dapr_state.clock import ManualClock
-from tests.actors.ticking import CANCEL, CART, TickHost, turn
+from tests.actors.triggering import CANCEL, CART, TriggerTarget, turn
 
 
-def _tick(
+def _trigger(
     name: str = "n", due_time: str = "", period: str = "", data: bytes | None = None, actor: ActorId = CART
-) -> Tick:
-    return Tick(actor, name, data, due_time, period, "callback")
+) -> Trigger:
+    return Trigger(actor, name, data, due_time, period, "callback")
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def _tick(
         ("", "R3/PT1S", "", [0, 1, 2]),
         ("1s", "1s", "2s", [1, 2]),  # the moment of expiry is too late
         ("0s", "1s", "2100ms", [0, 1, 2]),
-        ("-3s", "1s", "4500ms", [0, 0, 0, 0, 1]),  # ticks that were missed follow one another
+        ("-3s", "1s", "4500ms", [0, 0, 0, 0, 1]),  # triggers that were missed follow one another
         ("1s", "", "1s", [1]),
         ("", "", "0s", []),
         ("2023-11-14T22:13:24Z", "", "", [4]),
@@ -42,9 +42,9 @@ def _tick(
 async def test_when_a_timer_fires(due_time: str, period: str, ttl: str, times: list[float]) -> None:
     """As daprd: due time, then each period, until the number of fires or the time to live is used up."""
     clock = ManualClock()
-    host = TickHost(clock)
+    host = TriggerTarget(clock)
     timers = Timers(host, clock)
-    timers.create(_tick("n", due_time, period), ttl)
+    timers.create(_trigger("n", due_time, period), ttl)
     await turn(clock, 9.5)
 
     assert host.times() == times
@@ -54,25 +54,25 @@ async def test_when_a_timer_fires(due_time: str, period: str, ttl: str, times: l
 async def test_the_application_gets_the_timer_as_it_was_given() -> None:
     """Data, callback, due time and period are those of the registration, at each fire."""
     clock = ManualClock()
-    host = TickHost(clock)
+    host = TriggerTarget(clock)
     timers = Timers(host, clock)
-    timers.create(_tick("n", "1s", "R2/PT1S", b'{"a": 1}'))
+    timers.create(_trigger("n", "1s", "R2/PT1S", b'{"a": 1}'))
     await turn(clock, 3)
 
-    assert host.ticks == [_tick("n", "1s", "R2/PT1S", b'{"a": 1}')] * 2
+    assert host.triggers == [_trigger("n", "1s", "R2/PT1S", b'{"a": 1}')] * 2
 
 
 async def test_a_slow_fire_delays_no_other_actor() -> None:
     """One whose fire lasts does not overlap with itself or others of its actor, and catches up."""
     clock = ManualClock()
-    host = TickHost(clock)
+    host = TriggerTarget(clock)
     timers = Timers(host, clock)
     host.gate = asyncio.Event()
-    timers.create(_tick("slow", "1s", "1s"))
+    timers.create(_trigger("slow", "1s", "1s"))
     await turn(clock, 1)
     gate, host.gate = host.gate, None
-    timers.create(_tick("quick", "1s", "1s", actor=ActorId("cart", "2")))
-    timers.create(_tick("next", "1s"))
+    timers.create(_trigger("quick", "1s", "1s", actor=ActorId("cart", "2")))
+    timers.create(_trigger("next", "1s"))
     await turn(clock, 3)
     assert host.running == ["slow"]
     gate.set()
@@ -87,14 +87,14 @@ async def test_a_slow_fire_delays_no_other_actor() -> None:
 async def test_no_answer_ends_a_timer(answer: str) -> None:
     """Neither an error nor the header that cancels a reminder changes the schedule; both kinds of fire are counted."""
     clock = ManualClock()
-    host = TickHost(clock)
+    host = TriggerTarget(clock)
     counted: list[tuple[str, bool]] = []
     timers = Timers(host, clock, lambda kind, is_success: counted.append((kind, is_success)))
     if answer == "failure":
         host.fails = [AppError("error from actor service: (500) "), RuntimeError("a defect")]
     else:
         host.answer = CANCEL
-    timers.create(_tick("n", "1s", "1s"))
+    timers.create(_trigger("n", "1s", "1s"))
     await turn(clock, 3)
 
     assert host.times() == [1, 2, 3]
@@ -104,13 +104,13 @@ async def test_no_answer_ends_a_timer(answer: str) -> None:
 async def test_a_timer_is_replaced_by_its_name() -> None:
     """The one before it fires no more, whether it waits or is firing."""
     clock = ManualClock()
-    host = TickHost(clock)
+    host = TriggerTarget(clock)
     timers = Timers(host, clock)
-    timers.create(_tick("n", "1s", "1s"))
-    timers.create(_tick("n", "2s", "R2/PT3S"))
+    timers.create(_trigger("n", "1s", "1s"))
+    timers.create(_trigger("n", "2s", "R2/PT3S"))
     host.gate = asyncio.Event()
     await turn(clock, 2)
-    timers.create(_tick("n", "2s"))
+    timers.create(_trigger("n", "2s"))
     host.gate.set()
     await turn(clock, 8)
 
@@ -121,10 +121,10 @@ async def test_a_timer_is_replaced_by_its_name() -> None:
 async def test_a_deleted_timer_is_gone() -> None:
     """Also while it fires; deleting what is not there is nothing."""
     clock = ManualClock()
-    host = TickHost(clock)
+    host = TriggerTarget(clock)
     timers = Timers(host, clock)
     for name in ("waiting", "firing", "kept"):
-        timers.create(_tick(name, "2s", "1s"))
+        timers.create(_trigger(name, "2s", "1s"))
     timers.delete(CART, "waiting")
     timers.delete(CART, "unknown")
     timers.delete(ActorId("cart", "2"), "kept")
@@ -159,11 +159,11 @@ async def test_a_deleted_timer_is_gone() -> None:
 async def test_a_timer_that_cannot_be(kind: str, due_time: str, period: str, ttl: str, sentence: str) -> None:
     """It is refused in daprd's words, and the one of that name stays."""
     clock = ManualClock()
-    host = TickHost(clock)
+    host = TriggerTarget(clock)
     timers = Timers(host, clock)
-    timers.create(_tick("n", "1s"))
+    timers.create(_trigger("n", "1s"))
     with pytest.raises(ScheduleError) as refused:
-        timers.create(Tick(ActorId(kind, "1"), "n", None, due_time, period), ttl)
+        timers.create(Trigger(ActorId(kind, "1"), "n", None, due_time, period), ttl)
     await turn(clock, 1)
 
     assert str(refused.value) == sentence
@@ -173,9 +173,9 @@ async def test_a_timer_that_cannot_be(kind: str, due_time: str, period: str, ttl
 async def test_wall_time_that_is_set_does_not_move_timers() -> None:
     """A timer waits as long as it was told, whatever the wall clock says meanwhile."""
     clock = ManualClock()
-    host = TickHost(clock)
+    host = TriggerTarget(clock)
     timers = Timers(host, clock)
-    timers.create(_tick("n", "2s", "2s"))
+    timers.create(_trigger("n", "2s", "2s"))
     clock.jump(3600)
     await turn(clock, 4)
 
@@ -183,14 +183,14 @@ async def test_wall_time_that_is_set_does_not_move_timers() -> None:
 
 
 async def test_the_shortest_period_ends() -> None:
-    """A hundred nanoseconds are not lost in rounding: so many ticks later the timer is over."""
+    """A hundred nanoseconds are not lost in rounding: so many triggers later the timer is over."""
     clock = ManualClock()
-    host = TickHost(clock)
+    host = TriggerTarget(clock)
     timers = Timers(host, clock)
-    timers.create(_tick("n", "0s", "100ns"), "5us")
+    timers.create(_trigger("n", "0s", "100ns"), "5us")
     await turn(clock, 1)
 
-    assert len(host.ticks) == 50
+    assert len(host.triggers) == 50
     assert timers.counts() == {}
 
 
@@ -198,13 +198,13 @@ async def test_what_all_timers_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) 
     """One that would be too much is refused; there is room again when others are gone."""
     monkeypatch.setattr("dapr_state.actors.timers.MAX_OCTETS", 3 * 11_000)
     clock = ManualClock()
-    timers = Timers(TickHost(clock), clock)
+    timers = Timers(TriggerTarget(clock), clock)
     for name in ("a", "b", "c"):
-        timers.create(_tick(name, "1h", data=b"x" * 9_000))
+        timers.create(_trigger(name, "1h", data=b"x" * 9_000))
     with pytest.raises(ScheduleError, match="the timers of this sidecar would hold more than 33000 bytes"):
-        timers.create(_tick("d", "1h", data=b"x" * 9_000))
+        timers.create(_trigger("d", "1h", data=b"x" * 9_000))
     timers.delete(CART, "a")
-    timers.create(_tick("d", "1h", data=b"x" * 9_000))
+    timers.create(_trigger("d", "1h", data=b"x" * 9_000))
 
     assert timers.counts() == {"cart": 3}
 
@@ -212,11 +212,11 @@ async def test_what_all_timers_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) 
 async def test_many_that_are_due_together_begin_in_slices() -> None:
     """Others have their turn on the event loop in between; so many are under way at most, and all come."""
     clock = ManualClock()
-    host = TickHost(clock)
+    host = TriggerTarget(clock)
     host.gate = asyncio.Event()
     timers = Timers(host, clock)
     for number in range(3000):
-        timers.create(_tick("n", "1s", actor=ActorId("cart", str(number))))
+        timers.create(_trigger("n", "1s", actor=ActorId("cart", str(number))))
     clock.advance(1)
     begun = [0]
     for _ in range(40):
@@ -235,11 +235,11 @@ async def test_many_that_are_due_together_begin_in_slices() -> None:
 async def test_the_end() -> None:
     """After it nothing fires, and fires under way are given up."""
     clock = ManualClock()
-    host = TickHost(clock)
+    host = TriggerTarget(clock)
     timers = Timers(host, clock)
     host.gate = asyncio.Event()
-    timers.create(_tick("firing", "1s", "1s"))
-    timers.create(_tick("waiting", "2s"))
+    timers.create(_trigger("firing", "1s", "1s"))
+    timers.create(_trigger("waiting", "2s"))
     await turn(clock, 1)
     await timers.close()
     await turn(clock, 5)

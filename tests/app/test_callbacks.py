@@ -8,7 +8,7 @@ import pytest
 
 from dapr_state.app import callbacks
 from dapr_state.app.callbacks import Caller, Reply
-from dapr_state.app.model import ActorCall, ActorId, AppAnswer, AppError, Tick
+from dapr_state.app.model import ActorCall, ActorId, AppAnswer, AppError, Trigger
 
 CART = ActorId("cart", "1")
 CALLER = Caller("shop", "default", "secret")
@@ -42,8 +42,8 @@ VOID_TRACE = "00-00000000000000000000000000000000-0000000000000000-00"
 def test_an_identity_is_one_segment_of_the_path(identity: str, written: str) -> None:
     """Whatever is in it, nothing of it is read as syntax, and what daprd leaves as it is stays so."""
     assert callbacks.actor_path(ActorId("cart", identity)) == f"/actors/cart/{written}"
-    assert callbacks.reminder_path(Tick(CART, identity)) == f"/actors/cart/1/method/remind/{written}"
-    assert callbacks.timer_path(Tick(CART, identity)) == f"/actors/cart/1/method/timer/{written}"
+    assert callbacks.reminder_path(Trigger(CART, identity)) == f"/actors/cart/1/method/remind/{written}"
+    assert callbacks.timer_path(Trigger(CART, identity)) == f"/actors/cart/1/method/timer/{written}"
 
 
 def test_slashes_in_a_method_stay_and_the_query_follows() -> None:
@@ -138,14 +138,14 @@ def test_a_header_that_cannot_be_written_is_refused(header: tuple[str, str], tex
 
 def test_bodies_of_ticks() -> None:
     """Data are the JSON text as it was given; where none were given there is no member, and null is not none."""
-    tick = Tick(CART, "n", b'{"b":1,  "a":1e400}', "1s", "R2/PT1S", "cb")
+    trigger = Trigger(CART, "n", b'{"b":1,  "a":1e400}', "1s", "R2/PT1S", "cb")
 
-    assert callbacks.timer_body(tick) == (
+    assert callbacks.timer_body(trigger) == (
         b'{"data":{"b":1,  "a":1e400},"callback":"cb","dueTime":"1s","period":"R2/PT1S"}'
     )
-    assert callbacks.reminder_body(tick) == b'{"data":{"b":1,  "a":1e400},"dueTime":"1s","period":"R2/PT1S"}'
-    assert json.loads(callbacks.reminder_body(Tick(CART, "n"))) == {"dueTime": "", "period": ""}
-    assert json.loads(callbacks.timer_body(Tick(CART, "n", b"null"))) == {
+    assert callbacks.reminder_body(trigger) == b'{"data":{"b":1,  "a":1e400},"dueTime":"1s","period":"R2/PT1S"}'
+    assert json.loads(callbacks.reminder_body(Trigger(CART, "n"))) == {"dueTime": "", "period": ""}
+    assert json.loads(callbacks.timer_body(Trigger(CART, "n", b"null"))) == {
         "data": None,
         "callback": "",
         "dueTime": "",
@@ -154,13 +154,13 @@ def test_bodies_of_ticks() -> None:
 
 
 def test_other_headers() -> None:
-    """Ticks are JSON, a deactivation is what daprd says it is, the configuration is asked for by name."""
+    """Triggers are JSON, a deactivation is what daprd says it is, the configuration is asked for by name."""
     token = ("Dapr-Api-Token", "secret")
 
-    assert CALLER.tick_headers() == (("Content-Type", "application/json"), token)
+    assert CALLER.trigger_headers() == (("Content-Type", "application/json"), token)
     assert CALLER.deactivation_headers() == (("Content-Type", "application/x-protobuf"), token)
     assert CALLER.config_headers() == (("Content-Type", "application/json"), ("Dapr-App-Id", "shop"), token)
-    assert Caller("shop", "default").tick_headers() == (("Content-Type", "application/json"),)
+    assert Caller("shop", "default").trigger_headers() == (("Content-Type", "application/json"),)
 
 
 def test_an_answers_headers_go_on() -> None:

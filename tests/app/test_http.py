@@ -11,7 +11,7 @@ import pytest
 from dapr_state.app.callbacks import Caller
 from dapr_state.app.client import Http1Client
 from dapr_state.app.http import HttpChannel
-from dapr_state.app.model import ActorCall, ActorId, AppAnswer, AppError, Tick
+from dapr_state.app.model import ActorCall, ActorId, AppAnswer, AppError, Trigger
 from tests.support.certificates import certificate
 from tests.support.processes import free_port
 from tests.support.rawapp import RawApp
@@ -54,8 +54,8 @@ async def test_each_request_comes_as_daprd_sends_it(app: RawApp) -> None:
     """The method, the path and the body of every kind of request."""
     async with channel_to(app.port) as channel:
         answer = await channel.invoke(CALL)
-        await channel.remind(Tick(CART, "r", b"1"))
-        await channel.timer(Tick(CART, "t", b"2", "1s", "2s", "cb"))
+        await channel.remind(Trigger(CART, "r", b"1"))
+        await channel.timer(Trigger(CART, "t", b"2", "1s", "2s", "cb"))
         await channel.deactivate(CART)
         config = await channel.fetch_config()
 

@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from dapr_state.app.callbacks import Caller
-from dapr_state.app.model import ActorCall, ActorId, AppAnswer, AppError, Tick
+from dapr_state.app.model import ActorCall, ActorId, AppAnswer, AppError, Trigger
 from dapr_state.app.stream import StreamChannel
 from tests.support.waiting import eventually
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 CART = ActorId("cart", "1")
 CALL = ActorCall(CART, "add", b"body", (("X-A", "1"), ("x-a", "2"), ("Content-Type", "text/plain"), ("te", "x")))
-TICK = Tick(CART, "n", b'{"a":1}', "1s", "2s", "cb")
+TRIGGER = Trigger(CART, "n", b'{"a":1}', "1s", "2s", "cb")
 REQUESTS: dict[str, Callable[[StreamChannel], Coroutine[Any, Any, AppAnswer | None]]] = {
     "invoke": lambda channel: channel.invoke(CALL),
-    "reminder": lambda channel: channel.remind(TICK),
-    "timer": lambda channel: channel.timer(TICK),
+    "reminder": lambda channel: channel.remind(TRIGGER),
+    "timer": lambda channel: channel.timer(TRIGGER),
     "deactivate": lambda channel: channel.deactivate(CART),
 }
 
@@ -83,7 +83,7 @@ async def test_what_the_application_is_sent() -> None:
         task.cancel()
     data = {"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": "eyJhIjoxfQ=="}
     actor = {"actorType": "cart", "actorId": "1"}
-    tick = {**actor, "name": "n", "dueTime": "1s", "period": "2s", "data": data}
+    trigger = {**actor, "name": "n", "dueTime": "1s", "period": "2s", "data": data}
 
     assert [MessageToDict(each) for each in app.got] == [
         {
@@ -101,8 +101,8 @@ async def test_what_the_application_is_sent() -> None:
                 },
             }
         },
-        {"reminderRequest": {"id": "2", **tick}},
-        {"timerRequest": {"id": "3", **tick, "callback": "cb"}},
+        {"reminderRequest": {"id": "2", **trigger}},
+        {"timerRequest": {"id": "3", **trigger, "callback": "cb"}},
         {"deactivateRequest": {"id": "4", **actor}},
     ]
     assert app.got[1].reminder_request.data.Is(BytesValue.DESCRIPTOR)
@@ -111,7 +111,7 @@ async def test_what_the_application_is_sent() -> None:
 async def test_a_tick_without_data_has_none() -> None:
     """Neither an empty value nor null."""
     app = App(channel())
-    task = asyncio.create_task(app.channel.timer(Tick(CART, "n")))
+    task = asyncio.create_task(app.channel.timer(Trigger(CART, "n")))
     request = await app.receive(1)
     task.cancel()
 

@@ -232,7 +232,7 @@ def test_killed_sidecars_lose_no_reminder(tmp_path: Path, store: Store) -> None:
 
 
 def test_two_sidecars_of_one_app_id(tmp_path: Path, store: Store) -> None:
-    """As while a new one takes the place of another: they share the reminders, a tick is one of them's."""
+    """As while a new one takes the place of another: they share the reminders, a trigger is one of them's."""
     for name in ("two", "three"):
         (tmp_path / name).mkdir()
     shared = store(tmp_path)
@@ -267,7 +267,7 @@ def test_a_killed_application_misses_no_reminder(tmp_path: Path, store: Store) -
             fires(app, "before")
             app.kill()
             put(sidecar, "reminders/away", {"dueTime": "1ms"})
-            until(lambda: "wait for the application" in sidecar.log(), what="the tick has been tried")
+            until(lambda: "wait for the application" in sidecar.log(), what="the trigger has been tried")
             app.start()
             bodies = fires(app, "away")
 

@@ -23,7 +23,7 @@ from dapr_state.actors.placement.base import LostError, NoHostError
 from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.turns import TooDeepError
 from dapr_state.app.callbacks import OK
-from dapr_state.app.model import ActorCall, ActorId, AppError, Tick
+from dapr_state.app.model import ActorCall, ActorId, AppError, Trigger
 
 if TYPE_CHECKING:
     from dapr_state_proto.internals.v1.reminders_pb2 import Reminder
@@ -64,7 +64,7 @@ class InternalServicer(service_invocation_pb2_grpc.ServiceInvocationServicer):
 
     async def CallActorReminder(self, request: Reminder, context: Context) -> Empty:
         try:
-            answer = await self._router.take_tick(_tick(request), is_timer=request.is_timer)
+            answer = await self._router.take_trigger(_trigger(request), is_timer=request.is_timer)
         except AppError as error:
             await context.abort(grpc.StatusCode.UNKNOWN, str(error))
         except (LostError, ClosingError):
@@ -116,7 +116,7 @@ def _response(answer: AppAnswer) -> InternalInvokeResponse:
     return InternalInvokeResponse(status=Status(code=OK), headers=headers, message=message)
 
 
-def _tick(request: Reminder) -> Tick:
+def _trigger(request: Reminder) -> Trigger:
     """Raises ValueError if the data is nothing that JSON can hold."""
     data = None
     if request.HasField("data"):
@@ -129,4 +129,4 @@ def _tick(request: Reminder) -> Tick:
         else:
             raise ValueError(f"unknown type {request.data.type_url}")
     actor = ActorId(request.actor_type, request.actor_id)
-    return Tick(actor, request.name, data, request.due_time, request.period)
+    return Trigger(actor, request.name, data, request.due_time, request.period)

@@ -10,7 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from dapr_state.api.actors import check_type
-from dapr_state.api.reminders import DROP, ActorId, Policy, ReminderView, Request, Schedules, Tick
+from dapr_state.api.reminders import DROP, ActorId, Policy, ReminderView, Request, Schedules, Trigger
 from dapr_state.serving.pieces import Pieces
 from dapr_state.slices import STEPS, Work
 from dapr_state.stores.slices import slices
@@ -80,8 +80,8 @@ class SchedulesServicer(dapr_pb2_grpc.DaprServicer):
     async def RegisterActorTimer(self, request: actors_pb2.RegisterActorTimerRequest, _: Context) -> Empty:
         check_type(request.actor_type)
         actor, data = ActorId(request.actor_type, request.actor_id), _json(request.data)
-        tick = Tick(actor, request.name, data, request.due_time, request.period, request.callback)
-        await self._schedules.create_timer(tick, request.ttl)
+        trigger = Trigger(actor, request.name, data, request.due_time, request.period, request.callback)
+        await self._schedules.create_timer(trigger, request.ttl)
         return Empty()
 
     async def UnregisterActorTimer(self, request: actors_pb2.UnregisterActorTimerRequest, _: Context) -> Empty:

@@ -8,7 +8,7 @@ import msgspec
 
 from dapr_state import errors
 from dapr_state.api.actors import check_type
-from dapr_state.api.reminders import ActorId, ReminderView, Request, Schedules, Tick
+from dapr_state.api.reminders import ActorId, ReminderView, Request, Schedules, Trigger
 from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.serving.http.response import JSON, Response, no_content
 from dapr_state.transports.http import reminder_bodies
@@ -63,8 +63,8 @@ class ScheduleRoutes:
     async def _create_timer(self, call: Call) -> Response:
         actor = _actor(call)
         body = await _read(call, reminder_bodies.TIMER)
-        tick = Tick(actor, call.params["name"], body.data, body.due_time, body.period, body.callback)
-        await self._schedules.create_timer(tick, body.ttl)
+        trigger = Trigger(actor, call.params["name"], body.data, body.due_time, body.period, body.callback)
+        await self._schedules.create_timer(trigger, body.ttl)
         return no_content()
 
     async def _delete_timer(self, call: Call) -> Response:

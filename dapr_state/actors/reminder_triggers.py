@@ -1,4 +1,4 @@
-"""Ticks of reminders: each is read before it is fired, and what becomes of it is written after that."""
+"""Triggers of reminders: each is read before it is fired, and what becomes of it is written after that."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
     from dapr_state.actors.reminder import Reminder
     from dapr_state.actors.reminder_table import Kept, ReminderTable
-    from dapr_state.app.model import AppAnswer, Tick
+    from dapr_state.app.model import AppAnswer, Trigger
     from dapr_state.clock import VisibleClock, WaitingClock
 
 log = logging.getLogger("dapr.runtime.actor.reminders")
 
 UNREACHED_WAIT: Final = 1.0  # until an application that could not be reached is tried again, once for each type
 STORE_WAIT: Final = 1.0  # until a store that failed is asked again
-RENEWAL: Final = 2.0  # between two signs of life of an owner, while a tick lasts: two fit before the takeover
+RENEWAL: Final = 2.0  # between two signs of life of an owner, while a trigger lasts: two fit before the takeover
 TOLD_AGAIN: Final = 60.0  # what may happen with each reminder each second is told once a minute
 
 
 class Host(Protocol):
-    """Who brings ticks to the actors."""
+    """Who brings triggers to the actors."""
 
     def is_hosted(self, kind: str, /) -> bool: ...
 
-    async def deliver_reminder(self, tick: Tick, /) -> AppAnswer: ...
+    async def deliver_reminder(self, trigger: Trigger, /) -> AppAnswer: ...
 
 
 class _Away:
@@ -53,7 +53,7 @@ class _Away:
         self.probe: Known | None = None
 
 
-class ReminderTicks:
+class ReminderTriggers:
     """Fires the reminders that are `known` when they are due."""
 
     def __init__(
@@ -81,7 +81,7 @@ class ReminderTicks:
         self._is_closed = False
 
     def __repr__(self) -> str:
-        return f"<ReminderTicks {len(self._firing)} firing, {self.known!r}>"
+        return f"<ReminderTriggers {len(self._firing)} firing, {self.known!r}>"
 
     def __len__(self) -> int:
         """How many are under way."""
@@ -128,7 +128,7 @@ class ReminderTicks:
                 away.probe = known
             self._firing.offer(ActorId(kind, actor_id), known)
 
-    # A tick
+    # A trigger
 
     async def _fire(self, known: Known, place: Place) -> None:
         away = self._away.get(known.key[0])
@@ -162,7 +162,7 @@ class ReminderTicks:
         if due != known.has_come and due > self._clock.nanoseconds() + ROUNDING:
             self.known.expect(known, kept)
         elif self.known.is_mine(kept.reminder):
-            await self._tick(known, kept, place)
+            await self._trigger(known, kept, place)
         elif known.etag == kept.etag:
             await self._take_over(known, kept)
         else:
@@ -173,12 +173,12 @@ class ReminderTicks:
         if not await self._table.write(Put(structs.replace(kept.reminder, owner=self._me), kept.etag)):
             self.known.look_in(known, TAKEOVER)
 
-    async def _tick(self, known: Known, kept: Kept, place: Place) -> None:
+    async def _trigger(self, known: Known, kept: Kept, place: Place) -> None:
         current = kept.reminder
         kind, known.has_come = current.type, current.due
         known.renewal = self._renewals.add(self._waiting.monotonic_ns() + round(RENEWAL * SECOND), known)
         try:
-            answer = await self._host.deliver_reminder(current.tick())
+            answer = await self._host.deliver_reminder(current.trigger())
         except ClosingError:
             self.stop()
             return
@@ -227,7 +227,7 @@ class ReminderTicks:
                 return
 
     async def _change(self, known: Known, kept: Kept, after: Reminder | None, again_at: int) -> bool:
-        """Whether it was still as it was before the tick."""
+        """Whether it was still as it was before the trigger."""
         before = kept.reminder
         if known.renewing:
             await known.renewing
@@ -256,13 +256,13 @@ class ReminderTicks:
             known.renewing.add_done_callback(self._renewing.discard)
 
     async def _renew(self, known: Known) -> None:
-        """Show other sidecars that the tick is under way here."""
+        """Show other sidecars that the trigger is under way here."""
         try:
             kept = await self._table.read(known.key)
             if kept and self.known.is_mine(kept.reminder) and self.known.is_current(known):
                 await self._table.write(Put(kept.reminder, kept.etag, is_renewal=True))
         except (StoreError, NoStoreError) as error:
-            log.debug("A reminder is not renewed: %s", error)  # what becomes of the tick is written or told
+            log.debug("A reminder is not renewed: %s", error)  # what becomes of the trigger is written or told
         finally:
             known.renewing = None
 

@@ -1,4 +1,4 @@
-"""Where ticks of timers and reminders arrive in tests, and how a turned clock lets them."""
+"""Where triggers of timers and reminders arrive in tests, and how a turned clock lets them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dapr_state.app.model import ActorId, AppAnswer
 
 if TYPE_CHECKING:
-    from dapr_state.app.model import Tick
+    from dapr_state.app.model import Trigger
     from dapr_state.clock import ManualClock, VisibleClock
 
 CART = ActorId("cart", "1")
@@ -17,14 +17,14 @@ CANCEL = AppAnswer((("X-Daprremindercancel", "true"),))
 STEPS = 80  # turns of the event loop that all that is due gets before the clock moves on
 
 
-class TickHost:
-    """Hosts `types`, and answers each tick at once, or with the error that `fails` has for it, or when it is told."""
+class TriggerTarget:
+    """Hosts `types`, and answers each trigger at once, or with the error that `fails` has for it, or when it is told."""
 
     def __init__(self, clock: VisibleClock, *types: str) -> None:
         self.types = {*types} or {CART.type}
         self.began = clock.now()
         self.seen: list[tuple[str, float]] = []  # name and seconds from the beginning
-        self.ticks: list[Tick] = []
+        self.triggers: list[Trigger] = []
         self.fails: list[Exception] = []
         self.answer = AppAnswer()
         self.gate: asyncio.Event | None = None  # answers wait for it
@@ -34,22 +34,22 @@ class TickHost:
     def is_hosted(self, kind: str) -> bool:
         return kind in self.types
 
-    async def deliver_timer(self, tick: Tick) -> AppAnswer:
-        return await self._take(tick)
+    async def deliver_timer(self, trigger: Trigger) -> AppAnswer:
+        return await self._take(trigger)
 
-    async def deliver_reminder(self, tick: Tick) -> AppAnswer:
-        return await self._take(tick)
+    async def deliver_reminder(self, trigger: Trigger) -> AppAnswer:
+        return await self._take(trigger)
 
-    async def _take(self, tick: Tick) -> AppAnswer:
-        self.seen.append((tick.name, self._clock.now() - self.began))
-        self.ticks.append(tick)
+    async def _take(self, trigger: Trigger) -> AppAnswer:
+        self.seen.append((trigger.name, self._clock.now() - self.began))
+        self.triggers.append(trigger)
         answer = self.answer
-        self.running.append(tick.name)
+        self.running.append(trigger.name)
         try:
             if self.gate:
                 await self.gate.wait()
         finally:
-            self.running.remove(tick.name)
+            self.running.remove(trigger.name)
         if self.fails:
             raise self.fails.pop(0)
         return answer
