@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from dapr_state.actors.reminder import Key, Reminder
     from dapr_state.actors.reminder_table import Change, Kept, ReminderTable
-    from dapr_state.actors.reminder_triggers import Host
+    from dapr_state.actors.reminder_triggers import TriggerTarget
     from dapr_state.actors.reminders import ReminderView, Request
     from dapr_state.app.model import ActorId
     from dapr_state.clock import VisibleClock, WaitingClock
@@ -55,7 +55,7 @@ class EmbeddedReminders(ReminderBackend):
 
     def __init__(
         self,
-        host: Host,
+        target: TriggerTarget,
         table: ReminderTable,
         me: str,
         clock: VisibleClock = VISIBLE,
@@ -71,7 +71,7 @@ class EmbeddedReminders(ReminderBackend):
         self._me = me
         self._clock = clock
         self._waiting = waiting
-        self._triggers = ReminderTriggers(host, table, me, clock, waiting, fired=fired)
+        self._triggers = ReminderTriggers(target, table, me, clock, waiting, fired=fired)
         self._known = self._triggers.known
         self._reader: asyncio.Task[None] | None = None
         self._is_closed = False

@@ -35,7 +35,7 @@ RENEWAL: Final = 2.0  # between two signs of life of an owner, while a trigger l
 TOLD_AGAIN: Final = 60.0  # what may happen with each reminder each second is told once a minute
 
 
-class Host(Protocol):
+class TriggerTarget(Protocol):
     """Who brings triggers to the actors."""
 
     def is_hosted(self, kind: str, /) -> bool: ...
@@ -58,7 +58,7 @@ class ReminderTriggers:
 
     def __init__(
         self,
-        host: Host,
+        target: TriggerTarget,
         table: ReminderTable,
         me: str,
         clock: VisibleClock,
@@ -66,7 +66,7 @@ class ReminderTriggers:
         *,
         fired: Callable[[str, bool], None],
     ) -> None:
-        self._host = host
+        self._target = target
         self._table = table
         self._me = me
         self._clock = clock
@@ -119,7 +119,7 @@ class ReminderTriggers:
         kind, actor_id, _ = known.key
         known.date = None
         away = self._away.get(kind)
-        if not self._host.is_hosted(kind):
+        if not self._target.is_hosted(kind):
             self.known.park(known)
         elif away and (away.probe or self._waiting.monotonic() < away.until):
             self.known.look_in(known, UNREACHED_WAIT)
@@ -178,7 +178,7 @@ class ReminderTriggers:
         kind, known.has_come = current.type, current.due
         known.renewal = self._renewals.add(self._waiting.monotonic_ns() + round(RENEWAL * SECOND), known)
         try:
-            answer = await self._host.deliver_reminder(current.trigger())
+            answer = await self._target.deliver_reminder(current.trigger())
         except ClosingError:
             self.stop()
             return
@@ -186,7 +186,7 @@ class ReminderTriggers:
             self._unreached(known, error)
             return
         except Exception as error:  # noqa: BLE001  whatever went wrong, the policy says what follows
-            if not self._host.is_hosted(kind):
+            if not self._target.is_hosted(kind):
                 self.known.park(known)
                 return
             log.error("Error executing reminder %s||%s||%s: %s", *current.key, error)  # noqa: TRY400  as daprd

@@ -34,7 +34,7 @@ MAX_OCTETS: Final = 256 << 20  # of all timers together
 _OVERHEAD: Final = 1000  # what a timer takes besides its texts and data
 
 
-class Host(Protocol):
+class TriggerTarget(Protocol):
     """Who brings triggers to the actors."""
 
     def is_hosted(self, actor_type: str, /) -> bool: ...
@@ -72,9 +72,9 @@ class Timers:
     """All timers of one sidecar. `fired` is told the type, and whether the application took the trigger."""
 
     def __init__(
-        self, host: Host, clock: VisibleClock = VISIBLE, fired: Callable[[str, bool], None] = lambda *_: None
+        self, target: TriggerTarget, clock: VisibleClock = VISIBLE, fired: Callable[[str, bool], None] = lambda *_: None
     ) -> None:
-        self._host = host
+        self._target = target
         self._clock = clock
         self._fired = fired
         self._timers: dict[Key, _Timer] = {}
@@ -93,7 +93,7 @@ class Timers:
     def create(self, trigger: Trigger, ttl: str = "") -> None:
         """Start a timer as its trigger says, in the place of one of the same name. Raises ScheduleError."""
         actor, now = trigger.actor, self._clock.nanoseconds()
-        if not self._host.is_hosted(actor.type):
+        if not self._target.is_hosted(actor.type):
             raise ScheduleError(f"can't create timer for actor {actor}: actor type not registered")
         plan = schedule.timer(trigger.due_time, trigger.period, ttl, now)
         if plan.expires_at is not None and plan.expires_at < max(plan.first, now):
@@ -151,7 +151,7 @@ class Timers:
             return
         trigger = timer.trigger
         try:
-            await self._host.deliver_timer(trigger)
+            await self._target.deliver_timer(trigger)
         except ClosingError:
             return
         except Exception as error:  # noqa: BLE001  whatever went wrong, the schedule goes on

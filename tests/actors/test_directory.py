@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dapr_state.actors.config import TypeConfig
-from dapr_state.actors.directory import ENDING, Directory, ActorType
+from dapr_state.actors.directory import ENDING, ActorType, Directory
 from dapr_state.app.model import ActorId
 from dapr_state.clock import ManualClock
 from tests.actors.apps import App

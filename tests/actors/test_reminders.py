@@ -476,7 +476,9 @@ async def test_what_became_of_a_tick_waits_for_the_store() -> None:
 async def test_without_a_store() -> None:
     """Every call says so, and nothing else happens."""
     clock = ManualClock()
-    reminders = EmbeddedReminders(TriggerTarget(clock), StoredReminders("app", lambda: None, clock), "one", clock, clock)
+    reminders = EmbeddedReminders(
+        TriggerTarget(clock), StoredReminders("app", lambda: None, clock), "one", clock, clock
+    )
     reminders.begin()
     await settle(clock)
     calls = (
