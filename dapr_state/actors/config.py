@@ -37,7 +37,7 @@ class TypeConfig(Struct, frozen=True):
     max_depth: int = DEFAULT_DEPTH
 
 
-class HostConfig(Struct, frozen=True):
+class Registration(Struct, frozen=True):
     """The hosted types, in the application's order, each once."""
 
     types: Mapping[str, TypeConfig] = {}
@@ -67,7 +67,7 @@ class _Document(_Settings, frozen=True):
     by_type: list[_Settings | None] | None = field(default=None, name="entitiesconfig")
 
 
-def of_json(body: bytes, disseminate_timeout: float) -> HostConfig:
+def of_json(body: bytes, disseminate_timeout: float) -> Registration:
     """Read what `/dapr/config` answered. Raises ConfigError."""
     try:
         # as Go: names in any case, null as nothing, and what follows the first value does not count
@@ -75,14 +75,14 @@ def of_json(body: bytes, disseminate_timeout: float) -> HostConfig:
         document = convert(_lowered(value) if value is not None else {}, _Document)
     except (ValueError, ValidationError) as error:
         raise ConfigError(f"the application's configuration cannot be read: {error}") from error
-    return _host_config(document, disseminate_timeout)
+    return _registration(document, disseminate_timeout)
 
 
-def of_stream(initial: actors_pb2.SubscribeActorEventsRequestInitialAlpha1, disseminate_timeout: float) -> HostConfig:
+def of_stream(initial: actors_pb2.SubscribeActorEventsRequestInitialAlpha1, disseminate_timeout: float) -> Registration:
     """Read the first message of a stream of actor events. Raises ConfigError."""
     by_type: list[_Settings | None] = [_settings_of_message(each) for each in initial.entities_config]
     general = _settings_of_message(initial)
-    return _host_config(
+    return _registration(
         _Document(
             general.entities, general.idle, general.drain, general.drains_rebalanced, general.reentrancy, None, by_type
         ),
@@ -117,7 +117,7 @@ def _lowered(value: Any) -> Any:
     return [_lowered(each) for each in value] if isinstance(value, list) else value
 
 
-def _host_config(document: _Document, disseminate_timeout: float) -> HostConfig:
+def _registration(document: _Document, disseminate_timeout: float) -> Registration:
     idle = _strict(document.idle, DEFAULT_IDLE, "default actor idle timeout")
     drain = _strict(document.drain, DEFAULT_DRAIN, "drain ongoing call timeout")
     drain = _clamped(drain, disseminate_timeout, "global config")
@@ -135,7 +135,7 @@ def _host_config(document: _Document, disseminate_timeout: float) -> HostConfig:
                 types[name] = _type_config(settings, own_idle, own_drain)
             else:
                 log.warning("Configuration specified for non-hosted actor type: %s", name)
-    return HostConfig(types, document.drains_rebalanced is not False)
+    return Registration(types, document.drains_rebalanced is not False)
 
 
 def _type_config(settings: _Settings, idle: float, drain: float) -> TypeConfig:

@@ -5,13 +5,13 @@ changed by another sidecar of the same app id, as when one takes the place of th
 1. The API reads and writes the table alone. Before each trigger the row is read: what was deleted does not fire, and
    what was registered anew fires as it is now. After the trigger it is changed under the version that was read.
 2. A reminder fires on the sidecar that registered it, its owner. Another one takes it over once it has been due and
-   unchanged for TAKEOVER; while a trigger lasts its owner writes the row now and then. So both fire the same trigger only if
-   the owner was held up for so long; and a trigger whose end was not written comes again.
+   unchanged for TAKEOVER; while a trigger lasts its owner writes the row now and then. So both fire the same trigger
+   only if the owner was held up for so long; and a trigger whose end was not written comes again.
 3. All rows are read again every REREAD: after that a sidecar knows of all that there were.
 
-A reminder fires again only when its last trigger is finished and what became of it is written; triggers that were missed
-follow one another. While the application does not host a type, or cannot be reached, the triggers of that type wait; of
-that nothing is kept.
+A reminder fires again only when its last trigger is finished and what became of it is written; triggers that were
+missed follow one another. While the application does not host a type, or cannot be reached, the triggers of that type
+wait; of that nothing is kept.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Place:
 
 
 class Firing(Generic[T]):
-    """`fire` is run for each thing that is offered, and leaves its place when the actor has taken the trigger, or ends."""
+    """`fire` is run for each thing that is offered, and leaves its place when the actor has taken it, or ends."""
 
     def __init__(self, fire: Callable[[T, Place], Coroutine[None, None, None]], limit: int = UNDER_WAY) -> None:
         self._fire = fire

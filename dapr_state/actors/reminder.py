@@ -26,7 +26,7 @@ _LEVELS: Final = 500
 
 
 class Reminder(Struct, frozen=True, omit_defaults=True):
-    """What is kept, as JSON with these names; times are in nanoseconds. It never changes: each trigger makes a new one."""
+    """What is kept, as JSON with these names; times are in nanoseconds. Never changed: each trigger makes a new one."""
 
     type: str
     id: str

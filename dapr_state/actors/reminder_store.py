@@ -1,7 +1,7 @@
 """The table of reminders in the actor state store: changes that wait together are one call of the store.
 
-One call is under way at a time, so that the order of the changes is known. What became of a trigger can wait for the next
-registration to be written with: a commit to disk costs more than all the rest.
+One call is under way at a time, so that the order of the changes is known. What became of a trigger can wait for
+the next registration to be written with: a commit to disk costs more than all the rest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The actors of this sidecar at work: calls and triggers take their turn and go to the application; at the end all drain.
+"""The actors of this sidecar: calls and triggers take their turn and go to the application; at the end all drain.
 
 Only what lives here comes here. While it is not known what the application hosts (it does not run yet, or is unwell)
 calls wait at the gate.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dapr_state.actors.activation import Activation
-    from dapr_state.actors.config import HostConfig
+    from dapr_state.actors.config import Registration
     from dapr_state.actors.directory import ActorType
     from dapr_state.actors.turns import Turn
     from dapr_state.app.channel import AppChannel
@@ -105,7 +105,7 @@ class ActorRuntime:
         """Return when it is known what the application hosts; `octets` is what the caller brings. Raises AwayError."""
         await self._gate.pass_through(octets)
 
-    def host(self, hosted: HostConfig, channel: AppChannel) -> None:
+    def host(self, hosted: Registration, channel: AppChannel) -> None:
         if self._is_closing:
             return
         if hosted.types:

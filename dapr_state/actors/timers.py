@@ -1,7 +1,7 @@
 """Timers: callbacks to actors that live and die with this process.
 
-None waits for another but for one of the same actor, and none overlaps with itself. A trigger that comes late is not left
-out: the next one is counted from when it should have been. What all of them hold in memory is bounded.
+None waits for another but for one of the same actor, and none overlaps with itself. A trigger that comes late is not
+left out: the next one is counted from when it should have been. What all of them hold in memory is bounded.
 """
 
 from __future__ import annotations

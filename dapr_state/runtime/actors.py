@@ -10,8 +10,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.actors.embedded_reminders import EmbeddedReminders
-from dapr_state.actors.hosting import StreamHosting
 from dapr_state.actors.placement.base import Embedded
+from dapr_state.actors.registration import StreamRegistrar
 from dapr_state.actors.reminder_store import StoredReminders
 from dapr_state.actors.router import ActorRouter
 from dapr_state.actors.runtime import ActorRuntime
@@ -21,7 +21,7 @@ from dapr_state.api.actors import Actors
 from dapr_state.api.metadata import ActorRuntimeMetadata, RuntimeStatus
 from dapr_state.api.reminders import Schedules
 from dapr_state.clock import WAITING
-from dapr_state.runtime.application import health, hosting
+from dapr_state.runtime.application import health, registrar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,7 +53,7 @@ class ActorHost:
         self.runtime = ActorRuntime(has_app=bool(options.app_port))
         self._cluster = _cluster(options, self.runtime, memory) if options.placement_addresses else None
         router = self._cluster.router if self._cluster else ActorRouter(self.runtime, Embedded(self.runtime.is_hosted))
-        self._hosting = hosting(options, self.runtime)
+        self._registrar = registrar(options, self.runtime)
         state = ActorState(options.app_id, lambda: components.actor_store)
         self.api = Actors(router, state) if self.is_on else Actors()
         self._timers = Timers(router, fired=_fired(metrics.actor_timers_fired if metrics else None))
@@ -91,12 +91,12 @@ class ActorHost:
     @property
     def subscribe(self) -> Subscribe | None:
         """What takes the stream of an application that hosts actors on one."""
-        return self._hosting.subscribe if isinstance(self._hosting, StreamHosting) else None
+        return self._registrar.subscribe if isinstance(self._registrar, StreamRegistrar) else None
 
     @property
     def unwell(self) -> asyncio.Event:
         """Set while the application is not well; never where there is none."""
-        return self._hosting.unwell if self._hosting else asyncio.Event()
+        return self._registrar.unwell if self._registrar else asyncio.Event()
 
     def metadata(self) -> ActorRuntimeMetadata:
         if not self.is_on:
@@ -131,13 +131,13 @@ class ActorHost:
     async def begin(self) -> None:
         """Find out what the application hosts; its reminders fire from then on."""
         self._reminders.begin()
-        if self._hosting:
-            await self._hosting.begin(health(self._options))
+        if self._registrar:
+            await self._registrar.begin(health(self._options))
 
     async def renew(self, *, is_there: bool) -> None:
         """The application goes, or another process of it has come."""
-        if self._hosting:
-            await (self._hosting.come() if is_there else self._hosting.leave())
+        if self._registrar:
+            await (self._registrar.come() if is_there else self._registrar.leave())
 
     async def drain(self, grace: float | None) -> None:
         self._timers.stop()
@@ -148,8 +148,8 @@ class ActorHost:
         await self.runtime.drain(None if grace is None else max(0.0, grace - (WAITING.monotonic() - began)))
 
     async def close(self) -> None:
-        if self._hosting:  # first: it ends the turns that timers and reminders would wait for
-            await self._hosting.close()
+        if self._registrar:  # first: it ends the turns that timers and reminders would wait for
+            await self._registrar.close()
         await self._timers.close()
         await self._reminders.close()
         if self._cluster:

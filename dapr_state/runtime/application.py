@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.actors.hosting import Hosting, HttpHosting, StreamHosting
+from dapr_state.actors.registration import HttpRegistrar, Registrar, StreamRegistrar
 from dapr_state.app.callbacks import Caller
 from dapr_state.app.client import Client, Http1Client
 from dapr_state.app.health import HealthCheck, Pace, probe_grpc, probe_http
@@ -17,7 +17,7 @@ from dapr_state.clock import WAITING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from dapr_state.actors.hosting import Host
+    from dapr_state.actors.registration import RegistrationTarget
     from dapr_state.runtime.options import Options
 
 DEFAULT_NAMESPACE: Final = "default"
@@ -32,20 +32,20 @@ log = logging.getLogger("dapr.runtime")
 channel_log = logging.getLogger("dapr.runtime.channels")
 
 
-def hosting(options: Options, host: Host) -> Hosting | None:
+def registrar(options: Options, target: RegistrationTarget) -> Registrar | None:
     """None where no port of an application is given."""
     if not options.app_port:
         return None
     caller = Caller(options.app_id, options.namespace or DEFAULT_NAMESPACE, options.app_api_token)
     if options.app_protocol in _GRPC:
-        return StreamHosting(host, StreamChannel(caller, options.app_max_concurrency), options.disseminate_timeout)
+        return StreamRegistrar(target, StreamChannel(caller, options.app_max_concurrency), options.disseminate_timeout)
     channel = HttpChannel(_client(options, options.app_max_concurrency), caller)
     skip = "config" in options.disable_init_endpoints
-    return HttpHosting(host, channel, options.disseminate_timeout, skip=skip)
+    return HttpRegistrar(target, channel, options.disseminate_timeout, skip=skip)
 
 
 def health(options: Options) -> Callable[[Callable[[bool], Awaitable[None]]], HealthCheck] | None:
-    """What `Hosting.begin` wants: None where the application's health is not asked for."""
+    """What `Registrar.begin` wants: None where the application's health is not asked for."""
     if not options.app_health_check:
         return None
     client = _client(options, 1)  # of its own: a probe does not wait behind calls

@@ -11,7 +11,7 @@ from dapr_state_proto.runtime.v1.actors_pb2 import SubscribeActorEventsRequestIn
 from google.protobuf.json_format import ParseDict
 
 from dapr_state.actors import config
-from dapr_state.actors.config import ConfigError, HostConfig, TypeConfig
+from dapr_state.actors.config import ConfigError, Registration, TypeConfig
 
 PYTHON_SDK = (
     '{"actorIdleTimeout":"1h0m0s0ms0\u03bcs","actorScanInterval":"0h0m30s0ms0\u03bcs","drainRebalancedActors":true,'
@@ -20,14 +20,14 @@ PYTHON_SDK = (
 )
 
 
-def read(document: Any) -> HostConfig:
+def read(document: Any) -> Registration:
     text = document if isinstance(document, str) else json.dumps(document)
     return config.of_json(text.encode(), 30)
 
 
 def test_what_the_python_sdk_says() -> None:
     """Its whole document, with units of two alphabets; what is said of one type inherits nothing."""
-    assert read(PYTHON_SDK) == HostConfig({"Demo": TypeConfig(5, 2, reentrant=False)})
+    assert read(PYTHON_SDK) == Registration({"Demo": TypeConfig(5, 2, reentrant=False)})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from dapr_state import errors
-from dapr_state.actors.config import HostConfig, TypeConfig
+from dapr_state.actors.config import Registration, TypeConfig
 from dapr_state.actors.gate import AT_ONCE, LEAST, LONGEST, OCTETS_AT_MOST, AwayError, Gate
 from dapr_state.actors.placement.base import Embedded
 from dapr_state.actors.router import ActorRouter
@@ -140,7 +140,7 @@ async def test_every_call_of_actors_is_refused_in_the_end() -> None:
     schedules = Schedules(actors, timers=Timers(router, clock))
     for is_up_before in (False, True):
         if is_up_before:
-            runtime.host(HostConfig({"cart": TypeConfig()}), App())
+            runtime.host(Registration({"cart": TypeConfig()}), App())
             await runtime.unhost(["cart"])
         calls = [
             asyncio.create_task(call)

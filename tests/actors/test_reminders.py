@@ -734,7 +734,7 @@ async def test_a_tick_leaves_what_another_has_registered_meanwhile() -> None:
 
 @pytest.mark.parametrize("seed", range(300))
 async def test_random_programs_of_two_sidecars(seed: int) -> None:
-    """What was acknowledged is so: one row a name, no trigger of what was deleted, at least one of each that was due."""
+    """What was acknowledged is so: one row a name, none of what was deleted, at least one trigger of what was due."""
     chance = random.Random(seed)
     pair = Pair()
     expected: dict[str, float] = {}  # names that are registered, and when they are due at last

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dapr_state.actors.config import HostConfig, TypeConfig
+from dapr_state.actors.config import Registration, TypeConfig
 from dapr_state.actors.placement.base import Embedded, NoHostError
 from dapr_state.actors.router import ActorRouter
 from dapr_state.actors.runtime import REENTRANCY_HEADER, ActorRuntime, ClosingError
@@ -63,7 +63,7 @@ class Scene:
             self.host()
 
     def host(self) -> None:
-        self.runtime.host(HostConfig(TYPES), self.app)
+        self.runtime.host(Registration(TYPES), self.app)
 
     def call(
         self, method: str, name: str = "1", kind: str = "cart", reentrancy_id: str = ""
@@ -354,7 +354,7 @@ async def test_a_turn_that_ends_in_time_ends_well_and_who_waits_looks_again() ->
 async def test_a_turn_that_takes_longer_is_stopped_and_called_again(drains: bool, seconds: float) -> None:
     """After the drain time, or at once where the application wants none; the turn is over before the actor ends."""
     scene = Scene()
-    scene.runtime.host(HostConfig(TYPES, drains_rebalanced=drains), scene.app)
+    scene.runtime.host(Registration(TYPES, drains_rebalanced=drains), scene.app)
     call = scene.call("wait")
     await steps()
     scene.placement.closed.add("cart")

@@ -18,7 +18,7 @@ STEPS = 80  # turns of the event loop that all that is due gets before the clock
 
 
 class TriggerTarget:
-    """Hosts `types`, and answers each trigger at once, or with the error that `fails` has for it, or when it is told."""
+    """Hosts `types`, and answers each trigger at once, or with the error that `fails` has for it, or when told."""
 
     def __init__(self, clock: VisibleClock, *types: str) -> None:
         self.types = {*types} or {CART.type}

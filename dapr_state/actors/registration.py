@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dapr_state import errors
 from dapr_state.actors import config
-from dapr_state.actors.config import ConfigError, HostConfig
+from dapr_state.actors.config import ConfigError, Registration
 from dapr_state.app.model import AppError
 
 if TYPE_CHECKING:
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 log = logging.getLogger("dapr.runtime")
 
 
-class Host(Protocol):
+class RegistrationTarget(Protocol):
     """What is told about the application."""
 
-    def host(self, hosted: HostConfig, channel: AppChannel) -> None:
+    def host(self, hosted: Registration, channel: AppChannel) -> None:
         """These types are hosted from now on, instead of what was said of them before; none at all is an answer too."""
 
     async def unhost(self, types: Collection[str]) -> None:
         """They are not, until `host` is called again: their actors end without a word to the application."""
 
 
-class Hosting(ABC):
+class Registrar(ABC):
     """`begin` it once the application can be reached, `close` it when no actor needs the application any more.
 
     What is hosted is asked once; while the application is unwell nothing is, and afterwards the same again.
     """
 
-    def __init__(self, host: Host, channel: AppChannel) -> None:
-        self._host = host
+    def __init__(self, target: RegistrationTarget, channel: AppChannel) -> None:
+        self._target = target
         self._channel = channel
         self.unwell = asyncio.Event()  # set while the application is not well, or not known yet
         self.unwell.set()
@@ -58,7 +58,7 @@ class Hosting(ABC):
         return f"<{type(self).__name__} {state}: {', '.join(self.hosted().types)}>"
 
     @abstractmethod
-    def hosted(self) -> HostConfig:
+    def hosted(self) -> Registration:
         """What the application has said so far that it hosts."""
 
     async def begin(self, health: Callable[[Callable[[bool], Awaitable[None]]], HealthCheck] | None = None) -> None:
@@ -87,10 +87,10 @@ class Hosting(ABC):
         if is_well:
             self.unwell.clear()
             await self._ask()
-            self._host.host(self.hosted(), self._channel)
+            self._target.host(self.hosted(), self._channel)
         else:
             self.unwell.set()
-            await self._host.unhost(tuple(self.hosted().types))
+            await self._target.unhost(tuple(self.hosted().types))
 
     def _forget(self) -> None:  # noqa: B027 - an application that opens streams closes them
         """What was asked is not known any more."""
@@ -99,18 +99,20 @@ class Hosting(ABC):
         """Find out what is hosted, if that is for us to ask and not known yet."""
 
 
-class HttpHosting(Hosting):
+class HttpRegistrar(Registrar):
     """The application answers `/dapr/config`, unless it is `skip`ped."""
 
-    def __init__(self, host: Host, channel: HttpChannel, disseminate_timeout: float, *, skip: bool = False) -> None:
-        super().__init__(host, channel)
+    def __init__(
+        self, target: RegistrationTarget, channel: HttpChannel, disseminate_timeout: float, *, skip: bool = False
+    ) -> None:
+        super().__init__(target, channel)
         self._http = channel
         self._disseminate_timeout = disseminate_timeout
         self._skip = skip
-        self._hosted: HostConfig | None = None
+        self._hosted: Registration | None = None
 
-    def hosted(self) -> HostConfig:
-        return self._hosted or HostConfig()
+    def hosted(self) -> Registration:
+        return self._hosted or Registration()
 
     async def close(self) -> None:
         await super().close()
@@ -123,41 +125,41 @@ class HttpHosting(Hosting):
         if self._hosted is None:
             self._hosted = await self._fetch()
 
-    async def _fetch(self) -> HostConfig:
+    async def _fetch(self) -> Registration:
         """One attempt: whatever fails, nothing is hosted."""
         if self._skip:
             log.warning(
                 "Skipping programmatic dapr configuration loading (see 'disable-init-endpoints' flag/annotation)"
             )
-            return HostConfig()
+            return Registration()
         try:
             body = await self._http.fetch_config()
         except AppError as error:
             log.warning("The application's configuration is not read: %s", error)
-            return HostConfig()
+            return Registration()
         if body is None:  # as an application without actors answers
-            return HostConfig()
+            return Registration()
         try:
             hosted = config.of_json(body, self._disseminate_timeout)
         except ConfigError as error:
             log.warning("Failed to register hosted actors: %s", error)
-            return HostConfig()
+            return Registration()
         log.info("Application configuration loaded")
         return hosted
 
 
-class StreamHosting(Hosting):
+class StreamRegistrar(Registrar):
     """Each stream that the application opens says which types it hosts; a type is hosted while one stream says so."""
 
-    def __init__(self, host: Host, channel: StreamChannel, disseminate_timeout: float) -> None:
-        super().__init__(host, channel)
+    def __init__(self, target: RegistrationTarget, channel: StreamChannel, disseminate_timeout: float) -> None:
+        super().__init__(target, channel)
         self._streams = channel
         self._disseminate_timeout = disseminate_timeout
-        self._said: dict[Stream, HostConfig] = {}  # by the streams that are open, the newest last
+        self._said: dict[Stream, Registration] = {}  # by the streams that are open, the newest last
 
-    def hosted(self) -> HostConfig:
+    def hosted(self) -> Registration:
         types = {name: each for said in self._said.values() for name, each in said.types.items()}
-        return HostConfig(types, all(said.drains_rebalanced for said in self._said.values()))
+        return Registration(types, all(said.drains_rebalanced for said in self._said.values()))
 
     async def close(self) -> None:
         await super().close()
@@ -182,10 +184,10 @@ class StreamHosting(Hosting):
                 log.info("A stream of actor events has broken: %s", error)
             await self._closed(stream)
 
-    def _opened(self, stream: Stream, said: HostConfig) -> None:
+    def _opened(self, stream: Stream, said: Registration) -> None:
         self._said[stream] = said
         if said.types and not self.unwell.is_set():
-            self._host.host(said, self._channel)
+            self._target.host(said, self._channel)
         stream.begin()
 
     async def _closed(self, stream: Stream) -> None:
@@ -193,7 +195,7 @@ class StreamHosting(Hosting):
         self._streams.close(stream)
         gone = said.types.keys() - self.hosted().types.keys()
         if gone:
-            await self._host.unhost(gone)
+            await self._target.unhost(gone)
 
 
 def _tell(task: asyncio.Task[None]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from dapr_state_proto.runtime.v1.actors_pb2 import SubscribeActorEventsRequestAlpha1 as FromApp
 
-from dapr_state.actors.hosting import HttpHosting, StreamHosting
+from dapr_state.actors.registration import HttpRegistrar, StreamRegistrar
 from dapr_state.app.callbacks import Caller
 from dapr_state.app.client import Http1Client
 from dapr_state.app.health import HealthCheck, Pace, UnwellError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection
     from pathlib import Path
 
-    from dapr_state.actors.config import HostConfig
+    from dapr_state.actors.config import Registration
     from dapr_state.app.channel import AppChannel
 
 CALLER = Caller("shop", "default")
@@ -37,7 +37,7 @@ class Told:
     def __init__(self) -> None:
         self.words: list[str] = []
 
-    def host(self, hosted: HostConfig, channel: AppChannel) -> None:
+    def host(self, hosted: Registration, channel: AppChannel) -> None:
         assert channel
         self.words.append("".join(f"+{name}" for name in hosted.types) or "+")
 
@@ -66,8 +66,8 @@ class Health:
         await eventually(lambda: self.clock.waiting)
 
 
-def http(told: Told, app: RawApp, *, skip: bool = False) -> HttpHosting:
-    return HttpHosting(told, HttpChannel(Http1Client("127.0.0.1", app.port), CALLER), 30, skip=skip)
+def http(told: Told, app: RawApp, *, skip: bool = False) -> HttpRegistrar:
+    return HttpRegistrar(told, HttpChannel(Http1Client("127.0.0.1", app.port), CALLER), 30, skip=skip)
 
 
 async def test_the_configuration_is_asked_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -75,9 +75,9 @@ async def test_the_configuration_is_asked_once(tmp_path: Path, caplog: pytest.Lo
     caplog.set_level(logging.INFO, "dapr.runtime")
     told = Told()
     with RawApp(tmp_path, {"entities": ["a", "b"]}) as app:
-        hosting = http(told, app)
-        await hosting.begin()
-        await hosting.close()
+        registrar = http(told, app)
+        await registrar.begin()
+        await registrar.close()
         (asked,) = app.seen()
 
     assert told.words == ["+a+b"]
@@ -107,9 +107,9 @@ async def test_without_a_configuration_nothing_is_hosted(
     told = Told()
     with RawApp(tmp_path, "{}") as app:
         app.obey({"match": "/dapr/config", **rule})
-        hosting = http(told, app)
-        await hosting.begin()
-        await hosting.close()
+        registrar = http(told, app)
+        await registrar.begin()
+        await registrar.close()
 
     assert told.words == ["+"]
     assert [message[: len(logged)] for message in caplog.messages] == ([logged] if logged else [])
@@ -121,9 +121,9 @@ async def test_the_configuration_is_not_asked_when_that_is_forbidden(
     """--disable-init-endpoints config."""
     told = Told()
     with RawApp(tmp_path, {"entities": ["a"]}) as app:
-        hosting = http(told, app, skip=True)
-        await hosting.begin()
-        await hosting.close()
+        registrar = http(told, app, skip=True)
+        await registrar.begin()
+        await registrar.close()
         asked = app.seen()
 
     assert (told.words, asked) == (["+"], [])
@@ -136,13 +136,13 @@ async def test_with_a_health_check_the_application_is_asked_when_it_is_well(tmp_
     """`begin` does not wait for that; an unwell application hosts nothing, and afterwards the same, unasked."""
     told, health = Told(), Health(is_well=False)
     with RawApp(tmp_path, {"entities": ["a"]}) as app:
-        hosting = http(told, app)
-        await hosting.begin(health.check)
+        registrar = http(told, app)
+        await registrar.begin(health.check)
         await health.becomes(well=False)
         before = list(told.words), app.seen()
         for well in (True, False, True):
             await health.becomes(well=well)
-        await hosting.close()
+        await registrar.close()
         asked = app.seen()
 
     assert before == ([], [])
@@ -153,14 +153,14 @@ async def test_with_a_health_check_the_application_is_asked_when_it_is_well(tmp_
 class App:
     """An application that opens streams."""
 
-    def __init__(self, hosting: StreamHosting, *types: str) -> None:
+    def __init__(self, registrar: StreamRegistrar, *types: str) -> None:
         self.got: list[str] = []
         self._messages: asyncio.Queue[FromApp | None] = asyncio.Queue()
         self._messages.put_nowait(FromApp(initial_request={"entities": types}))
-        self.task = asyncio.create_task(self._listen(hosting))
+        self.task = asyncio.create_task(self._listen(registrar))
 
-    async def _listen(self, hosting: StreamHosting) -> None:
-        async for message in hosting.subscribe(self._sent()):
+    async def _listen(self, registrar: StreamRegistrar) -> None:
+        async for message in registrar.subscribe(self._sent()):
             self.got.append(message.WhichOneof("response_type") or "")
 
     async def _sent(self) -> AsyncIterator[FromApp]:
@@ -176,16 +176,16 @@ class App:
         await self.task
 
 
-def streams(told: Told) -> StreamHosting:
-    return StreamHosting(told, StreamChannel(CALLER), 30)
+def streams(told: Told) -> StreamRegistrar:
+    return StreamRegistrar(told, StreamChannel(CALLER), 30)
 
 
 async def test_a_stream_says_what_is_hosted() -> None:
     """Before the first nothing is; then what it says, until it ends."""
     told = Told()
-    hosting = streams(told)
-    await hosting.begin()
-    app = await App(hosting, "a", "b").opened()
+    registrar = streams(told)
+    await registrar.begin()
+    app = await App(registrar, "a", "b").opened()
     await app.leave()
 
     assert told.words == ["+", "+a+b", "-a-b"]
@@ -195,10 +195,10 @@ async def test_a_stream_says_what_is_hosted() -> None:
 async def test_a_type_is_hosted_while_one_stream_hosts_it() -> None:
     """A new version of the application replaces the old one without a gap, in either order of their ends."""
     told = Told()
-    hosting = streams(told)
-    await hosting.begin()
-    old = await App(hosting, "a", "b").opened()
-    new = await App(hosting, "b", "c").opened()
+    registrar = streams(told)
+    await registrar.begin()
+    old = await App(registrar, "a", "b").opened()
+    new = await App(registrar, "b", "c").opened()
     await old.leave()
     await new.leave()
 
@@ -208,9 +208,9 @@ async def test_a_type_is_hosted_while_one_stream_hosts_it() -> None:
 async def test_a_stream_without_types_changes_nothing() -> None:
     """It is accepted, and that is all."""
     told = Told()
-    hosting = streams(told)
-    await hosting.begin()
-    await (await App(hosting).opened()).leave()
+    registrar = streams(told)
+    await registrar.begin()
+    await (await App(registrar).opened()).leave()
 
     assert told.words == ["+"]
 
@@ -218,14 +218,14 @@ async def test_a_stream_without_types_changes_nothing() -> None:
 async def test_streams_while_the_application_is_unwell() -> None:
     """Their types are hosted when it is well."""
     told, health = Told(), Health(is_well=False)
-    hosting = streams(told)
-    await hosting.begin(health.check)
+    registrar = streams(told)
+    await registrar.begin(health.check)
     await health.becomes(well=False)
-    app = await App(hosting, "a").opened()
+    app = await App(registrar, "a").opened()
     for well in (True, False, True):
         await health.becomes(well=well)
     await app.leave()
-    await hosting.close()
+    await registrar.close()
 
     assert told.words == ["+a", "-a", "+a", "-a"]
 
@@ -252,12 +252,12 @@ async def test_closing_ends_the_streams() -> None:
     """The application sees their ends, and what is under way fails."""
     told = Told()
     channel = StreamChannel(CALLER)
-    hosting = StreamHosting(told, channel, 30)
-    await hosting.begin()
-    app = await App(hosting, "a").opened()
+    registrar = StreamRegistrar(told, channel, 30)
+    await registrar.begin()
+    app = await App(registrar, "a").opened()
     call = asyncio.create_task(channel.invoke(ActorCall(ActorId("a", "1"), "m")))
     await eventually(lambda: len(app.got) == 2)
-    await hosting.close()
+    await registrar.close()
     await app.task
 
     with pytest.raises(AppError, match="disconnected"):
@@ -267,14 +267,14 @@ async def test_closing_ends_the_streams() -> None:
 async def test_a_stream_that_breaks_is_at_its_end() -> None:
     """Whatever its transport raises."""
     told = Told()
-    hosting = streams(told)
-    await hosting.begin()
+    registrar = streams(told)
+    await registrar.begin()
 
     async def messages() -> AsyncIterator[FromApp]:
         yield FromApp(initial_request={"entities": ["a"]})
         raise ConnectionResetError
 
-    got = [message async for message in hosting.subscribe(messages())]
+    got = [message async for message in registrar.subscribe(messages())]
 
     assert len(got) == 1
     assert told.words == ["+", "+a", "-a"]
