@@ -41,7 +41,7 @@ DISCONNECTED: Final = "placement: disconnected"
 log = logging.getLogger("dapr.runtime")
 
 
-class ActorHost:
+class ActorServices:
     """`begin` it once the application listens, `drain` it while the servers still answer, then `close` it."""
 
     def __init__(
@@ -73,7 +73,7 @@ class ActorHost:
             log.info("Actor state store not configured - the state of actors cannot be used, nor reminders")
 
     def __repr__(self) -> str:
-        return f"<ActorHost {self.runtime!r}>"
+        return f"<ActorServices {self.runtime!r}>"
 
     def _count(self, metrics: Metrics) -> None:
         def ended(kind: str, *, is_failed: bool) -> None:

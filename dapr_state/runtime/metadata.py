@@ -16,13 +16,13 @@ from dapr_state.golang.duration import format_duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dapr_state.runtime.actors import ActorHost
+    from dapr_state.runtime.actors import ActorServices
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
 
 
 def build_metadata(
-    options: Options, components: Components, actors: ActorHost, features: Sequence[str] = ()
+    options: Options, components: Components, actors: ActorServices, features: Sequence[str] = ()
 ) -> Metadata:
     def registered() -> list[RegisteredComponent]:
         secrets = [(opened.component, opened.store.capabilities) for opened in components.secret_stores.values()]

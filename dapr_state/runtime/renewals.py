@@ -10,7 +10,7 @@ from dapr_state.runtime import application
 from dapr_state.runtime.supervised import COMES, LEAVES
 
 if TYPE_CHECKING:
-    from dapr_state.runtime.actors import ActorHost
+    from dapr_state.runtime.actors import ActorServices
     from dapr_state.runtime.options import Options
 
 log = logging.getLogger("dapr.runtime")
@@ -19,7 +19,7 @@ log = logging.getLogger("dapr.runtime")
 class Renewals:
     """While entered, the signals of `run` are heard; from `begin` on they are followed, one after the other."""
 
-    def __init__(self, options: Options, actors: ActorHost) -> None:
+    def __init__(self, options: Options, actors: ActorServices) -> None:
         self._options = options
         self._actors = actors
         self._wishes: asyncio.Queue[bool] = asyncio.Queue()  # whether it comes

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from dapr_state.api.lifecycle import Lifecycle
     from dapr_state.api.metadata import Metadata
-    from dapr_state.runtime.actors import ActorHost
+    from dapr_state.runtime.actors import ActorServices
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
     from dapr_state.serving.http.service import Service
@@ -70,7 +70,7 @@ class Servers:
         log.info("metrics server started on %s/", address)
 
     async def start(
-        self, components: Components, actors: ActorHost, lifecycle: Lifecycle, features: Sequence[str]
+        self, components: Components, actors: ActorServices, lifecycle: Lifecycle, features: Sequence[str]
     ) -> None:
         options, layers = self._options, self._layers
         state = State(options.app_id, components.stores, layers.metrics, options.max_concurrent_queries)

@@ -21,7 +21,7 @@ from dapr_state.resources.default import default_store
 from dapr_state.resources.loader import LoadError
 from dapr_state.resources.resolve import Environment
 from dapr_state.runtime import application, middleware, supervised
-from dapr_state.runtime.actors import PLACEMENT, ActorHost
+from dapr_state.runtime.actors import PLACEMENT, ActorServices
 from dapr_state.runtime.allocator import Allocator
 from dapr_state.runtime.collector import Collector
 from dapr_state.runtime.components import ComponentError, Components
@@ -131,7 +131,7 @@ class Sidecar:
         at_the_end(components.close)
         folders = await self._open(components, settings)
         application.announce(options)
-        actors = ActorHost(options, components, servers.memory, layers.metrics)
+        actors = ActorServices(options, components, servers.memory, layers.metrics)
         self._unwell = actors.unwell
         if actors.is_awaited:
             self._lifecycle.pending.add(PLACEMENT)
@@ -220,7 +220,7 @@ class Sidecar:
     def _left(self) -> float | None:
         return None if self._grace_ends is None else max(0.0, self._grace_ends - WAITING.monotonic())
 
-    async def _drain_actors(self, actors: ActorHost) -> None:
+    async def _drain_actors(self, actors: ActorServices) -> None:
         await actors.drain(self._left())
         await actors.close()
 
