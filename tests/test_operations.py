@@ -15,7 +15,7 @@ from dapr_state.transports.grpc.unconfigured import UnconfiguredBlocks
 from dapr_state.transports.http import unconfigured
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.metadata import health_routes, metadata_routes, shutdown_routes
-from dapr_state.transports.http.reminders import ScheduleRoutes
+from dapr_state.transports.http.reminders import ReminderRoutes
 from dapr_state.transports.http.router import Router
 from dapr_state.transports.http.state import StateRoutes
 
@@ -26,7 +26,7 @@ nothing: Any = None
 ROOMS = [
     StateRoutes(nothing).table(),
     ActorRoutes(nothing).table(),
-    ScheduleRoutes(nothing).table(),
+    ReminderRoutes(nothing).table(),
     health_routes(nothing),
     shutdown_routes(nothing),
     metadata_routes(nothing),

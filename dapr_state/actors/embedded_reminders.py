@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from dapr_state.actors.reminder import Key, Reminder
     from dapr_state.actors.reminder_table import Change, Kept, ReminderTable
     from dapr_state.actors.reminder_triggers import TriggerTarget
-    from dapr_state.actors.reminders import ReminderView, Request
+    from dapr_state.actors.reminders import ReminderRequest, ReminderView
     from dapr_state.app.model import ActorId
     from dapr_state.clock import VisibleClock, WaitingClock
 
@@ -85,7 +85,7 @@ class EmbeddedReminders(ReminderBackend):
 
     # What the API asks
 
-    async def create(self, request: Request) -> None:
+    async def create(self, request: ReminderRequest) -> None:
         new = reminder.register(request, self._clock.nanoseconds(), self._me)
         try:
             msgspec.json.encode(new)

@@ -16,7 +16,7 @@ from dapr_state.golang import json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dapr_state.actors.reminders import Request
+    from dapr_state.actors.reminders import ReminderRequest
 
 Key = tuple[str, str, str]  # type, id, name
 
@@ -93,7 +93,7 @@ class Reminder(Struct, frozen=True, omit_defaults=True):
         return structs.replace(self, attempts=self.attempts + 1)
 
 
-def register(request: Request, now: int, owner: str) -> Reminder:
+def register(request: ReminderRequest, now: int, owner: str) -> Reminder:
     """What is kept of a registration; it may be over already. Raises ScheduleError."""
     plan = schedule.reminder(request.due_time, request.period, request.ttl, now)
     data, is_readable = request.data or b"", _is_readable(request.data or b"")

@@ -23,7 +23,7 @@ class Policy(Struct, frozen=True):
 DROP: Final = Policy(max_retries=0)
 
 
-class Request(Struct, frozen=True):
+class ReminderRequest(Struct, frozen=True):
     """A registration as the caller gave it. `data` is JSON text."""
 
     actor: ActorId
@@ -59,7 +59,7 @@ class ReminderBackend(ABC):
     """
 
     @abstractmethod
-    async def create(self, request: Request) -> None:
+    async def create(self, request: ReminderRequest) -> None:
         """Return when it is kept for good. Raises ScheduleError or ExistsError."""
 
     @abstractmethod

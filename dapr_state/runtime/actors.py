@@ -19,7 +19,7 @@ from dapr_state.actors.state import ActorState
 from dapr_state.actors.timers import Timers
 from dapr_state.api.actors import Actors
 from dapr_state.api.metadata import ActorRuntimeMetadata, RuntimeStatus
-from dapr_state.api.reminders import Schedules
+from dapr_state.api.reminders import Reminders
 from dapr_state.clock import WAITING
 from dapr_state.runtime.application import health, registrar
 
@@ -57,7 +57,7 @@ class ActorServices:
         state = ActorState(options.app_id, lambda: components.actor_store)
         self.api = Actors(router, state) if self.is_on else Actors()
         self._timers = Timers(router, fired=_fired(metrics.actor_timers_fired if metrics else None))
-        self._reminders = EmbeddedReminders(
+        self._backend = EmbeddedReminders(
             _Reminded(router, self._cluster) if self._cluster else router,
             StoredReminders(options.app_id, lambda: components.actor_store),
             _name(options),
@@ -65,10 +65,10 @@ class ActorServices:
         )
         if metrics:
             self._count(metrics)
-        self.runtime.on_hosted.append(self._reminders.hosted)
+        self.runtime.on_hosted.append(self._backend.hosted)
         if self._cluster:
-            self._cluster.placement.on_ready.append(lambda: self._reminders.hosted(tuple(self.runtime.counts())))
-        self.schedules = Schedules(self.api, self._reminders, self._timers)
+            self._cluster.placement.on_ready.append(lambda: self._backend.hosted(tuple(self.runtime.counts())))
+        self.reminders = Reminders(self.api, self._backend, self._timers)
         if options.app_port and not components.actor_store:
             log.info("Actor state store not configured - the state of actors cannot be used, nor reminders")
 
@@ -83,7 +83,7 @@ class ActorServices:
         def settle() -> None:
             _set(metrics.actors_waiting, self.runtime.waiting())
             _set(metrics.actor_timers, self._timers.counts())
-            _set(metrics.actor_reminders, self._reminders.counts())
+            _set(metrics.actor_reminders, self._backend.counts())
 
         self.runtime.on_deactivated = ended
         metrics.before_reading.append(settle)
@@ -130,7 +130,7 @@ class ActorServices:
 
     async def begin(self) -> None:
         """Find out what the application hosts; its reminders fire from then on."""
-        self._reminders.begin()
+        self._backend.begin()
         if self._registrar:
             await self._registrar.begin(health(self._options))
 
@@ -141,7 +141,7 @@ class ActorServices:
 
     async def drain(self, grace: float | None) -> None:
         self._timers.stop()
-        self._reminders.stop()
+        self._backend.stop()
         began = WAITING.monotonic()
         if self._cluster:
             await self._cluster.leave(grace)
@@ -151,7 +151,7 @@ class ActorServices:
         if self._registrar:  # first: it ends the turns that timers and reminders would wait for
             await self._registrar.close()
         await self._timers.close()
-        await self._reminders.close()
+        await self._backend.close()
         if self._cluster:
             await self._cluster.close()
 

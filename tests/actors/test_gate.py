@@ -15,7 +15,7 @@ from dapr_state.actors.runtime import ActorRuntime
 from dapr_state.actors.state import ActorState
 from dapr_state.actors.timers import Timers
 from dapr_state.api.actors import ActorId, Actors
-from dapr_state.api.reminders import Request, Schedules, Trigger
+from dapr_state.api.reminders import ReminderRequest, Reminders, Trigger
 from dapr_state.clock import ManualClock
 from dapr_state.stores.memory import MemoryStore
 from tests.actors.apps import App, steps
@@ -137,7 +137,7 @@ async def test_every_call_of_actors_is_refused_in_the_end() -> None:
     store = MemoryStore(clock)
     router = ActorRouter(runtime, Embedded(runtime.is_hosted))
     actors = Actors(router, ActorState("app", lambda: store))
-    schedules = Schedules(actors, timers=Timers(router, clock))
+    reminders = Reminders(actors, timers=Timers(router, clock))
     for is_up_before in (False, True):
         if is_up_before:
             runtime.host(Registration({"cart": TypeConfig()}), App())
@@ -148,13 +148,13 @@ async def test_every_call_of_actors_is_refused_in_the_end() -> None:
                 actors.invoke(CART, "m", b"", ()),
                 actors.get_state(CART, "k"),
                 actors.check_active(CART, 0),
-                schedules.create_reminder(Request(CART, "n", "1s")),
-                schedules.get_reminder(CART, "n"),
-                schedules.delete_reminder(CART, "n"),
-                schedules.list_reminders("cart", None),
-                schedules.delete_reminders("cart", None),
-                schedules.create_timer(Trigger(CART, "n", due_time="1s"), ""),
-                schedules.delete_timer(CART, "n"),
+                reminders.create_reminder(ReminderRequest(CART, "n", "1s")),
+                reminders.get_reminder(CART, "n"),
+                reminders.delete_reminder(CART, "n"),
+                reminders.list_reminders("cart", None),
+                reminders.delete_reminders("cart", None),
+                reminders.create_timer(Trigger(CART, "n", due_time="1s"), ""),
+                reminders.delete_timer(CART, "n"),
             )
         ]
         await steps()

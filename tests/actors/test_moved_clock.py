@@ -7,7 +7,7 @@ from dapr_state.actors.directory import Directory
 from dapr_state.actors.embedded_reminders import EmbeddedReminders
 from dapr_state.actors.reminder_store import StoredReminders
 from dapr_state.actors.reminder_table import PATIENCE
-from dapr_state.actors.reminders import Policy, Request
+from dapr_state.actors.reminders import Policy, ReminderRequest
 from dapr_state.actors.timers import Timers
 from dapr_state.app.model import ActorId, AppError, Trigger, UnreachableError
 from dapr_state.clock import ManualClock, VisibleClock
@@ -43,7 +43,7 @@ class House:
 async def test_daily_reminders_of_a_week() -> None:
     """Each is delivered when its day has come, without a wait."""
     house = House()
-    await house.reminders.create(Request(CART, "n", "", "24h", ""))
+    await house.reminders.create(ReminderRequest(CART, "n", "", "24h", ""))
     for number in range(7):
         await house.move_until(DAY, number + 1)
 
@@ -55,7 +55,7 @@ async def test_a_failed_tick_is_tried_again_in_the_time_that_users_see() -> None
     """Its policy says after what time; what is waited for stands still meanwhile."""
     house = House()
     house.host.fails = [AppError("no")] * 2
-    await house.reminders.create(Request(CART, "n", "1h", "", "", policy=Policy(interval=600.0, max_retries=5)))
+    await house.reminders.create(ReminderRequest(CART, "n", "1h", "", "", policy=Policy(interval=600.0, max_retries=5)))
     for number, seconds in enumerate((3600, 601, 601)):
         await house.move_until(seconds, number + 1)
 
@@ -67,7 +67,7 @@ async def test_an_application_that_is_away_is_waited_for() -> None:
     """However far the clock is moved it is not asked sooner; once it may be, the trigger comes."""
     house = House()
     house.host.fails = [UnreachableError("connection refused")]
-    await house.reminders.create(Request(CART, "n", "1h", "", ""))
+    await house.reminders.create(ReminderRequest(CART, "n", "1h", "", ""))
     await house.move_until(3600, 1)
     house.clock.move(DAY)
     await settle(house.waiting)

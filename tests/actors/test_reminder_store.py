@@ -10,7 +10,7 @@ import pytest
 from dapr_state.actors import reminder, reminder_store
 from dapr_state.actors.reminder_store import StoredReminders
 from dapr_state.actors.reminder_table import Put, Remove
-from dapr_state.actors.reminders import Request
+from dapr_state.actors.reminders import ReminderRequest
 from dapr_state.actors.state import NoStoreError
 from dapr_state.app.model import ActorId
 from dapr_state.stores.base import StoreError, Unsupported
@@ -48,7 +48,7 @@ class Counting(Wrapper):
 
 
 def _new(name: str, data: bytes = b"", kind: str = "cart", actor_id: str = "1") -> Reminder:
-    return reminder.register(Request(ActorId(kind, actor_id), name, "1h", data=data or None), 1000, "me")
+    return reminder.register(ReminderRequest(ActorId(kind, actor_id), name, "1h", data=data or None), 1000, "me")
 
 
 def _table(memory: StateStore) -> StoredReminders:
@@ -68,7 +68,7 @@ async def _read(table: StoredReminders, key: Key) -> Kept:
 async def test_what_was_written_is_found_by_the_next_sidecar(store: StateStore) -> None:
     """Every field of a reminder, data included, to the letter."""
     memory = Counting(store)
-    request = Request(
+    request = ReminderRequest(
         ActorId("cart", "\u00fc||1"), "n", "1s", "R3/PT2S", "2099-01-01T00:00:00Z", b'{"b": 1.0,"a":null}'
     )
     kept = reminder.register(request, 1000, "me")

@@ -12,7 +12,7 @@ import pytest
 from dapr_state.actors.embedded_reminders import EmbeddedReminders
 from dapr_state.actors.firing import AT_ONCE, UNDER_WAY
 from dapr_state.actors.reminder_store import StoredReminders
-from dapr_state.actors.reminders import DROP, ExistsError, Policy, Request
+from dapr_state.actors.reminders import DROP, ExistsError, Policy, ReminderRequest
 from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.schedule import ScheduleError
 from dapr_state.actors.state import NoStoreError
@@ -99,7 +99,7 @@ class House:
         self, name: str = "n", due_time: str = "", period: str = "", ttl: str = "", **more: object
     ) -> None:
         actor = more.pop("actor", CART)
-        await self.reminders.create(Request(actor, name, due_time, period, ttl, **more))  # type: ignore[arg-type]
+        await self.reminders.create(ReminderRequest(actor, name, due_time, period, ttl, **more))  # type: ignore[arg-type]
 
     async def turn(self, seconds: float) -> None:
         await turn(self.clock, seconds)
@@ -482,7 +482,7 @@ async def test_without_a_store() -> None:
     reminders.begin()
     await settle(clock)
     calls = (
-        reminders.create(Request(CART, "n", "1s")),
+        reminders.create(ReminderRequest(CART, "n", "1s")),
         reminders.get(CART, "n"),
         reminders.delete(CART, "n"),
         reminders.list("cart"),
@@ -520,7 +520,9 @@ async def test_ten_thousand_reminders() -> None:
     """They cost one alarm; after a restart all of them are there, and fire."""
     house = House()
     count = 10_000
-    requests = [Request(ActorId("cart", str(number % 100)), f"r{number}", "100s", "100s") for number in range(count)]
+    requests = [
+        ReminderRequest(ActorId("cart", str(number % 100)), f"r{number}", "100s", "100s") for number in range(count)
+    ]
     await asyncio.gather(*(house.reminders.create(request) for request in requests))
     waiting = house.clock.waiting
     await house.reminders.close()
@@ -549,7 +551,7 @@ async def test_registering_again_and_again_leaves_nothing_behind() -> None:
 async def test_so_many_that_are_overdue_begin_in_slices() -> None:
     """After a start others have their turn on the event loop in between, and so many are under way at most."""
     house = House()
-    requests = [Request(ActorId("cart", str(number)), "n", "100s") for number in range(3000)]
+    requests = [ReminderRequest(ActorId("cart", str(number)), "n", "100s") for number in range(3000)]
     await asyncio.gather(*(house.reminders.create(request) for request in requests))
     await house.reminders.close()
     house.clock.advance(200)
@@ -622,7 +624,7 @@ class Pair(House):
         self.second = self.start("two")
 
     async def on(self, sidecar: EmbeddedReminders, name: str, due_time: str, period: str = "", ttl: str = "") -> None:
-        await sidecar.create(Request(CART, name, due_time, period, ttl))
+        await sidecar.create(ReminderRequest(CART, name, due_time, period, ttl))
 
     async def kill(self, sidecar: EmbeddedReminders) -> None:
         """It ends without a word; nothing that it has begun is written."""
@@ -666,7 +668,7 @@ async def test_without_overwriting_what_another_sidecar_has_registered() -> None
     pair = Pair()
     await pair.on(pair.first, "n", "1h")
     with pytest.raises(ExistsError):
-        await pair.second.create(Request(CART, "n", "2s", overwrite=False))
+        await pair.second.create(ReminderRequest(CART, "n", "2s", overwrite=False))
 
     assert [each.due_time for each in await pair.second.list("cart")] == ["1h"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dapr_state.api.actors import Actors
-from dapr_state.api.reminders import Schedules
+from dapr_state.api.reminders import Reminders
 from dapr_state.transports.grpc.actors import ActorsServicer
 from dapr_state.transports.grpc.metadata import MetadataServicer
-from dapr_state.transports.grpc.reminders import SchedulesServicer
+from dapr_state.transports.grpc.reminders import RemindersServicer
 from dapr_state.transports.grpc.state import StateServicer
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dapr_state.transports.grpc.actors import Subscribe
 
 
-class DaprServicer(StateServicer, ActorsServicer, SchedulesServicer, MetadataServicer):
+class DaprServicer(StateServicer, ActorsServicer, RemindersServicer, MetadataServicer):
     """One base class for each building block; calls without one are answered as not implemented."""
 
     def __init__(
@@ -29,7 +29,7 @@ class DaprServicer(StateServicer, ActorsServicer, SchedulesServicer, MetadataSer
         lifecycle: Lifecycle,
         actors: Actors | None = None,
         *,
-        schedules: Schedules | None = None,
+        reminders: Reminders | None = None,
         subscribe: Subscribe | None = None,
         traces: bool = True,
         answers: AnswerMemory | None = None,
@@ -37,5 +37,5 @@ class DaprServicer(StateServicer, ActorsServicer, SchedulesServicer, MetadataSer
         """Without `actors` they are not configured; see ActorsServicer for `subscribe` and `traces`."""
         StateServicer.__init__(self, state, answers)
         ActorsServicer.__init__(self, actors or Actors(), subscribe, traces=traces)
-        SchedulesServicer.__init__(self, schedules or Schedules(Actors()))
+        RemindersServicer.__init__(self, reminders or Reminders(Actors()))
         MetadataServicer.__init__(self, metadata, lifecycle)

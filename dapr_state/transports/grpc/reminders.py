@@ -10,7 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from dapr_state.api.actors import check_type
-from dapr_state.api.reminders import DROP, ActorId, Policy, ReminderView, Request, Schedules, Trigger
+from dapr_state.api.reminders import DROP, ActorId, Policy, ReminderRequest, Reminders, ReminderView, Trigger
 from dapr_state.serving.pieces import Pieces
 from dapr_state.slices import STEPS, Work
 from dapr_state.stores.slices import slices
@@ -27,14 +27,14 @@ _BYTES_VALUE = "type.googleapis.com/google.protobuf.BytesValue"
 _NANOSECONDS = 1e9
 
 
-class SchedulesServicer(dapr_pb2_grpc.DaprServicer):
-    def __init__(self, schedules: Schedules) -> None:
-        self._schedules = schedules
+class RemindersServicer(dapr_pb2_grpc.DaprServicer):
+    def __init__(self, reminders: Reminders) -> None:
+        self._reminders = reminders
 
     async def RegisterActorReminder(self, request: actors_pb2.RegisterActorReminderRequest, _: Context) -> Empty:
         check_type(request.actor_type)
-        await self._schedules.create_reminder(
-            Request(
+        await self._reminders.create_reminder(
+            ReminderRequest(
                 ActorId(request.actor_type, request.actor_id),
                 request.name,
                 request.due_time,
@@ -50,19 +50,19 @@ class SchedulesServicer(dapr_pb2_grpc.DaprServicer):
     async def GetActorReminder(
         self, request: actors_pb2.GetActorReminderRequest, _: Context
     ) -> actors_pb2.GetActorReminderResponse:
-        found = await self._schedules.get_reminder(ActorId(request.actor_type, request.actor_id), request.name)
+        found = await self._reminders.get_reminder(ActorId(request.actor_type, request.actor_id), request.name)
         return actors_pb2.GetActorReminderResponse(**_fields(found), ttl=found.ttl or None)
 
     async def UnregisterActorReminder(self, request: actors_pb2.UnregisterActorReminderRequest, _: Context) -> Empty:
         check_type(request.actor_type)
-        await self._schedules.delete_reminder(ActorId(request.actor_type, request.actor_id), request.name)
+        await self._reminders.delete_reminder(ActorId(request.actor_type, request.actor_id), request.name)
         return Empty()
 
     async def ListActorReminders(  # type: ignore[override]  # Pieces is the same message, encoded
         self, request: actors_pb2.ListActorRemindersRequest, _: Context
     ) -> Pieces:
         identity = request.actor_id if request.HasField("actor_id") else None
-        found = await self._schedules.list_reminders(request.actor_type, identity)
+        found = await self._reminders.list_reminders(request.actor_type, identity)
         answer, work = Pieces(), Work()
         for some in slices(found, STEPS):
             answer.add(_listed(some).SerializeToString())  # messages that follow one another are one with all lists
@@ -74,19 +74,19 @@ class SchedulesServicer(dapr_pb2_grpc.DaprServicer):
         self, request: actors_pb2.UnregisterActorRemindersByTypeRequest, _: Context
     ) -> actors_pb2.UnregisterActorRemindersByTypeResponse:
         identity = request.actor_id if request.HasField("actor_id") else None
-        await self._schedules.delete_reminders(request.actor_type, identity)
+        await self._reminders.delete_reminders(request.actor_type, identity)
         return actors_pb2.UnregisterActorRemindersByTypeResponse()
 
     async def RegisterActorTimer(self, request: actors_pb2.RegisterActorTimerRequest, _: Context) -> Empty:
         check_type(request.actor_type)
         actor, data = ActorId(request.actor_type, request.actor_id), _json(request.data)
         trigger = Trigger(actor, request.name, data, request.due_time, request.period, request.callback)
-        await self._schedules.create_timer(trigger, request.ttl)
+        await self._reminders.create_timer(trigger, request.ttl)
         return Empty()
 
     async def UnregisterActorTimer(self, request: actors_pb2.UnregisterActorTimerRequest, _: Context) -> Empty:
         check_type(request.actor_type)
-        await self._schedules.delete_timer(ActorId(request.actor_type, request.actor_id), request.name)
+        await self._reminders.delete_timer(ActorId(request.actor_type, request.actor_id), request.name)
         return Empty()
 
 

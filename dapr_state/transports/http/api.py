@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dapr_state.api.actors import Actors
-from dapr_state.api.reminders import Schedules
+from dapr_state.api.reminders import Reminders
 from dapr_state.security.origins import AllowedOrigins
 from dapr_state.serving.http.response import Response, line, text
 from dapr_state.serving.http.service import HeaderCheck, Service, checked
@@ -13,7 +13,7 @@ from dapr_state.transports.http import call_metrics, middleware, problem, tracec
 from dapr_state.transports.http.actors import ActorRoutes
 from dapr_state.transports.http.cors import Cors
 from dapr_state.transports.http.metadata import health_routes, metadata_routes, shutdown_routes
-from dapr_state.transports.http.reminders import ScheduleRoutes
+from dapr_state.transports.http.reminders import ReminderRoutes
 from dapr_state.transports.http.router import Router
 from dapr_state.transports.http.state import StateRoutes
 from dapr_state.transports.http.traced import traced
@@ -36,7 +36,7 @@ def api(
     metadata: Metadata,
     *,
     actors: Actors | None = None,
-    schedules: Schedules | None = None,
+    reminders: Reminders | None = None,
     namespace: str = "",
     allowed_origins: str = "",  # for CORS; that others are refused is the middleware's
     layers: Middleware | None = None,
@@ -53,7 +53,7 @@ def api(
     table = {
         **state_routes.table(),
         **actor_routes.table(),
-        **ScheduleRoutes(schedules or Schedules(Actors())).table(),
+        **ReminderRoutes(reminders or Reminders(Actors())).table(),
         **health_routes(lifecycle),
         **shutdown_routes(lifecycle),
         **metadata_routes(metadata),

@@ -8,7 +8,7 @@ import msgspec
 
 from dapr_state import errors
 from dapr_state.api.actors import check_type
-from dapr_state.api.reminders import ActorId, ReminderView, Request, Schedules, Trigger
+from dapr_state.api.reminders import ActorId, ReminderRequest, Reminders, ReminderView, Trigger
 from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.serving.http.response import JSON, Response, no_content
 from dapr_state.transports.http import reminder_bodies
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _encode = msgspec.json.Encoder().encode
 
 
-class ScheduleRoutes:
-    def __init__(self, schedules: Schedules) -> None:
-        self._schedules = schedules
+class ReminderRoutes:
+    def __init__(self, reminders: Reminders) -> None:
+        self._reminders = reminders
 
     def table(self) -> dict[str, Answer]:
         return {
@@ -36,8 +36,8 @@ class ScheduleRoutes:
     async def _create_reminder(self, call: Call) -> Response:
         actor = _actor(call)
         body = await _read(call, reminder_bodies.REMINDER)
-        await self._schedules.create_reminder(
-            Request(
+        await self._reminders.create_reminder(
+            ReminderRequest(
                 actor,
                 call.params["name"],
                 body.due_time,
@@ -51,26 +51,26 @@ class ScheduleRoutes:
         return no_content()
 
     async def _get_reminder(self, call: Call) -> Response:
-        found = await self._schedules.get_reminder(_actor(call), call.params["name"])
+        found = await self._reminders.get_reminder(_actor(call), call.params["name"])
         return Response(200, [JSON], _encode(_shown(found)) + b"\n")
 
     async def _delete_reminder(self, call: Call) -> Response:
         actor = _actor(call)
         await _check_body(call)
-        await self._schedules.delete_reminder(actor, call.params["name"])
+        await self._reminders.delete_reminder(actor, call.params["name"])
         return no_content()
 
     async def _create_timer(self, call: Call) -> Response:
         actor = _actor(call)
         body = await _read(call, reminder_bodies.TIMER)
         trigger = Trigger(actor, call.params["name"], body.data, body.due_time, body.period, body.callback)
-        await self._schedules.create_timer(trigger, body.ttl)
+        await self._reminders.create_timer(trigger, body.ttl)
         return no_content()
 
     async def _delete_timer(self, call: Call) -> Response:
         actor = _actor(call)
         await _check_body(call)
-        await self._schedules.delete_timer(actor, call.params["name"])
+        await self._reminders.delete_timer(actor, call.params["name"])
         return no_content()
 
 

@@ -10,7 +10,7 @@ import pytest
 from dapr_state.actors import reminder
 from dapr_state.actors.reminder_store import StoredReminders
 from dapr_state.actors.reminder_table import Put as PutReminder
-from dapr_state.actors.reminders import Request
+from dapr_state.actors.reminders import ReminderRequest
 from dapr_state.actors.state import ActorState, Put, Remove
 from dapr_state.app.model import ActorId
 from dapr_state.stores.base import EtagMismatch, StoreError
@@ -78,7 +78,7 @@ async def test_reminders_are_found_on_all_nodes(redis_cluster_servers: ClusterSe
         table = StoredReminders("reminded", lambda: store)
         for cart in CARTS:
             for name in ("one", "two"):
-                assert await table.write(PutReminder(reminder.register(Request(cart, name, "1h"), 1000, "me")))
+                assert await table.write(PutReminder(reminder.register(ReminderRequest(cart, name, "1h"), 1000, "me")))
         everything = [kept.reminder.key async for page in table.pages() for kept in page]
         of_one = [kept.reminder.key async for page in table.pages("cart", "3") for kept in page]
         await table.close()
