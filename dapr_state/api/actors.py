@@ -53,7 +53,7 @@ class Actors:
         """Call a method of the actor; of what the application answers only a status of 200 is an answer."""
         router = self._router
         if router is None or not router.local.is_open:
-            router = await self.gate(len(body))
+            router = await self.ready(len(body))
         method = _checked(actor, method)
         if body_error:
             raise errors.ACTOR_BODY(cause=body_error)
@@ -75,7 +75,7 @@ class Actors:
     async def get_state(self, actor: ActorId, key: str) -> StoredValue | None:
         """The value under `key`, or None; the actor need not be active."""
         check_type(actor.type)
-        await self.gate(len(key))
+        await self.ready(len(key))
         try:
             return await self._state.get(actor, key)
         except StoreError as error:
@@ -85,7 +85,7 @@ class Actors:
 
     async def check_active(self, actor: ActorId, octets: int) -> None:
         """Raise unless the actor is active on this sidecar; said before the operations, of `octets`, are looked at."""
-        router = await self.gate(octets)
+        router = await self.ready(octets)
         if not router.local.is_active(actor):
             raise errors.ACTOR_INSTANCE_MISSING()  # noqa: RSE102  a row is called to make its error
 
@@ -98,7 +98,7 @@ class Actors:
         except NoStoreError as error:
             raise errors.ACTOR_NO_STATE_STORE() from error  # noqa: RSE102  a row is called to make its error
 
-    async def gate(self, octets: int = 0) -> ActorRouter:
+    async def ready(self, octets: int = 0) -> ActorRouter:
         """Wait until it is known what the application hosts; `octets` is what the caller brings."""
         router = self._router
         if router is None:

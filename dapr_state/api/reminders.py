@@ -86,13 +86,13 @@ class Reminders:
         (await self._running()).delete(actor, name)
 
     async def _running(self, octets: int = 0) -> Timers:
-        await self._actors.gate(octets)
+        await self._actors.ready(octets)
         if self._timers is None:
             raise errors.ACTOR_NO_PLACEMENT()  # noqa: RSE102  a row is called to make its error
         return self._timers
 
     async def _of(self, actor_type: str, octets: int = 0) -> ReminderBackend:
-        router = await self._actors.gate(octets + len(actor_type))
+        router = await self._actors.ready(octets + len(actor_type))
         if self._backend is None:
             raise errors.ACTOR_NO_PLACEMENT()  # noqa: RSE102  a row is called to make its error
         if not router.local.is_hosted(actor_type):
