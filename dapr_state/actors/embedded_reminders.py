@@ -126,8 +126,8 @@ class EmbeddedReminders(ReminderBackend):
     def begin(self) -> None:
         self._reader = asyncio.ensure_future(self._read_for_ever())
 
-    def hosted(self, kinds: Collection[str]) -> None:
-        self._triggers.hosted(kinds)
+    def hosted(self, types: Collection[str]) -> None:
+        self._triggers.hosted(types)
 
     def stop(self) -> None:
         self._is_closed = True

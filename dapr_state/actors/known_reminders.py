@@ -77,19 +77,19 @@ class KnownReminders:
         self._waits.close()
 
     def remember(self, key: Key) -> Known:
-        kind = sys.intern(key[0])
-        self._counts[kind] = self._counts.get(kind, 0) + 1
-        known = self._known[key] = Known((kind, key[1], key[2]), self.reading)
+        actor_type = sys.intern(key[0])
+        self._counts[actor_type] = self._counts.get(actor_type, 0) + 1
+        known = self._known[key] = Known((actor_type, key[1], key[2]), self.reading)
         return known
 
     def forget(self, known: Known) -> None:
-        kind = known.key[0]
+        actor_type = known.key[0]
         del self._known[known.key]
-        self._counts[kind] -= 1
-        if not self._counts[kind]:
-            del self._counts[kind]
-        if kind in self._parked:
-            self._parked[kind].discard(known)
+        self._counts[actor_type] -= 1
+        if not self._counts[actor_type]:
+            del self._counts[actor_type]
+        if actor_type in self._parked:
+            self._parked[actor_type].discard(known)
         if known.date:
             known.date.cancel()
 
@@ -133,7 +133,7 @@ class KnownReminders:
         if self.is_current(known):
             self._parked.setdefault(known.key[0], set()).add(known)
 
-    def unpark(self, kind: str) -> None:
+    def unpark(self, actor_type: str) -> None:
         """The type is hosted now."""
-        for known in self._parked.pop(kind, ()):
+        for known in self._parked.pop(actor_type, ()):
             self.look_in(known, 0)

@@ -59,8 +59,8 @@ class StoredReminders(ReminderTable):
         (row,) = await self._opened().get((row_key,))
         return None if row is None else _kept(row_key, row)
 
-    async def pages(self, kind: str = "", actor_id: str | None = None) -> AsyncIterator[list[Kept]]:
-        of_type = f"{_part(kind)}||" if kind else ""
+    async def pages(self, actor_type: str = "", actor_id: str | None = None) -> AsyncIterator[list[Kept]]:
+        of_type = f"{_part(actor_type)}||" if actor_type else ""
         of_actor = "" if actor_id is None else f"{_part(actor_id)}||"
         prefix = self._prefix + of_type + of_actor
         after = ""

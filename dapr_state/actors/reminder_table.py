@@ -63,7 +63,7 @@ class ReminderTable(ABC):
         """The row; None if there is none."""
 
     @abstractmethod
-    def pages(self, kind: str = "", actor_id: str | None = None) -> AsyncIterator[list[Kept]]:
+    def pages(self, actor_type: str = "", actor_id: str | None = None) -> AsyncIterator[list[Kept]]:
         """All rows, those of one type or of one actor, some at a time; one may come twice, and what changes may not."""
 
     @abstractmethod

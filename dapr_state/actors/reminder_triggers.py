@@ -38,7 +38,7 @@ TOLD_AGAIN: Final = 60.0  # what may happen with each reminder each second is to
 class TriggerTarget(Protocol):
     """Who brings triggers to the actors."""
 
-    def is_hosted(self, kind: str, /) -> bool: ...
+    def is_hosted(self, actor_type: str, /) -> bool: ...
 
     async def deliver_reminder(self, trigger: Trigger, /) -> AppAnswer: ...
 
@@ -87,11 +87,11 @@ class ReminderTriggers:
         """How many are under way."""
         return len(self._firing)
 
-    def hosted(self, kinds: Collection[str]) -> None:
+    def hosted(self, types: Collection[str]) -> None:
         """These types are hosted now: what waited for them is due."""
-        for kind in kinds:
-            self._away.pop(kind, None)
-            self.known.unpark(kind)
+        for actor_type in types:
+            self._away.pop(actor_type, None)
+            self.known.unpark(actor_type)
 
     def stop(self) -> None:
         """Begin none any more."""
@@ -116,17 +116,17 @@ class ReminderTriggers:
             log.log(level, sentence, subject, error)
 
     def _ring(self, known: Known) -> None:
-        kind, actor_id, _ = known.key
+        actor_type, actor_id, _ = known.key
         known.date = None
-        away = self._away.get(kind)
-        if not self._target.is_hosted(kind):
+        away = self._away.get(actor_type)
+        if not self._target.is_hosted(actor_type):
             self.known.park(known)
         elif away and (away.probe or self._waiting.monotonic() < away.until):
             self.known.look_in(known, UNREACHED_WAIT)
         else:
             if away:
                 away.probe = known
-            self._firing.offer(ActorId(kind, actor_id), known)
+            self._firing.offer(ActorId(actor_type, actor_id), known)
 
     # A trigger
 
@@ -175,7 +175,7 @@ class ReminderTriggers:
 
     async def _trigger(self, known: Known, kept: Kept, place: Place) -> None:
         current = kept.reminder
-        kind, known.has_come = current.type, current.due
+        actor_type, known.has_come = current.type, current.due
         known.renewal = self._renewals.add(self._waiting.monotonic_ns() + round(RENEWAL * SECOND), known)
         try:
             answer = await self._target.deliver_reminder(current.trigger())
@@ -186,7 +186,7 @@ class ReminderTriggers:
             self._unreached(known, error)
             return
         except Exception as error:  # noqa: BLE001  whatever went wrong, the policy says what follows
-            if not self._target.is_hosted(kind):
+            if not self._target.is_hosted(actor_type):
                 self.known.park(known)
                 return
             log.error("Error executing reminder %s||%s||%s: %s", *current.key, error)  # noqa: TRY400  as daprd
@@ -197,15 +197,15 @@ class ReminderTriggers:
             known.renewal.cancel()  # the latest: it has set the next one
             known.renewal = None
             place.leave()
-        self._away.pop(kind, None)
-        self._fired(kind, is_taken)
+        self._away.pop(actor_type, None)
+        self._fired(actor_type, is_taken)
         await self._keep(known, kept, after)
 
     def _unreached(self, known: Known, error: Exception) -> None:
         """That is no attempt, or a restart of the application would cost reminders."""
-        kind = known.key[0]
-        self.tell(logging.WARNING, "Reminders of %s wait for the application: %s", kind, error)
-        away = self._away.setdefault(kind, _Away())
+        actor_type = known.key[0]
+        self.tell(logging.WARNING, "Reminders of %s wait for the application: %s", actor_type, error)
+        away = self._away.setdefault(actor_type, _Away())
         away.until = self._waiting.monotonic() + UNREACHED_WAIT
         self.known.look_in(known, UNREACHED_WAIT)
 

@@ -83,7 +83,7 @@ class ReminderBackend(ABC):
         """Fire from now on what is kept, what fell due while nobody was there included."""
 
     @abstractmethod
-    def hosted(self, kinds: Collection[str]) -> None:
+    def hosted(self, types: Collection[str]) -> None:
         """These types are hosted now, besides those that are already: what waited for them is due."""
 
     @abstractmethod

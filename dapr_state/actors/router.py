@@ -88,8 +88,8 @@ class ActorRouter:
     def __repr__(self) -> str:
         return f"<ActorRouter to {self.local!r}>"
 
-    def is_hosted(self, kind: str) -> bool:
-        return self.local.is_hosted(kind)
+    def is_hosted(self, actor_type: str) -> bool:
+        return self.local.is_hosted(actor_type)
 
     # What this sidecar's own callers, reminders and timers ask
 

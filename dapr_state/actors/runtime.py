@@ -46,7 +46,7 @@ _LOWERED: Final = REENTRANCY_HEADER.lower()
 class Watcher(Protocol):
     """Who wants to know of actors that end."""
 
-    def __call__(self, kind: str, *, is_failed: bool) -> None: ...
+    def __call__(self, actor_type: str, *, is_failed: bool) -> None: ...
 
 
 class ClosingError(Exception):
@@ -124,8 +124,8 @@ class ActorRuntime:
         for tell in self.on_unhosted:
             tell()
 
-    def is_hosted(self, kind: str) -> bool:
-        return self._directory.find(kind) is not None
+    def is_hosted(self, actor_type: str) -> bool:
+        return self._directory.find(actor_type) is not None
 
     def is_active(self, actor: ActorId) -> bool:
         return self._directory.is_active(actor)

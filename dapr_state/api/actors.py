@@ -111,10 +111,10 @@ class Actors:
         return router
 
 
-def check_type(kind: str) -> None:
+def check_type(actor_type: str) -> None:
     """Raise for a type that is kept for workflows; invoking its methods is allowed."""
-    if kind.startswith(RESERVED):
-        raise errors.ACTOR_TYPE_RESERVED(type=kind)
+    if actor_type.startswith(RESERVED):
+        raise errors.ACTOR_TYPE_RESERVED(type=actor_type)
 
 
 def _row_for(error: StoreError) -> errors.ErrorRow:

@@ -57,19 +57,19 @@ class Reminders:
         with _refused_as(errors.ACTOR_REMINDER_DELETE):
             await backend.delete(actor, name)
 
-    async def list_reminders(self, actor_type: str, identity: str | None) -> list[ReminderView]:
+    async def list_reminders(self, actor_type: str, actor_id: str | None) -> list[ReminderView]:
         """All of a type, or of one actor."""
         check_type(actor_type)
         backend = await self._of(actor_type)
         with _refused_as(errors.ACTOR_REMINDER_GET):
-            return await backend.list(actor_type, identity)
+            return await backend.list(actor_type, actor_id)
 
-    async def delete_reminders(self, actor_type: str, identity: str | None) -> None:
+    async def delete_reminders(self, actor_type: str, actor_id: str | None) -> None:
         """All of a type, or of one actor."""
         check_type(actor_type)
         backend = await self._of(actor_type)
         with _refused_as(errors.ACTOR_REMINDER_DELETE):
-            await backend.delete_all(actor_type, identity)
+            await backend.delete_all(actor_type, actor_id)
 
     async def create_timer(self, trigger: Trigger, ttl: str) -> None:
         """Start a timer as its trigger says."""

@@ -76,9 +76,9 @@ class ActorServices:
         return f"<ActorServices {self.runtime!r}>"
 
     def _count(self, metrics: Metrics) -> None:
-        def ended(kind: str, *, is_failed: bool) -> None:
+        def ended(actor_type: str, *, is_failed: bool) -> None:
             family = metrics.actors_not_deactivated if is_failed else metrics.actors_deactivated
-            family.series(kind).value += 1
+            family.series(actor_type).value += 1
 
         def settle() -> None:
             _set(metrics.actors_waiting, self.runtime.waiting())
@@ -164,8 +164,8 @@ class _Reminded:
         self._placement = cluster.placement
         self.deliver_reminder = router.deliver_reminder
 
-    def is_hosted(self, kind: str) -> bool:
-        return self._placement.is_ready and self._router.is_hosted(kind)
+    def is_hosted(self, actor_type: str) -> bool:
+        return self._placement.is_ready and self._router.is_hosted(actor_type)
 
 
 def _cluster(options: Options, local: ActorRuntime, memory: RequestMemory) -> Cluster:
@@ -185,16 +185,16 @@ def _name(options: Options) -> str:
 def _fired(family: CounterFamily | None) -> Callable[[str, bool], None]:
     """What counts a trigger that was fired."""
 
-    def count(kind: str, is_taken: bool) -> None:
+    def count(actor_type: str, is_taken: bool) -> None:
         if family is not None:
-            family.series(kind, str(is_taken).lower()).value += 1
+            family.series(actor_type, str(is_taken).lower()).value += 1
 
     return count
 
 
 def _set(family: GaugeFamily, values: Mapping[str, int]) -> None:
     """Types that have none any more are shown with 0."""
-    for (kind,), series in family.all():
-        series.value = values.get(kind, 0)
-    for kind, value in values.items():
-        family.series(kind).value = value
+    for (actor_type,), series in family.all():
+        series.value = values.get(actor_type, 0)
+    for actor_type, value in values.items():
+        family.series(actor_type).value = value

@@ -31,12 +31,12 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> AbstractAsyncContex
         with server.client(db=REDIS_DB) as control:
             control.flushdb()
         properties = {"redisHost": server.address, "redisDB": str(REDIS_DB)}
-    kind, _, version = request.param.partition("/")
-    if kind == "state.postgresql":
+    actor_type, _, version = request.param.partition("/")
+    if actor_type == "state.postgresql":
         postgres = request.getfixturevalue("postgres_server")
         postgres.empty("actors")
         properties = {"connectionString": postgres.url("actors")}
-    return _opened(Component("actors", kind, version, Properties(properties)))
+    return _opened(Component("actors", actor_type, version, Properties(properties)))
 
 
 @asynccontextmanager

@@ -26,17 +26,17 @@ class Watched:
     def _note(self, activation: Activation) -> None:
         self.expired.append((activation.actor.id, self.clock.monotonic()))
 
-    def hosted(self, kind: str) -> ActorType:
-        found = self.directory.find(kind)
+    def hosted(self, actor_type: str) -> ActorType:
+        found = self.directory.find(actor_type)
         assert found
         return found
 
-    def turn(self, kind: str, name: str, seconds: float = 0) -> None:
-        activation = self.directory.take(self.hosted(kind), ActorId(kind, name))
+    def turn(self, actor_type: str, name: str, seconds: float = 0) -> None:
+        activation = self.directory.take(self.hosted(actor_type), ActorId(actor_type, name))
         turn = activation.turns.enter()
         self.clock.advance(seconds)
         activation.turns.leave(turn)
-        self.directory.give(self.hosted(kind), activation)
+        self.directory.give(self.hosted(actor_type), activation)
 
 
 def test_each_type_has_its_own_time() -> None:

@@ -47,16 +47,16 @@ class Counting(Wrapper):
         return outcomes
 
 
-def _new(name: str, data: bytes = b"", kind: str = "cart", actor_id: str = "1") -> Reminder:
-    return reminder.register(ReminderRequest(ActorId(kind, actor_id), name, "1h", data=data or None), 1000, "me")
+def _new(name: str, data: bytes = b"", actor_type: str = "cart", actor_id: str = "1") -> Reminder:
+    return reminder.register(ReminderRequest(ActorId(actor_type, actor_id), name, "1h", data=data or None), 1000, "me")
 
 
 def _table(memory: StateStore) -> StoredReminders:
     return StoredReminders("app", lambda: memory)
 
 
-async def _all(table: StoredReminders, kind: str = "", actor_id: str | None = None) -> list[Reminder]:
-    return [kept.reminder async for page in table.pages(kind, actor_id) for kept in page]
+async def _all(table: StoredReminders, actor_type: str = "", actor_id: str | None = None) -> list[Reminder]:
+    return [kept.reminder async for page in table.pages(actor_type, actor_id) for kept in page]
 
 
 async def _read(table: StoredReminders, key: Key) -> Kept:
@@ -133,8 +133,8 @@ async def test_names_with_separators_are_told_apart(store: StateStore) -> None:
     """Type, actor and name are what they are, whatever is in them; each prefix finds its own."""
     table = _table(store)
     parts = [("a||b", "c", "n"), ("a", "b||c", "n"), ("a", "b", "c||n"), ("a%7C", "b", "n"), ("a|", "b", "n")]
-    for kind, actor_id, name in parts:
-        await table.write(Put(_new(name, kind=kind, actor_id=actor_id)))
+    for actor_type, actor_id, name in parts:
+        await table.write(Put(_new(name, actor_type=actor_type, actor_id=actor_id)))
 
     assert sorted(each.key for each in await _all(table)) == sorted(parts)
     assert [each.key for each in await _all(table, "a||b")] == [("a||b", "c", "n")]

@@ -67,17 +67,17 @@ class LikeRedis(Failing):
 @pytest.fixture(params=[Failing, LikeRedis], autouse=True)
 def _kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test is about both kinds of stores: with an order and versions that come once, and with neither."""
-    monkeypatch.setattr(House, "kind", request.param)
+    monkeypatch.setattr(House, "actor_type", request.param)
 
 
 class House:
     """One store, clock and application, and one sidecar after another."""
 
-    kind: type[Failing] = Failing
+    actor_type: type[Failing] = Failing
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.store = self.kind(self.clock)
+        self.store = self.actor_type(self.clock)
         self.host = TriggerTarget(self.clock)
         self.counted: list[tuple[str, bool]] = []
         self.reminders = self.start()
@@ -90,7 +90,7 @@ class House:
             me,
             self.clock,
             self.clock,
-            fired=lambda kind, success: self.counted.append((kind, success)),
+            fired=lambda actor_type, success: self.counted.append((actor_type, success)),
         )
         self.reminders.begin()
         return self.reminders
@@ -104,8 +104,8 @@ class House:
     async def turn(self, seconds: float) -> None:
         await turn(self.clock, seconds)
 
-    async def names(self, kind: str = "cart", identity: str | None = None) -> list[str]:
-        return [each.name for each in await self.reminders.list(kind, identity)]
+    async def names(self, actor_type: str = "cart", identity: str | None = None) -> list[str]:
+        return [each.name for each in await self.reminders.list(actor_type, identity)]
 
 
 @pytest.mark.parametrize(
@@ -365,8 +365,8 @@ async def test_what_is_shown_of_a_reminder() -> None:
 async def test_all_of_a_type_or_of_an_actor() -> None:
     """Exactly these are listed, by id and name, and deleted; a type whose name begins alike is another one."""
     house = House()
-    for kind, identity, name in (("ta", "2", "x"), ("ta", "1", "y"), ("ta", "1", "x"), ("tab", "1", "x")):
-        await house.create(name, "1h", actor=ActorId(kind, identity))
+    for actor_type, identity, name in (("ta", "2", "x"), ("ta", "1", "y"), ("ta", "1", "x"), ("tab", "1", "x")):
+        await house.create(name, "1h", actor=ActorId(actor_type, identity))
     listed = [(each.id, each.name) for each in await house.reminders.list("ta")]
     of_one = await house.names("ta", "1")
     await house.reminders.delete_all("ta", "1")

@@ -58,7 +58,7 @@ class Scene:
         self.placement = Gates(self.runtime)
         self.router = ActorRouter(self.runtime, self.placement)
         self.deactivated: list[tuple[str, bool]] = []
-        self.runtime.on_deactivated = lambda kind, *, is_failed: self.deactivated.append((kind, is_failed))
+        self.runtime.on_deactivated = lambda actor_type, *, is_failed: self.deactivated.append((actor_type, is_failed))
         if is_hosted:
             self.host()
 
@@ -66,10 +66,10 @@ class Scene:
         self.runtime.host(Registration(TYPES), self.app)
 
     def call(
-        self, method: str, name: str = "1", kind: str = "cart", reentrancy_id: str = ""
+        self, method: str, name: str = "1", actor_type: str = "cart", reentrancy_id: str = ""
     ) -> asyncio.Task[AppAnswer]:
         headers = ((REENTRANCY_HEADER.lower(), reentrancy_id),) if reentrancy_id else ()
-        return asyncio.create_task(self.router.invoke(ActorCall(ActorId(kind, name), method, b"", headers)))
+        return asyncio.create_task(self.router.invoke(ActorCall(ActorId(actor_type, name), method, b"", headers)))
 
 
 async def test_calls_of_one_actor_take_turns() -> None:
@@ -99,7 +99,7 @@ async def test_a_type_that_nobody_hosts() -> None:
     """The error has daprd's words; an actor without a name is none."""
     scene = Scene()
     with pytest.raises(NoHostError, match=r"^did not find address for actor 'unheard/1'$"):
-        await scene.call("m", kind="unheard")
+        await scene.call("m", actor_type="unheard")
     with pytest.raises(NoHostError, match=r"^did not find address for actor '/'$"):
         await scene.call("m", "")
 
@@ -161,9 +161,9 @@ async def test_one_id_runs_at_the_same_time() -> None:
     """Calls with the id of the running turn join it; others, and reminders, wait."""
     scene = Scene()
     calls = [
-        scene.call("wait-a", kind="re", reentrancy_id="x"),
-        scene.call("other", kind="re", reentrancy_id="y"),
-        scene.call("wait-b", kind="re", reentrancy_id="x"),
+        scene.call("wait-a", actor_type="re", reentrancy_id="x"),
+        scene.call("other", actor_type="re", reentrancy_id="y"),
+        scene.call("wait-b", actor_type="re", reentrancy_id="x"),
     ]
     trigger = asyncio.create_task(scene.router.deliver_reminder(Trigger(ActorId("re", "1"), "r")))
     await steps()
@@ -178,9 +178,9 @@ async def test_one_id_runs_at_the_same_time() -> None:
 async def test_the_application_learns_the_id() -> None:
     """A call without one is given one of its own; the caller's own is passed on."""
     scene = Scene()
-    await scene.call("m", kind="re")
-    await scene.call("m", kind="re")
-    await scene.call("m", kind="re", reentrancy_id="x")
+    await scene.call("m", actor_type="re")
+    await scene.call("m", actor_type="re")
+    await scene.call("m", actor_type="re", reentrancy_id="x")
     ids = [value for call in scene.app.calls for name, value in call.headers if name.lower() == "dapr-reentrancy-id"]
 
     assert len(set(ids)) == 3
@@ -190,11 +190,11 @@ async def test_the_application_learns_the_id() -> None:
 async def test_too_deep_is_refused_and_the_actor_lives_on() -> None:
     """The call beyond the depth fails at once; the others end, and the next turn begins."""
     scene = Scene()
-    calls = [scene.call("wait", kind="re", reentrancy_id="x") for _ in range(2)]
+    calls = [scene.call("wait", actor_type="re", reentrancy_id="x") for _ in range(2)]
     await steps()
     with pytest.raises(TooDeepError):
-        await scene.call("third", kind="re", reentrancy_id="x")
-    later = scene.call("later", kind="re", reentrancy_id="y")
+        await scene.call("third", actor_type="re", reentrancy_id="x")
+    later = scene.call("later", actor_type="re", reentrancy_id="y")
     await steps()
     scene.app.release()
     await asyncio.gather(*calls, later)
@@ -465,7 +465,7 @@ async def test_a_drain_lets_turns_end_and_deactivates_all() -> None:
 async def test_a_drain_lets_in_what_a_running_turn_calls() -> None:
     """A call with the reentrancy id of a running turn is part of it, at the same actor and at others."""
     scene = Scene()
-    call = scene.call("wait", kind="re", reentrancy_id="x")
+    call = scene.call("wait", actor_type="re", reentrancy_id="x")
     await steps()
     drain = asyncio.create_task(scene.runtime.drain(None))
     await steps()

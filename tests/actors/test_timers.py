@@ -89,7 +89,7 @@ async def test_no_answer_ends_a_timer(answer: str) -> None:
     clock = ManualClock()
     host = TriggerTarget(clock)
     counted: list[tuple[str, bool]] = []
-    timers = Timers(host, clock, lambda kind, is_success: counted.append((kind, is_success)))
+    timers = Timers(host, clock, lambda actor_type, is_success: counted.append((actor_type, is_success)))
     if answer == "failure":
         host.fails = [AppError("error from actor service: (500) "), RuntimeError("a defect")]
     else:
@@ -138,7 +138,7 @@ async def test_a_deleted_timer_is_gone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "due_time", "period", "ttl", "sentence"),
+    ("actor_type", "due_time", "period", "ttl", "sentence"),
     [
         ("other", "", "", "", "can't create timer for actor other||1: actor type not registered"),
         ("cart", "x", "", "", "error parsing timer due time: unsupported time/duration format: x"),
@@ -156,14 +156,14 @@ async def test_a_deleted_timer_is_gone() -> None:
         ),
     ],
 )
-async def test_a_timer_that_cannot_be(kind: str, due_time: str, period: str, ttl: str, sentence: str) -> None:
+async def test_a_timer_that_cannot_be(actor_type: str, due_time: str, period: str, ttl: str, sentence: str) -> None:
     """It is refused in daprd's words, and the one of that name stays."""
     clock = ManualClock()
     host = TriggerTarget(clock)
     timers = Timers(host, clock)
     timers.create(_trigger("n", "1s"))
     with pytest.raises(ScheduleError) as refused:
-        timers.create(Trigger(ActorId(kind, "1"), "n", None, due_time, period), ttl)
+        timers.create(Trigger(ActorId(actor_type, "1"), "n", None, due_time, period), ttl)
     await turn(clock, 1)
 
     assert str(refused.value) == sentence

@@ -31,8 +31,8 @@ class TriggerTarget:
         self.running: list[str] = []
         self._clock = clock
 
-    def is_hosted(self, kind: str) -> bool:
-        return kind in self.types
+    def is_hosted(self, actor_type: str) -> bool:
+        return actor_type in self.types
 
     async def deliver_timer(self, trigger: Trigger) -> AppAnswer:
         return await self._take(trigger)

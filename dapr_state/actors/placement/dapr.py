@@ -134,8 +134,8 @@ class DaprPlacement(Placement):
         """A new table; returns when every actor that is no longer here has ended."""
         table = await Table.read(tables, self._table)
         changed = table.changed(self._table)
-        for kind in changed:
-            self._closed.setdefault(kind, Gate(self._waiting, is_open=False, what=_WHAT))
+        for actor_type in changed:
+            self._closed.setdefault(actor_type, Gate(self._waiting, is_open=False, what=_WHAT))
         gone = self._table.hosts - table.hosts
         self._table = table
         self._claims.clear()

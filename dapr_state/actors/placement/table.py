@@ -29,13 +29,13 @@ class Table:
         """What did not change is taken over; a type that is absent is gone."""
         table = cls(tables.replication_factor)
         work = Work()
-        for kind, each in tables.entries.items():
+        for actor_type, each in tables.entries.items():
             signature = tuple(sorted((name, host.id, host.port) for name, host in each.load_map.items()))
-            table._signatures[kind] = signature
-            if before._has(kind, table):
-                table.rings[kind] = before.rings[kind]
+            table._signatures[actor_type] = signature
+            if before._has(actor_type, table):
+                table.rings[actor_type] = before.rings[actor_type]
             else:
-                table.rings[kind] = Ring((name for name, _, _ in signature), table._factor)
+                table.rings[actor_type] = Ring((name for name, _, _ in signature), table._factor)
             if work.is_over():
                 await work.pause()
         return table
@@ -46,10 +46,10 @@ class Table:
 
     def changed(self, before: Table) -> set[str]:
         """The types that appeared, disappeared, or have other hosts."""
-        kinds = self.rings.keys() | before.rings.keys()
-        return {kind for kind in kinds if kind not in self.rings or not before._has(kind, self)}
+        types = self.rings.keys() | before.rings.keys()
+        return {actor_type for actor_type in types if actor_type not in self.rings or not before._has(actor_type, self)}
 
-    def _has(self, kind: str, other: Table) -> bool:
+    def _has(self, actor_type: str, other: Table) -> bool:
         """The same ring as the other one."""
-        mine = self._signatures.get(kind)
-        return mine is not None and mine == other._signatures.get(kind) and self._factor == other._factor
+        mine = self._signatures.get(actor_type)
+        return mine is not None and mine == other._signatures.get(actor_type) and self._factor == other._factor

@@ -61,8 +61,8 @@ class RemindersServicer(dapr_pb2_grpc.DaprServicer):
     async def ListActorReminders(  # type: ignore[override]  # Pieces is the same message, encoded
         self, request: actors_pb2.ListActorRemindersRequest, _: Context
     ) -> Pieces:
-        identity = request.actor_id if request.HasField("actor_id") else None
-        found = await self._reminders.list_reminders(request.actor_type, identity)
+        actor_id = request.actor_id if request.HasField("actor_id") else None
+        found = await self._reminders.list_reminders(request.actor_type, actor_id)
         answer, work = Pieces(), Work()
         for some in slices(found, STEPS):
             answer.add(_listed(some).SerializeToString())  # messages that follow one another are one with all lists
@@ -73,8 +73,8 @@ class RemindersServicer(dapr_pb2_grpc.DaprServicer):
     async def UnregisterActorRemindersByType(
         self, request: actors_pb2.UnregisterActorRemindersByTypeRequest, _: Context
     ) -> actors_pb2.UnregisterActorRemindersByTypeResponse:
-        identity = request.actor_id if request.HasField("actor_id") else None
-        await self._reminders.delete_reminders(request.actor_type, identity)
+        actor_id = request.actor_id if request.HasField("actor_id") else None
+        await self._reminders.delete_reminders(request.actor_type, actor_id)
         return actors_pb2.UnregisterActorRemindersByTypeResponse()
 
     async def RegisterActorTimer(self, request: actors_pb2.RegisterActorTimerRequest, _: Context) -> Empty:

@@ -41,21 +41,21 @@ class ActorRoutes:
             "ExecuteActorStateTransaction": self._transact,
         }
 
-    async def invoke(self, kind: str, name: str, method: str, request: Request, query: str = "") -> Response:
+    async def invoke(self, actor_type: str, actor_id: str, method: str, request: Request, query: str = "") -> Response:
         request.needs_client = True  # one who waits for a turn and goes away leaves the queue
         body_error = TOO_LARGE if request.body_error else ""
         headers = self._headers(request)
         if request.trace:  # the first of two counts
             headers = (("traceparent", str(request.trace)), *headers)
         answer = await self._actors.invoke(
-            ActorId(kind, name), method, request.body, headers, query=query, body_error=body_error
+            ActorId(actor_type, actor_id), method, request.body, headers, query=query, body_error=body_error
         )
         known = self._known_lines
         lines = [known.get(pair) or self._learn(pair) for pair in answer.headers if pair[0] not in _OURS]
         return Response(200, lines, answer.body)
 
-    async def get_state(self, kind: str, name: str, key: str) -> Response:
-        row = await self._actors.get_state(ActorId(kind, name), key)
+    async def get_state(self, actor_type: str, actor_id: str, key: str) -> Response:
+        row = await self._actors.get_state(ActorId(actor_type, actor_id), key)
         if row is None or not row.value:
             return no_content()
         response = Response(200, [JSON], row.value)
@@ -64,13 +64,13 @@ class ActorRoutes:
             response.lines.append(line(f"metadata.{metadatum}".capitalize(), value))
         return response
 
-    async def transact(self, kind: str, name: str, request: Request) -> Response:
-        check_type(kind)
+    async def transact(self, actor_type: str, actor_id: str, request: Request) -> Response:
+        check_type(actor_type)
         try:
             steps = await actor_bodies.TRANSACTION.read(request)
         except MalformedError as error:
             raise errors.MALFORMED_BODY(cause=error) from error
-        actor = ActorId(kind, name)
+        actor = ActorId(actor_type, actor_id)
         await self._actors.check_active(actor, len(request.body))
         work = Work()
         try:

@@ -167,12 +167,12 @@ class Router:
     def _of_actors(actors: ActorRoutes, request: Request) -> Answering | None:
         if not (plain := _PLAIN_ACTOR.fullmatch(request.target)):
             return None
-        kind, name, method, key = plain.groups()
+        actor_type, actor_id, method, key = plain.groups()
         decode = target.decode
         if method and request.method in _CALLS:
-            return actors.invoke(decode(kind), decode(name), decode(method), request)
+            return actors.invoke(decode(actor_type), decode(actor_id), decode(method), request)
         if key and request.method == "GET":
-            return actors.get_state(decode(kind), decode(name), decode(key))
+            return actors.get_state(decode(actor_type), decode(actor_id), decode(key))
         if not (method or key) and request.method in _WRITES:
-            return actors.transact(decode(kind), decode(name), request)
+            return actors.transact(decode(actor_type), decode(actor_id), request)
         return None

@@ -76,10 +76,12 @@ class Stream:
         async with asyncio.timeout(DEADLINE):
             return await anext(self._messages)
 
-    async def order(self, operation: str, version: int, *kinds: str) -> None:
+    async def order(self, operation: str, version: int, *types: str) -> None:
         tables = None
         if operation == "update":
-            entries = {kind: PlacementTable(load_map={ME.name: Host(name=ME.name, id="app")}) for kind in kinds}
+            entries = {
+                actor_type: PlacementTable(load_map={ME.name: Host(name=ME.name, id="app")}) for actor_type in types
+            }
             tables = PlacementTables(entries=entries, replication_factor=100)
         await self._context.write(PlacementOrder(operation=operation, version=version, tables=tables))
 

@@ -27,8 +27,8 @@ THEIRS = next(str(number) for number in range(100) if RING.owner(str(number)) ==
 
 def tables(factor: int = 100, **hosts: tuple[str, ...]) -> PlacementTables:
     entries = {
-        kind: PlacementTable(load_map={name: Host(name=name, id="app") for name in names})
-        for kind, names in hosts.items()
+        actor_type: PlacementTable(load_map={name: Host(name=name, id="app") for name in names})
+        for actor_type, names in hosts.items()
     }
     return PlacementTables(entries=entries, replication_factor=factor)
 
@@ -40,7 +40,7 @@ class Scene:
         self.clock = ManualClock()
         self.placement = DaprPlacement(ME, self, self.clock)  # type: ignore[arg-type]  # a clock that is turned
         self.halted: list[tuple[list[str], bool]] = []
-        self.actors = [ActorId(kind, name) for kind in ("ta", "tb") for name in (MINE, THEIRS)]
+        self.actors = [ActorId(actor_type, name) for actor_type in ("ta", "tb") for name in (MINE, THEIRS)]
         self.holds: asyncio.Event | None = None
         self.told: list[str] = []
         self.placement.on_frozen.append(lambda: self.told.append("frozen"))
@@ -55,8 +55,8 @@ class Scene:
         await self.placement.update(table)
         self.placement.unlock()
 
-    def lookup(self, name: str, kind: str = "ta") -> asyncio.Task[Claim]:
-        return asyncio.create_task(self.placement.lookup(ActorId(kind, name)))
+    def lookup(self, name: str, actor_type: str = "ta") -> asyncio.Task[Claim]:
+        return asyncio.create_task(self.placement.lookup(ActorId(actor_type, name)))
 
 
 async def test_an_actor_lives_where_the_table_says() -> None:
