@@ -104,7 +104,7 @@ async def test_whatever_was_accepted_is_read_again(store: StateStore, data: byte
     found = {each.name: each for each in await _all(_table(store))}
 
     assert found["n"] == kept
-    assert (bytes(found["n"].view.data), found["n"].tick().data) == (data, data)
+    assert (bytes(found["n"].view.data), found["n"].trigger().data) == (data, data)
 
 
 async def test_changes_of_one_moment_are_one_write(store: StateStore) -> None:
