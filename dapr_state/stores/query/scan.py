@@ -7,7 +7,7 @@ lists its rows. A row that cannot be read may be what is asked for: it is always
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import insort
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from dapr_state.slices import Work
@@ -141,7 +141,7 @@ class _Page:
         self._after = (directed(after.ranks, query.sort), after.key) if after else None  # type: ignore[arg-type]
         self._room = room
         self._found: list[Match] = []
-        self._by_key: dict[str, Match] = {}
+        self._keys: set[str] = set()  # of those
 
     @property
     def is_full(self) -> bool:
@@ -152,15 +152,14 @@ class _Page:
         return Matches(self._found)
 
     async def consider(self, key: str, row: Outcome) -> None:
+        if key in self._keys:
+            return  # a store without an order may tell a row twice; the rows that made room for the first are gone
         values: Sequence[Scalar] | None = None
         if isinstance(row, StoredValue):
             try:
                 values = await self._paths.of(row.value)
             except UnreadableDocumentError as error:
                 row = error
-        if known := self._by_key.pop(key, None):  # a store without an order may tell a row twice
-            del self._found[bisect_left(self._found, known[:2])]
-            self._room.take(-known.octets)
         if values is not None and self._matches and not self._matches(values):
             return
         ranks = tuple(rank(Nothing.MISSING if values is None else values[place]) for place in self._places)
@@ -174,8 +173,8 @@ class _Page:
         match = Match(sorted_by, key, row, ranks, octets)
         if self.is_full:
             last = self._found.pop()
-            del self._by_key[last.key]
+            self._keys.remove(last.key)
             self._room.take(-last.octets)
         self._room.take(octets)
         insort(self._found, match)
-        self._by_key[key] = match
+        self._keys.add(key)
