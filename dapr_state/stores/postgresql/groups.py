@@ -70,6 +70,7 @@ class Groups:
         self.clock = pool.clock
         self.timeout = options.timeout
         self._new_etags = table.layout.new_etags()
+        self._patient: dict[Any, float] = {}  # connections that wait longer for rows, and how long
         self.statements = 0  # that wrote
         self.keys_at_once = KEYS_AT_MOST  # of a group: fewer where values are large, for they are in memory together
 
@@ -106,14 +107,22 @@ class Groups:
     async def wait_for(self, unit: Unit, seconds: float) -> StoreError | None:
         """Write it, also where other clients hold its rows for so long."""
         async with self._pool.use() as connection:
+            self._patient[connection] = seconds
             try:
-                await connection.execute(f"SET lock_timeout = {max(1, int(seconds * 1000))}")
+                await self._set_patience(connection, seconds)
                 (outcome,) = await self._kept(connection, [unit])
-                await connection.execute(f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}")
+                await self._set_patience(connection, LOCK_SECONDS)
             except (asyncpg.PostgresError, StoreError) as error:
                 connection.terminate()  # it would wait as long for the next
                 return failures.store_error(error)
+            finally:
+                del self._patient[connection]
             return outcome
+
+    async def _set_patience(self, connection: Any, seconds: float) -> None:
+        """Of the session, unless a pooler gives it to others between two transactions: see `_limit`."""
+        if not self._options.pooled:
+            await connection.execute(f"SET lock_timeout = {max(1, int(seconds * 1000))}")
 
     async def _rows(self, keys: Sequence[str]) -> dict[str, StoredValue | StoreError]:
         """Those that are there; the server gives a key once, however often it is asked for."""
@@ -145,7 +154,18 @@ class Groups:
             records: Sequence[Any] = await connection.fetch(statement, *arguments)
             return records
         async with connection.transaction():
+            await self._limit(connection)
             return list(await connection.fetch(statement, *arguments))
+
+    async def _limit(self, connection: Any) -> None:
+        """Give this transaction what a session has where there is no pooler."""
+        if not self._options.pooled:
+            return
+        patience = self._patient.get(connection, LOCK_SECONDS)
+        await connection.execute(
+            f"SET LOCAL lock_timeout = {max(1, int(patience * 1000))}; "
+            f"SET LOCAL statement_timeout = {int(self._options.timeout * 1000)}"
+        )
 
     async def _commit(self, connection: Any, units: Sequence[Unit]) -> Outcomes:
         """Raises StoreError, which is a RefusedError where the others can be written without one of the units."""
@@ -169,7 +189,12 @@ class Groups:
     async def _held_by_others(self, connection: Any, units: Sequence[Unit]) -> set[str]:
         """All of them at once: to look for each by halves takes seconds where there are many."""
         keys = {operation.key for unit in units for operation in unit if not tables.refusal(operation.key)}
-        return {key for (key,) in await connection.fetch(self._table.held_by_others, list(keys))}
+        try:
+            return {key for (key,) in await self._ask(connection, self._table.held_by_others, list(keys))}
+        except asyncpg.PostgresError as error:
+            if failures.code(error) != failures.LOCKED:
+                raise
+            return keys  # it is the table that somebody holds
 
     async def _commit_without(self, held: set[str], connection: Any, units: Sequence[Unit]) -> Outcomes:
         are_held = [any(operation.key in held for operation in unit) for unit in units]
@@ -220,6 +245,7 @@ class Groups:
             transaction = connection.transaction()
             await transaction.start()
             try:
+                await self._limit(connection)
                 guarded = await asyncio.to_thread(self._guarded_of, unit)
                 stored: dict[str, str] = {}
                 for some in slices(guarded, _LARGE):

@@ -15,6 +15,7 @@ from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.stores.postgresql import groups
 from dapr_state.stores.postgresql.pool import LOCK_SECONDS
 from dapr_state.testing.stores.asking import put, value_of, values_of, write_one
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,9 +100,10 @@ async def test_a_server_that_is_not_there_is_told_at_start(own_database: Databas
     assert "s3cret" not in str(raised.value)
 
 
-async def test_a_row_that_somebody_holds_keeps_only_its_callers(database: Database) -> None:
+@pytest.mark.parametrize("mode", ["cache_statement", "exec"])
+async def test_a_row_that_somebody_holds_keeps_only_its_callers(database: Database, mode: str) -> None:
     """The others of its group are written, and so are those that come later; the row is when it is free."""
-    async with database.opened() as store:
+    async with database.opened(queryExecMode=mode, timeout="3s") as store:
         await put(store, Upsert("held", b"0"))
         with _held(database, "SELECT * FROM state WHERE key = 'held' FOR UPDATE"):
             waiting = asyncio.create_task(store.write([Upsert("held", b"1")]))
@@ -163,9 +165,10 @@ async def test_a_connection_does_not_wait_as_long_for_the_next_row(
     assert (str(refused), seconds) == ("others change the row too often", Decimal(str(LOCK_SECONDS)))
 
 
-async def test_a_row_that_stays_held_is_told(database: Database) -> None:
+@pytest.mark.parametrize("mode", ["cache_statement", "exec"])
+async def test_a_row_that_stays_held_is_told(database: Database, mode: str) -> None:
     """After the timeout, and nothing of the transaction has happened."""
-    async with database.opened(timeout="1s") as store:
+    async with database.opened(queryExecMode=mode, timeout="1s") as store:
         await put(store, Upsert("held", b"0"))
         with _held(database, "SELECT * FROM state WHERE key = 'held' FOR UPDATE"):
             outcome = await write_one(store, Upsert("held", b"1"))
@@ -193,6 +196,18 @@ async def test_rows_of_one_request_that_stay_held_have_one_patience(database: Da
         assert is_told
         assert [isinstance(outcome, StoreError) for outcome in outcomes] == [True] * 5 + [False]
         assert await values_of(store, *held) == [b"0"] * 5 + [b"1"]
+
+
+async def test_who_waits_for_a_locked_table_is_served_when_it_is_free(database: Database) -> None:
+    """All of a group: it is nobody's row that is held."""
+    async with database.opened() as store:
+        with _held(database, "LOCK TABLE state IN EXCLUSIVE MODE"):
+            writes = [asyncio.create_task(store.write([Upsert(f"k{number}", b"v")])) for number in range(20)]
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            await asyncio.to_thread(
+                until, lambda: database.sql(waiting) == [(2,)] or all(each.done() for each in writes)
+            )
+        assert await asyncio.gather(*writes) == [[None]] * 20
 
 
 async def test_a_locked_table_keeps_nobody_waiting(database: Database) -> None:
