@@ -188,7 +188,6 @@ COMMAND_LINES = [
     ["--dapr-public-port", "x"],
     ["--app-port", "x"],
     ["--app-port", "3500"],
-    ["--dapr-http-port", "0"],
     ["--app-protocol", "foo"],
     ["--disable-init-endpoints", "foo"],
     ["--app-health-probe-timeout", "5001"],

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 
 APP = """
 import json, sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_): pass
 
-class Server(HTTPServer):
+class Server(ThreadingHTTPServer):
     allow_reuse_address = True
 
 Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
