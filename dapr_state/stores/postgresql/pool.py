@@ -95,8 +95,12 @@ class Pool:
                 )
         except TimeoutError:
             raise StoreError(f"failed to connect: no answer within {self.patience}") from None
-        except (*failures.DRIVER, ValueError) as error:
+        except failures.DRIVER as error:
             raise StoreError(f"failed to connect: {failures.describe(error)}") from error
+        except ValueError:  # its text holds what stands where a port should: part of a password with a # or a /
+            raise StoreError(
+                "failed to connect: the connection string is no URL with host and port (percent-encode what is special)"
+            ) from None
         self.opened += 1
         return connection
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 
 from dapr_state.resources.component import Component
 from dapr_state.resources.properties import Properties, PropertiesError
 from dapr_state.stores import registry
+from dapr_state.stores.base import StoreError
 from dapr_state.stores.postgresql import PostgresV1, PostgresV2, options
 from dapr_state.stores.registry import UnknownStoreError
 
@@ -138,3 +141,13 @@ def test_the_first_version_does_not_see_aws() -> None:
 def test_a_password_is_not_shown() -> None:
     """Options may stand in a log line."""
     assert "s3cret" not in repr(read(password="s3cret"))
+
+
+@pytest.mark.parametrize("sign", ["#", "/", "?"])
+async def test_a_password_that_is_not_encoded_is_not_told(sign: str) -> None:
+    """What stands before the sign is where a URL has its port, and no error quotes it."""
+    store = PostgresV2(read(connectionString=f"postgres://user:s3cret{sign}1@127.0.0.1/db"))
+    with pytest.raises(StoreError, match="failed to connect: the connection string is no URL") as raised:
+        await store.open()
+
+    assert "s3cret" not in "".join(traceback.format_exception(raised.value)).replace("user:s3cret", "")
