@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 NUMBER: Final = 16384  # of slots: of the protocol
 QUESTION: Final = (packed(b"CLUSTER", b"INFO") + packed(b"CLUSTER", b"SLOTS"), 2)  # and how many replies it gets
-_REDIRECTED: Final = re.compile(r"(MOVED|ASK) [0-9]+ (\S*:[0-9]+)$")
-_LATER: Final = ("TRYAGAIN ", "CLUSTERDOWN ", "MASTERDOWN ", "LOADING ")
+_REDIRECTED: Final = re.compile(r"(MOVED|ASK) [0-9]+ (\S+):([0-9]+)$")
+# a redirection without a host is to another port of the same one, which the topology tells
+_LATER: Final = ("MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN ", "MASTERDOWN ", "LOADING ")
 
 
 def slot_of(key: str) -> int:
@@ -73,7 +74,7 @@ def elsewhere(outcome: object) -> Elsewhere | None:
         return None
     text = str(outcome)
     if found := _REDIRECTED.match(text):
-        return Elsewhere(found[2], found[1] == "ASK")
+        return Elsewhere(_joined(found[2], found[3]), found[1] == "ASK")
     return Elsewhere() if text.startswith(_LATER) else None
 
 
@@ -104,8 +105,8 @@ def _primary(told: Any, replicas: Sequence[Any], host: str) -> Primary:
 def _address(told: Any, host: str) -> str:
     """A node that does not know its own name is where it was asked."""
     name = (told[0] or b"").decode()
-    if name in {"", "?"}:
-        name = host
-    elif ":" in name:
-        name = f"[{name}]"
-    return f"{name}:{told[1]}"
+    return _joined(host if name in {"", "?"} else name, told[1])
+
+
+def _joined(host: str, port: object) -> str:
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"

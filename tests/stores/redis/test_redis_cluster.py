@@ -408,6 +408,8 @@ def test_the_slot_of_a_key_is_that_of_the_cluster(key: str) -> None:
     ("text", "expected"),
     [
         ("MOVED 3999 127.0.0.1:6381", Elsewhere("127.0.0.1:6381")),
+        ("ASK 3999 ::1:6381", Elsewhere("[::1]:6381", is_for_once=True)),  # as the topology has it
+        ("MOVED 3999 :6381", Elsewhere()),
         ("ASK 3999 [::1]:6381", Elsewhere("[::1]:6381", is_for_once=True)),
         ("TRYAGAIN Multiple keys request during rehashing of slot", Elsewhere()),
         ("CLUSTERDOWN The cluster is down", Elsewhere()),
