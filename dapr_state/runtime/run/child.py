@@ -36,6 +36,7 @@ class Child:
         self._loop = asyncio.get_running_loop()
         self._on_stopped = on_stopped
         self.ended: asyncio.Future[int] = self._loop.create_future()
+        self._is_over = False  # its group has ended: another one may have its number
         threading.Thread(target=self._wait, daemon=True).start()
 
     @property
@@ -54,7 +55,9 @@ class Child:
             os.killpg(self.pid, number)
 
     async def end(self, number: int, grace: float) -> bool:
-        """Ask it to end with this signal, and after the grace make it; False if that was needed."""
+        """Ask it to end with this signal, and after the grace make it; False if that was needed. Once for all."""
+        if self._is_over:
+            return True
         self.send(number)
         self.send(signal.SIGCONT)
         await WAITING.wait([self.ended], timeout=grace)
@@ -63,6 +66,7 @@ class Child:
             await self._end_rest()
         self.send(signal.SIGKILL)
         await self.ended
+        self._is_over = True
         return is_willing
 
     async def _end_rest(self) -> None:

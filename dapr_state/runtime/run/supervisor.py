@@ -160,6 +160,7 @@ class Run:
         try:
             await _first(app.ended, changed, sidecar.ended, self._wishes.first)
             if app.ended.done() and app.ended.result() and not self._wishes.first.done():
+                await self._end_app(app)  # now, while no other process can have the number of its group
                 self._say(f"the application ended with {_code(app.ended.result())}: it starts again after a change")
                 await _first(changed, sidecar.ended, self._wishes.first)
             if self._wishes.first.done() or sidecar.ended.done() or not changed.done():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dapr_state.runtime.run import listing
 from dapr_state.runtime.run.sources import look
 from tests.runtime.run.runs import Started, ask, processes
 from tests.support.processes import free_port
@@ -94,6 +96,20 @@ def test_an_application_that_fails_waits_for_a_change(tmp_path: Path) -> None:
 
         assert started.code() == 0
         assert "mended" in started.text
+
+
+def test_what_an_application_that_fails_has_started_ends_with_it(tmp_path: Path) -> None:
+    """Not after the next change: by then its group's number may be somebody else's."""
+    starts = "import subprocess, sys; print('child', subprocess.Popen(['sleep', '600']).pid, flush=True); sys.exit(3)"
+    (tmp_path / "main.py").write_text(starts)
+    with Started(tmp_path, "--reload", "--", sys.executable, "main.py") as started:
+        started.says("it starts again after a change")
+        child = int(re.search(r"child (\d+)", started.text)[1])  # type: ignore[index]
+        left = listing._runs(child)
+        (tmp_path / "main.py").write_text("print('mended')")
+
+        assert started.code() == 0
+        assert not left
 
 
 def test_what_counts_as_a_change(tmp_path: Path) -> None:
