@@ -10,12 +10,11 @@ import msgspec
 from dapr_state.stores.base import Outcomes, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from dapr_state.stores.model import Operation
 
     Unit = Sequence[Operation]  # applied whole or not at all: a transaction, or one independent operation
-    Attempts = Generator[Sequence[Unit], Outcomes | StoreError, Outcomes]
 
 T = TypeVar("T")
 
@@ -32,57 +31,40 @@ class Write(msgspec.Struct, frozen=True):
 
     @property
     def units(self) -> Iterable[Unit]:
-        return (self.operations,) if self.is_transaction else [(operation,) for operation in self.operations]
+        return (self.operations,) if self.is_transaction else zip(self.operations, strict=True)
 
     def __len__(self) -> int:
         return 1 if self.is_transaction else len(self.operations)
 
 
 def write_group(units: Sequence[Unit], commit: Callable[[Sequence[Unit]], Outcomes]) -> Outcomes:
-    """Apply units in their order with one commit; tell for each why it was not applied, or None."""
-    attempts = _attempts(units)
-    group = next(attempts)
-    while True:
-        try:
-            result: Outcomes | StoreError = commit(group)
-        except StoreError as error:
-            result = error
-        try:
-            group = attempts.send(result)
-        except StopIteration as end:
-            return _outcomes(end)
+    """Apply units in their order with one commit; tell for each why it was not applied, or None.
+
+    Where one unit is refused, halves are tried until it is alone.
+    """
+    try:
+        return commit(units)
+    except StoreError as error:
+        if len(units) == 1 or not isinstance(error, RefusedError):
+            return _told(units, error)
+    half = len(units) // 2
+    return write_group(units[:half], commit) + write_group(units[half:], commit)
 
 
 async def write_group_async(units: Sequence[Unit], commit: Callable[[Sequence[Unit]], Awaitable[Outcomes]]) -> Outcomes:
     """`write_group` with a commit that is waited for."""
-    attempts = _attempts(units)
-    group = next(attempts)
-    while True:
-        try:
-            result: Outcomes | StoreError = await commit(group)
-        except StoreError as error:
-            result = error
-        try:
-            group = attempts.send(result)
-        except StopIteration as end:
-            return _outcomes(end)
-
-
-def _attempts(units: Sequence[Unit]) -> Attempts:
-    """Ask for commits, and be sent what came of each. Where one unit is refused, halves are tried until it is alone."""
-    result = yield units
-    if not isinstance(result, StoreError):
-        return result
-    if len(units) == 1 or not isinstance(result, RefusedError):
-        return [StoreError(str(result)) for _ in units]
+    try:
+        return await commit(units)
+    except StoreError as error:
+        if len(units) == 1 or not isinstance(error, RefusedError):
+            return _told(units, error)
     half = len(units) // 2
-    first = yield from _attempts(units[:half])
-    return first + (yield from _attempts(units[half:]))
+    first = await write_group_async(units[:half], commit)
+    return first + await write_group_async(units[half:], commit)
 
 
-def _outcomes(end: StopIteration) -> Outcomes:
-    outcomes: Outcomes = end.value
-    return outcomes
+def _told(units: Sequence[Unit], error: StoreError) -> Outcomes:
+    return [StoreError(str(error)) for _ in units]
 
 
 def shared_out(entries: list[T], lengths: Sequence[int]) -> list[list[T]]:

@@ -12,12 +12,15 @@ import os
 import struct
 import threading
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 _VERSION: Final = 3007000  # of the index, the only one there is
 # version, -, changes, is it valid, -, page size, frames, pages of the database, checksum, salt, checksum
 _HEADER: Final = struct.Struct("=III??HII8s8s8s")
-_COPIES: Final = 2 * _HEADER.size  # SQLite writes it twice: they differ while it does
+_COPY: Final = _HEADER.size
+_COPIES: Final = 2 * _COPY  # SQLite writes it twice: they differ while it does
 # and, behind the copy: frames that are in the database, locks, frames that shall come there
 _FIELDS: Final = struct.Struct(f"{_HEADER.format}{_HEADER.size}xI28xI")
 _LOG_HEADER: Final = 32  # octets before the first frame
@@ -27,7 +30,7 @@ _LOOKS: Final = 8  # at an index that others write: they may begin the log anew,
 _OCTETS_AT_ONCE: Final = 1 << 16  # of frames that are looked at: those of some usual commits
 
 
-class State(NamedTuple):
+class State(msgspec.Struct, frozen=True):
     """What the index says. Frames are taken away only where a checkpoint has begun, which `begun` or `salt` tells."""
 
     changes: int
@@ -83,7 +86,7 @@ class Log:
             if len(octets) < length:
                 return False
             for start in range(_SALT, length, step):
-                if octets[start : start + len(salt)] != salt:
+                if not octets.startswith(salt, start):
                     return False
             first += at_once
         return True
@@ -111,7 +114,7 @@ class _Index:
 
     def state(self) -> State | None:
         octets = self._octets[:]
-        if octets[: _HEADER.size] != octets[_HEADER.size : _COPIES]:
+        if octets[:_COPY] != octets[_COPY:_COPIES]:
             return None
         version, _, changes, is_valid, _, page, frames, pages, _, salt, _, copied, begun = _FIELDS.unpack_from(octets)
         if version != _VERSION or not is_valid:

@@ -168,14 +168,22 @@ class StateTable:
                 gone.append(change.operation.key)
             else:
                 (updated if change.in_place else new).append(_columns(change.operation, change.etag))
-        deletes = [(self._delete + _places(some), _padded(some)) for some in slices(gone, _KEYS_AT_ONCE)]
-        # a new row each, at the end of the table, as daprd's
-        return [*deletes, *_inserts(self._replace, new), *_inserts(self._insert, updated, _IN_PLACE)]
+        found: list[Statement] = []
+        if gone:
+            found += [(self._delete + _places(some), _padded(some)) for some in slices(gone, _KEYS_AT_ONCE)]
+        if new:  # a new row each, at the end of the table, as daprd's
+            found += _inserts(self._replace, new)
+        if updated:
+            found += _inserts(self._insert, updated, _IN_PLACE)
+        return found
 
 
 def _inserts(start: str, rows: list[Columns], end: str = "") -> Iterator[Statement]:
+    if len(rows) == 1:
+        yield start + _ROW + end, [*rows[0]]
+        return
     # binding copies the values, and lets no other thread go on meanwhile
-    longest = max((len(row[1]) for row in rows), default=0)
+    longest = max(len(row[1]) for row in rows)
     at_once = max(1, min(_ROWS_AT_ONCE, OCTETS_AT_ONCE // (longest + 1)))
     at = 0
     while at < len(rows):
