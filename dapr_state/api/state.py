@@ -266,8 +266,9 @@ async def _prepared(
     """How many steps there are, the writes they ask for, and what the store would refuse them for."""
     operations: list[Operation] = []
     refused: StoreError | None = None
-    count = 0
-    for count, (kind, item) in enumerate(steps, 1):
+    refusals = 0
+    is_short = isinstance(steps, list) and len(steps) <= MANY
+    for kind, item in steps:
         if SEPARATOR in item.key:
             raise _illegal(bound, item.key)
         prepare = _PREPARE.get(kind)
@@ -277,9 +278,10 @@ async def _prepared(
             operations.append(prepare(bound, _with_default(item, metadata) if metadata else item))
         except StoreError as error:
             refused = refused or untraced(error)
-        if not count % MANY:
+            refusals += 1
+        if not (is_short or (len(operations) + refusals) % MANY):
             await Work().pause()
-    return count, operations, refused
+    return len(operations) + refusals, operations, refused
 
 
 def _with_default(item: Item, metadata: Mapping[str, str]) -> Item:

@@ -253,16 +253,16 @@ class Http1Protocol(asyncio.Protocol):
         if self._state is not _ANSWERING:  # the client has gone
             return
         self._state = _READING
-        self._send(request, response)
+        is_usual = request.is_plain and request.keep_alive  # and no HEAD, nor HTTP/1.0
+        if is_usual and not self._is_stopping and len(response.body) <= LONG:
+            self._transport.write(render(response, self._shared.date.at(request.ended)))
+        else:
+            self._send(request, response)
         if not (self._is_serving or self._is_full) and self._state is _READING:
             self._serve()
 
     def _send(self, request: Request, response: Response) -> None:
         date = self._shared.date.at(request.ended)
-        is_long = len(response.body) > LONG
-        if request.is_plain and request.keep_alive and not (self._is_stopping or is_long):  # no HEAD, nor HTTP/1.0
-            self._transport.write(render(response, date))
-            return
         keep = request.keep_alive and not self._is_stopping
         connection = b""
         if not keep:
@@ -270,7 +270,7 @@ class Http1Protocol(asyncio.Protocol):
         elif request.is_http10:
             connection = _KEEP_ALIVE
         head = request.method == "HEAD"
-        if is_long and not head:
+        if len(response.body) > LONG and not head:
             self._send_long(
                 len(response.body), pieces(response, date, connection=connection, is_http10=request.is_http10)
             )
