@@ -59,7 +59,7 @@ def _words(operations: Sequence[Operation], *first: bytes) -> tuple[list[bytes],
     keys: list[bytes] = []
     arguments: list[bytes] = [*first]
     for operation in operations:
-        keys.append(operation.key.encode(errors="surrogateescape"))
+        keys.append(operation.key.encode("utf-8", "surrogateescape"))
         if isinstance(operation, Upsert):
             plain = not operation.etag and operation.ttl is None and not operation.first_write
             arguments += (_SET if plain else _set(operation), operation.value)
@@ -92,6 +92,8 @@ def outcomes(operations: Sequence[Operation], refusals: list[Any]) -> list[Store
     if type(refusals) is not list:
         raise TypeError("no list of refusals")
     made: list[StoreError | None] = [None] * len(operations)
+    if not refusals:
+        return made
     for number, kind, detail in zip(*[iter(refusals)] * 3, strict=True):
         made[number - 1] = refusal(operations[number - 1], kind, detail)
     return made
