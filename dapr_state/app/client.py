@@ -8,6 +8,7 @@ import ssl
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
+from dapr_state.app.answers import Answers
 from dapr_state.app.connection import BrokenError, Connection, reason
 from dapr_state.app.model import AppError, UnreachableError
 from dapr_state.app.pool import Pool
@@ -66,6 +67,7 @@ class Http1Client(Client):
         self._host_line = f" HTTP/1.1\r\nHost: {self.authority}\r\n"
         self._known: dict[Headers, bytes] = {}  # callers repeat their headers
         # a request holds its connection until its answer is complete: the limits are one
+        self._answers = Answers()
         self._pool = Pool(self._dial, max_concurrency or MAX_CONNECTIONS)
 
     async def send(self, method: str, target: str, headers: Headers, body: bytes = b"") -> Reply:
@@ -102,7 +104,9 @@ class Http1Client(Client):
 
     async def _dial(self, on_lost: Callable[[Connection], None]) -> Connection:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(lambda: Connection(on_lost), self.host, self.port, ssl=self._tls)
+        _, connection = await loop.create_connection(
+            lambda: Connection(on_lost, self._answers), self.host, self.port, ssl=self._tls
+        )
         return connection
 
 

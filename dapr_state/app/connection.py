@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
+from dapr_state.app.answers import SMALL, Answers
 from dapr_state.app.callbacks import Reply
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ MAX_HEAD: Final = 64 * 1024  # of an answer; daprd stops at its --read-buffer-si
 
 _SWITCHING_PROTOCOLS: Final = 101
 _LAST_INTERIM: Final = 199
-MAX_BODY: Final = 64 << 20  # of an answer: sixteen times what a request may hold
-TOO_LONG: Final = f"the answer is longer than {MAX_BODY} bytes"
 
 
 class BrokenError(Exception):
@@ -30,7 +29,8 @@ class BrokenError(Exception):
 class Connection(asyncio.Protocol):
     """`exchange` may be called while `is_free`; `on_lost` is called once, with the connection that is no more."""
 
-    def __init__(self, on_lost: Callable[[Connection], None]) -> None:
+    def __init__(self, on_lost: Callable[[Connection], None], answers: Answers) -> None:
+        self._answers = answers
         self.idle_since = 0.0  # kept by the pool
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
@@ -104,9 +104,14 @@ class Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         self._parts.append(data)
         self._size += len(data)
-        if self._size > MAX_BODY:
-            self._break(TOO_LONG)
+        if self._size > SMALL:
+            self._hold()
+
+    def _hold(self) -> None:
+        if self._answer is None:  # given up: the parser has more of it in its hands
             self._begin_answer()
+        elif why := self._answers.hold(self, self._size):
+            self._break(why)
 
     def on_message_complete(self) -> None:
         if _SWITCHING_PROTOCOLS != self._parser.get_status_code() <= _LAST_INTERIM:
@@ -135,6 +140,8 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, *, keep: bool) -> None:
         reply = Reply(self._parser.get_status_code(), self._headers, b"".join(self._parts))
+        if self._size > SMALL:
+            self._answers.drop(self)
         self._begin_answer()
         answer, self._answer = self._answer, None
         if not keep:
@@ -144,6 +151,8 @@ class Connection(asyncio.Protocol):
 
     def _break(self, why: str) -> None:
         answer, self._answer = self._answer, None
+        self._answers.drop(self)
+        self._begin_answer()
         self.abort()
         if answer and not answer.done():
             answer.set_exception(BrokenError(why))

@@ -21,9 +21,10 @@ from h2.events import (
 from h2.exceptions import H2Error, TooManyStreamsError
 from msgspec import Struct, field
 
+from dapr_state.app.answers import SMALL, Answers
 from dapr_state.app.callbacks import Reply
 from dapr_state.app.client import MAX_CONNECTIONS, Client, without_verification
-from dapr_state.app.connection import MAX_BODY, TOO_LONG, BrokenError, reason
+from dapr_state.app.connection import BrokenError, reason
 
 if TYPE_CHECKING:
     from dapr_state.app.model import Headers
@@ -43,7 +44,8 @@ class _Exchange(Struct, eq=False):
 class Http2Connection(asyncio.Protocol):
     """Any number of requests at once; `exchange` while `is_open`."""
 
-    def __init__(self) -> None:
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
         self._loop = asyncio.get_running_loop()
         self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding=None))
         self._transport: asyncio.Transport
@@ -64,6 +66,7 @@ class Http2Connection(asyncio.Protocol):
         try:
             return await exchange.answer
         finally:
+            self._answers.drop(exchange)
             if self._exchanges.pop(number, None) and self.is_open:
                 self._h2.reset_stream(number)  # nobody waits for the rest
                 self._flush()
@@ -131,9 +134,9 @@ class Http2Connection(asyncio.Protocol):
         elif isinstance(event, DataReceived):
             exchange.parts.append(event.data)
             exchange.size += len(event.data)
-            if exchange.size > MAX_BODY:
+            if exchange.size > SMALL and (why := self._answers.hold(exchange, exchange.size)):
                 exchange.parts.clear()
-                _fail(exchange, TOO_LONG)
+                _fail(exchange, why)
         elif isinstance(event, StreamReset):
             self._exchanges.pop(event.stream_id)
             _fail(exchange, f"stream error: stream ID {event.stream_id}; error code {event.error_code}")
@@ -172,6 +175,7 @@ class Http2Client(Client):
         self._tls = without_verification() if tls else None
         if self._tls:
             self._tls.set_alpn_protocols(["h2"])
+        self._answers = Answers()
         self._places = asyncio.Semaphore(max_concurrency or MAX_CONNECTIONS)
         self._dialling = asyncio.Lock()
         self._connection: Http2Connection | None = None
@@ -197,7 +201,9 @@ class Http2Client(Client):
         async with self._dialling:
             if self._connection is None or not self._connection.is_open:
                 loop = asyncio.get_running_loop()
-                _, self._connection = await loop.create_connection(Http2Connection, self.host, self.port, ssl=self._tls)
+                _, self._connection = await loop.create_connection(
+                    lambda: Http2Connection(self._answers), self.host, self.port, ssl=self._tls
+                )
             return self._connection
 
 

@@ -171,7 +171,7 @@ async def test_big_bodies(app: RawApp) -> None:
 
 async def test_an_answer_without_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is given up, and the next call works."""
-    monkeypatch.setattr("dapr_state.app.connection.MAX_BODY", 100_000)
+    monkeypatch.setattr("dapr_state.app.answers.MAX_BODY", 100_000)
     sizes = [1_000_000, 100_000]
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -189,6 +189,33 @@ async def test_an_answer_without_measure(monkeypatch: pytest.MonkeyPatch) -> Non
         body = (await channel.invoke(CALL)).body
 
     assert body == b"x" * 100_000
+
+
+async def test_answers_that_are_not_whole_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three that stand still in their midst one is given up; those before it are heard, and the next."""
+    monkeypatch.setattr("dapr_state.app.answers.MAX_OCTETS", 500_000)
+    go_on = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 210000\r\n\r\n" + b"x" * 200_000)
+                await go_on.wait()
+                writer.write(b"x" * 10_000)
+        writer.close()
+
+    get = ActorCall(CART, "get")
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server, channel_to(server.sockets[0].getsockname()[1]) as channel:
+        calls = [asyncio.create_task(channel.invoke(get)) for _ in range(3)]
+        (refused,), _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        go_on.set()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        after = [(await channel.invoke(get)).body for _ in range(3)]
+
+    assert "too many large answers come at one time" in str(refused.exception())
+    assert [outcome.body for outcome in outcomes if not isinstance(outcome, BaseException)] == [b"x" * 210_000] * 2
+    assert after == [b"x" * 210_000] * 3
 
 
 async def test_an_answer_before_the_whole_request(app: RawApp) -> None:

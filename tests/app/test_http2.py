@@ -97,13 +97,28 @@ async def test_many_requests_at_once(app: H2App) -> None:
 
 async def test_an_answer_without_measure(app: H2App, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is given up; one that is as long as may be is an answer."""
-    monkeypatch.setattr("dapr_state.app.http2.MAX_BODY", 100_000)
+    monkeypatch.setattr("dapr_state.app.answers.MAX_BODY", 100_000)
     async with client_of(app) as client:
         answer = await channel(client).invoke(ActorCall(CART, "add", b"y" * 100_000))
         with pytest.raises(AppError, match="the answer is longer than"):
             await channel(client).invoke(ActorCall(CART, "add", b"x" * 1_000_000))
 
     assert answer.body == b"y" * 100_000
+
+
+async def test_an_answer_for_which_others_leave_no_room(app: H2App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is heard once they are whole, and given up while they come; a small one needs no room."""
+    monkeypatch.setattr("dapr_state.app.answers.MAX_OCTETS", 100_000)
+    async with client_of(app) as client:
+        client._answers.hold(app, 90_000)
+        client._answers.drop(app)
+        large = await channel(client).invoke(ActorCall(CART, "add", b"x" * 300_000))
+        client._answers.hold(app, 90_000)
+        small = await channel(client).invoke(ActorCall(CART, "add", b"y" * 10_000))
+        with pytest.raises(AppError, match="too many large answers come at one time"):
+            await channel(client).invoke(ActorCall(CART, "add", b"x" * 300_000))
+
+    assert (small.body, large.body) == (b"y" * 10_000, b"x" * 300_000)
 
 
 # what the system says of a process that died depends on how much of what was sent to it had arrived
