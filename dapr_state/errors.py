@@ -122,6 +122,11 @@ class ErrorRow:
         """The same error where the cause is an etag that does not match."""
         return replace(self, http=409, grpc=Grpc.ABORTED)
 
+    def own(self, code: str, http: int, grpc: int) -> ErrorRow:
+        """The same error where a pluggable component says what it is."""
+        known = next((each for each in Grpc if each == grpc), Grpc.UNKNOWN)
+        return replace(self, code=code or self.code, http=http, grpc=known)
+
     def of_peer(self, code: int) -> ErrorRow:
         """The same error where another sidecar has refused the call: over gRPC its code and text go on unchanged."""
         known = next((each for each in Grpc if each == code), Grpc.UNKNOWN)

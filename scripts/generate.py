@@ -96,9 +96,9 @@ def _write_service_types(descriptors: Path, target: Path) -> None:
     files = descriptor_pb2.FileDescriptorSet.FromString(descriptors.read_bytes()).file
     modules = {f".{file.package}.{message.name}": _module(file.name) for file in files for message in file.message_type}
     for file in files:
-        for service in file.service:
+        if file.service:
             path = target / file.name.removeprefix("dapr/proto/").replace(".proto", "_pb2_grpc.pyi")
-            path.write_text(_service_types(service, modules))
+            path.write_text("\n".join(_service_types(service, modules) for service in file.service))
 
 
 def _service_types(service: descriptor_pb2.ServiceDescriptorProto, modules: dict[str, str]) -> str:

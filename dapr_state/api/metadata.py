@@ -111,7 +111,7 @@ class Metadata:
 
 def capabilities(component_type: str, version: str, store: StateStore) -> tuple[str, ...]:
     """What daprd says that a store of this type can do, and queries; one that actors can use says so."""
-    names = _USUAL if version.lower() == _SECOND else CAPABILITIES[component_type.lower()]
+    names = store.told or (_USUAL if version.lower() == _SECOND else CAPABILITIES[component_type.lower()])
     if Feature.QUERY in store.features and _QUERY not in names:  # of daprd's, few can
         names = (*names, _QUERY)
     fit_for_actors = {Feature.ETAG, Feature.TRANSACTIONAL} <= set(store.features)

@@ -18,7 +18,7 @@ from dapr_state.clock import WAITING
 from dapr_state.errors import untraced
 from dapr_state.golang import json
 from dapr_state.slices import Work
-from dapr_state.stores.base import EtagInvalid, EtagMismatch, StateStore, StoreError
+from dapr_state.stores.base import EtagInvalid, EtagMismatch, OwnStatus, StateStore, StoreError
 from dapr_state.stores.model import Delete, Feature, Operation, StoredValue, Upsert
 from dapr_state.stores.query.room import QUERIES_AT_MOST, Rooms
 
@@ -116,7 +116,7 @@ class State:
             found = untraced(error)
         if isinstance(found, StoreError):
             self._gets.failed(store, began)
-            raise errors.STATE_GET(key=key, store=store, cause=found) from found
+            raise _row_for(errors.STATE_GET, found)(key=key, store=store, cause=found) from found
         self._gets.done(store, began)
         return found
 
@@ -416,6 +416,8 @@ def _row_for(row: errors.ErrorRow, error: StoreError) -> errors.ErrorRow:
         return row.conflict()
     if isinstance(error, EtagInvalid):
         return row.invalid()
+    if isinstance(error, OwnStatus):
+        return row.own(error.code, error.http, error.grpc)
     return row
 
 

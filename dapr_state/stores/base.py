@@ -61,6 +61,16 @@ class EtagInvalid(StoreError):
         super().__init__(f"{self.PREFIX}: {cause}")
 
 
+class OwnStatus(StoreError):
+    """A pluggable component says itself what callers are given: the error's code, and both statuses."""
+
+    def __init__(self, text: str, *, code: str, http: int, grpc: int) -> None:
+        super().__init__(text)
+        self.code = code
+        self.http = http
+        self.grpc = grpc
+
+
 class Unsupported(StoreError):
     """The store lacks the feature that the call belongs to."""
 
@@ -113,6 +123,7 @@ class StateStore(ABC):
     features: tuple[Feature, ...]
     ttl_rule: TtlRule = TtlRule()
     max_transaction_size: int | None = None
+    told: tuple[str, ...] = ()  # capabilities in the words of the store itself; () = those that its type is known for
 
     @property
     def unencrypted(self) -> StateStore:

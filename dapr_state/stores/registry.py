@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Final, Protocol
 
 from dapr_state.resources import loader
+from dapr_state.stores.pluggable import sockets
 
 if TYPE_CHECKING:
     from dapr_state.resources.component import Component
@@ -33,6 +34,10 @@ _STORES: Final[dict[str, Versions]] = {
 }
 
 
+# names that a pluggable component may take the place of, as in daprd: what has several versions stays
+_REPLACEABLE: Final = frozenset(name for name, versions in _STORES.items() if set(versions) == {_FIRST})
+
+
 class StoreType(Protocol):
     """What serves a component type: the store's class."""
 
@@ -46,11 +51,18 @@ class UnknownStoreError(LookupError):
 
 def create(component: Component) -> StateStore:
     """The store for a component of type `state.*`, not yet open. Raises what its `from_component` raises."""
-    versions = _STORES.get(component.type.removeprefix(CATEGORY).lower(), {})
+    name = component.type.removeprefix(CATEGORY).lower()
+    versions = _STORES.get(name, {})
+    if component.version.lower() in _FIRST and (not versions or name in _REPLACEABLE):
+        path = sockets.find(name)
+        if path:
+            from dapr_state.stores.pluggable.store import PluggableStore  # noqa: PLC0415 - grpc's C core takes 100 ms
+
+            return PluggableStore(component, path)
     for names, place in versions.items():
         if component.version.lower() in names:
-            module, name = place.split(":")
-            store_type: StoreType = getattr(importlib.import_module(f"dapr_state.stores.{module}"), name)
+            module, class_name = place.split(":")
+            store_type: StoreType = getattr(importlib.import_module(f"dapr_state.stores.{module}"), class_name)
             return store_type.from_component(component)
     raise UnknownStoreError(f"couldn't find state store {component.type}/{component.version}".rstrip("/"))
 

@@ -23,9 +23,15 @@ class Wrapper(StateStore):
 
     def __init__(self, inner: StateStore) -> None:
         self._inner = inner
+        self._mirror()
+
+    def _mirror(self) -> None:
+        """Tell what the inner store is, as far as it is known: of a pluggable one that is when it is open."""
+        inner = self._inner
         self.features = tuple(feature for feature in inner.features if feature in self.keeps)
         self.ttl_rule = inner.ttl_rule
         self.max_transaction_size = inner.max_transaction_size
+        self.told = inner.told
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._inner!r}>"
@@ -36,6 +42,7 @@ class Wrapper(StateStore):
 
     async def open(self) -> None:
         await self._inner.open()
+        self._mirror()
 
     async def close(self) -> None:
         await self._inner.close()

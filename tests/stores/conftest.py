@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from dapr_state.stores.memory import MemoryStore
 from dapr_state.stores.model import Feature
 from dapr_state.stores.wrapper import Wrapper
 from dapr_state.testing.stores import Ability, Declaration, Place, kind, over  # noqa: F401 - a fixture
+from tests.support.pluggable import PluggableComponent
 from tests.support.redis import RedisServer
 from tests.support.redis_groups import MASTER, ClusterServers, Group
 from tests.support.waiting import until
@@ -46,6 +48,7 @@ pytest_generate_tests = over(
     Declaration("sqlite_memory", (E, T, L, P, Q), TEXTS | {Ability.ORDERED}, UUID),
     Declaration("postgresql_v1", (E, T, L, P, Q), SQL, XMIN),
     Declaration("postgresql_v2", (E, T, L, P, Q), SQL | {Ability.JSON_AS_TEXT}, UUID),
+    Declaration("pluggable", (E, T, L), TEXTS | {Ability.DURABLE}, UUID),
     Declaration("redis", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
     Declaration("redis_replicated", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
     Declaration("redis_sentinel", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
@@ -126,6 +129,23 @@ def _postgresql(server: PostgresServer, database: str, version: str) -> Place:
     properties = Properties({"connectionString": server.url(database), "queryIndexes": INDEXES})
     component = Component("store", "state.postgresql", version, properties)
     return Place(lambda: registry.create(component), lambda: server.empty(database))
+
+
+@pytest.fixture(scope="session")
+def component_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PluggableComponent]:
+    with PluggableComponent(tmp_path_factory.mktemp("pluggable")) as process:
+        yield process
+
+
+@pytest.fixture
+def pluggable(component_process: PluggableComponent, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """One process for all: what was is another instance's."""
+    for name, value in component_process.environment.items():
+        monkeypatch.setenv(name, value)
+    instances = [uuid.uuid4()]
+    return Place(
+        lambda: registry.create(Component(str(instances[-1]), "state.plugged")), lambda: instances.append(uuid.uuid4())
+    )
 
 
 @pytest.fixture

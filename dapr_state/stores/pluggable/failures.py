@@ -1,0 +1,87 @@
+"""What a component's refusals mean, by its gRPC status and the details of it (state-stores.md 6.5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from dapr_state.stores.base import EtagInvalid, EtagMismatch, OwnStatus, StoreError
+
+if TYPE_CHECKING:
+    from google.rpc.status_pb2 import Status
+
+_ETAG: Final = "etag"  # the field that a BadRequest names
+_ETAG_ERRORS: Final = {grpc.StatusCode.FAILED_PRECONDITION: EtagMismatch, grpc.StatusCode.INVALID_ARGUMENT: EtagInvalid}
+
+
+def of_read(error: grpc.RpcError) -> StoreError:
+    """What a failed Get, BulkGet or Transact says."""
+    status = _status(error)
+    return _own(error, status) or StoreError(_text(error))
+
+
+def of_write(error: grpc.RpcError) -> StoreError:
+    """What a failed Set, Delete, BulkSet or BulkDelete says, of which etags may be the reason."""
+    status = _status(error)
+    return _own(error, status) or _of_etag(error, status) or _of_rows(error, status) or StoreError(_text(error))
+
+
+def _status(error: grpc.RpcError) -> Status | None:
+    try:
+        return rpc_status.from_call(error)  # type: ignore[arg-type]  # grpc.aio's error is a call's outcome too
+    except ValueError:  # details that do not match the status
+        return None
+
+
+def _own(error: grpc.RpcError, status: Status | None) -> OwnStatus | None:
+    """An error of which the component says itself what callers are given."""
+    info = _only(status, error_details_pb2.ErrorInfo)
+    if status is None or info is None or info.metadata.get("kit_error") != "true":
+        return None
+    http = info.metadata.get("http_code", "")
+    if not http.isdecimal():
+        return None
+    text = f"api error: code = {_name(error.code())} desc = {status.message}"
+    return OwnStatus(text, code=info.metadata.get("tag", ""), http=int(http), grpc=status.code)
+
+
+def _of_etag(error: grpc.RpcError, status: Status | None) -> StoreError | None:
+    kind = _ETAG_ERRORS.get(error.code())
+    detail = _only(status, error_details_pb2.BadRequest)
+    if kind is None or detail is None or len(detail.field_violations) != 1:
+        return None
+    violation = detail.field_violations[0]
+    return kind(violation.description) if violation.field == _ETAG else None
+
+
+def _of_rows(error: grpc.RpcError, status: Status | None) -> StoreError | None:
+    """A bulk delete that has not found all of its rows."""
+    info = _only(status, error_details_pb2.ErrorInfo)
+    if error.code() is not grpc.StatusCode.INTERNAL or info is None:
+        return None
+    expected, affected = info.metadata.get("expected", ""), info.metadata.get("affected", "")
+    if not (expected.isdecimal() and affected.isdecimal()):
+        return None
+    return StoreError(f"delete affected only {affected} rows, expected {expected}")
+
+
+def _only(status: Status | None, kind: Any) -> Any:
+    """The one detail of a status, if it has one and it is of this kind."""
+    if status is None or len(status.details) != 1:
+        return None
+    message = kind()
+    return message if status.details[0].Unpack(message) else None
+
+
+def _text(error: grpc.RpcError) -> str:
+    return f"rpc error: code = {_name(error.code())} desc = {error.details()}"
+
+
+def _name(code: grpc.StatusCode) -> str:
+    """As Go writes it: FailedPrecondition."""
+    if code is grpc.StatusCode.CANCELLED:
+        return "Canceled"
+    return "".join(word.capitalize() for word in code.name.split("_"))

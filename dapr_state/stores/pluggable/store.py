@@ -1,0 +1,316 @@
+"""state.<socket>: what the store promises, asked of a component behind its socket.
+
+Rules that a change must respect:
+1. A call is said once, within CALL_SECONDS, and fails if nobody listens: what may have happened is never repeated.
+2. A component knows of this store only what Init told it. Another process at the socket is told before it is asked.
+3. A bulk call fails as a whole, so that what may fail by itself (an etag, first-write) is asked for by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+from dapr_state_proto.components.v1 import common_pb2, state_pb2, state_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from dapr_state.stores.base import Found, Outcomes, OwnStatus, StateStore, StoreError
+from dapr_state.stores.batching import Budget, weight, weight_of_keys
+from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
+from dapr_state.stores.pluggable import failures
+from dapr_state.stores.sql.keys import refusal
+from dapr_state.stores.ttl import KEY as TTL
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    from dapr_state.resources.component import Component
+    from dapr_state.stores.model import Operation
+
+SERVICE: Final = state_pb2.DESCRIPTOR.services_by_name["StateStore"].full_name
+INSTANCE: Final = "x-component-instance"  # the header that says for which component of ours a call is
+CALL_SECONDS: Final = 20.0  # daprd waits for ever; as the SQL stores have it by default
+SIZE_SECONDS: Final = 5.0  # for the question how large a transaction may be, as daprd
+_CALLERS_AT_MOST: Final = 12_000  # as may wait for the other stores
+_OCTETS_AT_MOST: Final = 64 << 20  # of what waits: twice what large requests may hold together
+AT_ONCE: Final = 32  # calls that one write with etags has under way
+_RECONNECT_MILLISECONDS: Final = 1000  # at most, between attempts on a socket at which nobody listens
+_CONNECT_MILLISECONDS: Final = 5000  # for the first octets of one who does
+_LARGEST_ANSWER: Final = 256 << 20  # octets of one answer: as much as a bulk get may have
+_FEATURES: Final = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL)
+_EXPIRES: Final = "ttlExpireTime"
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", _LARGEST_ANSWER),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", _CONNECT_MILLISECONDS),
+    ("grpc.max_reconnect_backoff_ms", _RECONNECT_MILLISECONDS),
+    ("grpc.use_local_subchannel_pool", 1),  # each component has a connection of its own, as in daprd
+)
+
+log = logging.getLogger("dapr.runtime")
+
+
+class PluggableStore(StateStore):
+    def __init__(self, component: Component, path: str) -> None:
+        self._path = path
+        self._headers = ((INSTANCE, component.name),)
+        self._init = state_pb2.InitRequest(metadata=common_pb2.MetadataRequest(properties=dict(component.properties)))
+        self._budget = Budget("the component", callers=_CALLERS_AT_MOST, octets=_OCTETS_AT_MOST)
+        self._channel: grpc.aio.Channel | None = None
+        self._told: tuple[int, int] | None = None  # the socket file of the process that has had Init
+        self._telling = asyncio.Lock()
+        self._left: asyncio.Future[None] | None = None  # of a close that waits for the last caller
+        self.features = ()
+
+    def __repr__(self) -> str:
+        return f"<PluggableStore {self._path} {'open' if self._channel else 'closed'}>"
+
+    async def open(self) -> None:
+        self._connect()
+        try:
+            await self._check_service()
+            await self._tell()
+            answer = await self._ask(self._store.Features, common_pb2.FeaturesRequest())
+            self.told = tuple(answer.features)
+            self.features = tuple(feature for feature in _FEATURES if feature in self.told)
+            if Feature.TRANSACTIONAL in self.features:
+                self.max_transaction_size = await self._largest_transaction()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def reach(self) -> None:
+        """What Init does is the component's affair, and may write: it is not said."""
+        self._connect()
+        await self._check_service()
+        await self.close()
+
+    def _connect(self) -> None:
+        channel = self._channel = grpc.aio.insecure_channel(f"unix:{self._path}", options=_OPTIONS)
+        self._store = state_pb2_grpc.StateStoreStub(channel)
+        self._transactions = state_pb2_grpc.TransactionalStateStoreStub(channel)
+
+    async def _check_service(self) -> None:
+        """Raises StoreError unless the component says by reflection that it is a state store."""
+        reflection: Any = reflection_pb2_grpc.ServerReflectionStub(self._open_channel())  # type: ignore[arg-type]  # grpc.aio's
+        question = reflection_pb2.ServerReflectionRequest(list_services="")
+        try:
+            call = reflection.ServerReflectionInfo(iter([question]), timeout=CALL_SECONDS)
+            services = [each.name async for answer in call for each in answer.list_services_response.service]
+        except grpc.RpcError as error:
+            raise failures.of_read(error) from None
+        if SERVICE not in services:
+            raise StoreError(f"what listens at {self._path} does not offer {SERVICE}")
+        log.info("pluggable component '%s' was successfully registered for '%s'", PurePath(self._path).stem, SERVICE)
+
+    async def _tell(self) -> None:
+        """Say Init to the process at the socket, unless it is the one that has had it."""
+        file = self._file()
+        if file == self._told:
+            return
+        async with self._telling:
+            if file == self._told:  # who waited here was told so meanwhile
+                return
+            try:
+                await self._store.Init(self._init, timeout=CALL_SECONDS, metadata=self._headers)
+            except grpc.RpcError as error:
+                raise failures.of_read(error) from None
+            self._told = file
+
+    def _file(self) -> tuple[int, int] | None:
+        """The socket file, which a process makes anew when it starts; while there is none, that of the last one."""
+        try:
+            status = os.stat(self._path)  # noqa: PTH116 - 2 us for each call; a Path makes it 5
+        except OSError:
+            return self._told
+        return status.st_ino, status.st_ctime_ns
+
+    async def _largest_transaction(self) -> int | None:
+        stub = state_pb2_grpc.TransactionalStoreMultiMaxSizeStub(self._open_channel())
+        try:
+            answer = await stub.MultiMaxSize(
+                state_pb2.MultiMaxSizeRequest(), timeout=SIZE_SECONDS, metadata=self._headers
+            )
+        except grpc.RpcError:  # most have no such call
+            return None
+        return answer.max_size if answer.max_size > 0 else None
+
+    async def close(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is None:
+            return
+        if self._budget.callers:  # each of them ends in time
+            self._left = asyncio.get_running_loop().create_future()
+            await self._left
+        await channel.close()
+
+    async def ping(self) -> None:
+        await self._ask(self._store_while_open().Ping, common_pb2.PingRequest())
+
+    async def get(self, keys: Sequence[str]) -> Found:
+        store = self._store_while_open()
+        refused = {key: error for key in keys if (error := refusal(key))}
+        wanted = [key for key in dict.fromkeys(keys) if key not in refused]
+        found: dict[str, Any] = dict(refused)
+        with self._waiting(weight_of_keys(keys) if keys else 0):
+            if len(wanted) == 1:
+                answer = await self._ask(store.Get, state_pb2.GetRequest(key=wanted[0]))
+                found[wanted[0]] = _row(answer)
+            elif wanted:
+                items = [state_pb2.GetRequest(key=key) for key in wanted]
+                many = await self._ask(store.BulkGet, state_pb2.BulkGetRequest(items=items))
+                found |= {each.key: StoreError(each.error) if each.error else _row(each) for each in many.items}
+        return [found.get(key) for key in keys]
+
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
+        self._store_while_open()
+        outcomes: Outcomes = [refusal(operation.key) for operation in operations]
+        with self._waiting(weight(operations) if operations else 0):
+            for places in _rounds(operations, outcomes):
+                await self._write_some(operations, places, outcomes)
+        return outcomes
+
+    async def _write_some(self, operations: Sequence[Operation], places: list[int], outcomes: Outcomes) -> None:
+        """Operations on keys of which none comes twice: in any order, beside each other."""
+        store = self._store
+        alone = [place for place in places if _may_fail_alone(operations[place])]
+        sets = [place for place in places if place not in set(alone) and isinstance(operations[place], Upsert)]
+        deletes = [place for place in places if place not in set(alone) and isinstance(operations[place], Delete)]
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def one(place: int) -> None:
+            async with slots:
+                operation = operations[place]
+                call = store.Set if isinstance(operation, Upsert) else store.Delete
+                outcomes[place] = await self._outcome(call, _message(operation))
+
+        async def many(places: list[int], call: Any, kind: Any) -> None:
+            if len(places) == 1:
+                await one(places[0])
+            elif places:
+                error = await self._outcome(call, kind(items=[_message(operations[place]) for place in places]))
+                for place in places:
+                    outcomes[place] = error
+
+        await asyncio.gather(
+            many(sets, store.BulkSet, state_pb2.BulkSetRequest),
+            many(deletes, store.BulkDelete, state_pb2.BulkDeleteRequest),
+            *map(one, alone),
+        )
+
+    async def transact(self, operations: Sequence[Operation]) -> None:
+        self._store_while_open()
+        for operation in operations:
+            if error := refusal(operation.key):
+                raise error
+        if not operations:
+            return
+        steps = [
+            state_pb2.TransactionalStateOperation(set=_message(operation))
+            if isinstance(operation, Upsert)
+            else state_pb2.TransactionalStateOperation(delete=_message(operation))
+            for operation in operations
+        ]
+        with self._waiting(weight(operations)):
+            error = await self._outcome(
+                self._transactions.Transact, state_pb2.TransactionalStateRequest(operations=steps)
+            )
+        if error:
+            raise StoreError(str(error)) if isinstance(error, OwnStatus) else error  # always a 500, as by daprd
+
+    def _open_channel(self) -> grpc.aio.Channel:
+        if self._channel is None:
+            raise StoreError("the store is closed")
+        return self._channel
+
+    def _store_while_open(self) -> Any:
+        self._open_channel()
+        return self._store
+
+    @contextmanager
+    def _waiting(self, octets: int) -> Iterator[None]:
+        self._budget.take(octets)
+        try:
+            yield
+        finally:
+            self._budget.give(1, octets)
+            if self._left and not self._budget.callers and not self._left.done():
+                self._left.set_result(None)
+
+    async def _outcome(self, call: Callable[..., Awaitable[Any]], request: Any) -> StoreError | None:
+        """What a write ends with."""
+        try:
+            await self._ask(call, request, failures.of_write)
+        except StoreError as error:
+            return error.with_traceback(None)
+        return None
+
+    async def _ask(
+        self,
+        call: Callable[..., Awaitable[Any]],
+        request: Any,
+        failed: Callable[[grpc.RpcError], StoreError] = failures.of_read,
+    ) -> Any:
+        await self._tell()
+        try:
+            return await call(request, timeout=CALL_SECONDS, metadata=self._headers)
+        except grpc.RpcError as error:
+            raise failed(error) from None
+
+
+def _row(answer: Any) -> StoredValue | None:
+    """A key without data and etag is missing."""
+    if not answer.data and not answer.etag.value:
+        return None
+    return StoredValue(answer.data, answer.etag.value, _expiry(answer.metadata.get(_EXPIRES, "")))
+
+
+def _expiry(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else None
+    except ValueError:
+        return None
+
+
+def _message(operation: Operation) -> Any:
+    options = state_pb2.StateOptions(
+        concurrency=state_pb2.StateOptions.CONCURRENCY_FIRST_WRITE
+        if operation.first_write
+        else state_pb2.StateOptions.CONCURRENCY_UNSPECIFIED,
+        consistency=state_pb2.StateOptions.CONSISTENCY_STRONG
+        if operation.strong
+        else state_pb2.StateOptions.CONSISTENCY_UNSPECIFIED,
+    )
+    etag = state_pb2.Etag(value=operation.etag) if operation.etag else None
+    if isinstance(operation, Delete):
+        return state_pb2.DeleteRequest(key=operation.key, etag=etag, options=options)
+    metadata = {TTL: str(operation.ttl)} if operation.ttl else None
+    return state_pb2.SetRequest(key=operation.key, value=operation.value, etag=etag, options=options, metadata=metadata)
+
+
+def _may_fail_alone(operation: Operation) -> bool:
+    return bool(operation.etag) or operation.first_write
+
+
+def _rounds(operations: Sequence[Operation], refused: Outcomes) -> Iterator[list[int]]:
+    """The places of those that are not refused, cut where a key comes again: it sees what was done before."""
+    some: list[int] = []
+    seen: set[str] = set()
+    for place, operation in enumerate(operations):
+        if refused[place] is not None:
+            continue
+        if operation.key in seen:
+            yield some
+            some, seen = [], set()
+        some.append(place)
+        seen.add(operation.key)
+    if some:
+        yield some
