@@ -62,6 +62,7 @@ class ErrorInfo:
     reason: str
     metadata: Mapping[str, str] | None = None
     http_metadata: Mapping[str, str] | None = None  # daprd's HTTP handlers add the app id, its gRPC ones do not
+    domain: str = "dapr.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class ErrorRow:
     details: Details | None = None
     http_sentence: str = ""  # where the two transports differ
     grpc_reason: str = ""  # where it is not `code`
+    grpc_info: ErrorInfo | None = None  # the one detail over gRPC, where a component has said it
     bare: bool = False  # gRPC carries no details at all
 
     def __call__(self, **fields: Any) -> DaprError:
@@ -122,10 +124,14 @@ class ErrorRow:
         """The same error where the cause is an etag that does not match."""
         return replace(self, http=409, grpc=Grpc.ABORTED)
 
-    def own(self, code: str, http: int, grpc: int) -> ErrorRow:
-        """The same error where a pluggable component says what it is."""
+    def own(self, http: int, grpc: int, text: str, info: ErrorInfo) -> ErrorRow:
+        """The same error where a pluggable component says itself what it is: over gRPC nothing else is left of it."""
         known = next((each for each in Grpc if each == grpc), Grpc.UNKNOWN)
-        return replace(self, code=code or self.code, http=http, grpc=known)
+        sentence = text.replace("{", "{{").replace("}", "}}")
+        http_sentence = self.http_sentence or self.sentence
+        return replace(
+            self, http=http, grpc=known, sentence=sentence, http_sentence=http_sentence, details=None, grpc_info=info
+        )
 
     def of_peer(self, code: int) -> ErrorRow:
         """The same error where another sidecar has refused the call: over gRPC its code and text go on unchanged."""

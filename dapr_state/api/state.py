@@ -135,7 +135,7 @@ class State:
             found = await _get(bound, wanted)
         except StoreError as error:
             self._bulk_gets.failed(store, began)
-            raise errors.STATE_BULK_GET(cause=error) from error
+            raise _row_for(errors.STATE_BULK_GET, error)(cause=error) from error
         if found.octets > LARGEST_ANSWER:
             self._bulk_gets.failed(store, began)
             raise errors.STATE_ANSWER_TOO_LARGE(limit=LARGEST_ANSWER)
@@ -417,15 +417,15 @@ def _row_for(row: errors.ErrorRow, error: StoreError) -> errors.ErrorRow:
     if isinstance(error, EtagInvalid):
         return row.invalid()
     if isinstance(error, OwnStatus):
-        return row.own(error.code, error.http, error.grpc)
+        return row.own(error.http, error.grpc, error.grpc_text, error.info)
     return row
 
 
 def _failed(row: errors.ErrorRow, failures: _Failures, *, of: int, **fields: str) -> errors.DaprError:
     """Make the one error for a request `of` many items: its kind, and who of them failed (state-api.md 1.4)."""
     shown, first, worst = failures.shown, failures.first, failures.worst
-    if of == 1:
-        (failure,) = shown
+    if failures.count == of and all(each.error is shown[0].error for each in shown):  # one, or of the call as a whole
+        failure = shown[0]
         return _row_for(row, failure.error)(cause=failure.error, http_cause=failure.error, **fields)
     text = _listed(shown, len(shown) if failures.count == of else of)
     if first is None or worst is None:

@@ -15,6 +15,7 @@ from dapr_state.stores.ttl import TtlRule
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dapr_state.errors import ErrorInfo
     from dapr_state.stores.model import Operation
     from dapr_state.stores.query.room import Room
     from dapr_state.stores.query.scan import Matches, Position
@@ -62,13 +63,14 @@ class EtagInvalid(StoreError):
 
 
 class OwnStatus(StoreError):
-    """A pluggable component says itself what callers are given: the error's code, and both statuses."""
+    """A pluggable component says itself what callers are given: both statuses, and over gRPC text and detail."""
 
-    def __init__(self, text: str, *, code: str, http: int, grpc: int) -> None:
+    def __init__(self, text: str, *, http: int, grpc: int, grpc_text: str, info: ErrorInfo) -> None:
         super().__init__(text)
-        self.code = code
         self.http = http
         self.grpc = grpc
+        self.grpc_text = grpc_text
+        self.info = info
 
 
 class Unsupported(StoreError):

@@ -8,6 +8,7 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from dapr_state.errors import ErrorInfo
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, OwnStatus, StoreError
 
 if TYPE_CHECKING:
@@ -24,9 +25,14 @@ def of_read(error: grpc.RpcError) -> StoreError:
 
 
 def of_write(error: grpc.RpcError) -> StoreError:
-    """What a failed Set, Delete, BulkSet or BulkDelete says, of which etags may be the reason."""
+    """What a failed Set, Delete or BulkSet says, of which etags may be the reason."""
     status = _status(error)
-    return _own(error, status) or _of_etag(error, status) or _of_rows(error, status) or StoreError(_text(error))
+    return _own(error, status) or _of_etag(error, status) or StoreError(_text(error))
+
+
+def of_bulk_delete(error: grpc.RpcError) -> StoreError:
+    """The same of a BulkDelete, which may have found some of its rows only."""
+    return _of_rows(error, _status(error)) or of_write(error)
 
 
 def _status(error: grpc.RpcError) -> Status | None:
@@ -45,7 +51,8 @@ def _own(error: grpc.RpcError, status: Status | None) -> OwnStatus | None:
     if not http.isdecimal():
         return None
     text = f"api error: code = {_name(error.code())} desc = {status.message}"
-    return OwnStatus(text, code=info.metadata.get("tag", ""), http=int(http), grpc=status.code)
+    shown = ErrorInfo(info.reason, domain=info.domain)  # what its metadata say is said with it
+    return OwnStatus(text, http=int(http), grpc=status.code, grpc_text=status.message, info=shown)
 
 
 def _of_etag(error: grpc.RpcError, status: Status | None) -> StoreError | None:
@@ -58,7 +65,6 @@ def _of_etag(error: grpc.RpcError, status: Status | None) -> StoreError | None:
 
 
 def _of_rows(error: grpc.RpcError, status: Status | None) -> StoreError | None:
-    """A bulk delete that has not found all of its rows."""
     info = _only(status, error_details_pb2.ErrorInfo)
     if error.code() is not grpc.StatusCode.INTERNAL or info is None:
         return None

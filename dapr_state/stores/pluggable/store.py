@@ -196,7 +196,9 @@ class PluggableStore(StateStore):
             if len(places) == 1:
                 await one(places[0])
             elif places:
-                error = await self._outcome(call, kind(items=[_message(operations[place]) for place in places]))
+                failed = failures.of_bulk_delete if call is store.BulkDelete else failures.of_write
+                request = kind(items=[_message(operations[place]) for place in places])
+                error = await self._outcome(call, request, failed)
                 for place in places:
                     outcomes[place] = error
 
@@ -245,10 +247,15 @@ class PluggableStore(StateStore):
             if self._left and not self._budget.callers and not self._left.done():
                 self._left.set_result(None)
 
-    async def _outcome(self, call: Callable[..., Awaitable[Any]], request: Any) -> StoreError | None:
+    async def _outcome(
+        self,
+        call: Callable[..., Awaitable[Any]],
+        request: Any,
+        failed: Callable[[grpc.RpcError], StoreError] = failures.of_write,
+    ) -> StoreError | None:
         """What a write ends with."""
         try:
-            await self._ask(call, request, failures.of_write)
+            await self._ask(call, request, failed)
         except StoreError as error:
             return error.with_traceback(None)
         return None

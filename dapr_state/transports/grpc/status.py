@@ -14,7 +14,6 @@ from dapr_state import errors
 from dapr_state.errors import BadRequest, DaprError, Detail, ErrorInfo, Grpc, Help, ResourceInfo, shortened
 from dapr_state.serving.answer_memory import CrowdedError
 
-DOMAIN = "dapr.io"
 # Characters. It is sent twice, the second time in base64, and with more than 8 KB of trailers grpc's own clients
 # give a status of theirs in place of ours.
 MAX_TEXT: Final = 2500
@@ -41,7 +40,7 @@ def of(error: DaprError) -> grpc.Status:
     row, message = error.row, shortened(error.message, MAX_TEXT)
     if row.bare:
         return _Bare(_CODES[row.grpc], message)
-    details = error.details or (ErrorInfo(row.grpc_reason or row.code),)
+    details = error.details or (row.grpc_info or ErrorInfo(row.grpc_reason or row.code),)
     rich = status_pb2.Status(code=row.grpc, message=message, details=map(_packed, details))
     return rpc_status.to_status(rich)
 
@@ -64,7 +63,7 @@ def _packed(detail: Detail) -> any_pb2.Any:
 def _message(detail: Detail) -> Any:
     match detail:
         case ErrorInfo():
-            return error_details_pb2.ErrorInfo(reason=detail.reason, domain=DOMAIN, metadata=detail.metadata)
+            return error_details_pb2.ErrorInfo(reason=detail.reason, domain=detail.domain, metadata=detail.metadata)
         case ResourceInfo():
             return error_details_pb2.ResourceInfo(resource_type=detail.kind, resource_name=detail.name)
         case BadRequest():

@@ -1,0 +1,1 @@
+"""Pluggable components, found at their sockets."""

@@ -179,7 +179,11 @@ REFUSALS = {
         StoreError,
         "rpc error: code = InvalidArgument desc = as asked",
     ),
-    "rows": (fail("INTERNAL", info(expected="3", affected="1")), StoreError, "delete affected only 1 rows, expected 3"),
+    "rows": (
+        fail("INTERNAL", info(expected="3", affected="1")),
+        StoreError,
+        "rpc error: code = Internal desc = as asked",
+    ),
     "own": (fail("NOT_FOUND", OWN), OwnStatus, "api error: code = NotFound desc = as asked"),
 }
 
@@ -200,6 +204,17 @@ async def test_a_refused_write_is_what_its_details_say(key: str, kind: type[Stor
 
 
 @pytest.mark.usefixtures("process")
+async def test_a_bulk_delete_that_has_not_found_all_rows() -> None:
+    """Says how many there were."""
+    store = await opened()
+    key = fail("INTERNAL", info(expected="3", affected="1"))
+    outcomes = await store.write([Delete(key), Delete("x")])
+    await store.close()
+
+    assert {str(outcome) for outcome in outcomes} == {"delete affected only 1 rows, expected 3"}
+
+
+@pytest.mark.usefixtures("process")
 async def test_a_refused_read_is_never_about_an_etag() -> None:
     """Its details are looked at for the component's own statuses only."""
     store = await opened()
@@ -209,7 +224,7 @@ async def test_a_refused_read_is_never_about_an_etag() -> None:
         await store.get([fail("INVALID_ARGUMENT", bad_request("etag")), "k"])
     await store.close()
 
-    assert (own.value.code, own.value.http, own.value.grpc) == ("TEAPOT", 418, 5)
+    assert (own.value.http, own.value.grpc, own.value.grpc_text) == (418, 5, "as asked")
     assert type(plain.value) is StoreError
 
 
