@@ -71,8 +71,8 @@ async def _bind(call: Call) -> Response:
 
 async def _lock(call: Call) -> Response:
     given = await _members(call, "runtime.TryLockRequest") if call.request.body else {}
-    expiry = given.get("expiryinseconds", b"0")
-    if not expiry.strip(b'"').isdigit() or not int(expiry.strip(b'"')):
+    expiry = given.get("expiryinseconds", b"0").strip(b'"')
+    if not expiry.isdigit() or not expiry.strip(b"0"):
         raise errors.LOCK_EXPIRY(name=call.params["name"])
     raise errors.LOCK_NOT_CONFIGURED()  # noqa: RSE102  a row is called to make its error
 

@@ -217,3 +217,13 @@ def test_a_client_that_has_said_all_still_gets_its_answer(sidecar: Sidecar) -> N
         closed = connection.is_closed()
 
     assert (answer.code, closed) == (204, True)
+
+
+def test_a_number_without_end_is_a_number(sidecar: Sidecar) -> None:
+    """Of a lock's expiry it matters only whether it is one and not zero: it is not converted."""
+    body = b'{"expiryInSeconds":%b}' % (b"9" * 5000)
+    head = b"POST /v1.0-alpha1/lock/l HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with Socket(sidecar.http_port) as connection:
+        answer = connection.send(head + body).answer()
+
+    assert b"ERR_LOCK_STORE_NOT_CONFIGURED" in answer.body
