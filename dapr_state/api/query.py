@@ -67,7 +67,7 @@ class Queries:
             raise errors.STATE_QUERY_NOT_SUPPORTED(store=store)
         try:
             query = await parse(text)
-            with self._rooms.enter() as room:
+            with self._rooms.enter(store) as room:
                 yield await self._run(bound, query, room)
         except QueryError as error:
             raise _ROWS.get(type(error), errors.STATE_QUERY)(store=store, cause=_cause(error)) from error

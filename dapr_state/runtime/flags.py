@@ -120,7 +120,7 @@ FLAGS: Final = (
         "4Mi",
         "Largest request, as a Kubernetes quantity; one of 50Mi holds all others up for 90 to 300 ms",
     ),
-    Flag("max-concurrent-queries", Kind.INT, 16, "State queries at one time; more are refused"),
+    Flag("max-concurrent-queries", Kind.INT, 16, "queries of one store at one time; more are refused"),
     Flag("max-request-memory", Kind.TEXT, "32Mi", "Of all large requests at one time; others wait. 0: no limit"),
     Flag("metrics-listen-address", Kind.TEXT, "127.0.0.1", "Listen address of the metrics; 0.0.0.0: every interface"),
     Flag("metrics-port", Kind.TEXT, "9090", "Port of the metrics"),

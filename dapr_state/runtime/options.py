@@ -56,7 +56,7 @@ class Options:
     max_body_size: int = 4 << 20
     read_buffer_size: int = 4 << 10
     max_request_memory: int = 32 << 20  # 0 and below: no limit
-    max_concurrent_queries: int = 16  # each may go through all of a store; daprd has no bound
+    max_concurrent_queries: int = 16  # of one store: each may go through all of it; daprd has no bound
     http2: bool = True  # on the HTTP port
     api_token: str = field(default="", repr=False)
 

@@ -47,9 +47,9 @@ def told(*rows: tuple[str, int]) -> Told:
 async def test_a_row_that_is_told_twice_and_changed_meanwhile_costs_no_other_its_page() -> None:
     """What did not change is on the first page, or behind its end."""
     query = await parse(b'{"sort":[{"key":"n"}],"page":{"limit":2}}')
-    with Rooms().enter() as room:
+    with Rooms().enter("store") as room:
         first = await scan.run(told(("a", 1), ("b", 2), ("c", 3), ("a", 9)), "", query, None, room)
-    with Rooms().enter() as room:
+    with Rooms().enter("store") as room:
         second = await scan.run(told(("a", 9), ("b", 2), ("c", 3)), "", query, first.end, room)
 
     pages = [[match.key for match in page.found] for page in (first, second)]

@@ -79,6 +79,21 @@ async def test_no_more_queries_run_than_are_allowed() -> None:
     assert after == []
 
 
+async def test_a_store_that_stalls_takes_no_places_of_others() -> None:
+    """While the queries of one wait for it, those of another are answered."""
+    stalled = Slow()
+    stores = {"s": BoundStore("s", "app||", stalled), "other": BoundStore("other", "app||", MemoryStore())}
+    state = State("app", stores, queries_at_most=1)
+    waiting = asyncio.create_task(run(state))
+    await stalled.is_asked.acquire()
+    async with state.queries.ask("other", EVERYTHING) as results:
+        found = results.found
+    stalled.may_go_on.set()
+    await waiting
+
+    assert found == []
+
+
 async def test_a_query_ends_with_its_caller() -> None:
     """It asks the store no more, and its place is free."""
     store = Slow()
@@ -117,7 +132,7 @@ async def test_what_a_query_kept_is_given_back() -> None:
     rooms = Rooms(1)
     for error in (None, ValueError()):
         try:
-            with rooms.enter() as room:
+            with rooms.enter("s") as room:
                 room.take(1000)
                 if error:
                     raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Self
 
 from dapr_state.stores.query.tree import QueryError, ResultTooLargeError
@@ -9,7 +10,7 @@ from dapr_state.stores.query.tree import QueryError, ResultTooLargeError
 if TYPE_CHECKING:
     from types import TracebackType
 
-QUERIES_AT_MOST: Final = 16  # at a time, unless the option says otherwise: each may go through all of a store
+QUERIES_AT_MOST: Final = 16  # of one store at a time, unless the option says otherwise: each may go through all of it
 OCTETS_OF_ONE: Final = 32 << 20  # of keys and values: over gRPC an answer has 4 MiB unless a flag says more
 OCTETS_OF_ALL: Final = 128 << 20  # four of the largest
 
@@ -19,27 +20,27 @@ class TooManyQueriesError(QueryError):
 
 
 class Rooms:
-    """Of all queries of this process."""
+    """Of all queries of this process. Each store has places of its own: one that stalls takes those of no other."""
 
     def __init__(self, queries_at_most: int = QUERIES_AT_MOST) -> None:
         self._queries_at_most = queries_at_most
-        self._queries = 0
+        self._queries: Counter[str] = Counter()  # by store
         self._octets = 0
 
     def __repr__(self) -> str:
-        return f"<Rooms: {self._queries} queries with {self._octets} octets>"
+        return f"<Rooms: {self._queries.total()} queries with {self._octets} octets>"
 
-    def enter(self) -> Room:
+    def enter(self, store: str) -> Room:
         """Raises TooManyQueriesError."""
-        if self._queries >= self._queries_at_most:
+        if self._queries[store] >= self._queries_at_most:
             raise TooManyQueriesError(
-                f"{self._queries} queries are running, and --max-concurrent-queries allows no more: try again"
+                f"{self._queries[store]} queries are running, and --max-concurrent-queries allows no more: try again"
             )
-        self._queries += 1
-        return Room(self)
+        self._queries[store] += 1
+        return Room(self, store)
 
-    def leave(self, octets: int) -> None:
-        self._queries -= 1
+    def leave(self, store: str, octets: int) -> None:
+        self._queries[store] -= 1
         self._octets -= octets
 
     def take(self, octets: int) -> None:
@@ -53,8 +54,9 @@ class Rooms:
 class Room:
     """What one query keeps; all of it is given back at its end."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, store: str) -> None:
         self._rooms = rooms
+        self._store = store
         self.octets = 0
 
     def __repr__(self) -> str:
@@ -66,7 +68,7 @@ class Room:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._rooms.leave(self.octets)
+        self._rooms.leave(self._store, self.octets)
 
     def take(self, octets: int) -> None:
         """Keep so much more, or less. Raises ResultTooLargeError, with nothing taken."""

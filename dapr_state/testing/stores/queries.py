@@ -154,7 +154,7 @@ async def ask(store: StateStore, text: str, token: str = "", prefix: str = PREFI
     if token:
         query = await parse(f'{text[:-2]},"token":"{token}"}}}}'.encode())
     whose = ("store", prefix)
-    with Rooms().enter() as room:
+    with Rooms().enter("store") as room:
         matches = await store.query(prefix, query, after=tokens.read(query, whose), room=room)
     token = tokens.write(matches.end, query, whose) if matches.end else ""
     return [match.key.removeprefix(prefix) for match in matches.found], token

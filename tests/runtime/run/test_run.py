@@ -170,7 +170,8 @@ def test_an_application_that_is_killed(tmp_path: Path) -> None:
     """Its signal is told."""
     with Started(tmp_path, *app("waits")) as started:
         started.says("waiting")
-        os.kill(int(started.text.split("waiting ")[1].split()[0]), signal.SIGKILL)
+        told = until(lambda: re.search(r"waiting (\d+)\s", started.text))
+        os.kill(int(told[1]), signal.SIGKILL)
 
         assert started.code() == 137
 
