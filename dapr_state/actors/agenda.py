@@ -42,16 +42,16 @@ class Date(Struct, Generic[T], eq=False, gc=False):
 class Agenda(Generic[T]):
     """`now` is the time that counts, in nanoseconds; `due` is called with each thing whose time has come.
 
-    A time that may be set needs `look_again`: after so many seconds at the latest it is looked at.
+    A time that may be set needs `check_every`: after so many seconds at the latest it is looked at.
     """
 
     def __init__(
-        self, clock: Clock, now: Callable[[], int], due: Callable[[T], object], look_again: float | None = None
+        self, clock: Clock, now: Callable[[], int], due: Callable[[T], object], check_every: float | None = None
     ) -> None:
         self._clock = clock
         self._now = now
         self._due = due
-        self._look_again = look_again
+        self._check_every = check_every
         self._heap: list[tuple[int, int, Date[T]]] = []
         self._numbers = count()
         self._cancelled = 0  # that are still in the heap
@@ -97,8 +97,8 @@ class Agenda(Generic[T]):
         if self._is_closed or not self._heap:
             return
         wait = (self._heap[0][0] - self._now()) / SECOND
-        if self._look_again is not None:
-            wait = min(wait, self._look_again)
+        if self._check_every is not None:
+            wait = min(wait, self._check_every)
         when = self._clock.monotonic() + wait
         if self._alarm:
             if self._alarm_at <= when:

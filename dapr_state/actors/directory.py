@@ -201,9 +201,9 @@ class Directory:
         ]
         if deadlines:
             self._alarm_at = min(deadlines)
-            self._alarm = self._clock.call_at(self._alarm_at, self._look)
+            self._alarm = self._clock.call_at(self._alarm_at, self._check_idle)
 
-    def _look(self) -> None:
+    def _check_idle(self) -> None:
         """The alarm: some have rested long enough, unless they had a turn in the meantime."""
         self._alarm = None
         now = self._clock.monotonic()

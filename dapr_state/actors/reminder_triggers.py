@@ -138,7 +138,7 @@ class ReminderTriggers:
         known.is_firing = True
         try:
             if self.known.is_current(known) and not self._is_closed:
-                await self._look(known, place)
+                await self._check(known, place)
         except (StoreError, NoStoreError) as error:
             self.tell(logging.ERROR, "Reminders cannot be read%s: %s", "", error)
             self.known.look_in(known, STORE_WAIT)
@@ -150,7 +150,7 @@ class ReminderTriggers:
             if away and away.probe is known:
                 away.probe = None
 
-    async def _look(self, known: Known, place: Place) -> None:
+    async def _check(self, known: Known, place: Place) -> None:
         kept = await self._table.read(known.key)
         if not self.known.is_current(known):  # registered anew meanwhile, or deleted
             return

@@ -103,7 +103,7 @@ class ActorRouter:
         while True:
             if not local.is_open:
                 await local.admit(call)
-            claim = placement.look(call.actor) or await placement.lookup(call.actor)
+            claim = placement.lookup_now(call.actor) or await placement.lookup(call.actor)
             try:
                 if claim.is_here:
                     return await local.invoke(call)
@@ -125,7 +125,7 @@ class ActorRouter:
         pauses: Iterator[float] | None = None
         while True:
             self.local.check_open()
-            claim = self._placement.look(trigger.actor) or await self._placement.lookup(trigger.actor)
+            claim = self._placement.lookup_now(trigger.actor) or await self._placement.lookup(trigger.actor)
             try:
                 return await (here(trigger) if claim.is_here else there(claim.address, trigger))
             except (ClosedError, LostError):
@@ -163,6 +163,6 @@ class ActorRouter:
             raise LostError from None
 
     async def _check_here(self, actor: ActorId) -> None:
-        claim = self._placement.look(actor) or await self._placement.lookup(actor)
+        claim = self._placement.lookup_now(actor) or await self._placement.lookup(actor)
         if not claim.is_here:
             raise LostError

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class Changes:
-    """`look` tells all files with their traits."""
+    """`snapshot` tells all files with their traits."""
 
-    def __init__(self, look: Callable[[], Seen]) -> None:
-        self._look = look
-        self._acted = self._last = look()
+    def __init__(self, snapshot: Callable[[], Seen]) -> None:
+        self._snapshot = snapshot
+        self._acted = self._last = snapshot()
         self.paths: list[str] = []  # that the last change was about
 
     def settled(self) -> bool:
@@ -24,7 +24,7 @@ class Changes:
 
         A file that an editor is still writing is not read by half.
         """
-        before, self._last = self._last, self._look()
+        before, self._last = self._last, self._snapshot()
         if self._last != before or self._last == self._acted:
             return False
         self.paths = sorted(path for path, _ in self._acted.items() ^ self._last.items())

@@ -51,9 +51,9 @@ class Collector:
             gc.unfreeze()
 
     def _wait(self) -> None:
-        self._alarm = WAITING.call_at(WAITING.monotonic() + INTERVAL, self._look)
+        self._alarm = WAITING.call_at(WAITING.monotonic() + INTERVAL, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = WAITING.monotonic()
         before, self._slices = self._slices, slices.taken()
         counts = gc.get_count()

@@ -53,7 +53,9 @@ class ResourceFolders:
         self._environment = environment
         self._allows = allows
         self._components = components
-        self._changes = Changes(partial(look, folders))  # looks before anything is read: no change can fall in between
+        self._changes = Changes(
+            partial(snapshot, folders)
+        )  # looks before anything is read: no change can fall in between
         self._good: dict[str, File] = {}  # each file as it was last read without a problem
         self._running: dict[str, Manifest] = {}  # the state stores that are served, as they were written
         self._changed = asyncio.Event()
@@ -74,7 +76,7 @@ class ResourceFolders:
         """Reload after each change, until `stop`."""
         watch_log.info("Watching directories: [%s]", " ".join(self._folders))
         # a daemon: a network mount that hangs must hold neither the calls nor the end of the process
-        threading.Thread(target=self._look, args=(asyncio.get_running_loop(),), name="hot reload", daemon=True).start()
+        threading.Thread(target=self._check, args=(asyncio.get_running_loop(),), name="hot reload", daemon=True).start()
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -90,7 +92,7 @@ class ResourceFolders:
         self._is_over.set()
         self._changed.set()
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._is_over.wait(PERIOD):
             if self._changes.settled():
                 with suppress(RuntimeError):  # the loop has just ended
@@ -168,7 +170,7 @@ class ResourceFolders:
         log.info("Component updated: %s", component.display)
 
 
-def look(folders: Sequence[str]) -> dict[str, tuple[int, ...]]:
+def snapshot(folders: Sequence[str]) -> dict[str, tuple[int, ...]]:
     seen: dict[str, tuple[int, ...]] = {}
     for folder in folders:
         with suppress(OSError):  # it is gone: the reading will say so

@@ -51,7 +51,7 @@ LARGE_USE: Final = 8 << 20  # after so much at one time, freed memory is worth g
 PATIENCE: Final = 1.0
 LEAST_PATIENCE: Final = 0.2  # seconds: a full collection of a large heap takes less
 SLOWEST: Final = 65_536  # of a client on the same machine; a transport tells of as much at a time
-LOOK: Final = 0.05  # seconds between two looks at the readers, while there is too little room
+CHECK_INTERVAL: Final = 0.05  # seconds between two looks at the readers, while there is too little room
 LONGEST: Final = 30.0  # seconds that an answer waits for room: as long as a request for --max-request-memory
 
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # SO_LINGER: a reset, and nothing is kept
@@ -94,7 +94,7 @@ class AnswerMemory:
         self._left = 0  # octets, of all readers
         self._reserved = 0  # octets of answers that are read or made
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._looking: asyncio.TimerHandle | None = None
+        self._check_timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return (
@@ -118,7 +118,7 @@ class AnswerMemory:
         if grown < 0 and self._waiting:
             self._admit()
         elif self._left > self._size:
-            self._look_soon()
+            self._check_soon()
         return True
 
     def forget(self, reader: Reader) -> None:
@@ -158,7 +158,7 @@ class AnswerMemory:
         turn = asyncio.get_running_loop().create_future()
         entry = (octets, turn)
         self._waiting.append(entry)
-        self._look_soon()
+        self._check_soon()
         try:
             async with WAITING.timeout(LONGEST):
                 await turn
@@ -190,12 +190,12 @@ class AnswerMemory:
     def _is_crowded(self) -> bool:
         return bool(self._waiting) or self._left > self._size
 
-    def _look_soon(self) -> None:
-        if self._looking is None:
-            self._looking = WAITING.call_later(LOOK, self._look)
+    def _check_soon(self) -> None:
+        if self._check_timer is None:
+            self._check_timer = WAITING.call_later(CHECK_INTERVAL, self._check)
 
-    def _look(self) -> None:
-        self._looking = None
+    def _check(self) -> None:
+        self._check_timer = None
         if not self._is_crowded:
             return
         now = _now()
@@ -214,4 +214,4 @@ class AnswerMemory:
             else:
                 self.count(reader)
         if self._is_crowded:
-            self._look_soon()
+            self._check_soon()

@@ -54,7 +54,7 @@ COUNTED: Final = 4 << 20  # octets of a body that are looked at, in 2 ms: those 
 JSON_PARTS: Final = (b",",)
 PROTOBUF_PARTS: Final = (b"\x0a", b"\x12")  # the first and the second field of a message, where these are octets
 PATIENCE: Final = 1.0  # seconds; as with clients who do not take their answers
-_LOOK: Final = 0.25  # seconds between two looks at who goes on, while somebody waits to be read on
+_CHECK_INTERVAL: Final = 0.25  # seconds between two looks at who goes on, while somebody waits to be read on
 
 _now = WAITING.monotonic
 
@@ -101,7 +101,7 @@ class RequestMemory:
         self._paused: dict[Holder, _Part] = {}  # of these parts, those that are not read on
         self._favourite: Holder | None = None  # the one that is read on in any case
         self._favoured = 0.0  # since then
-        self._looking: asyncio.TimerHandle | None = None
+        self._check_timer: asyncio.TimerHandle | None = None
         self._peak = 0
 
     def __repr__(self) -> str:
@@ -135,7 +135,7 @@ class RequestMemory:
             return True
         self._paused[holder] = part
         self._read_on()
-        self._look_soon()
+        self._check_soon()
         return False
 
     def _may_grow(self, part: _Part, grown: int) -> bool:
@@ -188,12 +188,12 @@ class RequestMemory:
             self._favourite = None
         self._read_on()
 
-    def _look_soon(self) -> None:
-        if self._looking is None:
-            self._looking = WAITING.call_later(_LOOK, self._look, _now() + _LOOK * 2)
+    def _check_soon(self) -> None:
+        if self._check_timer is None:
+            self._check_timer = WAITING.call_later(_CHECK_INTERVAL, self._check, _now() + _CHECK_INTERVAL * 2)
 
-    def _look(self, too_late: float) -> None:
-        self._looking = None
+    def _check(self, too_late: float) -> None:
+        self._check_timer = None
         if not self._paused:
             return
         now = _now()
@@ -204,7 +204,7 @@ class RequestMemory:
             self._favourite = None
             self._read_on()
         if self._paused:
-            self._look_soon()
+            self._check_soon()
 
     def _end_those_who_stand_still(self, since: float) -> None:
         for holder, part in list(self._parts.items()):

@@ -40,8 +40,8 @@ class Gates(Embedded):
         self.closed.clear()
         self._opened.set()
 
-    def look(self, actor: ActorId) -> Claim | None:
-        return None if actor.type in self.closed else super().look(actor)
+    def lookup_now(self, actor: ActorId) -> Claim | None:
+        return None if actor.type in self.closed else super().lookup_now(actor)
 
     async def lookup(self, actor: ActorId) -> Claim:
         await self._opened.wait()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MEGABYTE = 1_000_000
 PAGE = os.sysconf("SC_PAGE_SIZE")
-LOOK = 0.02  # seconds between two looks at the memory, and between two questions of the bystander
+CHECK_INTERVAL = 0.02  # seconds between two looks at the memory, and between two questions of the bystander
 
 
 def resident(sidecar: Sidecar) -> float:
@@ -56,7 +56,7 @@ class Meters:
         self._is_over = threading.Event()
 
     def __enter__(self) -> Cost:
-        self._threads = [threading.Thread(target=each) for each in (self._look, self._ask)]
+        self._threads = [threading.Thread(target=each) for each in (self._check, self._ask)]
         for thread in self._threads:
             thread.start()
         return self.cost
@@ -66,15 +66,15 @@ class Meters:
         for thread in self._threads:
             thread.join()
 
-    def _look(self) -> None:
-        while not self._is_over.wait(LOOK):
+    def _check(self) -> None:
+        while not self._is_over.wait(CHECK_INTERVAL):
             self.cost.highest = max(self.cost.highest, resident(self._sidecar))
 
     def _ask(self) -> None:
         octets = request("GET", "/v1.0/state/mem/bystander")
         with ExitStack() as stack:
             connection: Socket | None = None
-            while not self._is_over.wait(LOOK):
+            while not self._is_over.wait(CHECK_INTERVAL):
                 began = time.perf_counter()
                 try:
                     connection = connection or stack.enter_context(Socket(self._sidecar.http_port))

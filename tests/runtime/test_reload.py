@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from dapr_state.runtime.changes import Changes
-from dapr_state.runtime.reload import look
+from dapr_state.runtime.reload import snapshot
 from tests.support.client import item
 from tests.support.components import component, write_components
 from tests.support.sidecar import Sidecar
@@ -241,7 +241,7 @@ def test_it_can_be_turned_off(tmp_path: Path) -> None:
 
 def test_a_change_counts_when_the_files_are_at_rest(tmp_path: Path) -> None:
     """A file that grows between two looks is not read yet; when it has stopped, it is read once."""
-    changes = Changes(partial(look, [str(tmp_path)]))
+    changes = Changes(partial(snapshot, [str(tmp_path)]))
     file = tmp_path / "a.yaml"
     seen = [changes.settled()]
     for text in ("a", "ab"):
@@ -255,7 +255,7 @@ def test_a_change_counts_when_the_files_are_at_rest(tmp_path: Path) -> None:
 def test_a_link_to_nowhere_hides_no_change(tmp_path: Path) -> None:
     """What cannot be looked at is left out, the rest of the folder is watched."""
     (tmp_path / "a.yaml").symlink_to(tmp_path / "nowhere")
-    changes = Changes(partial(look, [str(tmp_path), str(tmp_path / "missing")]))
+    changes = Changes(partial(snapshot, [str(tmp_path), str(tmp_path / "missing")]))
     (tmp_path / "b.yaml").write_text("b")
 
     assert [changes.settled(), changes.settled()] == [False, True]

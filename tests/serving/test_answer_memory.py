@@ -56,7 +56,7 @@ class Client:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer_memory, "PATIENCE", 0.05)
     monkeypatch.setattr(answer_memory, "LEAST_PATIENCE", 0.05)
-    monkeypatch.setattr(answer_memory, "LOOK", 0.005)
+    monkeypatch.setattr(answer_memory, "CHECK_INTERVAL", 0.005)
 
 
 def begin(memory: AnswerMemory, octets: int, order: list[int]) -> asyncio.Task[None]:
@@ -134,7 +134,7 @@ async def test_nobody_is_ended_while_there_is_room() -> None:
     memory = AnswerMemory(SIZE)
     Client(memory, SIZE - 1)
 
-    assert memory._looking is None
+    assert memory._check_timer is None
 
 
 @pytest.mark.usefixtures("impatient")

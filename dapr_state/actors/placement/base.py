@@ -48,7 +48,7 @@ class Placement(ABC):
     """Asked for each call: what is known costs no waiting."""
 
     @abstractmethod
-    def look(self, actor: ActorId) -> Claim | None:
+    def lookup_now(self, actor: ActorId) -> Claim | None:
         """Where the actor lives; None while that changes, or cannot be told yet. Raises NoHostError."""
 
     @abstractmethod
@@ -62,10 +62,10 @@ class Embedded(Placement):
     def __init__(self, is_hosted: Callable[[str], bool]) -> None:
         self._is_hosted = is_hosted
 
-    def look(self, actor: ActorId) -> Claim | None:
+    def lookup_now(self, actor: ActorId) -> Claim | None:
         if not actor.id or not self._is_hosted(actor.type):
             raise NoHostError(actor)
         return HERE
 
     async def lookup(self, actor: ActorId) -> Claim:
-        return self.look(actor) or HERE
+        return self.lookup_now(actor) or HERE

@@ -73,7 +73,7 @@ class DaprPlacement(Placement):
 
     # What is asked
 
-    def look(self, actor: ActorId) -> Claim | None:
+    def lookup_now(self, actor: ActorId) -> Claim | None:
         if self._waiting.monotonic() > self._alive_until:
             self._thaw()
         if not self._connected.is_open or actor.type in self._closed:
@@ -93,7 +93,7 @@ class DaprPlacement(Placement):
                 await self._connected.pass_through()
             elif closed:
                 await closed.pass_through()
-            elif claim := self.look(actor):
+            elif claim := self.lookup_now(actor):
                 return claim
             else:
                 await self._appears(actor)

@@ -16,7 +16,7 @@ from dapr_state.clock import WAITING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-LOOK: Final = 0.02  # seconds between two looks whether a group has ended
+CHECK_INTERVAL: Final = 0.02  # seconds between two looks whether a group has ended
 REST: Final = 1.0  # seconds for those of the group who are left when the child has ended
 
 
@@ -74,7 +74,7 @@ class Child:
         until = WAITING.monotonic() + REST
         self.send(signal.SIGTERM)
         while self._is_left() and WAITING.monotonic() < until:
-            await WAITING.sleep(LOOK)
+            await WAITING.sleep(CHECK_INTERVAL)
 
     def _is_left(self) -> bool:
         try:

@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 
 GRACE = 5.0  # seconds, then they are made to end
-LOOK = 0.05  # seconds between two looks whether they have ended
+CHECK_INTERVAL = 0.05  # seconds between two looks whether they have ended
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     end = WAITING.monotonic() + GRACE
     while groups and WAITING.monotonic() < end:
         groups = {group for group in groups if exists(group)}
-        WAITING.block(LOOK)
+        WAITING.block(CHECK_INTERVAL)
     send(groups, signal.SIGKILL)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 0.3  # seconds for a sidecar to answer: one that is stopped shall not hold the list up
 STOP_TIMEOUT: Final = 15.0  # seconds: an application's grace, and the sidecar's
-LOOK: Final = 0.05  # seconds between two looks whether it has ended
+CHECK_INTERVAL: Final = 0.05  # seconds between two looks whether it has ended
 COMMAND_WIDTH: Final = 20  # as the dapr command
 
 # the names of the dapr command's JSON, and then ours
@@ -88,7 +88,7 @@ def stop(
             os.kill(first, signal.SIGTERM)
     until = WAITING.monotonic() + timeout
     while (left := [entry for entry in found if any(map(_runs, wanted[entry]))]) and WAITING.monotonic() < until:
-        WAITING.block(LOOK)
+        WAITING.block(CHECK_INTERVAL)
     return [
         *([f'couldn\'t find apps with run file "{run_file}"'] if file and not found else ()),
         *(f"failed to stop app id {each}: couldn't find app id {each}" for each in sorted(missing)),

@@ -23,7 +23,7 @@ class Sources:
     """What lies below some folders."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self._changes = Changes(partial(look, folders))
+        self._changes = Changes(partial(snapshot, folders))
 
     async def changed(self) -> str:
         """Return the name of what has changed, once that has settled."""
@@ -33,7 +33,7 @@ class Sources:
         return names[0] if len(set(names)) == 1 else f"{names[0]} and more"
 
 
-def look(folders: Sequence[Path]) -> dict[str, tuple[int, ...]]:
+def snapshot(folders: Sequence[Path]) -> dict[str, tuple[int, ...]]:
     seen: dict[str, tuple[int, ...]] = {}
     for folder in folders:
         for place, below, names in os.walk(folder):

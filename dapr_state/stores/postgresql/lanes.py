@@ -59,7 +59,7 @@ class Lane:
         self._runs: dict[asyncio.Task[None], float] = {}  # with the time when its group began
         self._alone: set[asyncio.Task[None]] = set()
         self._few = asyncio.Semaphore(max(1, at_most - 1))
-        self._look: asyncio.TimerHandle | None = None
+        self._check_timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return f"<Lane {len(self._runs)} under way, {len(self._waiting)} waiting>"
@@ -81,14 +81,14 @@ class Lane:
             run = self._loop.create_task(self._run())
             self._runs[run] = self._clock.monotonic()
             run.add_done_callback(self._ended)
-        elif self._look is None:
-            self._look = self._clock.call_later(_SLOW_SECONDS, self._look_again)
+        elif self._check_timer is None:
+            self._check_timer = self._clock.call_later(_SLOW_SECONDS, self._check)
 
     def _all_are_slow(self) -> bool:
         return max(self._runs.values()) < self._clock.monotonic() - _SLOW_SECONDS
 
-    def _look_again(self) -> None:
-        self._look = None
+    def _check(self) -> None:
+        self._check_timer = None
         now = self._clock.monotonic()
         while self._waiting and self._waiting[0][1] <= now:
             batch, _ = self._waiting.popleft()

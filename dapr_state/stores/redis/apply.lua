@@ -70,7 +70,7 @@ end
 local LONGEST = 15 -- digits: Lua counts so far exactly, and so many seconds are milliseconds that Redis can add to now
 
 -- the version under a key: false if there is none; '' and true for a key of another type; nil and why it is not readable
-local function look(key)
+local function read_head(key)
   local reply = pcall('HGET', key, 'version')
   if type(reply) ~= 'table' then
     return reply
@@ -178,7 +178,7 @@ for i = first, #KEYS do
   local version, foreign, after, kind, detail = versions[key]
   local gone = version == false
   if version == nil then
-    version, foreign = look(key)
+    version, foreign = read_head(key)
   end
   if version == nil then
     kind, detail = 'failed', foreign

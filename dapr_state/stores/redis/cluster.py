@@ -143,7 +143,7 @@ class Cluster:
         elif left[1:]:
             at.node = left[1]
         else:
-            await self._look()  # slots that moved from a node behind to one before are seen now, if not yet
+            await self._refresh()  # slots that moved from a node behind to one before are seen now, if not yet
             if at.map == self._map:
                 return keys, ""
         return keys, listing.text(at)
@@ -206,7 +206,7 @@ class Cluster:
         """The first look, in as many attempts as the component allows."""
         for left in range(self._options.retries, -1, -1):
             try:
-                await self._look()
+                await self._refresh()
             except StoreError as error:
                 is_final = isinstance(error, ReplyError) or (isinstance(error, ConnectError) and error.final)
                 if is_final or not left:
@@ -224,10 +224,10 @@ class Cluster:
                 pass
             self._is_in_doubt.clear()
             with suppress(StoreError):  # nobody answers: each node tries to connect, and calls for another look
-                await self._look()
+                await self._refresh()
             await WAITING.sleep(_FLOOR)
 
-    async def _look(self) -> None:
+    async def _refresh(self) -> None:
         """Ask some nodes that are connected, or else those that the component names."""
         live = [node for node in self._nodes.values() if node.is_live]
         views = await answers([self._ask(node) for node in live[:_ASKED]], self._options.dial_timeout)

@@ -31,7 +31,7 @@ MAX_WAITING: Final = 12_000
 MAX_UNSENT: Final = 64 * 1024 * 1024  # bytes kept for a server that does not read
 _SHARE: Final = 128 * 1024  # octets that came at once: there may be more, and others have their turn first
 _MARK: Final = b"*2\r\n$4\r\nECHO\r\n$8\r\n%b\r\n"
-_LOOKS: Final = 4  # how often per read timeout the replies are looked at: silence is seen after 1 to 1.25 timeouts
+_CHECKS: Final = 4  # how often per read timeout the replies are looked at: silence is seen after 1 to 1.25 timeouts
 
 
 class ReplyError(StoreError):
@@ -184,7 +184,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._connected = True
         if self._read_timeout:
-            self._look_for_silence(self._read_timeout, 0, None, 0)
+            self._check_silence(self._read_timeout, 0, None, 0)
 
     def data_received(self, data: bytes) -> None:
         self._heard += 1
@@ -266,14 +266,14 @@ class Connection(asyncio.Protocol):
 
     # timeouts
 
-    def _look_for_silence(self, timeout: float, heard: int, first: object, silent: int) -> None:
+    def _check_silence(self, timeout: float, heard: int, first: object, silent: int) -> None:
         """Look a few times per timeout: data since the last look, or another command at the head, is a sign of life."""
         head = self._pending[0] if self._pending else None
         silent = silent + 1 if head is not None and head is first and heard == self._heard else 0
-        if silent >= _LOOKS:
+        if silent >= _CHECKS:
             self.abort(self._silence("read", timeout))
             return
-        self._watch = WAITING.call_later(timeout / _LOOKS, self._look_for_silence, timeout, self._heard, head, silent)
+        self._watch = WAITING.call_later(timeout / _CHECKS, self._check_silence, timeout, self._heard, head, silent)
 
     def _silence(self, what: str, timeout: float) -> Silence:
         return Silence(f"redis at {self._address} did not answer: {what} timeout after {timeout:g}s")

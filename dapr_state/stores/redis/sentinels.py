@@ -183,11 +183,11 @@ class Master(Node):
         while True:
             await WAITING.sleep(_EVERY)
             try:
-                await self._look()
+                await self._refresh()
             except StoreError:  # no sentinel answers: then the server stays what it was
                 continue
 
-    async def _look(self) -> None:
+    async def _refresh(self) -> None:
         live = self._link.live
         if live is None:
             return  # whoever connects asks

@@ -34,7 +34,7 @@ _READ_FILE_SECONDS: Final = 0.1  # reads may show for so long what is in a file 
 READ_AT_ONCE: Final = (
     4 << 20
 )  # octets of values that are in memory before the first is given out: as of a group's writes
-_STEPS_BETWEEN_LOOKS: Final = 1_000_000  # of SQLite's machine: about 20 ms
+_STEPS_BETWEEN_CHECKS: Final = 1_000_000  # of SQLite's machine: about 20 ms
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -60,14 +60,14 @@ class Executor:
         *,
         busy_timeout: float,
         timeout: float,
-        steps_between_looks: int = _STEPS_BETWEEN_LOOKS,
+        steps_between_checks: int = _STEPS_BETWEEN_CHECKS,
     ) -> None:
         self.connection = connect(options.database, clock, busy_timeout=min(busy_timeout, options.timeout))
         self._table = table
         self._clock = clock
         self._timeout = timeout
         self._deadline = clock.monotonic() + timeout
-        self.connection.set_progress_handler(self._is_late, steps_between_looks)
+        self.connection.set_progress_handler(self._is_late, steps_between_checks)
         self.file: DatabaseFile | None = None  # looked at once the tables are there
         self._begin = options.database.begin
         self._patience = options.database.busy_timeout

@@ -31,7 +31,7 @@ class DatabaseFile:
         self._files = [(name, _identity(_stat(name))) for name in names]
         # with exclusive locks there is no index, and nobody else who writes
         self._log = Log(path) if len(names) > 1 and all(identity for _, identity in self._files) else None
-        self._looked: tuple[State, int] | None = None  # what the index said, and the size of the database, then
+        self._last: tuple[State, int] | None = None  # what the index said, and the size of the database, then
         self._cut: bytes | None = None
         self._checked = 0.0
 
@@ -95,9 +95,9 @@ class DatabaseFile:
             return 0
         if state.copied != state.begun:  # a checkpoint is at work, and may make it smaller after a VACUUM
             return None
-        looked, self._looked = self._looked, (state, database)
-        is_as_it_was = looked and (looked[0].salt, looked[0].begun) == (state.salt, state.begun)
-        return 0 if looked and is_as_it_was and database < looked[1] else None
+        last, self._last = self._last, (state, database)
+        is_as_it_was = last and (last[0].salt, last[0].begun) == (state.salt, state.begun)
+        return 0 if last and is_as_it_was and database < last[1] else None
 
     def _refuse(self, index: int) -> None:
         self._cut = self._files[index][0]

@@ -28,7 +28,7 @@ _KEYS_AT_MOST: Final = 256  # of a statement, give or take a caller: about 0.5 m
 _CALLERS_AT_MOST: Final = 12_000  # of a tick: as many as may wait for a thread
 _OCTETS_AT_MOST: Final = 64 << 20  # of their keys
 SLOW_SECONDS: Final = 0.01  # then a read is interrupted, as soon as SQLite can be
-STEPS_BETWEEN_LOOKS: Final = 1000  # of SQLite's machine: some 20 us
+STEPS_BETWEEN_CHECKS: Final = 1000  # of SQLite's machine: some 20 us
 
 
 class ElsewhereError(StoreError):

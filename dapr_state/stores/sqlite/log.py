@@ -26,7 +26,7 @@ _FIELDS: Final = struct.Struct(f"{_HEADER.format}{_HEADER.size}xI28xI")
 _LOG_HEADER: Final = 32  # octets before the first frame
 _FRAME_HEADER: Final = 24  # octets before each page
 _SALT: Final = 8  # where the salt stands in it
-_LOOKS: Final = 8  # at an index that others write: they may begin the log anew, with all that it had in the database
+_CHECKS: Final = 8  # at an index that others write: they may begin the log anew, with all that it had in the database
 _OCTETS_AT_ONCE: Final = 1 << 16  # of frames that are looked at: those of some usual commits
 
 
@@ -65,7 +65,7 @@ class Log:
 
     def is_whole(self) -> bool:
         """Whether each frame that came since the last look is in its place; the last of those before it is one."""
-        for _ in range(_LOOKS):
+        for _ in range(_CHECKS):
             state, seen = self._index.state(), self._seen
             if state is None:
                 continue

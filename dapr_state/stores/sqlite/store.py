@@ -88,7 +88,7 @@ class SqliteStore(StateStore):
             self._executors.append(self._executor())
             self._executors.append(
                 self._executor(
-                    busy_timeout=0.0, timeout=inline.SLOW_SECONDS, steps_between_looks=inline.STEPS_BETWEEN_LOOKS
+                    busy_timeout=0.0, timeout=inline.SLOW_SECONDS, steps_between_checks=inline.STEPS_BETWEEN_CHECKS
                 )
             )
             self._file = DatabaseFile(self._executors[0].connection)

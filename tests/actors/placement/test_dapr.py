@@ -64,8 +64,8 @@ async def test_an_actor_lives_where_the_table_says() -> None:
     scene = Scene()
     await scene.round(tables(ta=(ME, OTHER)))
 
-    assert scene.placement.look(ActorId("ta", MINE)) is HERE
-    assert scene.placement.look(ActorId("ta", THEIRS)) == Claim(OTHER)
+    assert scene.placement.lookup_now(ActorId("ta", MINE)) is HERE
+    assert scene.placement.lookup_now(ActorId("ta", THEIRS)) == Claim(OTHER)
 
 
 @pytest.mark.parametrize("name", ["localhost:43001", "[::1]:43001", "127.0.0.1:43001"])
@@ -74,7 +74,7 @@ async def test_names_of_the_loopback_are_one(name: str) -> None:
     scene = Scene()
     await scene.round(tables(ta=(name,)))
 
-    assert scene.placement.look(ActorId("ta", MINE)) is HERE
+    assert scene.placement.lookup_now(ActorId("ta", MINE)) is HERE
 
 
 async def test_nobody_is_let_in_before_the_first_round_ends() -> None:
@@ -106,7 +106,7 @@ async def test_a_round_closes_the_types_that_change_and_no_others() -> None:
     await steps()
     moving = scene.lookup(THEIRS)
     await steps()
-    seen = [update.done(), moving.done(), scene.placement.look(ActorId("tb", THEIRS)) is HERE]
+    seen = [update.done(), moving.done(), scene.placement.lookup_now(ActorId("tb", THEIRS)) is HERE]
     scene.holds.set()
     await update
     await steps()
@@ -124,7 +124,7 @@ async def test_the_same_table_changes_nothing() -> None:
     await scene.round(tables(ta=(ME, OTHER)))
     await scene.placement.update(tables(ta=(OTHER, ME)))
 
-    assert scene.placement.look(ActorId("ta", MINE)) is HERE
+    assert scene.placement.lookup_now(ActorId("ta", MINE)) is HERE
     assert scene.halted[1:] == [([], True)]
 
 
@@ -134,7 +134,7 @@ async def test_another_number_of_points_is_another_ring() -> None:
     await scene.round(tables(ta=(ME, OTHER)))
     await scene.placement.update(tables(10, ta=(ME, OTHER)))
 
-    assert scene.placement.look(ActorId("ta", MINE)) is None
+    assert scene.placement.lookup_now(ActorId("ta", MINE)) is None
 
 
 async def test_a_type_that_nobody_hosts_is_waited_for() -> None:
@@ -142,7 +142,7 @@ async def test_a_type_that_nobody_hosts_is_waited_for() -> None:
     scene = Scene()
     await scene.round(tables(ta=(ME,)))
     with pytest.raises(NoHostError, match=r"^did not find address for actor '/'$"):
-        scene.placement.look(ActorId("ta", ""))
+        scene.placement.lookup_now(ActorId("ta", ""))
     late = scene.lookup(MINE, "tb")
     await steps()
     await scene.round(tables(ta=(ME,), tb=(OTHER,)))
@@ -158,12 +158,12 @@ async def test_without_the_service_nothing_lives_here() -> None:
     await scene.placement.update(tables(ta=(ME, OTHER)))
     scene.placement.lose(drains=True)
     await steps()
-    seen = scene.placement.look(ActorId("ta", MINE))
+    seen = scene.placement.lookup_now(ActorId("ta", MINE))
     await scene.round(tables(ta=(ME, OTHER)))
 
     assert seen is None
     assert scene.halted[2] == ([f"{each.type}/{each.id}" for each in scene.actors], True)
-    assert scene.placement.look(ActorId("ta", MINE)) is HERE
+    assert scene.placement.lookup_now(ActorId("ta", MINE)) is HERE
 
 
 async def test_a_round_begins_at_once_and_waits_for_what_one_before_it_has_begun_to_end() -> None:
@@ -190,7 +190,7 @@ async def test_a_sidecar_that_was_frozen_has_lost_its_actors(beats: bool) -> Non
         scene.clock.advance(FROZEN / 3)
         if beats:
             scene.placement.beat()
-    found = scene.placement.look(ActorId("ta", MINE))
+    found = scene.placement.lookup_now(ActorId("ta", MINE))
     await steps()
 
     assert (found is HERE) is beats

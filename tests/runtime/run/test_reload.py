@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dapr_state.runtime.run import listing
-from dapr_state.runtime.run.sources import look
+from dapr_state.runtime.run.sources import snapshot
 from tests.runtime.run.runs import Started, ask, processes
 from tests.support.processes import free_port
 from tests.support.waiting import until
@@ -129,7 +129,7 @@ def test_what_counts_as_a_change(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
 
-    assert sorted(look([tmp_path])) == [str(tmp_path / name) for name in ("a.py", "b/c.toml", "d.yml", "e.json")]
+    assert sorted(snapshot([tmp_path])) == [str(tmp_path / name) for name in ("a.py", "b/c.toml", "d.yml", "e.json")]
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
