@@ -53,9 +53,8 @@ class ResourceFolders:
         self._environment = environment
         self._allows = allows
         self._components = components
-        self._changes = Changes(
-            partial(snapshot, folders)
-        )  # looks before anything is read: no change can fall in between
+        # taken before anything is read: no change can fall in between
+        self._changes = Changes(partial(snapshot, folders))
         self._good: dict[str, File] = {}  # each file as it was last read without a problem
         self._running: dict[str, Manifest] = {}  # the state stores that are served, as they were written
         self._changed = asyncio.Event()

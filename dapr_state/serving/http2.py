@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dapr_state.serving.request_memory import RequestMemory
     from dapr_state.serving.timeouts import Timeouts
     from dapr_state.serving.turns import Turns
-    from dapr_state.wire.http2.headers import Request
+    from dapr_state.wire.http2.headers import RequestHead
     from dapr_state.wire.http2.limits import Limits
     from dapr_state.wire.http2.stream import Stream
 
@@ -70,7 +70,7 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
 
     def __init__(
         self,
-        parse: Callable[[Request[M]], M],
+        parse: Callable[[RequestHead[M]], M],
         limits: Limits,
         timeouts: Timeouts,
         turns: Turns,

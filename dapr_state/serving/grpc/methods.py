@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from dapr_state.serving.grpc.observed import After, StatusOf
-    from dapr_state.wire.http2.headers import Request
+    from dapr_state.wire.http2.headers import RequestHead
 
     Handler = grpc.RpcMethodHandler[Any, Any]
 
@@ -115,7 +115,7 @@ class Methods:
             path = f"/{service}/{name}"
             self._known[path] = Method(path, handler)
 
-    def parse(self, request: Request[ParsedHeaders]) -> ParsedHeaders:
+    def parse(self, request: RequestHead[ParsedHeaders]) -> ParsedHeaders:
         """Understand a request's headers, or find the reason to refuse it; the checks and texts are grpc-go's."""
         parsed = ParsedHeaders()
         try:
@@ -126,7 +126,7 @@ class Methods:
             parsed.refusal = Refusal(refused.code, refused.details, refused.status)
         return parsed
 
-    def _parse(self, request: Request[ParsedHeaders], parsed: ParsedHeaders) -> None:
+    def _parse(self, request: RequestHead[ParsedHeaders], parsed: ParsedHeaders) -> None:
         if request.is_too_long:
             raise framing.Refused(framing.RESOURCE_EXHAUSTED, "the headers are longer than the limit")
         fields = dict(request.fields)

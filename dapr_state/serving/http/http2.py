@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from dapr_state.serving.http.shared import Shared
     from dapr_state.wire.http2.events import DataReceived, RequestReceived
-    from dapr_state.wire.http2.headers import Request as Head
+    from dapr_state.wire.http2.headers import RequestHead
     from dapr_state.wire.http2.hpack import Field
     from dapr_state.wire.http2.stream import Stream
 
@@ -88,7 +88,7 @@ class HttpOverHttp2Protocol(Http2Protocol["ParsedHeaders"]):
 
     # Requests
 
-    def _parse(self, head: Head[ParsedHeaders]) -> ParsedHeaders:
+    def _parse(self, head: RequestHead[ParsedHeaders]) -> ParsedHeaders:
         """Read the head by the rules of HTTP/1.1: what is refused there is refused here, and the rest is the same."""
         if head.is_too_long:
             return RefusedError(HEAD_TOO_LARGE)
@@ -282,7 +282,7 @@ class Http2Exchange(Exchange):
             self._give_back()
 
 
-def _http1_fields(head: Head[ParsedHeaders]) -> Iterator[Field]:
+def _http1_fields(head: RequestHead[ParsedHeaders]) -> Iterator[Field]:
     """The fields as HTTP/1.1 has them: the host, and one cookie line (RFC 9113, 8.2.3, 8.3.1)."""
     cookies = []
     if head.authority:

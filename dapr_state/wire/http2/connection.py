@@ -36,7 +36,7 @@ from dapr_state.wire.http2.frames import (
     FrameType,
     Setting,
 )
-from dapr_state.wire.http2.headers import HeaderBlocks, HeadMemory, Request
+from dapr_state.wire.http2.headers import HeaderBlocks, HeadMemory, RequestHead
 from dapr_state.wire.http2.limits import Limits, TokenBucket, Turn
 from dapr_state.wire.http2.sending import Sender
 from dapr_state.wire.http2.stream import STRAYS, State, Stream
@@ -103,7 +103,7 @@ def _table(readers: dict[FrameType, Any], other: Any) -> tuple[Any, ...]:
 class Http2Connection(Sender[M]):
     """`receive` bytes and act on its events; send; `take_output` and write it: that is the whole conversation."""
 
-    def __init__(self, parse: Callable[[Request[M]], M], limits: Limits, memory: HeadMemory | None = None) -> None:
+    def __init__(self, parse: Callable[[RequestHead[M]], M], limits: Limits, memory: HeadMemory | None = None) -> None:
         super().__init__(memory or HeadMemory())
         self.limits = limits
         self.is_behind = False  # frames have come that wait for another turn

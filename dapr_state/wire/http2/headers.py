@@ -39,7 +39,7 @@ _CONNECTION_SPECIFIC: Final = frozenset(
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")  # a token (RFC 9110, section 5.6.2) without capital letters
 
 
-class Request(Generic[M]):
+class RequestHead(Generic[M]):
     """The head of a request. `parsed`: what the layer above made of it, once for all requests with these headers.
 
     Of one that `is_too_long` nothing is known: whoever parses it refuses it.
@@ -106,23 +106,23 @@ class HeaderBlocks(Generic[M]):
     """Reads the blocks of one connection, in the order they arrive."""
 
     def __init__(
-        self, parse: Callable[[Request[M]], M], limits: Limits, turn: Turn, memory: HeadMemory | None = None
+        self, parse: Callable[[RequestHead[M]], M], limits: Limits, turn: Turn, memory: HeadMemory | None = None
     ) -> None:
         self._parse = parse
         self._decoder = Decoder(limits.max_header_list_size, limits.header_fields, limits.longest_list)
-        self.known: dict[bytes, Request[M]] = {}  # by their blocks
+        self.known: dict[bytes, RequestHead[M]] = {}  # by their blocks
         self._max_fields = limits.header_fields
         self._turn = turn
         self._memory = memory or HeadMemory()
 
-    def request(self, block: bytes) -> Request[M]:
+    def request(self, block: bytes) -> RequestHead[M]:
         """Read the block that opens a stream; StreamFault when the request is malformed."""
         known = self.known.get(block)
         if known is not None:
             return known
         changes = self._decoder.changes
         fields = self._decode(block)
-        request: Request[M] = _too_long() if fields is None else _checked_request(fields)
+        request: RequestHead[M] = _too_long() if fields is None else _checked_request(fields)
         request.parsed = self._parse(request)
         if fields is None:
             return request
@@ -153,7 +153,7 @@ class HeaderBlocks(Generic[M]):
         self.known.clear()
         self._memory.leave(self)
 
-    def _remember(self, block: bytes, request: Request[M], size: int) -> None:
+    def _remember(self, block: bytes, request: RequestHead[M], size: int) -> None:
         if len(self.known) >= REMEMBERED_BLOCKS:
             self.forget()
         self.known[block] = request
@@ -170,13 +170,13 @@ class HeaderBlocks(Generic[M]):
         return fields
 
 
-def _too_long() -> Request[Any]:
-    request: Request[Any] = Request({b":method": b"", b":path": b""}, ())
+def _too_long() -> RequestHead[Any]:
+    request: RequestHead[Any] = RequestHead({b":method": b"", b":path": b""}, ())
     request.is_too_long = True
     return request
 
 
-def _checked_request(fields: Sequence[Field]) -> Request[Any]:
+def _checked_request(fields: Sequence[Field]) -> RequestHead[Any]:
     pseudo: dict[bytes, bytes] = {}
     regular: list[Field] = []
     for name, value in fields:
@@ -190,7 +190,7 @@ def _checked_request(fields: Sequence[Field]) -> Request[Any]:
         pseudo[name] = value
     if not all(pseudo.get(name) for name in _REQUIRED):
         raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a request needs :method, :scheme and :path")
-    return Request(pseudo, regular)
+    return RequestHead(pseudo, regular)
 
 
 def _check_field(name: bytes, value: bytes) -> None:

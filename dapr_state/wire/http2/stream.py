@@ -11,7 +11,7 @@ from dapr_state.wire.http2.frames import DEFAULT_WINDOW, FrameType
 if TYPE_CHECKING:
     from collections import deque
 
-    from dapr_state.wire.http2.headers import Request
+    from dapr_state.wire.http2.headers import RequestHead
 
 M = TypeVar("M")
 
@@ -79,7 +79,7 @@ class Stream(Generic[M]):
         "trailers",
     )
 
-    def __init__(self, stream_id: int, request: Request[M], send_window: int) -> None:
+    def __init__(self, stream_id: int, request: RequestHead[M], send_window: int) -> None:
         self.id = stream_id
         self.request = request
         self.ended = False  # by the peer

@@ -7,7 +7,7 @@ import pytest
 
 from dapr_state.wire.http2 import headers
 from dapr_state.wire.http2.faults import ConnectionFault, StreamFault
-from dapr_state.wire.http2.headers import HeaderBlocks, Request
+from dapr_state.wire.http2.headers import HeaderBlocks, RequestHead
 from dapr_state.wire.http2.limits import Limits, Turn
 
 GET = ((":method", "POST"), (":scheme", "http"), (":path", "/"))  # all in the static table
@@ -21,11 +21,11 @@ class Reader:
         self.blocks: HeaderBlocks[int] = HeaderBlocks(self._parse, Limits(), Turn())
         self.encoder = hpack.Encoder()
 
-    def _parse(self, request: Request[int]) -> int:
+    def _parse(self, request: RequestHead[int]) -> int:
         self.understood.append(request.path)
         return len(self.understood)
 
-    def read(self, *fields: tuple[str, str]) -> Request[int]:
+    def read(self, *fields: tuple[str, str]) -> RequestHead[int]:
         return self.blocks.request(self.encoder.encode([*GET, *fields], huffman=True))
 
 
