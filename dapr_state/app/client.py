@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.app.answers import Answers
-from dapr_state.app.connection import BrokenError, Connection, reason
+from dapr_state.app.connection import AppConnection, BrokenError, reason
 from dapr_state.app.model import AppError, UnreachableError
 from dapr_state.app.pool import Pool
 
@@ -102,10 +102,10 @@ class Http1Client(Client):
         self._known[headers] = block
         return block
 
-    async def _dial(self, on_lost: Callable[[Connection], None]) -> Connection:
+    async def _dial(self, on_lost: Callable[[AppConnection], None]) -> AppConnection:
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
-            lambda: Connection(on_lost, self._answers), self.host, self.port, ssl=self._tls
+            lambda: AppConnection(on_lost, self._answers), self.host, self.port, ssl=self._tls
         )
         return connection
 

@@ -26,10 +26,10 @@ class BrokenError(Exception):
     """There is no answer; the text says why, as Go does."""
 
 
-class Connection(asyncio.Protocol):
+class AppConnection(asyncio.Protocol):
     """`exchange` may be called while `is_free`; `on_lost` is called once, with the connection that is no more."""
 
-    def __init__(self, on_lost: Callable[[Connection], None], answers: Answers) -> None:
+    def __init__(self, on_lost: Callable[[AppConnection], None], answers: Answers) -> None:
         self._answers = answers
         self.idle_since = 0.0  # kept by the pool
         self._on_lost = on_lost
@@ -42,7 +42,7 @@ class Connection(asyncio.Protocol):
 
     def __repr__(self) -> str:
         state = "closed" if not self._is_open else "busy" if self._answer else "free"
-        return f"<Connection {state}>"
+        return f"<AppConnection {state}>"
 
     @property
     def is_free(self) -> bool:

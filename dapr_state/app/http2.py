@@ -41,7 +41,7 @@ class _Exchange(Struct, eq=False):
     status: int = 0
 
 
-class Http2Connection(asyncio.Protocol):
+class AppHttp2Connection(asyncio.Protocol):
     """Any number of requests at once; `exchange` while `is_open`."""
 
     def __init__(self, answers: Answers) -> None:
@@ -54,7 +54,7 @@ class Http2Connection(asyncio.Protocol):
         self.is_open = False
 
     def __repr__(self) -> str:
-        return f"<Http2Connection {'open' if self.is_open else 'closed'}, {len(self._exchanges)} requests>"
+        return f"<AppHttp2Connection {'open' if self.is_open else 'closed'}, {len(self._exchanges)} requests>"
 
     async def exchange(self, headers: list[tuple[str, str]], body: bytes) -> Reply:
         """Send a request. Raises BrokenError."""
@@ -178,7 +178,7 @@ class Http2Client(Client):
         self._answers = Answers()
         self._places = asyncio.Semaphore(max_concurrency or MAX_CONNECTIONS)
         self._dialling = asyncio.Lock()
-        self._connection: Http2Connection | None = None
+        self._connection: AppHttp2Connection | None = None
 
     async def send(self, method: str, target: str, headers: Headers, body: bytes = b"") -> Reply:
         lines = [(":method", method), (":scheme", self.scheme), (":authority", self.authority), (":path", target)]
@@ -197,12 +197,12 @@ class Http2Client(Client):
         if self._connection:
             self._connection.abort()
 
-    async def _connect(self) -> Http2Connection:
+    async def _connect(self) -> AppHttp2Connection:
         async with self._dialling:
             if self._connection is None or not self._connection.is_open:
                 loop = asyncio.get_running_loop()
                 _, self._connection = await loop.create_connection(
-                    lambda: Http2Connection(self._answers), self.host, self.port, ssl=self._tls
+                    lambda: AppHttp2Connection(self._answers), self.host, self.port, ssl=self._tls
                 )
             return self._connection
 

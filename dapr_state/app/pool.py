@@ -11,10 +11,10 @@ from dapr_state.clock import WAITING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from dapr_state.app.connection import Connection
+    from dapr_state.app.connection import AppConnection
     from dapr_state.clock import WaitingClock
 
-    Dial = Callable[[Callable[[Connection], None]], Awaitable[Connection]]  # given what to call when it is lost
+    Dial = Callable[[Callable[[AppConnection], None]], Awaitable[AppConnection]]  # given what to call when it is lost
 
 # An application closes what is idle for long: gunicorn after 2 s, node and uvicorn after 5. A request that is written
 # at that moment is lost, so what has been idle for longer than this is not used any more; a new one costs 0.1 ms.
@@ -28,15 +28,15 @@ class Pool:
         self._dial = dial
         self._capacity = capacity
         self._clock = clock
-        self._idle: list[Connection] = []  # the last one given back is the first one taken
-        self._open: set[Connection] = set()
+        self._idle: list[AppConnection] = []  # the last one given back is the first one taken
+        self._open: set[AppConnection] = set()
         self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def __repr__(self) -> str:
         return f"<Pool {self._taken} taken, {len(self._idle)} idle, {len(self._waiting)} waiting>"
 
-    async def take(self) -> Connection:
+    async def take(self) -> AppConnection:
         """A connection that is free. Raises OSError if there is none and none can be made."""
         if self._taken < self._capacity:
             self._taken += 1
@@ -48,7 +48,7 @@ class Pool:
             self._leave()
             raise
 
-    def give(self, connection: Connection) -> None:
+    def give(self, connection: AppConnection) -> None:
         if connection.is_free:
             connection.idle_since = self._clock.monotonic()
             self._idle.append(connection)
@@ -61,7 +61,7 @@ class Pool:
         for connection in tuple(self._open):
             connection.abort()
 
-    def _idle_one(self) -> Connection | None:
+    def _idle_one(self) -> AppConnection | None:
         oldest = self._clock.monotonic() - MAX_IDLE
         while self._idle:
             connection = self._idle.pop()
@@ -70,7 +70,7 @@ class Pool:
             connection.abort()
         return None
 
-    async def _new(self) -> Connection:
+    async def _new(self) -> AppConnection:
         connection = await self._dial(self._open.discard)
         self._open.add(connection)
         return connection
