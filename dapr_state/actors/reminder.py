@@ -95,7 +95,7 @@ class Reminder(Struct, frozen=True, omit_defaults=True):
 
 def register(request: ReminderRequest, now: int, owner: str) -> Reminder:
     """What is kept of a registration; it may be over already. Raises ScheduleError."""
-    plan = schedule.reminder(request.due_time, request.period, request.ttl, now)
+    times = schedule.reminder(request.due_time, request.period, request.ttl, now)
     data, is_readable = request.data or b"", _is_readable(request.data or b"")
     return Reminder(
         type=request.actor.type,
@@ -103,15 +103,15 @@ def register(request: ReminderRequest, now: int, owner: str) -> Reminder:
         name=request.name,
         registration=next(_registrations),
         owner=owner,
-        due=plan.first,
+        due=times.first,
         due_time=request.due_time,
         period=request.period,
         ttl=request.ttl,
         data=Raw(data) if data and is_readable else _NO_DATA,
         coded=b"" if is_readable else data,
-        every=plan.every.nanoseconds if plan.every else 0,
-        left=plan.fires,
-        expires_at=plan.expires_at,
+        every=times.every.nanoseconds if times.every else 0,
+        left=times.fires,
+        expires_at=times.expires_at,
         max_retries=request.policy.max_retries,
         retry_interval=max(request.policy.interval, 0.0),
     )

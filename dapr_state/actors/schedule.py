@@ -62,7 +62,7 @@ class Interval(Struct, frozen=True):
         return self.after(0) > 0
 
 
-class Plan(Struct, frozen=True):
+class Schedule(Struct, frozen=True):
     """What the three texts say."""
 
     first: int
@@ -71,15 +71,15 @@ class Plan(Struct, frozen=True):
     expires_at: int | None = None
 
 
-def timer(due_time: str, period: str, ttl: str, now: int) -> Plan:
+def timer(due_time: str, period: str, ttl: str, now: int) -> Schedule:
     """For a timer. Raises ScheduleError."""
     first = _timer_time(due_time, now, "error parsing timer due time") if due_time else now
     every, fires = _timer_period(period) if period else (None, None)
     expires_at = _timer_time(ttl, first, "error parsing timer TTL") if ttl else None
-    return Plan(first, every, fires, expires_at)
+    return Schedule(first, every, fires, expires_at)
 
 
-def reminder(due_time: str, period: str, ttl: str, now: int) -> Plan:
+def reminder(due_time: str, period: str, ttl: str, now: int) -> Schedule:
     """For a reminder. Raises ScheduleError."""
     every, fires = _reminder_period(period) if period else (None, None)
     if every is None and not due_time:
@@ -92,10 +92,10 @@ def reminder(due_time: str, period: str, ttl: str, now: int) -> Plan:
         raise ScheduleError(f"{_JOB}ttl must be greater than due time")
     if every and not every.is_forward:
         every, fires = None, None  # daprd fires without a pause: for ever, or so many times
-        return Plan(now if due is None else due, every, fires, expires_at)
+        return Schedule(now if due is None else due, every, fires, expires_at)
     if due is None:
         due = every.after(now) if every else now
-    return Plan(due, every, fires, expires_at)
+    return Schedule(due, every, fires, expires_at)
 
 
 def is_time(text: str) -> bool:

@@ -95,16 +95,16 @@ class Timers:
         actor, now = trigger.actor, self._clock.nanoseconds()
         if not self._target.is_hosted(actor.type):
             raise ScheduleError(f"can't create timer for actor {actor}: actor type not registered")
-        plan = schedule.timer(trigger.due_time, trigger.period, ttl, now)
-        if plan.expires_at is not None and plan.expires_at < max(plan.first, now):
-            due = schedule.time_text(plan.first)
+        times = schedule.timer(trigger.due_time, trigger.period, ttl, now)
+        if times.expires_at is not None and times.expires_at < max(times.first, now):
+            due = schedule.time_text(times.first)
             raise ScheduleError(f"timer {actor}||{trigger.name} has already expired: dueTime: {due} TTL: {ttl}")
         size = _size(trigger)
         if self._size + size > MAX_OCTETS:
             raise ScheduleError(f"the timers of this sidecar would hold more than {MAX_OCTETS} bytes")
         self.delete(actor, trigger.name)
         ahead = now - self._clock.monotonic_ns()
-        timer = _Timer(trigger, plan.first, plan.every, plan.fires, plan.expires_at, ahead, size)
+        timer = _Timer(trigger, times.first, times.every, times.fires, times.expires_at, ahead, size)
         self._timers[actor, trigger.name] = timer
         self._size += size
         self._counts[actor.type] += 1

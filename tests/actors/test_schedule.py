@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dapr_state.actors import schedule
-from dapr_state.actors.schedule import Interval, Plan, ScheduleError
+from dapr_state.actors.schedule import Interval, Schedule, ScheduleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ NEITHER = (
 REPEATED = ("R5", "R5/", "R5/PT1S", "R1/PT1S", "R+1/PT1S", "R3/P1D", "R3/PT0S")
 
 
-def _refusal(make: Callable[..., Plan], due_time: str = "", period: str = "", ttl: str = "") -> str:
+def _refusal(make: Callable[..., Schedule], due_time: str = "", period: str = "", ttl: str = "") -> str:
     with pytest.raises(ScheduleError) as refused:
         make(due_time, period, ttl, NOW)
     return str(refused.value)
@@ -91,14 +91,14 @@ def _refusal(make: Callable[..., Plan], due_time: str = "", period: str = "", tt
 
 @pytest.mark.parametrize("make", [schedule.timer, schedule.reminder])
 @pytest.mark.parametrize("text", DURATIONS)
-def test_a_duration_is_counted_from_now(make: Callable[..., Plan], text: str) -> None:
+def test_a_duration_is_counted_from_now(make: Callable[..., Schedule], text: str) -> None:
     """Go's durations and those of ISO 8601 are due times of timers and reminders alike."""
     assert make(text, "", "", NOW).first == NOW + DURATIONS[text]
 
 
 @pytest.mark.parametrize("make", [schedule.timer, schedule.reminder])
 @pytest.mark.parametrize("text", TIMES)
-def test_a_time_is_taken_as_it_is(make: Callable[..., Plan], text: str) -> None:
+def test_a_time_is_taken_as_it_is(make: Callable[..., Schedule], text: str) -> None:
     """RFC 3339 with all that Go's parser lets pass."""
     assert make(text, "", "", NOW).first == _nanoseconds(datetime(*TIMES[text], tzinfo=UTC))
     assert schedule.is_time(text)
@@ -193,7 +193,7 @@ def test_less_than_one_repetition(text: str) -> None:
 def test_a_period(text: str, every: int, fires: int | None) -> None:
     """Its repetitions are the number of fires in all; none, or less than one, is without end."""
     for make in (schedule.timer, schedule.reminder):
-        assert make("1s", text, "", NOW) == Plan(NOW + SECOND, Interval(nanoseconds=every * SECOND), fires)
+        assert make("1s", text, "", NOW) == Schedule(NOW + SECOND, Interval(nanoseconds=every * SECOND), fires)
 
 
 def test_no_repetition_at_all() -> None:
@@ -206,8 +206,8 @@ def test_no_repetition_at_all() -> None:
 def test_a_period_that_gets_nowhere(text: str) -> None:
     """It fires once, at the due time or now; where daprd does not rest any more."""
     for make in (schedule.timer, schedule.reminder):
-        assert make("1s", text, "", NOW) == Plan(NOW + SECOND)
-        assert make("", text, "", NOW) == Plan(NOW)
+        assert make("1s", text, "", NOW) == Schedule(NOW + SECOND)
+        assert make("", text, "", NOW) == Schedule(NOW)
 
 
 @pytest.mark.parametrize("text", ["P1D", "P1W", "P1M", "P1Y", "P1Y2M3D", "R3/P1D", "P1DT1S"])
