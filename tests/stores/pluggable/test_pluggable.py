@@ -130,6 +130,16 @@ async def test_what_init_refuses_is_the_reason() -> None:
         await opened(refuse="no such place")
 
 
+async def test_it_is_reached_without_init(process: PluggableComponent) -> None:
+    """What Init writes is the component's affair; once it is gone it is not reached."""
+    store = registry.create(Component("a", "state.plugged.v9", properties=Properties({"refuse": "no such place"})))
+    await store.reach()
+    process.kill()
+    with pytest.raises(StoreError, match="Unavailable"):
+        await store.reach()
+    await store.close()
+
+
 @pytest.mark.usefixtures("process")
 async def test_features_are_those_that_it_tells() -> None:
     """Also of an encrypted one; those that nobody knows are told on, and nothing is promised for them."""
