@@ -2,7 +2,8 @@
 
 Rules that a change must respect:
 1. A call is said once, within CALL_SECONDS, and fails if nobody listens: what may have happened is never repeated.
-2. A component knows of this store only what Init told it. Another process at the socket is told before it is asked.
+2. A component knows of this store only what Init told it. Another process at the socket is told before it is asked,
+   over a connection of its own: the old one may still be there.
 3. A bulk call fails as a whole, so that what may fail by itself (an etag, first-write) is asked for by itself.
 """
 
@@ -28,7 +29,7 @@ from dapr_state.stores.sql.keys import refusal
 from dapr_state.stores.ttl import KEY as TTL
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dapr_state.resources.component import Component
     from dapr_state.stores.model import Operation
@@ -67,6 +68,8 @@ class PluggableStore(StateStore):
         self._channel: grpc.aio.Channel | None = None
         self._told: tuple[int, int] | None = None  # the socket file of the process that has had Init
         self._telling = asyncio.Lock()
+        self._calls: dict[str, Any] = {}  # of the process that is asked, by their names
+        self._leaving: set[asyncio.Task[None]] = set()
         self._left: asyncio.Future[None] | None = None  # of a close that waits for the last caller
         self.features = ()
 
@@ -78,7 +81,7 @@ class PluggableStore(StateStore):
         try:
             await self._check_service()
             await self._tell()
-            answer = await self._ask(self._store.Features, common_pb2.FeaturesRequest())
+            answer = await self._ask("Features", common_pb2.FeaturesRequest())
             self.told = tuple(answer.features)
             self.features = tuple(feature for feature in _FEATURES if feature in self.told)
             if Feature.TRANSACTIONAL in self.features:
@@ -95,8 +98,10 @@ class PluggableStore(StateStore):
 
     def _connect(self) -> None:
         channel = self._channel = grpc.aio.insecure_channel(f"unix:{self._path}", options=_OPTIONS)
-        self._store = state_pb2_grpc.StateStoreStub(channel)
-        self._transactions = state_pb2_grpc.TransactionalStateStoreStub(channel)
+        self._calls = {
+            **vars(state_pb2_grpc.StateStoreStub(channel)),
+            **vars(state_pb2_grpc.TransactionalStateStoreStub(channel)),
+        }
 
     async def _check_service(self) -> None:
         """Raises StoreError unless the component says by reflection that it is a state store."""
@@ -119,11 +124,21 @@ class PluggableStore(StateStore):
         async with self._telling:
             if file == self._told:  # who waited here was told so meanwhile
                 return
+            if self._told is not None:
+                self._leave()
             try:
-                await self._store.Init(self._init, timeout=CALL_SECONDS, metadata=self._headers)
+                await self._calls["Init"](self._init, timeout=CALL_SECONDS, metadata=self._headers)
             except grpc.RpcError as error:
                 raise failures.of_read(error) from None
             self._told = file
+
+    def _leave(self) -> None:
+        """Connect anew: the connection may still be to a process that has a successor, and would be told instead."""
+        old = self._open_channel()
+        self._connect()
+        leaving = asyncio.create_task(old.close(CALL_SECONDS))  # its calls under way may end
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
 
     def _file(self) -> tuple[int, int] | None:
         """The socket file, which a process makes anew when it starts; while there is none, that of the last one."""
@@ -150,28 +165,29 @@ class PluggableStore(StateStore):
         if self._budget.callers:  # each of them ends in time
             self._left = asyncio.get_running_loop().create_future()
             await self._left
-        await channel.close()
+        await asyncio.gather(channel.close(), *self._leaving)
 
     async def ping(self) -> None:
-        await self._ask(self._store_while_open().Ping, common_pb2.PingRequest())
+        self._open_channel()
+        await self._ask("Ping", common_pb2.PingRequest())
 
     async def get(self, keys: Sequence[str]) -> Found:
-        store = self._store_while_open()
+        self._open_channel()
         refused = {key: error for key in keys if (error := refusal(key))}
         wanted = [key for key in dict.fromkeys(keys) if key not in refused]
         found: dict[str, Any] = dict(refused)
         with self._waiting(weight_of_keys(keys) if keys else 0):
             if len(wanted) == 1:
-                answer = await self._ask(store.Get, state_pb2.GetRequest(key=wanted[0]))
+                answer = await self._ask("Get", state_pb2.GetRequest(key=wanted[0]))
                 found[wanted[0]] = _row(answer)
             elif wanted:
                 items = [state_pb2.GetRequest(key=key) for key in wanted]
-                many = await self._ask(store.BulkGet, state_pb2.BulkGetRequest(items=items))
+                many = await self._ask("BulkGet", state_pb2.BulkGetRequest(items=items))
                 found |= {each.key: StoreError(each.error) if each.error else _row(each) for each in many.items}
         return [found.get(key) for key in keys]
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
-        self._store_while_open()
+        self._open_channel()
         outcomes: Outcomes = [refusal(operation.key) for operation in operations]
         with self._waiting(weight(operations) if operations else 0):
             for places in _rounds(operations, outcomes):
@@ -180,7 +196,6 @@ class PluggableStore(StateStore):
 
     async def _write_some(self, operations: Sequence[Operation], places: list[int], outcomes: Outcomes) -> None:
         """Operations on keys of which none comes twice: in any order, beside each other."""
-        store = self._store
         alone = [place for place in places if _may_fail_alone(operations[place])]
         sets = [place for place in places if place not in set(alone) and isinstance(operations[place], Upsert)]
         deletes = [place for place in places if place not in set(alone) and isinstance(operations[place], Delete)]
@@ -189,27 +204,27 @@ class PluggableStore(StateStore):
         async def one(place: int) -> None:
             async with slots:
                 operation = operations[place]
-                call = store.Set if isinstance(operation, Upsert) else store.Delete
+                call = "Set" if isinstance(operation, Upsert) else "Delete"
                 outcomes[place] = await self._outcome(call, _message(operation))
 
-        async def many(places: list[int], call: Any, kind: Any) -> None:
+        async def many(places: list[int], call: str, kind: Any) -> None:
             if len(places) == 1:
                 await one(places[0])
             elif places:
-                failed = failures.of_bulk_delete if call is store.BulkDelete else failures.of_write
+                failed = failures.of_bulk_delete if call == "BulkDelete" else failures.of_write
                 request = kind(items=[_message(operations[place]) for place in places])
                 error = await self._outcome(call, request, failed)
                 for place in places:
                     outcomes[place] = error
 
         await asyncio.gather(
-            many(sets, store.BulkSet, state_pb2.BulkSetRequest),
-            many(deletes, store.BulkDelete, state_pb2.BulkDeleteRequest),
+            many(sets, "BulkSet", state_pb2.BulkSetRequest),
+            many(deletes, "BulkDelete", state_pb2.BulkDeleteRequest),
             *map(one, alone),
         )
 
     async def transact(self, operations: Sequence[Operation]) -> None:
-        self._store_while_open()
+        self._open_channel()
         for operation in operations:
             if error := refusal(operation.key):
                 raise error
@@ -222,9 +237,7 @@ class PluggableStore(StateStore):
             for operation in operations
         ]
         with self._waiting(weight(operations)):
-            error = await self._outcome(
-                self._transactions.Transact, state_pb2.TransactionalStateRequest(operations=steps)
-            )
+            error = await self._outcome("Transact", state_pb2.TransactionalStateRequest(operations=steps))
         if error:
             raise StoreError(str(error)) if isinstance(error, OwnStatus) else error  # always a 500, as by daprd
 
@@ -232,10 +245,6 @@ class PluggableStore(StateStore):
         if self._channel is None:
             raise StoreError("the store is closed")
         return self._channel
-
-    def _store_while_open(self) -> Any:
-        self._open_channel()
-        return self._store
 
     @contextmanager
     def _waiting(self, octets: int) -> Iterator[None]:
@@ -249,7 +258,7 @@ class PluggableStore(StateStore):
 
     async def _outcome(
         self,
-        call: Callable[..., Awaitable[Any]],
+        call: str,
         request: Any,
         failed: Callable[[grpc.RpcError], StoreError] = failures.of_write,
     ) -> StoreError | None:
@@ -262,13 +271,13 @@ class PluggableStore(StateStore):
 
     async def _ask(
         self,
-        call: Callable[..., Awaitable[Any]],
+        call: str,
         request: Any,
         failed: Callable[[grpc.RpcError], StoreError] = failures.of_read,
     ) -> Any:
         await self._tell()
         try:
-            return await call(request, timeout=CALL_SECONDS, metadata=self._headers)
+            return await self._calls[call](request, timeout=CALL_SECONDS, metadata=self._headers)
         except grpc.RpcError as error:
             raise failed(error) from None
 

@@ -270,6 +270,20 @@ async def test_a_component_that_dies_and_comes_back(process: PluggableComponent)
     assert read == b"new"
 
 
+async def test_a_component_whose_successor_starts_before_it_ends(process: PluggableComponent) -> None:
+    """It is the new process that is told Init and asked, from its start on; the end of the old one is not noticed."""
+    store = await opened()
+    await put(store, Upsert("k", b"old"))
+    with PluggableComponent(process.folder, "Plugged.v9"):
+        await put(store, Upsert("new", b"v"))
+        read = [await value_of(store, "k")]
+        process.kill()
+        read += await values_of(store, "new", "k")
+        await store.close()
+
+    assert read == [None, b"v", None]
+
+
 async def test_a_component_that_falls_silent(process: PluggableComponent, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call ends in time, with an error; when it goes on, so do calls."""
     monkeypatch.setattr(pluggable_store, "CALL_SECONDS", 0.3)
