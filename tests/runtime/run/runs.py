@@ -109,7 +109,10 @@ class Started:
             self._process.stdout.close()
 
     def says(self, text: str) -> None:
-        until(lambda: text in self.text, what=f"{text!r} in {self.text!r}")
+        try:
+            until(lambda: text in self.text)
+        except TimeoutError:
+            raise TimeoutError(f"{text!r} is not in {self.text!r}") from None
 
     def ask(self, *words: str) -> tuple[int, str]:
         return ask(self._folder, *words)
@@ -152,7 +155,10 @@ class InTerminal:
         os.write(self.descriptor, text.encode())
 
     def says(self, text: str) -> None:
-        until(lambda: text in self.text, what=f"{text!r} in {self.text!r}")
+        try:
+            until(lambda: text in self.text)
+        except TimeoutError:
+            raise TimeoutError(f"{text!r} is not in {self.text!r}") from None
 
     def code(self) -> int:
         return os.waitstatus_to_exitcode(self._wait(0))

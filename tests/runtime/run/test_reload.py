@@ -64,16 +64,19 @@ def _call(port: int, kind: str) -> object:
 
 def test_a_change_starts_the_application_again(tmp_path: Path) -> None:
     """Its new actor type is known, an actor that was active is called in the new process; the sidecar stays."""
-    _write(tmp_path, "A")
+    source = tmp_path / "source"  # not the home of the run, in which its own files change
+    source.mkdir()
+    _write(source, "A")
     port = free_port()
-    words = ("-a", "x", "-p", str(port), "--reload", "--", sys.executable, "main.py", str(port))
+    program = ("--", sys.executable, "source/main.py", str(port))
+    words = ("-a", "x", "-p", str(port), "--reload", "--reload-dir", "source", *program)
     with Started(tmp_path, *words) as started:
         started.says("up and running")
         (before,) = json.loads(ask(tmp_path, "list", "-o", "json")[1])
         http = before["httpPort"]
         first = until(lambda: _call(http, "A"))
         unknown = _call(http, "B")
-        _write(tmp_path, "A", "B")
+        _write(source, "A", "B")
         started.says("main.py has changed")
         second = until(lambda: _call(http, "B"))
         again = _call(http, "A")
