@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dapr_state.stores.base import StateStore, StoreError
 from dapr_state.stores.model import StoredValue, Upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 _loads = count()
 _PAUSE = 0.002  # seconds between two calls of a caller: the machine has others
@@ -127,3 +131,29 @@ class Load:
         name, _, number = row.value.decode().partition("=")
         assert name == key
         return int(number)
+
+
+async def survives(
+    store: StateStore,
+    keys: list[str],
+    fail_over: Callable[[Load], Any],
+    bring_back: Callable[[Any], object],
+    *,
+    strong: bool,
+) -> None:
+    """A server dies under load, others take over, and it comes back: asserts what must hold of the calls meanwhile."""
+    async with Load(store, keys, strong=strong) as load:
+        await load.goes_on()
+        killed = time.monotonic()
+        old = await asyncio.to_thread(fail_over, load)
+        await load.goes_on()
+        log.info("%.1f s until all was written again", time.monotonic() - killed)
+        await asyncio.to_thread(bring_back, old)
+        await load.goes_on()
+    lost = await load.lost()
+    acknowledged = sum(writer.acknowledged for writer in load.writers)
+    failed = sum(len(writer.unknown) for writer in load.writers)
+    log.info("%d writes acknowledged, %d failed, lost: %s", acknowledged, failed, lost)
+
+    assert load.foreign == []
+    assert not strong or lost == []

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +15,7 @@ from dapr_state.stores.redis.connection import ConnectionLost
 from dapr_state.stores.redis.slots import Elsewhere, elsewhere, slot_of
 from dapr_state.testing.stores.keys import NOT_UTF_8, ODD
 from tests.stores.redis.conftest import create, eventually, opened, values
-from tests.stores.redis.load import Load
+from tests.stores.redis.load import Load, survives
 from tests.support.processes import free_port
 
 if TYPE_CHECKING:
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from dapr_state.stores.redis.store import RedisStore
     from tests.support.redis import RedisServer
     from tests.support.redis_groups import ClusterServers
-
-log = logging.getLogger(__name__)
 
 ROUNDS = int(os.environ.get("FAILOVER_ROUNDS", "1"))  # of kill -9 and of moved slots: more by hand
 CLUSTER = {"redisType": "cluster"}
@@ -57,21 +53,13 @@ async def test_a_killed_primary_is_replaced_under_load(servers: ClusterServers, 
     """
     async with opened(servers.address, **CLUSTER) as store:
         for number in range(ROUNDS):
-            async with Load(store, KEYS, strong=strong) as load:
-                await load.goes_on()
-                killed = time.monotonic()
-                old = await asyncio.to_thread(servers.fail_over, load.writers[number % len(KEYS)].key)
-                await load.goes_on()
-                log.info("%.1f s until all was written again", time.monotonic() - killed)
-                await asyncio.to_thread(servers.bring_back, old)
-                await load.goes_on()
-            lost = await load.lost()
-            acknowledged = sum(writer.acknowledged for writer in load.writers)
-            failed = sum(len(writer.unknown) for writer in load.writers)
-            log.info("%d writes acknowledged, %d failed, lost: %s", acknowledged, failed, lost)
-
-            assert load.foreign == []
-            assert not strong or lost == []
+            await survives(
+                store,
+                KEYS,
+                lambda load, number=number: servers.fail_over(load.writers[number % len(KEYS)].key),
+                servers.bring_back,
+                strong=strong,
+            )
 
 
 async def test_slots_that_move_under_load_lose_nothing(servers: ClusterServers) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +17,7 @@ from dapr_state.stores.redis.reconnecting import Location
 from dapr_state.stores.redis.sentinels import view
 from dapr_state.stores.redis.writing import NotHere
 from tests.stores.redis.conftest import create, eventually, opened, served_again
-from tests.stores.redis.load import Load
+from tests.stores.redis.load import survives
 from tests.support.processes import free_port
 from tests.support.redis_groups import MASTER, Group
 
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dapr_state.stores.redis.store import RedisStore
-
-log = logging.getLogger(__name__)
 
 ROUNDS = int(os.environ.get("FAILOVER_ROUNDS", "1"))  # of kill -9: more by hand
 FOLLOWED = {"failover": "true", "sentinelMasterName": MASTER}
@@ -44,21 +40,7 @@ async def test_a_killed_master_is_replaced_under_load(redis_group: Group, strong
     """Writes go on within ten seconds; none happens twice; strong ones are kept, others as far as replicas had them."""
     async with opened(redis_group.address, **FOLLOWED) as store:
         for _ in range(ROUNDS):
-            async with Load(store, KEYS, strong=strong) as load:
-                await load.goes_on()
-                killed = time.monotonic()
-                old = await asyncio.to_thread(redis_group.fail_over)
-                await load.goes_on()
-                log.info("%.1f s until all was written again", time.monotonic() - killed)
-                await asyncio.to_thread(redis_group.bring_back, old)
-                await load.goes_on()
-            lost = await load.lost()
-            acknowledged = sum(writer.acknowledged for writer in load.writers)
-            failed = sum(len(writer.unknown) for writer in load.writers)
-            log.info("%d writes acknowledged, %d failed, lost: %s", acknowledged, failed, lost)
-
-            assert load.foreign == []
-            assert not strong or lost == []
+            await survives(store, KEYS, lambda _: redis_group.fail_over(), redis_group.bring_back, strong=strong)
 
 
 async def test_a_master_that_was_deaf_meanwhile_is_not_written_to(redis_group: Group) -> None:
