@@ -58,14 +58,15 @@ class Watchdog:
         self._used: dict[int, float] = {}  # of a processor, by other threads
         self._collecting = 0.0
         gc.callbacks.append(self._on_collection)
-        self._last = self._times()
-        self._others = self._others_waited()
+        self._begin()
         threading.Thread(target=self._look, daemon=True).start()
         self._loop.call_later(BEAT, self._beat)
 
-    def _times(self) -> tuple[float, float, float]:
-        """What the clock says, what the thread has used of a processor, and how long it has waited for one."""
-        return time.perf_counter(), time.thread_time(), _waited(self._schedstat)
+    def _begin(self) -> None:
+        """The turn begins when all is read: each read lets go of the interpreter's lock, and may wait 5 ms for it."""
+        self._others = self._others_waited()
+        self._waited = _waited(self._schedstat)
+        self._last = time.perf_counter(), time.thread_time()
 
     def _others_waited(self) -> dict[str, float]:
         """How long each other thread has waited for a processor."""
@@ -82,22 +83,25 @@ class Watchdog:
         return waited
 
     def _beat(self) -> None:
-        now = self._times()
-        clock, used, waited = (late - early for late, early in zip(now, self._last, strict=True))
-        before, self._others = self._others, self._others_waited()
-        others = max((late - before[each] for each, late in self._others.items() if each in before), default=0.0)
-        held = max(used, clock - waited - others)
-        if held > WORTH_TELLING:
-            found = Counter(self._seen).most_common(4)
-            told = {"held": held, "used": used, "clock": clock, "waited": waited, "collecting": self._collecting}
-            self._holds.write(json.dumps({**told, "stacks": found}) + "\n")
-            now = self._times()
+        clock, used = (
+            late - early for late, early in zip((time.perf_counter(), time.thread_time()), self._last, strict=True)
+        )
+        if clock > WORTH_TELLING:
+            waited = _waited(self._schedstat) - self._waited
+            before = self._others
+            now = self._others_waited()
+            others = max((late - before[each] for each, late in now.items() if each in before), default=0.0)
+            held = max(used, clock - waited - others)
+            if held > WORTH_TELLING:
+                found = Counter(self._seen).most_common(4)
+                told = {"held": held, "used": used, "clock": clock, "waited": waited, "collecting": self._collecting}
+                self._holds.write(json.dumps({**told, "stacks": found}) + "\n")
         self._seen.clear()
         self._collecting = 0.0
-        self._last = now
         self._count += 1
         self._beats[:8] = self._count.to_bytes(8, "little")
         self._loop.call_later(BEAT, self._beat)
+        self._begin()
 
     def _look(self) -> None:
         while True:
