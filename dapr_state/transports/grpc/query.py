@@ -30,18 +30,23 @@ async def query_answer(results: Results) -> Pieces:
 
 
 def _add(whole: Pieces, result: Result) -> None:
-    row = result.row
+    row, key = result.row, _text(result.key)
     if not isinstance(row, StoredValue):
-        _begin(whole, state_pb2.QueryStateItem(key=result.key, error=str(row)).SerializeToString())
+        _begin(whole, state_pb2.QueryStateItem(key=key, error=str(row)).SerializeToString())
     elif len(row.value) <= LARGE:
-        item = state_pb2.QueryStateItem(key=result.key, data=row.value, etag=row.etag)
+        item = state_pb2.QueryStateItem(key=key, data=row.value, etag=row.etag)
         _begin(whole, item.SerializeToString())
     else:  # a copy of its value less
-        before = state_pb2.QueryStateItem(key=result.key).SerializeToString() + _DATA + varint(len(row.value))
+        before = state_pb2.QueryStateItem(key=key).SerializeToString() + _DATA + varint(len(row.value))
         behind = state_pb2.QueryStateItem(etag=row.etag).SerializeToString()
         _begin(whole, before, len(row.value) + len(behind))
         whole.add(row.value)
         whole.add(behind)
+
+
+def _text(key: str) -> str:
+    """As a message can hold it: octets that are no UTF-8 (written over HTTP, or by others) are told as U+FFFD."""
+    return key if key.isascii() else key.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _begin(whole: Pieces, octets: bytes, more: int = 0) -> None:
