@@ -13,6 +13,7 @@ from dapr_state.stores.model import StoredValue, Upsert
 from dapr_state.testing.stores.asking import put, row_of, value_of, write_one
 from tests.support.client import item
 from tests.support.components import component
+from tests.support.counting import counted_by_both
 from tests.support.sidecar import Daprd
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.stores.postgresql.conftest import Database
-    from tests.support.client import Client
 
 TURNS = 20
 COLUMNS = {
@@ -199,26 +199,9 @@ async def test_the_layout_is_daprd_s(database: Database, daprd_binary: Path, tmp
 async def test_both_at_once_lose_no_update(database: Database, daprd_binary: Path, tmp_path: Path) -> None:
     """Each adds one, twenty times, guarded by the etag that it read."""
 
-    def theirs(client: Client) -> None:
-        done = 0
-        while done < TURNS:
-            read = client.get("s", "n").response
-            reply = client.save("s", item("n", str(int(read["data"]) + 1).encode(), etag=read["etag"]))
-            assert reply.code in {"OK", "ABORTED"}, reply
-            done += reply.ok
-
     async with database.opened() as store:
-        await put(store, Upsert("n", b"0"))
         with _daprd(daprd_binary, tmp_path, database) as daprd, daprd.client() as client:
-            working = asyncio.create_task(asyncio.to_thread(theirs, client))
-            done = 0
-            while done < TURNS:
-                row = await row_of(store, "n")
-                outcome = await write_one(store, Upsert("n", str(int(row.value) + 1).encode(), etag=row.etag))
-                assert outcome is None or isinstance(outcome, EtagMismatch)
-                done += outcome is None
-            await working
-        total = await value_of(store, "n")
+            total = await counted_by_both(store, client, TURNS)
 
     assert total == str(2 * TURNS).encode()
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
-from dapr_state.stores.base import EtagMismatch
 from dapr_state.stores.model import Delete, Upsert
-from dapr_state.testing.stores.asking import put, row_of, values_of, write_one
+from dapr_state.testing.stores.asking import put, row_of, values_of
 from tests.support.client import item
 from tests.support.components import component
+from tests.support.counting import counted_by_both
 from tests.support.sidecar import Daprd
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.stores.sqlite.conftest import File
-    from tests.support.client import Client
 
 pytestmark = pytest.mark.oracle
 
@@ -76,26 +74,8 @@ async def test_a_file_made_here_is_opened_by_daprd_as_it_is(daprd_binary: Path, 
 async def test_both_at_once_lose_no_update(daprd_binary: Path, file: File) -> None:
     """Each adds one, thirty times, guarded by the etag that it read."""
 
-    def theirs(client: Client) -> None:
-        done = 0
-        while done < TURNS:
-            read = client.get("s", "n").response
-            value = str(int(read["data"]) + 1).encode()
-            reply = client.save("s", item("n", value, etag=read["etag"]))
-            assert reply.code in {"OK", "ABORTED"}, reply
-            done += reply.ok
-
     with _daprd(daprd_binary, file) as daprd, daprd.client() as client:
         async with file.opened() as store:
-            await put(store, Upsert("n", b"0"))
-            working = asyncio.create_task(asyncio.to_thread(theirs, client))
-            done = 0
-            while done < TURNS:
-                row = await row_of(store, "n")
-                outcome = await write_one(store, Upsert("n", str(int(row.value) + 1).encode(), etag=row.etag))
-                assert outcome is None or isinstance(outcome, EtagMismatch)
-                done += outcome is None
-            await working
-            total = (await row_of(store, "n")).value
+            total = await counted_by_both(store, client, TURNS)
 
     assert total == str(2 * TURNS).encode()
