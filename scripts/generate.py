@@ -19,11 +19,13 @@ SOURCE = ROOT / "proto"
 PACKAGE = "dapr_state_proto"
 WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 
-# dapr/proto/runtime/v1/state.proto is imported as dapr_state_proto.runtime.v1.state_pb2; its messages and services keep
-# their full names, which are part of the protocol
-MODULE_NAME = re.compile(r"'dapr\.proto\.([a-z0-9_.]+_pb2)'")
+# dapr/proto/runtime/v1/state.proto is imported as dapr_state_proto.runtime.v1.state_pb2, dapr_state/admin/v1/admin.proto
+# as dapr_state_proto.admin.v1.admin_pb2; messages and services keep their full names, which are part of the protocol
+FOLDERS = ("dapr/proto", "dapr_state")
+MODULE_NAME = re.compile(r"'(?:dapr\.proto|dapr_state)\.([a-z0-9_.]+_pb2)'")
 REPLACEMENTS = (
     ("from dapr.proto.", f"from {PACKAGE}."),
+    ("from dapr_state.", f"from {PACKAGE}."),
     ("from google.protobuf import descriptor_pool as _descriptor_pool\n", f"from {PACKAGE} import POOL as _POOL\n"),
     ("_descriptor_pool.Default()", "_POOL"),
 )
@@ -58,7 +60,8 @@ def main() -> None:
         raw = Path(folder)
         _run_protoc(raw)
         shutil.rmtree(target, ignore_errors=True)
-        _move(raw / "dapr" / "proto", target)
+        for folder in FOLDERS:
+            _move(raw / folder, target)
         _write_service_types(raw / "descriptors", target)
     (target / "__init__.py").write_text(POOL_MODULE)
     (target / "py.typed").touch()
@@ -97,7 +100,7 @@ def _write_service_types(descriptors: Path, target: Path) -> None:
     modules = {f".{file.package}.{message.name}": _module(file.name) for file in files for message in file.message_type}
     for file in files:
         if file.service:
-            path = target / file.name.removeprefix("dapr/proto/").replace(".proto", "_pb2_grpc.pyi")
+            path = target / f"{_inside(file.name)}_pb2_grpc.pyi"
             path.write_text("\n".join(_service_types(service, modules) for service in file.service))
 
 
@@ -124,9 +127,14 @@ def _service_types(service: descriptor_pb2.ServiceDescriptorProto, modules: dict
     )
 
 
+def _inside(proto: str) -> str:
+    """Where a definition of ours stands in the package."""
+    return next(proto[len(each) + 1 :] for each in FOLDERS if proto.startswith(f"{each}/")).removesuffix(".proto")
+
+
 def _module(proto: str) -> str:
-    name = proto.replace("dapr/proto/", f"{PACKAGE}/").replace(".proto", "_pb2")
-    return name.replace("/", ".")
+    path = f"{PACKAGE}/{_inside(proto)}" if proto.startswith(FOLDERS) else proto.removesuffix(".proto")
+    return f"{path}_pb2".replace("/", ".")
 
 
 if __name__ == "__main__":
