@@ -29,6 +29,7 @@ FLOORS = (
     {"serving"},  # any service's servers: they know nothing of Dapr
     {"slices"},
     {"clock"},
+    {"console"},  # the page's files: it is served from above, and uses nothing
     {"wire"},  # bytes and events: it is used from any floor, and uses none
     {""},  # the package itself: its version
 )

@@ -89,6 +89,13 @@ FLAGS: Final = (
     Flag("build-info", Kind.BOOL, default=False, about="Print how this was built, and exit"),
     Flag("components-path", Kind.TEXT, "", deprecated="use --resources-path"),
     Flag("config", Kind.LIST, (), "Configuration file; may be given several times"),
+    Flag(
+        "console",
+        Kind.TEXT,
+        "",
+        "Page and API that show what is kept: off, read or write; empty for read if only this machine can reach it",
+    ),
+    Flag("console-port", Kind.TEXT, "", "Serve the console and its API here, and not on the port of the HTTP API"),
     Flag("control-plane-address", Kind.TEXT, "", "Address of a Dapr control plane", idle=_NO_MTLS),
     Flag("control-plane-namespace", Kind.TEXT, "default", "Namespace of the Dapr control plane", idle=_NO_MTLS),
     Flag("control-plane-trust-domain", Kind.TEXT, "localhost", "Trust domain of the control plane", idle=_NO_MTLS),

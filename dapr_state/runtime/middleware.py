@@ -17,7 +17,7 @@ from dapr_state.transports.http.labels import Labels
 from dapr_state.transports.middleware import Middleware
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from dapr_state.resources.component import Component
     from dapr_state.resources.configuration import Configuration
@@ -47,12 +47,7 @@ def of(options: Options, configuration: Configuration) -> Middleware:
     metrics = _metrics(options, configuration) if options.metrics and configuration.metrics.enabled else None
     return Middleware(
         token=ApiToken(options.api_token) if options.api_token else None,
-        origins=Origins(
-            () if options.unix_domain_socket else options.listen_addresses,
-            allowed_hosts=options.allowed_hosts,
-            allowed_origins=options.allowed_origins,
-            has_token=bool(options.api_token),
-        ),
+        origins=origins(options, () if options.unix_domain_socket else options.listen_addresses),
         grpc_access=GrpcAccess(configuration.api_allowed, configuration.api_denied),
         http_access=HttpAccess(configuration.api_allowed, configuration.api_denied),
         metrics=metrics,
@@ -65,6 +60,15 @@ def of(options: Options, configuration: Configuration) -> Middleware:
         tracer=tracing.tracer(options.app_id, configuration.tracing, options.environment),
         echoes_context=not tracing.is_off(configuration.tracing),
         count_errors=metrics.error if metrics and configuration.metrics.record_error_codes else None,
+    )
+
+
+def origins(options: Options, listen_addresses: Iterable[str]) -> Origins:
+    return Origins(
+        listen_addresses,
+        allowed_hosts=options.allowed_hosts,
+        allowed_origins=options.allowed_origins,
+        has_token=bool(options.api_token),
     )
 
 

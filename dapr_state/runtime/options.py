@@ -10,9 +10,10 @@ from dapr_state.golang.duration import format_duration
 from dapr_state.golang.quantity import parse_bytes
 from dapr_state.resources.properties import is_truthy
 from dapr_state.runtime.host_address import host_address
+from dapr_state.security.origins import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from dapr_state.runtime.flags import Parsed
 
@@ -20,6 +21,7 @@ _PROTOCOLS: Final = frozenset({"http", "https", "h2c", "grpc", "grpcs"})
 _WITH_TLS: Final = {"http": "https", "grpc": "grpcs"}
 _INIT_ENDPOINTS: Final = frozenset({"config", "subscribe"})
 _GRPC_SERVERS: Final = ("native", "grpcio")
+_CONSOLE: Final = frozenset({"off", "read", "write"})
 _DEFAULT_GRACE: Final = 5
 _DEFAULT_PROBE_INTERVAL: Final = 5
 _DEFAULT_PROBE_TIMEOUT: Final = 500
@@ -58,6 +60,8 @@ class Options:
     max_request_memory: int = 32 << 20  # 0 and below: no limit
     max_concurrent_queries: int = 16  # of one store: each may go through all of it; daprd has no bound
     http2: bool = True  # on the HTTP port
+    console: str = "read"  # or "off", or "write"
+    console_port: int | None = None  # None: on the HTTP port
     api_token: str = field(default="", repr=False)
 
     app_port: int = 0  # 0: the application is not called
@@ -123,6 +127,8 @@ class Options:
         _check_mode(flags["mode"])
         metrics_port = _metrics_port(flags)
 
+        listen_addresses = _split(flags["dapr-listen-addresses"]) or ("127.0.0.1",)
+        console = _console(flags, listen_addresses, has_token=bool(environ.get("DAPR_API_TOKEN")))
         grace = flags["dapr-graceful-shutdown-seconds"]
         scheduler = flags["scheduler-host-address"] or _split(environ.get("DAPR_SCHEDULER_HOST_ADDRESS_DNS_A", ""))
         return cls(
@@ -134,7 +140,7 @@ class Options:
             http_port=http_port,
             grpc_port=grpc_port,
             grpc_server=_grpc_server(flags["grpc-server"]),
-            listen_addresses=_split(flags["dapr-listen-addresses"]) or ("127.0.0.1",),
+            listen_addresses=listen_addresses,
             internal_grpc_port=internal_grpc_port,
             internal_grpc_listen_address=flags["dapr-internal-grpc-listen-address"],
             public_port=public_port,
@@ -148,6 +154,8 @@ class Options:
             max_concurrent_queries=max(1, flags["max-concurrent-queries"]),
             api_token=environ.get("DAPR_API_TOKEN", ""),
             http2=not is_truthy(environ.get("DAPR_HTTP_DISABLE_H2C", "")),
+            console=console,
+            console_port=_optional_port(flags, "console-port"),
             app_port=app_port,
             app_protocol=app_protocol,
             app_channel_address=flags["app-channel-address"],
@@ -264,6 +272,20 @@ def _grpc_server(kind: str) -> str:
     if kind.lower() not in _GRPC_SERVERS:
         raise _fatal(f"invalid value for 'grpc-server': {kind}: use {' or '.join(_GRPC_SERVERS)}")
     return kind.lower()
+
+
+def _console(flags: Parsed, listen_addresses: Iterable[str], *, has_token: bool) -> str:
+    """Where others can reach it, it is there only if somebody says so, and has a token."""
+    given: str = flags["console"].lower()
+    if given and given not in _CONSOLE:
+        raise _fatal(f"invalid value for 'console': {flags['console']}: use off, read or write")
+    is_local = all(map(is_loopback, listen_addresses))
+    if given in {"read", "write"} and not is_local and not has_token:
+        raise _fatal(
+            f"--console {given} would show all that is kept to whoever reaches {flags['dapr-listen-addresses']}: "
+            "set DAPR_API_TOKEN, or listen on 127.0.0.1"
+        )
+    return given or ("read" if is_local else "off")
 
 
 def _init_endpoints(flags: Parsed) -> frozenset[str]:

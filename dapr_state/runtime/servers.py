@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import grpc
 
+from dapr_state import DAPR_VERSION, __version__
 from dapr_state.api.state import State
 from dapr_state.clock import WAITING
 from dapr_state.observability import process
+from dapr_state.runtime import middleware
 from dapr_state.runtime.allocator import Allocator
 from dapr_state.runtime.listening import Server, addresses, is_running, listen, listen_at_once
 from dapr_state.runtime.metadata import build_metadata
+from dapr_state.security.access import ADMIN
 from dapr_state.serving.grpc.server import NativeServer
 from dapr_state.serving.http.server import HttpServer
 from dapr_state.serving.request_memory import RequestMemory
 from dapr_state.transports.grpc.dapr import DaprServicer
 from dapr_state.transports.grpc.server import GrpcServer
 from dapr_state.transports.grpc.unconfigured import UnconfiguredBlocks
-from dapr_state.transports.http.api import api, public
+from dapr_state.transports.http.api import api, console, public
 from dapr_state.transports.http.scrape import scrape
 
 if TYPE_CHECKING:
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
     from dapr_state.serving.http.service import Service
+    from dapr_state.transports.http.console import Page
     from dapr_state.transports.middleware import Middleware
 
 # Octets of a gRPC header list, with 32 for each field: this, or twice the limit for HTTP if that is more. daprd says
@@ -85,6 +90,7 @@ class Servers:
             traces=layers.echoes_context,
             answers=self.memory.answers,
         )
+        page = self._page()
         await self._start_grpc(servicer)
         await self._start_http(
             self._http_server(
@@ -98,12 +104,15 @@ class Servers:
                     allowed_origins=options.allowed_origins,
                     layers=layers,
                     answers=self.memory.answers,
+                    page=page if options.console_port is None else None,
                 ),
                 http2=options.http2,
             )
         )
         if options.public_port is not None:
             await self._start_public(lifecycle, metadata, options.public_port)
+        if page and options.console_port is not None:
+            await self._start_console(page, options.console_port)
 
     async def stop(self, grace: float | None) -> bool:
         """Refuse new calls, answer those under way; False if some were still under way after `grace` seconds."""
@@ -148,6 +157,34 @@ class Servers:
         server = self._http_server(public(lifecycle, metadata))
         self._running.append(server)
         listen_at_once(server, f"{self._options.public_listen_address}:{port}")
+        await server.start()
+
+    def _page(self) -> Page | None:
+        """Of the console; whoever closes its API to all has no page either."""
+        options = self._options
+        if options.console == "off" or self._layers.http_access.hides(ADMIN, "v1"):
+            return None
+        from dapr_state.transports.http.console import Page  # noqa: PLC0415  whoever has it off does not pay for it
+
+        return Page(
+            lambda: {
+                "version": __version__,
+                "daprVersion": DAPR_VERSION,
+                "mode": options.console,
+                "httpPort": self.http_port,
+                "grpcPort": self.grpc_port,
+                "sharesPort": options.console_port is None,
+                "tokenNeeded": bool(options.api_token),
+            }
+        )
+
+    async def _start_console(self, page: Page, port: int) -> None:
+        options = self._options
+        origins = middleware.origins(options, options.listen_addresses)  # it is no file, wherever the API is
+        server = self._http_server(console(page, replace(self._layers, origins=origins), options.app_id))
+        self._running.append(server)
+        for address in options.listen_addresses:
+            listen_at_once(server, f"{address}:{port}", "failed to start console server: ")
         await server.start()
 
     def _http_server(self, service: Service, *, http2: bool = False) -> HttpServer:

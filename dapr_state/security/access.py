@@ -32,6 +32,7 @@ _GRPC_GROUPS: Final = operations.grpc_groups()
 
 _HTTP_NAMES: Final = frozenset({group.partition(".")[0] for group in _GRPC_GROUPS} - {"subscribe"})
 _ALWAYS_OPEN: Final = "healthz"
+ADMIN: Final = "dapr-state"  # what paths of the administration API and of the console begin with
 
 
 class GrpcAccess:
@@ -72,6 +73,8 @@ class HttpAccess:
         """Whether the routes below /version/name are not served."""
         if name == _ALWAYS_OPEN:
             return False
+        if version == ADMIN:  # all below it is one group
+            version, name = "v1", "admin"
         if _http_match(self._denied, version, name):
             return True
         return bool(self._allowed) and not _http_match(self._allowed, version, name)

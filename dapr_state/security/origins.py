@@ -123,6 +123,11 @@ def _bare(host: str) -> str:
     return name[1:-1] if name.startswith("[") and name.endswith("]") else name.removesuffix(".")
 
 
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    return _is_loopback(_bare(address))
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dapr_state.serving.answer_memory import AnswerMemory
     from dapr_state.serving.http.request import Request
     from dapr_state.serving.http.service import After, Check
+    from dapr_state.transports.http.console import Page
 
 
 def api(
@@ -43,8 +44,9 @@ def api(
     before: Sequence[Check] = (),
     after: Sequence[After] = (),
     answers: AnswerMemory | None = None,
+    page: Page | None = None,
 ) -> Service:
-    """The whole API; without `actors` they are not configured.
+    """The whole API; without `actors` they are not configured, without `page` there is no console.
 
     `before` and `after` come after tracing and CORS, as in daprd, and before the middleware's checks.
     """
@@ -59,7 +61,7 @@ def api(
         **metadata_routes(metadata),
         **unconfigured.routes(metadata.app_id, namespace),
     }
-    router = Router(table, metadata.app_id, state=state_routes, actors=actor_routes)
+    router = Router(table, metadata.app_id, state=state_routes, actors=actor_routes, page=page)
     echoes = layers.echoes_context
     checks: list[Check | HeaderCheck] = [tracecontext.CHECK] if echoes else []
     hooks: list[After] = [*after, tracecontext.after] if echoes and not layers.tracer else [*after]
@@ -67,7 +69,8 @@ def api(
         cors = Cors(allowed)
         checks.append(cors.check)
         hooks.insert(0, cors.after)
-    handler = checked(middleware.route(router, layers, metadata.app_id), (*checks, *before, *middleware.checks(layers)))
+    checks += (*before, *middleware.checks(layers, page))
+    handler = checked(middleware.route(router, layers, metadata.app_id), checks)
     if layers.tracer:
         handler = traced(handler, layers.tracer, router)
     return Service(
@@ -76,6 +79,13 @@ def api(
         (*call_metrics.after(layers), *middleware.after(layers, router), *hooks),
         names_peers=layers.tracer is not None,
     )
+
+
+def console(page: Page, layers: Middleware, app_id: str) -> Service:
+    """The console on a port of its own: its page, and nothing of Dapr's API."""
+    router = Router({}, app_id, page=page)
+    handler = checked(middleware.route(router, layers, app_id), middleware.checks(layers, page))
+    return Service(handler, problem.failure, (*call_metrics.after(layers), *middleware.after(layers, router)))
 
 
 def public(lifecycle: Lifecycle, metadata: Metadata) -> Service:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dapr_state.security.origins import Origins
     from dapr_state.serving.http.request import Request
     from dapr_state.serving.http.service import After, Check, Handler
+    from dapr_state.transports.http.console import Page
     from dapr_state.transports.http.router import Router
     from dapr_state.transports.middleware import Middleware
 
@@ -32,19 +33,24 @@ _HEALTH: Final = frozenset({b"v1.0/healthz", b"v1.0/healthz/outbound"})  # probe
 _NOT_INVOKED: Final = frozenset({id(errors.NO_APP_ID), id(errors.INVOKE_FAILED)})
 
 
-def checks(layers: Middleware) -> list[Check | HeaderCheck]:
-    """What may answer a request before its route is looked for: the token, and whose pages may call."""
+def checks(layers: Middleware, page: Page | None = None) -> list[Check | HeaderCheck]:
+    """What may answer a request before its route is looked for: the token, and whose pages may call.
+
+    The files of the console's page need no token: a browser has none to show when it opens them.
+    """
     found: list[Check | HeaderCheck] = []
     if layers.token is not None:
-        found.append(token_check(layers.token))
+        found.append(token_check(layers.token, page.owns if page else None))
     if layers.origins is not None:
         found.append(_origin_check(layers.origins))
     return found
 
 
-def token_check(token: tokens.ApiToken) -> Check:
+def token_check(token: tokens.ApiToken, is_open: Callable[[Request], bool] | None = None) -> Check:
     def check(request: Request) -> Response | None:
         if token.problem(request.headers.get(tokens.HEADER)) is None:
+            return None
+        if is_open and is_open(request):
             return None
         if request.method == "GET" and request.target.partition(b"?")[0].strip(b"/") in _HEALTH:
             return None

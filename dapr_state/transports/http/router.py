@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from dapr_state.serving.http.request import Request
     from dapr_state.transports.http.actors import ActorRoutes
+    from dapr_state.transports.http.console import Page
     from dapr_state.transports.http.route import Answer, Answering
     from dapr_state.transports.http.state import StateRoutes
 
@@ -80,12 +81,14 @@ class Router:
         *,
         state: StateRoutes | None = None,
         actors: ActorRoutes | None = None,
+        page: Page | None = None,
     ) -> None:
         """`answers` are by the operations' keys; what plain gets and calls ask of `state` and `actors` is there too."""
         self._state = state
         self._stores: dict[bytes, str] = {}  # by what comes before a key in a plain path
         self._of_store: dict[tuple[str, bytes], tuple[Answer, Mapping[str, str]]] = {}  # by verb and plain path
         self._actors = actors
+        self._page = page
         self._app_id = app_id
         # by the verb, the first two segments and the number of all; those that are open by the number 0
         self._routes: dict[tuple[str, bytes, bytes, int], list[Route]] = {}
@@ -113,6 +116,8 @@ class Router:
             elif self._actors and (answer := self._of_actors(self._actors, request)):
                 return answer
         if answer := self.find(request):
+            return answer
+        if self._page and (answer := self._page.find(request)):
             return answer
         raise errors.not_invoked(request.headers.get(APP_ID, ""), self._app_id)
 
