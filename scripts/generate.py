@@ -19,8 +19,9 @@ SOURCE = ROOT / "proto"
 PACKAGE = "dapr_state_proto"
 WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 
-# dapr/proto/runtime/v1/state.proto is imported as dapr_state_proto.runtime.v1.state_pb2, dapr_state/admin/v1/admin.proto
-# as dapr_state_proto.admin.v1.admin_pb2; messages and services keep their full names, which are part of the protocol
+# dapr/proto/runtime/v1/state.proto is imported as dapr_state_proto.runtime.v1.state_pb2, and
+# dapr_state/admin/v1/admin.proto as dapr_state_proto.admin.v1.admin_pb2. Messages and services keep their full names,
+# which are part of the protocol.
 FOLDERS = ("dapr/proto", "dapr_state")
 MODULE_NAME = re.compile(r"'(?:dapr\.proto|dapr_state)\.([a-z0-9_.]+_pb2)'")
 REPLACEMENTS = (
@@ -60,8 +61,8 @@ def main() -> None:
         raw = Path(folder)
         _run_protoc(raw)
         shutil.rmtree(target, ignore_errors=True)
-        for folder in FOLDERS:
-            _move(raw / folder, target)
+        for tree in FOLDERS:
+            _move(raw / tree, target)
         _write_service_types(raw / "descriptors", target)
     (target / "__init__.py").write_text(POOL_MODULE)
     (target / "py.typed").touch()

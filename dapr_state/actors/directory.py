@@ -93,6 +93,11 @@ class Directory:
         hosted = self._types.get(name)
         return hosted if hosted is not None and hosted.is_hosted else None
 
+    def keeping(self, activation: Activation) -> ActorType | None:
+        """The type of an activation that is busy, also if it is not hosted any more."""
+        hosted = self._types.get(activation.actor.type)
+        return hosted if hosted is not None and hosted.busy.get(activation.actor.id) is activation else None
+
     def counts(self) -> dict[str, int]:
         """How many actors of each hosted type are active."""
         return {name: hosted.count for name, hosted in self._types.items() if hosted.is_hosted}

@@ -110,7 +110,7 @@ class ActorRouter:
                 return await self._remote.invoke(claim.address, call)
             except (ClosedError, LostError):
                 continue
-            except AgainError as error:
+            except (AgainError, NoHostError) as error:
                 pauses = await self._again(claim, error, pauses)
 
     async def deliver_reminder(self, trigger: Trigger) -> AppAnswer:
@@ -130,16 +130,21 @@ class ActorRouter:
                 return await (here(trigger) if claim.is_here else there(claim.address, trigger))
             except (ClosedError, LostError):
                 continue
-            except AgainError as error:
+            except (AgainError, NoHostError) as error:
                 pauses = await self._again(claim, error, pauses)
 
-    async def _again(self, claim: Claim, error: AgainError, pauses: Iterator[float] | None) -> Iterator[float]:
-        """Wait for the next attempt. Raises what the peer has said if it was the last."""
+    async def _again(
+        self, claim: Claim, error: AgainError | NoHostError, pauses: Iterator[float] | None
+    ) -> Iterator[float]:
+        """Wait for the next attempt; NoHostError: placement has not heard yet that the actor cannot live here.
+
+        Raises what the peer has said if it was the last.
+        """
         pauses = iter(AGAIN_AFTER) if pauses is None else pauses
         for pause in pauses:
             await self._waiting.sleep(pause)
             return pauses
-        raise error.final(claim.address) from None
+        raise error.final(claim.address) if isinstance(error, AgainError) else error from None
 
     # What another sidecar asks: it is never passed on
 
@@ -149,7 +154,7 @@ class ActorRouter:
         await self._check_here(call.actor)
         try:
             return await self.local.invoke(call)
-        except ClosedError:
+        except (ClosedError, NoHostError):
             raise LostError from None
 
     async def take_trigger(self, trigger: Trigger, *, is_timer: bool) -> AppAnswer:
@@ -159,7 +164,7 @@ class ActorRouter:
         await self._check_here(trigger.actor)
         try:
             return await (self.local.deliver_timer(trigger) if is_timer else self.local.deliver_reminder(trigger))
-        except ClosedError:
+        except (ClosedError, NoHostError):
             raise LostError from None
 
     async def _check_here(self, actor: ActorId) -> None:

@@ -56,9 +56,15 @@ class ClosingError(Exception):
 class ActorRuntime:
     """`host` and `unhost` say what the application hosts, `halt` what has to move; `drain` ends it all."""
 
-    def __init__(self, *, has_app: bool, clock: VisibleClock = VISIBLE, waiting: WaitingClock = WAITING) -> None:
-        """`has_app`: there is an application to wait for before it is known what is hosted."""
+    def __init__(
+        self, *, has_app: bool, is_alone: bool = True, clock: VisibleClock = VISIBLE, waiting: WaitingClock = WAITING
+    ) -> None:
+        """`has_app`: there is an application to wait for before it is known what is hosted.
+
+        `is_alone`: while it is unwell calls wait for it; else its actors live on other sidecars meanwhile.
+        """
         self._waiting = waiting
+        self._is_alone = is_alone
         self._directory = Directory(clock, self._expired)
         self._gate = Gate(waiting, is_open=not has_app)
         self._is_closing = False
@@ -119,7 +125,7 @@ class ActorRuntime:
     async def unhost(self, types: Collection[str]) -> None:
         """End the actors of these types without a word to the application; turns that run come to their end."""
         self._directory.unhost(types)
-        if not self._directory.counts() and not self._is_closing:
+        if self._is_alone and not self._directory.counts() and not self._is_closing:
             self._gate.shut()
         for tell in self.on_unhosted:
             tell()
@@ -270,23 +276,22 @@ class ActorRuntime:
         return move
 
     async def _halt(self, activation: Activation, *, drains: bool) -> None:
-        hosted = self._directory.find(activation.actor.type)
+        hosted = self._directory.keeping(activation)
         activation.turns.close()
         if hosted is None or activation.is_ending:
             return
-        last = activation.turns.enter()
         lost = partial(activation.turns.stop, LostError())
         drain = hosted.config.drain_timeout if drains and self._drains_rebalanced else 0.0
         alarm = self._waiting.call_at(self._waiting.monotonic() + drain, lost)
         try:
-            await last.begun()
-        except ClosedError:  # its type is not hosted any more, or the sidecar stops: they see to its end
-            activation.turns.leave(last)
-            self._directory.give_back(activation)
-            return
+            last = await _last(activation)
         finally:
             alarm.cancel()
-        self._begin_end(hosted.channel, activation, last)
+        if hosted.is_hosted and not self._is_closing:
+            self._begin_end(hosted.channel, activation, last)
+        else:  # the application is not told, or told with all others at the end
+            activation.turns.leave(last)
+            self._directory.give_back(activation)
 
     async def drain(self, grace: float | None) -> None:
         """Begin no turn any more, let those that run end, and deactivate all actors; in `grace` seconds (None: any).
@@ -329,6 +334,18 @@ class ActorRuntime:
         """Return when no deactivation is under way."""
         while self._endings:
             await asyncio.wait(self._endings)
+
+
+async def _last(activation: Activation) -> Turn:
+    """The turn behind those that run, also if all who wait are sent away meanwhile."""
+    while True:
+        turn = activation.turns.enter()
+        try:
+            await turn.begun()
+        except ClosedError:
+            activation.turns.leave(turn)
+        else:
+            return turn
 
 
 def _reentrancy_id(call: ActorCall) -> str:

@@ -50,7 +50,7 @@ class ActorServices:
         """Without an application, a store for actors and placement there are none. Raises ListeningError."""
         self._options = options
         self.is_on = bool(options.app_port or components.actor_store or options.placement_addresses)
-        self.runtime = ActorRuntime(has_app=bool(options.app_port))
+        self.runtime = ActorRuntime(has_app=bool(options.app_port), is_alone=not options.placement_addresses)
         self._cluster = _cluster(options, self.runtime, memory) if options.placement_addresses else None
         router = self._cluster.router if self._cluster else ActorRouter(self.runtime, Embedded(self.runtime.is_hosted))
         self._registrar = registrar(options, self.runtime)

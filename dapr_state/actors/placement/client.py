@@ -2,7 +2,7 @@
 
 Rules that a change must keep:
 1. One task reads orders and answers locks; what takes time (updates, and the unlocks behind them) is done by another,
-   in order. No answer waits for the application longer than ROUND.
+   in order. The member bounds what it does.
 2. Versions are those of one stream. A stream that ends takes all that it said with it.
 3. Nothing heard for SILENCE, not even a PING, is the end of the stream: others would take over 5 s after the last one.
 """
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     Call = grpc.aio.StreamStreamCall[Host, PlacementOrder]
 
 BEAT: Final = 1.0  # seconds between two signs that this sidecar runs
-ROUND: Final = 6.0  # seconds for what a round asks of this sidecar: the service closes streams that take 8
 SILENCE: Final = 2.5  # the service sends a PING after 2 s; then it is asked with one of ours, which it has to answer in
 ANSWER: Final = 1.5  # so many: with both, before it gives this sidecar's actors away
 CONNECT: Final = 5.0  # for an address that says nothing
@@ -329,11 +328,7 @@ class _Stream:
         while True:
             order, version = await self._orders.get()
             if order.operation == "update":
-                try:
-                    async with self._waiting.timeout(ROUND):
-                        await self._member.update(order.tables)
-                except TimeoutError:
-                    log.warning("Actors that moved have not ended within %.0f s: the round goes on", ROUND)
+                await self._member.update(order.tables)
                 self._answer(HostOperation.UPDATE, version)
             else:
                 self._member.unlock()

@@ -2,7 +2,7 @@
 
 Rules that a change must keep:
 1. A round closes the types whose hosts are others now. Before it is answered, every actor that has gone elsewhere has
-   ended here; until it is over nobody is let to these types. All others go on.
+   ended here, or its turn was stopped after ROUND; until it is over nobody is let to these types. All others go on.
 2. Without the service nothing lives here: what runs is ended before others may take it over, and who asks waits.
 3. When a round is over, or the service is lost, no type stays closed by what was before.
 4. A sidecar that was frozen knows it before it looks at anything else: others may have its actors since.
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         async def halt(self, is_lost: Callable[[ActorId], bool], *, drains: bool) -> None: ...
 
 
+ROUND: Final = 6.0  # seconds for what a round asks of this sidecar: the service closes streams that take 8
 NO_HOST_WAIT: Final = 5.0  # seconds for which a type that nobody hosts is waited for, as daprd
 WAITING_AT_MOST: Final = 1024  # callers who wait for such types
 FROZEN: Final = 3.0  # seconds between two beats, of one each second, that say so: placement waits for 5
@@ -131,7 +132,7 @@ class DaprPlacement(Placement):
     # What the service says
 
     async def update(self, tables: placement_pb2.PlacementTables) -> None:
-        """A new table; returns when every actor that is no longer here has ended."""
+        """A new table; returns when every actor that is no longer here has ended, or has had its time."""
         table = await Table.read(tables, self._table)
         changed = table.changed(self._table)
         for actor_type in changed:
@@ -143,8 +144,13 @@ class DaprPlacement(Placement):
             tell(gone)
         # at once: the round goes on without those of an earlier one that take too long
         self._begin_halt(lambda actor: actor.type in changed and not self._is_mine(actor), drains=True)
-        while self._halts:
-            await asyncio.wait(self._halts)
+        try:
+            async with self._waiting.timeout(ROUND):
+                while self._halts:
+                    await asyncio.wait(self._halts)
+        except TimeoutError:
+            log.warning("Actors that moved have not ended within %.0f s: the round goes on without them", ROUND)
+            self._begin_halt(lambda actor: not self._is_mine(actor), drains=False)
 
     def unlock(self) -> None:
         """The round is over everywhere."""

@@ -10,7 +10,7 @@ from dapr_state_proto.placement.v1.placement_pb2 import Host, PlacementTable, Pl
 
 from dapr_state.actors.gate import LONGEST, AwayError
 from dapr_state.actors.placement.base import HERE, Claim, NoHostError
-from dapr_state.actors.placement.dapr import FROZEN, NO_HOST_WAIT, DaprPlacement
+from dapr_state.actors.placement.dapr import FROZEN, NO_HOST_WAIT, ROUND, DaprPlacement
 from dapr_state.actors.placement.ring import Ring
 from dapr_state.app.model import ActorId
 from dapr_state.clock import ManualClock
@@ -179,6 +179,24 @@ async def test_a_round_begins_at_once_and_waits_for_what_one_before_it_has_begun
 
     assert seen == [2, False]
     assert len(scene.halted) == 2
+
+
+async def test_a_round_goes_on_without_turns_that_take_too_long() -> None:
+    """They are stopped first: their actors live elsewhere from then on, and no two turns of one run at a time."""
+    scene = Scene()
+    await scene.round(tables(ta=(ME,)))
+    scene.holds = asyncio.Event()
+    update = asyncio.create_task(scene.placement.update(tables(ta=(OTHER,))))
+    await steps()
+    scene.clock.advance(ROUND)
+    await update
+    await steps()
+
+    lost = [f"ta/{MINE}", f"ta/{THEIRS}"]
+    assert [([each for each in halted if each in lost], drains) for halted, drains in scene.halted[1:]] == [
+        (lost, True),
+        (lost, False),
+    ]
 
 
 @pytest.mark.parametrize("beats", [True, False])
