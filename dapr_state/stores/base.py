@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
 from dapr_state.errors import shortened
-from dapr_state.stores.model import Feature, StoredValue, Upsert
+from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
 from dapr_state.stores.query import scan
 from dapr_state.stores.ttl import TtlRule
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from dapr_state.stores.query.room import Room
     from dapr_state.stores.query.scan import Matches, Position
     from dapr_state.stores.query.tree import Condition, Query
+
+
+AT_A_STEP: Final = 1000  # keys that are counted or removed before others have their turn: some milliseconds
 
 
 class StoreError(Exception):
@@ -94,6 +97,31 @@ class Page(msgspec.Struct, frozen=True):
     after: str = ""
 
 
+class KeyRow(msgspec.Struct, frozen=True, gc=False):
+    """A key that a list has found, without its value."""
+
+    key: str
+    etag: str = ""
+    expires_at: float | None = None
+    size: int | None = None  # octets of the value; None if that was not asked for, or cannot be told
+    error: str = ""  # why the row cannot be read
+
+
+class KeyPage(msgspec.Struct, frozen=True):
+    """As Page."""
+
+    rows: list[KeyRow]
+    after: str = ""
+
+
+class Count(msgspec.Struct, frozen=True, gc=False):
+    """How many keys one step of a count has met; `after` asks for the next step, and is "" behind the last."""
+
+    keys: int
+    size: int = 0  # octets of their values, if that was asked
+    after: str = ""
+
+
 # a store has a method named list, which would hide the type's name from what stands in its class
 Found: TypeAlias = list[StoredValue | StoreError | None]
 Outcomes: TypeAlias = list[StoreError | None]
@@ -110,6 +138,13 @@ def conflict(operation: Operation, current: str | None) -> EtagMismatch | None:
     if current is not None and operation.first_write and isinstance(operation, Upsert):
         return EtagMismatch.exists(operation.key)
     return None
+
+
+def _without_value(entry: Entry, *, sizes: bool) -> KeyRow:
+    row = entry.row
+    if isinstance(row, StoreError):
+        return KeyRow(entry.key, error=str(row))
+    return KeyRow(entry.key, row.etag, row.expires_at, len(row.value) if sizes else None)
 
 
 class StateStore(ABC):
@@ -189,6 +224,45 @@ class StateStore(ABC):
     def list_behind(self, key: str) -> str | None:  # noqa: ARG002
         """The token of a list that goes on behind a key; None if the store does not list in the order of keys."""
         return None
+
+    async def keys(
+        self, prefix: str, *, after: str = "", limit: int, reverse: bool = False, sizes: bool = False
+    ) -> KeyPage:
+        """As `list`, but the rows without their values: `sizes` asks how long these are.
+
+        A store that lists in order does so backwards as well, and goes on behind `paging.token_beyond(group)`, too.
+        """
+        if reverse:
+            raise Unsupported(Feature.ORDER)
+        page = await self.list(prefix, after=after, limit=limit)
+        return KeyPage([_without_value(entry, sizes=sizes) for entry in page.entries], page.after)
+
+    async def count(self, prefix: str, *, after: str = "", hidden: str = "", sizes: bool = False) -> Count:
+        """One step, of some milliseconds, of counting the keys that begin with `prefix`.
+
+        Those that have `hidden` somewhere behind it do not count.
+        """
+        page = await self.keys(prefix, after=after, limit=AT_A_STEP, sizes=sizes)
+        rows = [row for row in page.rows if not (hidden and hidden in row.key[len(prefix) :])]
+        return Count(len(rows), sum(row.size or 0 for row in rows) if sizes else 0, page.after)
+
+    async def remove(self, prefix: str, *, after: str = "", hidden: str = "") -> Count:
+        """One step of removing the keys that begin with `prefix`, but for those that are `hidden`: each by itself.
+
+        Raises StoreError for the first that is not removed.
+        """
+        page = await self.keys(prefix, after=after, limit=AT_A_STEP)
+        gone = [Delete(row.key) for row in page.rows if not (hidden and hidden in row.key[len(prefix) :])]
+        for refusal in filter(None, await self.write(gone) if gone else ()):
+            raise refusal
+        return Count(len(gone), 0, page.after)
+
+    async def touch(self, key: str, ttl: int | None, *, etag: str = "") -> None:  # noqa: ARG002
+        """Let a row live for so many seconds from now, or for ever; value and etag stay.
+
+        Raises EtagMismatch if there is none, or not at this version.
+        """
+        raise Unsupported(Feature.TOUCH)
 
     async def candidates(self, prefix: str, condition: Condition) -> Sequence[str] | None:  # noqa: ARG002
         """Keys among which are all whose rows match, or cannot be read; None where the store knows no better than all.

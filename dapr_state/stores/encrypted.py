@@ -15,8 +15,9 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError
+from dapr_state.stores.base import Count, Entry, Found, KeyPage, KeyRow, Outcomes, Page, StateStore, StoreError
 from dapr_state.stores.model import Feature, Operation, StoredValue, Upsert
+from dapr_state.stores.slices import slices
 from dapr_state.stores.wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SEPARATOR: Final = b"||"
 NONCE_SIZE: Final = 12
 _OCTETS_AT_ONCE: Final = 1 << 18  # some milliseconds
+_MEASURED_AT_ONCE: Final = 64  # values that are read for their length alone
 _OCTETS_OF_ONE: Final = 500  # a value costs as much however small it is
 
 T = TypeVar("T")
@@ -40,7 +42,7 @@ R = TypeVar("R", bound="StoredValue | StoreError | None")
 class EncryptedStore(Wrapper):
     """`keys`: the first writes; all of them read what carries their name."""
 
-    keeps: ClassVar = frozenset({Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST})  # none sees values
+    keeps: ClassVar = frozenset(Feature) - {Feature.QUERY}  # none sees values
 
     def __init__(self, inner: StateStore, name: str, keys: Sequence[Key]) -> None:
         super().__init__(inner)
@@ -67,6 +69,23 @@ class EncryptedStore(Wrapper):
         page = await self._inner.list(prefix, after=after, limit=limit)
         rows = await _each(self._decrypted, [entry.row for entry in page.entries])
         return Page([Entry(entry.key, row) for entry, row in zip(page.entries, rows, strict=True)], page.after)
+
+    async def keys(
+        self, prefix: str, *, after: str = "", limit: int, reverse: bool = False, sizes: bool = False
+    ) -> KeyPage:
+        page = await self._inner.keys(prefix, after=after, limit=limit, reverse=reverse, sizes=sizes)
+        if not sizes:
+            return page
+        rows: list[KeyRow] = []
+        for some in slices(page.rows, _MEASURED_AT_ONCE):  # only the key's name behind it tells how long a value was
+            found = await self.get([row.key for row in some])
+            rows += map(_measured, some, found)
+        return KeyPage(rows, page.after)
+
+    async def count(self, prefix: str, *, after: str = "", hidden: str = "", sizes: bool = False) -> Count:
+        if sizes:
+            return await StateStore.count(self, prefix, after=after, hidden=hidden, sizes=sizes)
+        return await self._inner.count(prefix, after=after, hidden=hidden)
 
     async def query(self, prefix: str, query: Query, *, after: Position | None = None, room: Room) -> Matches:
         return await StateStore.query(self, prefix, query, after=after, room=room)  # is refused
@@ -105,6 +124,12 @@ class EncryptedStore(Wrapper):
                 continue
             return StoredValue(value, row.etag, row.expires_at)
         return StoreError("cipher: message authentication failed")
+
+
+def _measured(row: KeyRow, found: StoredValue | StoreError | None) -> KeyRow:
+    if isinstance(found, StoreError):
+        return msgspec.structs.replace(row, size=None, error=str(found))
+    return msgspec.structs.replace(row, size=len(found.value) if found else None)
 
 
 async def _each(change: Callable[[T], C], items: Sequence[T]) -> list[C]:

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from dapr_state.clock import VISIBLE, WAITING, VisibleClock
 from dapr_state.golang import strconv
 from dapr_state.stores import paging
-from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError, conflict
+from dapr_state.stores.base import (
+    Entry,
+    EtagMismatch,
+    Found,
+    KeyPage,
+    KeyRow,
+    Outcomes,
+    Page,
+    StateStore,
+    StoreError,
+    conflict,
+)
 from dapr_state.stores.etags import new_etags
 from dapr_state.stores.expiries import Expiries
 from dapr_state.stores.model import Delete, Feature, Operation, StoredValue, Upsert
@@ -31,7 +42,15 @@ T = TypeVar("T")
 
 
 class MemoryStore(StateStore):
-    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST, Feature.QUERY)
+    features = (
+        Feature.ETAG,
+        Feature.TRANSACTIONAL,
+        Feature.TTL,
+        Feature.LIST,
+        Feature.ORDER,
+        Feature.TOUCH,
+        Feature.QUERY,
+    )
     ttl_rule = TtlRule(parse_int=strconv.atoi, error="{}", ranged=False)
 
     def __init__(self, clock: VisibleClock = VISIBLE) -> None:
@@ -117,6 +136,37 @@ class MemoryStore(StateStore):
 
     def list_behind(self, key: str) -> str:
         return paging.token(paging.encoded(key))
+
+    async def keys(
+        self, prefix: str, *, after: str = "", limit: int, reverse: bool = False, sizes: bool = False
+    ) -> KeyPage:
+        self._check_open()
+        size = paging.size(limit)
+        wanted = paging.range_of(prefix, after, reverse=reverse)
+        if wanted is None:
+            return KeyPage([])
+        sorted_keys = await self._sorted_keys()
+        await self._end_of_large()
+        low, high = paging.decoded(wanted.low), None if wanted.high is None else paging.decoded(wanted.high)
+        if reverse:
+            found = sorted_keys.page_back(high, size)
+            keys = [key for key in found if key > low or (key == low and wanted.with_low)]
+        else:
+            found = sorted_keys.page(low, size, beyond=not wanted.with_low)
+            keys = found if high is None else [key for key in found if key < high]
+        live = [(key, row) for key in keys if (row := self._live(key))]
+        rows = [KeyRow(key, row.etag, row.expires_at, len(row.value) if sizes else None) for key, row in live]
+        return KeyPage(rows, paging.token(paging.encoded(keys[-1])) if len(keys) == size else "")
+
+    async def touch(self, key: str, ttl: int | None, *, etag: str = "") -> None:
+        self._check_open()
+        await self._end_of_large()
+        row = self._live(key)
+        if row is None:
+            raise EtagMismatch.missing(key)
+        if etag and etag != row.etag:
+            raise EtagMismatch.stale(key, row.etag, etag)
+        self._put(key, StoredValue(row.value, row.etag, None if ttl is None else self._clock.now() + ttl))
 
     async def _sorted_keys(self) -> SortedKeys[str]:
         if self._sorted is None:

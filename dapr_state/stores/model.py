@@ -15,6 +15,8 @@ class Feature(StrEnum):
     TRANSACTIONAL = "TRANSACTIONAL"
     TTL = "TTL"
     LIST = "LIST"
+    ORDER = "ORDER"  # lists come in the order of keys, forwards and backwards
+    TOUCH = "TOUCH"  # a row can be given another time to live, and stays as it is
     QUERY = "QUERY"  # what lists can be queried too, unless it cannot look into its values
 
 

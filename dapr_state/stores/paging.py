@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import binascii
-from typing import Final
+from typing import Final, NamedTuple
 
 from dapr_state.stores.base import StoreError
 
 ENTRIES_AT_MOST: Final = 1000  # of a page: some milliseconds of work, encrypted values included
 OCTETS_AT_MOST: Final = 1 << 20  # of the values of a page, beside one entry that may be larger
 _MARK: Final = b"k1:"  # tells these tokens from others
+_GROUP: Final = b"g1:"  # where a list goes on behind all keys that begin so
 _LAST: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)  # no text in UTF-8 holds these code points
 
@@ -35,6 +36,43 @@ def key_of(after: str, prefix: str) -> bytes:
     if not told.startswith(_MARK + encoded(prefix)):
         raise other_list()
     return told.removeprefix(_MARK)
+
+
+class Range(NamedTuple):
+    """Which keys a page is taken from."""
+
+    low: bytes
+    with_low: bool
+    high: bytes | None  # which is not in it; None: no end
+
+
+def token_beyond(group: str) -> str:
+    """Where a list goes on that passes over all keys that begin so, in either direction."""
+    return binascii.b2a_base64(_GROUP + encoded(group), newline=False).decode()
+
+
+def range_of(prefix: str, after: str, *, reverse: bool) -> Range | None:
+    """What is left of the list of `prefix` where a token says so; None: nothing. StoreError if it is of another."""
+    end = end_of(prefix)
+    low, with_low, high = encoded(prefix), True, None if end is None else encoded(end)
+    if not after:
+        return Range(low, with_low, high)
+    group = _group_of(after, prefix)
+    if group is None:
+        key = key_of(after, prefix)
+        return Range(low, with_low, key) if reverse else Range(key, False, high)
+    if reverse:
+        return Range(low, with_low, encoded(group))
+    behind = end_of(group)
+    return None if behind is None else Range(encoded(behind), with_low, high)
+
+
+def _group_of(after: str, prefix: str) -> str | None:
+    try:
+        told = binascii.a2b_base64(after, strict_mode=True)
+    except ValueError:
+        return None
+    return decoded(told.removeprefix(_GROUP)) if told.startswith(_GROUP + encoded(prefix)) else None
 
 
 def other_list() -> StoreError:

@@ -81,3 +81,16 @@ class SortedKeys(Generic[K]):
             if len(found) >= count:
                 break
         return found
+
+    def page_back(self, end: K | None, count: int) -> list[K]:
+        """So many keys before `end` (None: all of them), the last first."""
+        at = len(self._parts) - 1
+        if end is not None:
+            at = min(at, bisect_left(self._ends, end))
+        found: list[K] = []
+        while at >= 0 and len(found) < count:
+            part = self._parts[at]
+            stop = len(part) if end is None else bisect_left(part, end)
+            found += reversed(part[max(0, stop - count + len(found)) : stop])
+            at -= 1
+        return found

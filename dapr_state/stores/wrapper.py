@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from dapr_state.stores.base import Found, Outcomes, Page, StateStore
+from dapr_state.stores.base import Count, Found, KeyPage, Outcomes, Page, StateStore
 from dapr_state.stores.model import Feature
 
 if TYPE_CHECKING:
@@ -70,6 +70,20 @@ class Wrapper(StateStore):
 
     def list_behind(self, key: str) -> str | None:
         return self._inner.list_behind(key)
+
+    async def keys(
+        self, prefix: str, *, after: str = "", limit: int, reverse: bool = False, sizes: bool = False
+    ) -> KeyPage:
+        return await self._inner.keys(prefix, after=after, limit=limit, reverse=reverse, sizes=sizes)
+
+    async def count(self, prefix: str, *, after: str = "", hidden: str = "", sizes: bool = False) -> Count:
+        return await self._inner.count(prefix, after=after, hidden=hidden, sizes=sizes)
+
+    async def remove(self, prefix: str, *, after: str = "", hidden: str = "") -> Count:
+        return await self._inner.remove(prefix, after=after, hidden=hidden)
+
+    async def touch(self, key: str, ttl: int | None, *, etag: str = "") -> None:
+        await self._inner.touch(key, ttl, etag=etag)
 
     async def candidates(self, prefix: str, condition: Condition) -> Sequence[str] | None:
         return await self._inner.candidates(prefix, condition)

@@ -38,22 +38,25 @@ UUID = "00000000-0000-4000-8000-000000000000"
 VERSION = "999999999"
 XMIN = "2"  # of no transaction
 E, T, L, P, Q = Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST, Feature.QUERY
-SQL = frozenset({Ability.DURABLE, Ability.ORDERED})
+S, U = Feature.ORDER, Feature.TOUCH
+SQL = frozenset({Ability.DURABLE})
 TEXTS = frozenset({Ability.NUL_KEY, Ability.JSON_AS_TEXT})
 pytest_generate_tests = over(
-    Declaration("memory", (E, T, L, P, Q), TEXTS | {Ability.ANY_KEY, Ability.ORDERED}, UUID),
-    Declaration("encrypted", (E, T, L, P), TEXTS | {Ability.ANY_KEY, Ability.ORDERED}, UUID),
-    Declaration("sqlite_file", (E, T, L, P, Q), TEXTS | SQL, UUID),
-    Declaration("sqlite_no_wal", (E, T, L, P, Q), TEXTS | SQL, UUID),
-    Declaration("sqlite_memory", (E, T, L, P, Q), TEXTS | {Ability.ORDERED}, UUID),
-    Declaration("postgresql_v1", (E, T, L, P, Q), SQL, XMIN),
-    Declaration("postgresql_v2", (E, T, L, P, Q), SQL | {Ability.JSON_AS_TEXT}, UUID),
+    Declaration("memory", (E, T, L, P, S, U, Q), TEXTS | {Ability.ANY_KEY}, UUID),
+    Declaration("encrypted", (E, T, L, P, S, U), TEXTS | {Ability.ANY_KEY}, UUID),
+    Declaration("sqlite_file", (E, T, L, P, S, U, Q), TEXTS | SQL, UUID),
+    Declaration("sqlite_no_wal", (E, T, L, P, S, U, Q), TEXTS | SQL, UUID),
+    Declaration("sqlite_memory", (E, T, L, P, S, U, Q), TEXTS, UUID),
+    Declaration("postgresql_v1", (E, T, L, P, S, Q), SQL, XMIN),
+    Declaration("postgresql_v2", (E, T, L, P, S, U, Q), SQL | {Ability.JSON_AS_TEXT}, UUID),
     Declaration("pluggable", (E, T, L), TEXTS | {Ability.DURABLE}, UUID),
-    Declaration("redis", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
-    Declaration("redis_replicated", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
-    Declaration("redis_sentinel", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
-    Declaration("redis_cluster", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY, Ability.SLOTS}, VERSION),
-    Declaration("redis_one_slot", (E, T, L, P, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
+    Declaration("redis", (E, T, L, P, U, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
+    Declaration("redis_replicated", (E, T, L, P, U, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
+    Declaration("redis_sentinel", (E, T, L, P, U, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
+    Declaration(
+        "redis_cluster", (E, T, L, P, U, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY, Ability.SLOTS}, VERSION
+    ),
+    Declaration("redis_one_slot", (E, T, L, P, U, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
 )
 
 # of the paths that the tests of queries ask for, but for some
@@ -233,6 +236,15 @@ class Tagged(Wrapper):
         page = await super().list(prefix, after=after, limit=limit)
         return Page([Entry(entry.key.removesuffix(self.TAG), entry.row) for entry in page.entries], page.after)
 
+    async def touch(self, key: str, ttl: int | None, *, etag: str = "") -> None:
+        try:
+            await super().touch(key + self.TAG, ttl, etag=etag)
+        except StoreError as error:
+            raise self._untagged(error) from None
+
+    keys = StateStore.keys
+    count = StateStore.count
+    remove = StateStore.remove
     candidates = StateStore.candidates
     query = StateStore.query
 

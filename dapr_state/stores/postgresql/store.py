@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from dapr_state.clock import WAITING, WaitingClock
 from dapr_state.stores import paging
-from dapr_state.stores.base import Entry, Found, Outcomes, Page, StateStore, StoreError
+from dapr_state.stores.base import (
+    Count,
+    Entry,
+    EtagMismatch,
+    Found,
+    KeyPage,
+    KeyRow,
+    Outcomes,
+    Page,
+    StateStore,
+    StoreError,
+)
 from dapr_state.stores.batching import Batcher, Budget, runs, weight, weight_of_keys
 from dapr_state.stores.model import Feature, StoredValue
 from dapr_state.stores.postgresql import options, schema, tables
@@ -33,11 +44,19 @@ if TYPE_CHECKING:
 _CALLERS_AT_MOST: Final = 12_000  # as may wait for the other stores
 _OCTETS_AT_MOST: Final = 64 << 20  # of what waits: twice what large requests may hold together
 _LISTED_AT_ONCE: Final = 64  # rows of a page: large ones are not read for nothing
+_COUNTED_AT_ONCE: Final = 20_000  # keys: some 10 ms of a connection
 _SLICE: Final = 8192  # operations that are weighed between two turns of others
 
 
 class _PostgresStore(StateStore):
-    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST, Feature.QUERY)
+    features: tuple[Feature, ...] = (
+        Feature.ETAG,
+        Feature.TRANSACTIONAL,
+        Feature.TTL,
+        Feature.LIST,
+        Feature.ORDER,
+        Feature.QUERY,
+    )
     layout: ClassVar[tables.Layout]
     steps: ClassVar[tuple[tuple[str, str], ...]]
 
@@ -174,6 +193,46 @@ class _PostgresStore(StateStore):
     def list_behind(self, key: str) -> str:
         return paging.token(paging.encoded(key))
 
+    async def keys(
+        self, prefix: str, *, after: str = "", limit: int, reverse: bool = False, sizes: bool = False
+    ) -> KeyPage:
+        size, wanted = paging.size(limit), _range(prefix, after, reverse=reverse)
+        if wanted is None:
+            return KeyPage([])
+        statement = self._table.keys(reverse=reverse, sizes=sizes, with_low=wanted.with_low)
+        if self._pool is None:
+            raise _closed()
+        async with self._pool.use() as connection:
+            found = await connection.fetch(statement, *_bounds(wanted), size + 1)
+        rows = [KeyRow(key, etag, expires_at, octets) for key, etag, expires_at, octets in found[:size]]
+        return KeyPage(rows, paging.token(rows[-1].key.encode()) if len(found) > size else "")
+
+    async def count(self, prefix: str, *, after: str = "", hidden: str = "", sizes: bool = False) -> Count:
+        wanted = _range(prefix, after)
+        if wanted is None:
+            return Count(0)
+        statement = self._table.count(sizes=sizes, with_low=wanted.with_low)
+        if self._pool is None:
+            raise _closed()
+        async with self._pool.use() as connection:
+            asked = (*_bounds(wanted), _COUNTED_AT_ONCE, len(prefix) + 1, hidden)
+            ((seen, last, keys, octets),) = await connection.fetch(statement, *asked)
+        return Count(keys, octets, paging.token(last.encode()) if seen == _COUNTED_AT_ONCE else "")
+
+    async def touch(self, key: str, ttl: int | None, *, etag: str = "") -> None:
+        if not self.layout.keeps_etag:
+            await super().touch(key, ttl, etag=etag)
+        if refused := tables.refusal(key):
+            raise refused
+        if self._pool is None:
+            raise _closed()
+        given = self.layout.canonical(etag)
+        async with self._pool.use() as connection:
+            if await connection.execute(self._table.touch, key, ttl, given) != "UPDATE 0":
+                return
+            found = await connection.fetch(self._table.etag, key)
+        raise EtagMismatch.stale(key, found[0][0], etag) if found else EtagMismatch.missing(key)
+
     async def candidates(self, prefix: str, condition: Condition) -> Sequence[str] | None:
         ways = self._indexes.ways(condition)
         if not ways or self._pool is None or tables.refusal(prefix):
@@ -220,6 +279,7 @@ class PostgresV1(_PostgresStore):
 
 
 class PostgresV2(_PostgresStore):
+    features = (*_PostgresStore.features, Feature.TOUCH)  # of the first version a row that is touched has a new etag
     layout = tables.V2
     steps = schema.V2
 
@@ -236,6 +296,22 @@ def _key_of(after: str, prefix: str) -> str:
     if tables.refusal(key):
         raise paging.other_list()
     return key
+
+
+def _range(prefix: str, after: str, *, reverse: bool = False) -> paging.Range | None:
+    if refused := tables.refusal(prefix):
+        raise refused
+    return paging.range_of(prefix, after, reverse=reverse)
+
+
+def _bounds(wanted: paging.Range) -> tuple[str, str | None]:
+    try:
+        low, high = (None if each is None else each.decode() for each in (wanted.low, wanted.high))
+    except UnicodeDecodeError:
+        raise paging.other_list() from None
+    if low is None or "\0" in low or "\0" in (high or ""):
+        raise paging.other_list()
+    return low, high
 
 
 def _closed() -> StoreError:

@@ -41,6 +41,8 @@ class Layout(msgspec.Struct, frozen=True):
     columns: str  # that a write sets, in the order of `new`
     new: str
     updated: str  # when
+    size: str  # of the value as callers see it
+    keeps_etag: bool  # where a row gets another time to live
     live: str
     expired: str
     new_etags: Callable[[], Iterator[str]]
@@ -102,6 +104,8 @@ V1: Final = Layout(
         "ELSE convert_from(value, 'UTF8')::jsonb END, isbinary, expiry"
     ),
     updated="updatedate",
+    size=("CASE WHEN isbinary THEN octet_length(decode(value #>> '{}', 'base64')) ELSE octet_length(value::text) END"),
+    keeps_etag=False,  # the row's version is the transaction that has written it
     live="(expiredate IS NULL OR expiredate >= CURRENT_TIMESTAMP)",
     expired="expiredate < CURRENT_TIMESTAMP",
     new_etags=lambda: repeat("new"),  # the server makes it, as it writes the row
@@ -116,6 +120,8 @@ V2: Final = Layout(
     columns="key, value, etag, expires_at",
     new="key, value, etag::uuid, expiry",
     updated="updated_at",
+    size="octet_length(value)",
+    keeps_etag=True,
     live="(expires_at IS NULL OR expires_at >= CURRENT_TIMESTAMP)",
     expired="expires_at < CURRENT_TIMESTAMP",
     new_etags=new_etags,
@@ -150,6 +156,12 @@ class StateTable:
             f'($2::text IS NULL OR key COLLATE "C" < $2) AND {live} ORDER BY key COLLATE "C" LIMIT $3'
             for least in (">", ">=")
         ]
+        self._table = table
+        self.touch = (
+            f"UPDATE {table} SET {layout.expiry} = CURRENT_TIMESTAMP + $2 * INTERVAL '1 second' "  # noqa: S608
+            f"WHERE key = $1 AND {live} AND ($3::text = '' OR {layout.etag} = $3)"
+        )
+        self.etag = f"SELECT {layout.etag} FROM {table} WHERE key = $1 AND {live}"  # noqa: S608
         sets = [f"{name} = excluded.{name}" for name in layout.columns.split(", ")[1:]]
         put = f"INSERT INTO {table} AS stored ({layout.columns}) SELECT {layout.new} FROM {_ROWS}"  # noqa: S608
         merge = f"ON CONFLICT (key) DO UPDATE SET {', '.join(sets)}, {layout.updated} = CURRENT_TIMESTAMP"
@@ -181,6 +193,34 @@ class StateTable:
             SELECT CASE WHEN EXISTS (SELECT FROM unfit) THEN FALSE
                         ELSE 1 / ((SELECT count(*) FROM put) = cardinality($5::text[]))::int = 1 END,
                    ARRAY(SELECT key FROM held), ARRAY(SELECT etag FROM held)"""  # noqa: S608
+
+    def keys(self, *, reverse: bool, sizes: bool, with_low: bool) -> str:
+        """The rows of a range without their values: from $1 on, to $2 if there is one, $3 of them."""
+        layout = self.layout
+        size = layout.size if sizes else "NULL"
+        return (
+            f"SELECT key, {layout.etag}, extract(epoch FROM {layout.expiry})::float8, {size} FROM {self._table} "  # noqa: S608
+            f'WHERE {self._range(with_low=with_low)} ORDER BY key COLLATE "C" {"DESC" if reverse else "ASC"} LIMIT $3'
+        )
+
+    def count(self, *, sizes: bool, with_low: bool) -> str:
+        """How many there are among the first $3 of a range; $4 characters on, none that counts has $5 in its key."""
+        size = self.layout.size if sizes else "0"
+        among = (
+            f"SELECT key, {size} AS size FROM {self._table} WHERE {self._range(with_low=with_low)} "  # noqa: S608
+            'ORDER BY key COLLATE "C" LIMIT $3'
+        )
+        kept = "FILTER (WHERE $5::text = '' OR position($5 IN substr(key, $4)) = 0)"
+        return (
+            f'SELECT count(*), max(key COLLATE "C"), count(*) {kept}, coalesce(sum(size) {kept}, 0)::int8 '  # noqa: S608
+            f"FROM ({among}) AS among"
+        )
+
+    def _range(self, *, with_low: bool) -> str:
+        return (
+            f'key COLLATE "C" {">=" if with_low else ">"} $1 AND ($2::text IS NULL OR key COLLATE "C" < $2) '
+            f"AND {self.layout.live}"
+        )
 
 
 def puts(changes: Sequence[Change]) -> list[list[Any]]:

@@ -4,7 +4,8 @@
 -- ARGV[1]      'each': operations are independent, and those that can be done are done
 --              'all':  all of them or none; each sees what those before it would leave
 -- ARGV[2i]     what to do: a letter, a TTL in seconds or nothing, a colon, an etag or nothing
---              s = set, c = set where no row exists, d = delete, i = set with an etag that no version can equal
+--              s = set, c = set where no row exists, d = delete, i = set with an etag that no version can equal,
+--              t = another TTL, or none any more, for a row that stays as it is
 -- ARGV[2i+1]   the value to set
 --
 -- Returns a triple for each refusal: i, its kind (missing | stale | exists | invalid | failed), and for `stale` the
@@ -91,6 +92,9 @@ local function forbidden(key, verb, ttl, foreign)
   if not may then
     return false
   end
+  if verb == 't' then
+    return not may(unpack(ttl and { 'EXPIRE', key, '1' } or { 'PERSIST', key }))
+  end
   if (verb == 'd' or foreign) and not may('DEL', key) then
     return true
   end
@@ -102,6 +106,9 @@ end
 local function refusal(key, version, gone, verb, ttl, etag)
   if verb == 'i' then
     return 'invalid'
+  end
+  if verb == 't' and (not version or version == '') then
+    return 'missing'
   end
   if etag ~= '' then
     if not version then
@@ -146,8 +153,8 @@ local function write(key, verb, ttl, value, version, foreign)
   if verb == 'd' then
     return reason_of(pcall('DEL', key))
   end
-  local reason = foreign and reason_of(pcall('DEL', key))
-  if not reason then
+  local reason = verb ~= 't' and foreign and reason_of(pcall('DEL', key)) or nil
+  if not reason and verb ~= 't' then
     reason = reason_of(pcall('HSET', key, 'data', value, 'version', version))
   end
   if reason then
@@ -185,7 +192,7 @@ for i = first, #KEYS do
   else
     kind, detail = refusal(key, version, gone, verb, ttl, etag)
   end
-  if not kind and verb ~= 'd' then
+  if not kind and verb ~= 'd' and verb ~= 't' then
     after = successor(version, foreign)
     if not after then
       kind, detail = 'failed', 'ERR hash value is not an integer'

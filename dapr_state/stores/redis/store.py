@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dapr_state.resources.properties import is_truthy
 from dapr_state.stores import paging
@@ -13,6 +13,7 @@ from dapr_state.stores.redis import options
 from dapr_state.stores.redis.cluster import Cluster
 from dapr_state.stores.redis.node import Node
 from dapr_state.stores.redis.sentinels import Master
+from dapr_state.stores.redis.writing import Touch
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ log = logging.getLogger("dapr.contrib")
 
 
 class RedisStore(StateStore):
-    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST, Feature.QUERY)
+    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST, Feature.TOUCH, Feature.QUERY)
 
     def __init__(self, settings: options.Options) -> None:
         self._node = _servers(settings)
@@ -66,6 +67,11 @@ class RedisStore(StateStore):
         keys, after = await self._node.find(prefix, after, paging.size(limit))
         rows = zip(keys, await self.get(keys), strict=True)
         return Page([Entry(key, row) for key, row in rows if row is not None], after)
+
+    async def touch(self, key: str, ttl: int | None, *, etag: str = "") -> None:
+        touch: Any = Touch(key, ttl, etag)  # goes the way of the writes, between those before and behind it
+        for refusal in filter(None, await self._node.write([touch])):
+            raise refusal
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         return await self._node.write(operations) if operations else []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+
+import msgspec
 
 from dapr_state.golang import strconv
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, StoreError
@@ -17,6 +19,16 @@ if TYPE_CHECKING:
 
 class NotHere(StoreError):
     """Nothing was done, as the server is not the one to do it, or not now: another one may be."""
+
+
+class Touch(msgspec.Struct, frozen=True, gc=False):
+    """Another time to live for a row that stays as it is; None: for ever."""
+
+    key: str
+    ttl: int | None
+    etag: str = ""
+    strong: ClassVar[bool] = False
+    value: ClassVar[bytes] = b""
 
 
 class Words(NamedTuple):
@@ -34,7 +46,7 @@ _INVALID: Final = b"i:"
 _NOT_HERE: Final = re.compile(rb"READONLY |TRYAGAIN |ERR Script attempted to access a non local key")
 
 
-def call(mode: bytes, operations: Sequence[Operation], *, whole: bool = False) -> bytes:
+def call(mode: bytes, operations: Sequence[Operation | Touch], *, whole: bool = False) -> bytes:
     """The packed call of the script; `whole` brings the script along, for a server that does not know it yet."""
     keys, arguments = _words(operations, mode)
     return APPLY.whole(keys, arguments) if whole else APPLY.remembered(keys, arguments)
@@ -54,7 +66,7 @@ def whole_call(mode: bytes, parts: Sequence[Words]) -> bytes:
     return b"".join([head, *keys, scripts.words(mode), *(part.arguments for part in parts)])
 
 
-def _words(operations: Sequence[Operation], *first: bytes) -> tuple[list[bytes], list[bytes]]:
+def _words(operations: Sequence[Operation | Touch], *first: bytes) -> tuple[list[bytes], list[bytes]]:
     """The keys, and the arguments behind the first ones."""
     keys: list[bytes] = []
     arguments: list[bytes] = [*first]
@@ -63,6 +75,8 @@ def _words(operations: Sequence[Operation], *first: bytes) -> tuple[list[bytes],
         if isinstance(operation, Upsert):
             plain = not operation.etag and operation.ttl is None and not operation.first_write
             arguments += (_SET if plain else _set(operation), operation.value)
+        elif isinstance(operation, Touch):
+            arguments += (b"t%b:%b" % (_seconds(operation.ttl), _canonical(operation.etag)), b"")
         else:
             arguments += (b"d:" + _canonical(operation.etag), b"")
     return keys, arguments
@@ -103,8 +117,11 @@ def _set(operation: Upsert) -> bytes:
     if operation.etag and _problem(operation.etag):
         return _INVALID
     verb = b"c" if operation.first_write and not operation.etag else b"s"
-    ttl = b"%d" % operation.ttl if operation.ttl else b""
-    return b"%b%b:%b" % (verb, ttl, _canonical(operation.etag))
+    return b"%b%b:%b" % (verb, _seconds(operation.ttl), _canonical(operation.etag))
+
+
+def _seconds(ttl: int | None) -> bytes:
+    return b"%d" % ttl if ttl else b""
 
 
 def _canonical(etag: str) -> bytes:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
+from dapr_state.clock import WAITING
 from dapr_state.stores import paging
-from dapr_state.stores.base import Entry, Found, Page, StoreError
+from dapr_state.stores.base import Count, Entry, EtagMismatch, Found, KeyPage, KeyRow, Page, StoreError
 from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.stores.slices import slices
 from dapr_state.stores.sql.keys import refusal
@@ -40,11 +41,20 @@ _ROW: Final = "(?, ?, ?, ?, DATETIME(CURRENT_TIMESTAMP, ?), CURRENT_TIMESTAMP)"
 _IN_PLACE: Final = " ON CONFLICT (key) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in _COLUMNS.split(", ")[1:]
 )
+# What a value is as callers see it: binary ones are kept in base64. In a row of text length() would count characters.
+_SIZE: Final = (
+    "CASE WHEN is_binary THEN length(CAST(value AS BLOB)) / 4 * 3 - (substr(value, -1) = '=') "
+    "- (substr(value, -2, 1) = '=') ELSE length(CAST(value AS BLOB)) END"
+)
+_PAGE_SECONDS: Final = 0.02  # of the reader's time: values that are megabytes are slow to measure
+_COUNTED_AT_ONCE: Final = 20_000  # keys: 2 ms, or 10 where they are measured as well
 _ROWS_AT_ONCE: Final = 64  # longer statements were no faster
 OCTETS_AT_ONCE: Final = 1 << 18  # of values that are decoded or bound in one go: half a millisecond
 _KEYS_AT_ONCE: Final = 1024  # SQLite takes 32,766 parameters; a prepared statement of this length takes some 200 kB
 
 _FOUND: Final = cast("type[list[StoredValue | StoreError | None]]", list[StoredValue | None])
+
+_monotonic = WAITING.monotonic
 
 Statement = tuple[str, list[Any]]
 Columns = tuple[str, str, int, str, str | None]
@@ -68,6 +78,11 @@ class StateTable:
             f"AND key {least} CAST(? AS TEXT) AND key < ? ORDER BY key LIMIT ?"
             for least in (">", ">=")
         ]
+        self._table = table
+        self._touch = (
+            f"UPDATE {table} SET expiration_time = DATETIME(CURRENT_TIMESTAMP, ?) "  # noqa: S608
+            f"WHERE key = ? AND {_LIVE} AND (? = '' OR CAST(etag AS TEXT) = ?)"
+        )
         self._first = f"SELECT 1 FROM {table} LIMIT 1"  # noqa: S608
         self._replace = f"REPLACE INTO {table} ({_COLUMNS}) VALUES "  # noqa: S608
 
@@ -145,6 +160,56 @@ class StateTable:
             with suppress(UnicodeDecodeError):  # a key that is no text can be asked for by nobody
                 entries.append(Entry(key.decode(), _decoded(*columns)))
         return Page(entries)
+
+    def keys(
+        self, wanted: paging.Range, size: int, reverse: bool, sizes: bool, connection: sqlite3.Connection
+    ) -> KeyPage:
+        """The first live rows of a range, from either end, without their values."""
+        rows: list[KeyRow] = []
+        seen = 0
+        until, last = _monotonic() + _PAGE_SECONDS, b""
+        sql, parameters = self._range(
+            f"CAST(key AS BLOB), CAST(etag AS BLOB), {_EXPIRY}, {_SIZE if sizes else 'NULL'}", wanted
+        )
+        sql += f" ORDER BY key {'DESC' if reverse else 'ASC'} LIMIT ?"
+        for key, etag, expires_at, octets in connection.execute(sql, [*parameters, size + 1]):
+            if seen == size or (seen and _monotonic() > until):
+                return KeyPage(rows, paging.token(last))
+            seen, last = seen + 1, key
+            with suppress(UnicodeDecodeError):  # as in `page`
+                rows.append(KeyRow(key.decode(), _text(etag), expires_at, octets))
+        return KeyPage(rows)
+
+    def count(
+        self, prefix: str, wanted: paging.Range, hidden: str, sizes: bool, connection: sqlite3.Connection
+    ) -> Count:
+        """How many live rows there are among the first of a range, but for those that are hidden."""
+        sql, parameters = self._range(f"key{f', {_SIZE} AS size' if sizes else ''}", wanted)
+        among = f"({sql} ORDER BY key LIMIT {_COUNTED_AT_ONCE})"
+        kept = "instr(substr(key, ?), ?) = 0" if hidden else "TRUE"
+        total = f"total(size) FILTER (WHERE {kept})" if sizes else "0"
+        asked = [len(prefix) + 1, hidden] if hidden else []
+        sql = f"SELECT count(*), CAST(max(key) AS BLOB), count(*) FILTER (WHERE {kept}), {total} FROM {among}"  # noqa: S608
+        seen, last, keys, octets = connection.execute(sql, [*asked, *(asked if sizes else ()), *parameters]).fetchone()
+        return Count(keys, int(octets), paging.token(last) if seen == _COUNTED_AT_ONCE else "")
+
+    def _range(self, columns: str, wanted: paging.Range) -> Statement:
+        end = "" if wanted.high is None else " AND key < CAST(? AS TEXT)"
+        sql = (
+            f"SELECT {columns} FROM {self._table} WHERE {_LIVE} "  # noqa: S608
+            f"AND key {'>=' if wanted.with_low else '>'} CAST(? AS TEXT){end}"
+        )
+        return sql, [wanted.low, *([] if wanted.high is None else [wanted.high])]
+
+    def touch(self, key: str, ttl: int | None, etag: str, connection: sqlite3.Connection) -> None:
+        """Another time to live, if the row is there and has this etag: one statement, as others may write the file."""
+        if refused := refusal(key):
+            raise refused
+        expiry = None if ttl is None else f"+{ttl} seconds"
+        if connection.execute(self._touch, [expiry, key, etag, etag]).rowcount:
+            return
+        found = self.etags(connection, [key]).get(key)
+        raise EtagMismatch.missing(key) if found is None else EtagMismatch.stale(key, found, etag)
 
     def ping(self, connection: sqlite3.Connection) -> None:
         """Raise if the table cannot be read."""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.clock import WAITING, WaitingClock
 from dapr_state.stores import paging
-from dapr_state.stores.base import Found, Outcomes, Page, StateStore, StoreError
+from dapr_state.stores.base import Count, Found, KeyPage, Outcomes, Page, StateStore, StoreError
 from dapr_state.stores.batching import OVERHEAD, weight, weight_of_keys
 from dapr_state.stores.model import Feature
 from dapr_state.stores.slices import slices
 from dapr_state.stores.sql.groups import Write
+from dapr_state.stores.sql.keys import refusal
 from dapr_state.stores.sqlite import failures, inline, options, reaching, schema
 from dapr_state.stores.sqlite.cleanup import FileCleanup
 from dapr_state.stores.sqlite.executor import Call, Executor, Read
@@ -36,7 +37,15 @@ AT_ONCE: Final = 8192  # keys or operations of one request in a group: others co
 
 
 class SqliteStore(StateStore):
-    features = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.LIST, Feature.QUERY)
+    features = (
+        Feature.ETAG,
+        Feature.TRANSACTIONAL,
+        Feature.TTL,
+        Feature.LIST,
+        Feature.ORDER,
+        Feature.TOUCH,
+        Feature.QUERY,
+    )
 
     def __init__(self, settings: Options, clock: WaitingClock = WAITING) -> None:
         self._options = settings
@@ -147,6 +156,25 @@ class SqliteStore(StateStore):
     def list_behind(self, key: str) -> str:
         return paging.token(paging.encoded(key))
 
+    async def keys(
+        self, prefix: str, *, after: str = "", limit: int, reverse: bool = False, sizes: bool = False
+    ) -> KeyPage:
+        size, wanted = paging.size(limit), _range(prefix, after, reverse=reverse)
+        if wanted is None:
+            return KeyPage([])
+        page: KeyPage = await _ask(self._reading, Call(partial(self._table.keys, wanted, size, reverse, sizes)))
+        return page
+
+    async def count(self, prefix: str, *, after: str = "", hidden: str = "", sizes: bool = False) -> Count:
+        wanted = _range(prefix, after)
+        if wanted is None:
+            return Count(0)
+        counted: Count = await _ask(self._reading, Call(partial(self._table.count, prefix, wanted, hidden, sizes)))
+        return counted
+
+    async def touch(self, key: str, ttl: int | None, *, etag: str = "") -> None:
+        await _ask(self._writing, Call(partial(self._table.touch, key, ttl, etag)))
+
     async def candidates(self, prefix: str, condition: Condition) -> Sequence[str] | None:
         if not self._indexes.can_narrow(condition):
             return None
@@ -168,6 +196,12 @@ class SqliteStore(StateStore):
         (failure,) = await _ask(self._writing, Write(operations, is_transaction=True), octets)
         if failure:
             raise failure
+
+
+def _range(prefix: str, after: str, *, reverse: bool = False) -> paging.Range | None:
+    if refused := refusal(prefix):
+        raise refused
+    return paging.range_of(prefix, after, reverse=reverse)
 
 
 def _close(executors: list[Executor]) -> None:

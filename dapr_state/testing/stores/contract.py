@@ -1,5 +1,6 @@
 """All tests of the contract: a module of tests imports them from here."""
 
+from dapr_state.testing.stores.administration import *
 from dapr_state.testing.stores.bulk import *
 from dapr_state.testing.stores.concurrency import *
 from dapr_state.testing.stores.crud import *

@@ -26,7 +26,6 @@ class Ability(Enum):
     """What stores may differ in without breaking the contract."""
 
     DURABLE = auto()  # values outlive the store object
-    ORDERED = auto()  # lists are in the order of keys
     ANY_KEY = auto()  # keys may hold what is not valid UTF-8
     NUL_KEY = auto()  # keys may hold a NUL
     JSON_AS_TEXT = auto()  # JSON is kept as it was written: its spaces, the order of its members

@@ -44,7 +44,7 @@ def keys_of(pages: Sequence[Page]) -> list[str]:
 
 def told(kind: Kind, keys: Iterable[str]) -> list[str]:
     """In order; what a store without order may tell twice counts once."""
-    return sorted(keys if Ability.ORDERED in kind.declaration.abilities else set(keys))
+    return sorted(keys if Feature.ORDER in kind.declaration.features else set(keys))
 
 
 @having(Feature.LIST)
@@ -217,7 +217,7 @@ async def test_a_closed_store_lists_nothing(kind: Kind) -> None:
         await store.list("", limit=1)
 
 
-@having(Feature.LIST, Ability.ORDERED)
+@having(Feature.LIST, Feature.ORDER)
 async def test_lists_of_memory_and_sql_are_in_the_order_of_keys(kind: Kind) -> None:
     """By code points, on both."""
     async with kind.opened() as store:
