@@ -22,6 +22,7 @@ FLOORS = (
     {"actors"},
     {"app", "stores"},
     {"resources"},
+    {"resiliency"},
     {"observability", "security"},
     {"golang"},
     {"operations"},

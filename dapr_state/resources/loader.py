@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.golang import yaml
-from dapr_state.resources import manifest, secrets
+from dapr_state.resources import manifest, resiliency, secrets
 from dapr_state.resources.component import CREATION, INIT, Component, Source, creation_failure, init_failure
 from dapr_state.resources.properties import PropertiesError
 from dapr_state.resources.resolve import resolve
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from dapr_state.resources.manifest import Manifest
+    from dapr_state.resources.resiliency import Reading
     from dapr_state.resources.resolve import Environment
     from dapr_state.resources.secrets import SecretStore
 
@@ -68,11 +69,17 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What one file says: its components, and what is wrong with the documents that had to be left out."""
+    """What one file says: components, policies, and what is wrong with the documents that had to be left out."""
 
     path: str
     manifests: tuple[Manifest, ...] = ()
     problems: tuple[str, ...] = ()
+    resiliencies: tuple[Reading, ...] = ()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing of it had to be left out."""
+        return not self.problems and not any(each.faults for each in self.resiliencies)
 
 
 def load(folders: Sequence[str], environment: Environment) -> Resources:
@@ -107,20 +114,22 @@ def is_elsewhere(each: Manifest) -> bool:
     return each.type.startswith(_ELSEWHERE)
 
 
-def parse(text: str, path: str) -> tuple[list[Manifest], list[str]]:
-    """The components of one file's text, and what is wrong with the documents that had to be left out."""
+def parse(text: str, path: str) -> File:
+    """What one file's text says."""
     manifests: list[Manifest] = []
     problems: list[str] = []
+    resiliencies: list[Reading] = []
     for number, (line, document) in enumerate(yaml.split(text), start=1):
         source = Source(path, number)
         try:
-            each = manifest.read(yaml.parse(document, line), source)
+            parsed = yaml.parse(document, line)
+            if policies := resiliency.read(parsed, source):
+                resiliencies.append(policies)
+            elif each := manifest.read(parsed, source):
+                manifests.append(each)
         except (yaml.DocumentError, manifest.ManifestError) as error:
             problems.append(f"{source}: {error}")
-            continue
-        if each is not None:
-            manifests.append(each)
-    return manifests, problems
+    return File(path, tuple(manifests), tuple(problems), tuple(resiliencies))
 
 
 def select(manifests: Iterable[Manifest], app_id: str, namespace: str) -> list[Manifest]:
@@ -162,12 +171,12 @@ def _read_folder(folder: Path) -> Iterator[File]:
 
 def _read_file(path: Path) -> File:
     try:
-        manifests, problems = parse(path.read_text(encoding="utf-8-sig"), str(path))
+        file = parse(path.read_text(encoding="utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        manifests, problems = [], [f"{path}: {error}"]
-    for problem in problems:
+        file = File(str(path), problems=(f"{path}: {error}",))
+    for problem in file.problems:
         log.warning("daprd load Component error when parsing manifests yaml resource in %s", problem)
-    return File(str(path), tuple(manifests), tuple(problems))
+    return file
 
 
 class _Start:

@@ -73,7 +73,7 @@ def read(document: Any, source: Source) -> Manifest | None:
     """The component in a parsed document; None for a document of another kind, and for one without a name."""
     if document is None:
         return None
-    resource = _Map(document, "")
+    resource = Map(document, "")
     if resource.text("apiVersion") != API_VERSION or resource.text("kind") != KIND:
         return None
 
@@ -96,7 +96,7 @@ def read(document: Any, source: Source) -> Manifest | None:
     )
 
 
-class _Map:
+class Map:
     """A mapping of a document; field names match in any case, as in daprd."""
 
     def __init__(self, value: Any, path: str) -> None:
@@ -112,8 +112,18 @@ class _Map:
     def get(self, name: str) -> Any:
         return self._exact[name] if name in self._exact else self._fields.get(name.lower())
 
-    def map(self, name: str) -> _Map:
-        return _Map(self.get(name), self._at(name))
+    def has(self, name: str) -> bool:
+        return name in self._exact or name.lower() in self._fields
+
+    def names(self) -> list[str]:
+        return list(self._exact)
+
+    def at(self, name: str) -> str:
+        """The path of a field."""
+        return self._at(name) if name else self._path
+
+    def map(self, name: str) -> Map:
+        return Map(self.get(name), self._at(name))
 
     def text(self, name: str) -> str:
         text = yaml.scalar_text(self.get(name))
@@ -135,8 +145,8 @@ class _Map:
             raise ManifestError(self._at(name), "only texts belong in this list", 'write "- text" for each')
         return tuple(text for text in texts if text is not None)
 
-    def maps(self, name: str) -> list[_Map]:
-        return [_Map(each, f"{self._at(name)}[{index}]") for index, each in enumerate(self._list(name))]
+    def maps(self, name: str) -> list[Map]:
+        return [Map(each, f"{self._at(name)}[{index}]") for index, each in enumerate(self._list(name))]
 
     def error(self, name: str, problem: str, fix: str) -> ManifestError:
         return ManifestError(self._at(name), problem, fix)
@@ -153,7 +163,7 @@ class _Map:
         return f"{self._path}.{name}" if self._path else name
 
 
-def _item(entry: _Map) -> Item:
+def _item(entry: Map) -> Item:
     secret = entry.map("secretKeyRef")
     secret_name = secret.text("name")
     return Item(
@@ -164,7 +174,7 @@ def _item(entry: _Map) -> Item:
     )
 
 
-def _value(entry: _Map) -> str | None:
+def _value(entry: Map) -> str | None:
     value = entry.get("value")
     if value is None:
         return None

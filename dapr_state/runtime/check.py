@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import yaml as pyyaml
 
 from dapr_state.golang import yaml
-from dapr_state.resources import configuration, loader, manifest, secrets
+from dapr_state.resiliency.policies import Policies
+from dapr_state.resources import configuration, loader, manifest, resiliency, secrets
 from dapr_state.resources.component import Source
 from dapr_state.resources.configuration import ConfigurationError
 from dapr_state.resources.decoding import DecodeError
@@ -26,16 +27,14 @@ if TYPE_CHECKING:
 
     from dapr_state.resources.component import Component
     from dapr_state.resources.manifest import Manifest
+    from dapr_state.resources.resiliency import Reading
     from dapr_state.runtime.options import Options
 
 ERROR: Final = "error"  # the sidecar would not start with it, or not serve what is meant
 NOTE: Final = "note"  # it would, and do less than the file says
 
 _CONFIGURATION: Final = "Configuration"
-_KINDS: Final = {
-    "Resiliency": "Resiliency is not applied yet: calls are made as without it",
-    _CONFIGURATION: "a Configuration has an effect only when --config names its file",
-}
+_KINDS: Final = {_CONFIGURATION: "a Configuration has an effect only when --config names its file"}
 _LINE: Final = re.compile(r"line (\d+): (.*)")
 _QUOTED: Final = re.compile(r'"[^"]*"|`[^`]*`')
 _PASSWORD: Final = re.compile(r"password=(\S+)|:([^:@/]+)@")
@@ -79,10 +78,12 @@ def run(options: Options, *, connect: bool) -> list[Finding]:
     findings = [*_configurations(options.config_paths, options.environment)]
     documents: dict[Source, _Document] = {}
     manifests: list[Manifest] = []
+    resiliencies: list[Reading] = []
     for folder in options.resources_paths:
         for document in _documents(folder, findings):
             documents[document.source] = document
-            manifests += _manifest(document, options.environment, findings)
+            manifests += _manifest(document, options.environment, findings, resiliencies)
+    findings += _policies([each for each in resiliencies if each.applies_to(options.app_id)], documents)
     findings += asyncio.run(_Check(options, documents, connect=connect).all(manifests))
     return sorted(set(findings))
 
@@ -138,10 +139,15 @@ def _documents(folder: str, findings: list[Finding]) -> Iterator[_Document]:
             yield _Document(Source(str(path), number), line, document)
 
 
-def _manifest(document: _Document, environ: Mapping[str, str], findings: list[Finding]) -> Iterator[Manifest]:
+def _manifest(
+    document: _Document, environ: Mapping[str, str], findings: list[Finding], resiliencies: list[Reading]
+) -> Iterator[Manifest]:
     """The component that a document is; of any other, what there is to say."""
     try:
         parsed = yaml.parse(document.text, document.first_line)
+        if policies := resiliency.read(parsed, document.source):
+            resiliencies.append(policies)
+            return
         read = manifest.read(parsed, document.source)
     except yaml.DocumentError as error:
         findings.append(Finding(document.source.path, error.line, ERROR, error.reason))
@@ -164,6 +170,23 @@ def _no_component(document: _Document, parsed: Mapping[str, object], environ: Ma
         yield document.finding(NOTE, _KINDS.get(kind, "is no Component: nothing here reads it"), "kind")
     if kind == _CONFIGURATION:
         yield from _configuration(document, environ)
+
+
+def _policies(readings: Sequence[Reading], documents: Mapping[Source, _Document]) -> Iterator[Finding]:
+    """What is wrong with each Resiliency resource, and with all of them together."""
+    for each in readings:
+        document = documents[each.source]
+        yield document.finding(NOTE, "Resiliency is not applied yet: calls are made as without it", "kind")
+        for fault in each.faults:
+            yield document.finding(ERROR, str(fault), fault.path)
+        for warning in each.warnings:
+            yield document.finding(NOTE, str(warning), warning.path)
+        for unused in each.unused:
+            yield document.finding(NOTE, f"{unused.path} has no effect: {unused.text}", unused.path)
+    by_resource = {id(each.resource): documents[each.source] for each in readings}
+    for remark in Policies(each.resource for each in readings).remarks:
+        kind = ERROR if remark.is_missing else NOTE
+        yield by_resource[id(remark.resource)].finding(kind, f"{remark.path} {remark.text}", remark.path)
 
 
 class _Watched(Properties):

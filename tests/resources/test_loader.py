@@ -83,10 +83,12 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path, caplog: pytest.LogCaptu
 
 def test_parsing_needs_no_file() -> None:
     """The text of a file is enough to know its components and its problems."""
-    manifests, problems = parse(f"{_document('a')}\n---\n[]", "given.yaml")
+    file = parse(f"{_document('a')}\n---\n[]", "given.yaml")
 
-    assert [str(each.source) for each in manifests] == ["given.yaml, document 1"]
-    assert problems == ['given.yaml, document 2: document: a list stands where fields belong; write "field: value"']
+    assert [str(each.source) for each in file.manifests] == ["given.yaml, document 1"]
+    assert file.problems == (
+        'given.yaml, document 2: document: a list stands where fields belong; write "field: value"',
+    )
 
 
 SCRAPS = [
@@ -120,7 +122,7 @@ def test_no_text_breaks_the_reader(scrap: str, field: str) -> None:
     item = f"  metadata: [{{name: n, value: v}}, {{{field}: {scrap}\n}}]"
     text = f"{_document('a')}\n---\n{field}: {scrap}\n{_document('b')}\n{item}\n---\n{_document('c')}"
 
-    names = [each.name for each in parse(text, "a.yaml")[0]]
+    names = [each.name for each in parse(text, "a.yaml").manifests]
 
     assert (names[0], names[-1]) == ("a", "c")
 

@@ -19,10 +19,10 @@ SAMPLES = Path(__file__).resolve().parents[2] / "components"
 @pytest.mark.parametrize("path", sorted(SAMPLES.iterdir()), ids=lambda path: path.name)
 def test_a_sample_is_without_fault(path: Path) -> None:
     """Each file is read without a complaint, and says at its top what it is for."""
-    manifests, problems = parse(path.read_text(), str(path))
+    file = parse(path.read_text(), str(path))
 
-    assert problems == []
-    (kind,) = (each.type for each in manifests if each.type.startswith("state."))
+    assert file.is_good
+    (kind,) = (each.type for each in file.manifests if each.type.startswith("state."))
     assert f"state.{path.stem}".startswith(kind) or path.name == "pluggable.yaml"  # whose type is its own
     assert re.match(r"# .+\.\n", path.read_text())
 

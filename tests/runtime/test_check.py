@@ -153,6 +153,56 @@ def test_what_has_no_effect_is_a_note(folder: Folder) -> None:
     ), lines
 
 
+def test_resiliency(folder: Folder) -> None:
+    """What is wrong with a policy or a target is told with its line, and what nothing knows, or nobody defines, too."""
+    folder.write(
+        "r.yaml",
+        """
+        kind: Resiliency
+        metadata:
+          name: r
+        spec:
+          policies:
+            timeouts:
+              quick: 5x
+            retries:
+              often:
+                policy: linear
+              endless:
+                duration: 0
+            circuitBreakers:
+              odd:
+                trip: consecutiveFailures >
+              unknown:
+                trip: foo > 1
+                timeuot: 5s
+          targets:
+            components:
+              store:
+                outbound:
+                  retry: nope
+            actors:
+              Cart:
+                circuitBreaker: unknown
+        """,
+        "kind: Resiliency\nmetadata: {name: r}\nscopes: [other]\nspec: {policies: 7}\n",
+    )
+    code, lines = folder.check()
+
+    assert code == 1
+    assert begins(
+        [line for line in lines if "not applied yet" not in line],
+        'r.yaml:7: error: spec.policies.timeouts.quick: invalid duration "quick", 5x: time: unknown unit "x"',
+        'r.yaml:10: error: spec.policies.retries.often.policy: invalid retry configuration "often"',
+        "r.yaml:11: note: spec.policies.retries.endless: retries without a limit and without a wait",
+        "r.yaml:15: error: spec.policies.circuitBreakers.odd.trip: invalid circuit breaker configuration",
+        "r.yaml:17: note: spec.policies.circuitBreakers.unknown.trip: foo is no count",
+        "r.yaml:18: note: spec.policies.circuitBreakers.unknown.timeuot has no effect: timeuot is not known",
+        'r.yaml:23: error: spec.targets.components.store.outbound.retry "nope" is not defined',
+        "r.yaml:25: error: spec.targets.actors.Cart.circuitBreakerScope: actor circuit breakers must include scope",
+    ), lines
+
+
 def test_configurations(folder: Folder, tmp_path: Path) -> None:
     """All that is wrong in each, with its line; one among the components is told to be in the wrong place."""
     wrong = f"kind: Configuration\nspec:\n  tracing:\n    stdout: {SECRET}\n  metric:\n    enabled: 7\n"

@@ -1,0 +1,1 @@
+"""Resiliency: what policies mean, and what becomes of calls that are under them."""
