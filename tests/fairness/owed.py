@@ -9,24 +9,6 @@ if TYPE_CHECKING:
 
 OWED: Mapping[str, str] = {}
 
-# Those that hold it on some runs only, and so may pass: in the whole suite, not alone. The loop waits there for the
-# interpreter's lock, which the thread that writes has; of the time it uses a few milliseconds itself.
-SOMETIMES: Mapping[str, str] = dict.fromkeys(
-    (
-        "actors, transaction: values",
-        "actors, transaction: most operations",
-        "actors, transaction: most operations over HTTP",
-        "actors, transaction: most deletes over HTTP",
-        "store, transaction: most operations on lite",
-        "store, transaction: most operations, the last refused on lite",
-        "store, save: most items over HTTP on lite",
-        "store, save: most items on lite",
-        "store, delete: most items on lite",
-        "store, save: most refused items on pg2",
-    ),
-    "another thread has the interpreter's lock",
-)
-
 # Attacks that the process grows with, or stays large after, as yet
 OWED_MEMORY: Mapping[str, str] = {
     # 40 MB of 60 stay: one number of a metric, made anew at each step, keeps a megabyte of Python's own allocator
