@@ -72,7 +72,7 @@ def test_every_flag_is_read() -> None:
 
 
 # what is checked as daprd checks it, for what this sidecar does not have
-UNASKED = {"profile_port", "scheduler_addresses", "scheduler_job_streams"}
+UNASKED = {"profile_port"}
 
 
 def test_every_option_is_asked_for() -> None:

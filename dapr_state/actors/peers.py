@@ -22,6 +22,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from dapr_state.actors.router import AgainError, Remote, RemoteError
 from dapr_state.app.callbacks import OK, canonical, passed_on
 from dapr_state.app.model import CANCEL_HEADER, AppAnswer, AppError, UnreachableError
+from dapr_state.golang import codes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine
@@ -226,8 +227,7 @@ def _reminder(trigger: Trigger, *, is_timer: bool) -> Reminder:
 
 def _remote(error: grpc.aio.AioRpcError) -> RemoteError:
     code = error.code()
-    name = "".join(word.capitalize() for word in code.name.split("_"))
-    return RemoteError(code.value[0], name, error.details() or "")
+    return RemoteError(code.value[0], codes.shown(code.name), error.details() or "")
 
 
 def _refused(error: grpc.aio.AioRpcError) -> Exception:

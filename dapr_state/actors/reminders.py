@@ -52,10 +52,15 @@ class ExistsError(Exception):
     """There is a reminder of this name, and it is not to be overwritten."""
 
 
+class RefusedError(Exception):
+    """Another service that keeps the reminders has refused, or was not reached; the text is daprd's."""
+
+
 class ReminderBackend(ABC):
     """Who keeps reminders, and has them fire: by itself, or when another service says so.
 
-    The first five are what the API asks; each raises StoreError or NoStoreError. The others are its life.
+    The first five are what the API asks; each raises StoreError, NoStoreError, RefusedError or AwayError. The others
+    are its life.
     """
 
     @abstractmethod

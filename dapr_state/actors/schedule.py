@@ -81,7 +81,7 @@ def timer(due_time: str, period: str, ttl: str, now: int) -> Schedule:
 
 def reminder(due_time: str, period: str, ttl: str, now: int) -> Schedule:
     """For a reminder. Raises ScheduleError."""
-    every, fires = _reminder_period(period) if period else (None, None)
+    every, fires = reminder_period(period) if period else (None, None)
     if every is None and not due_time:
         raise ScheduleError(f"{_JOB}job must have either a due time or a schedule")
     if every is None and ttl:
@@ -103,9 +103,18 @@ def is_time(text: str) -> bool:
     return _parse_time(text) is not None
 
 
+def reminder_period(text: str) -> tuple[Interval, int | None]:
+    """What is between two triggers, and how many come; None: without end. Raises ScheduleError."""
+    found = _parse_interval(text)
+    if found is None or found[0].months or found[0].days > 0:
+        raise ScheduleError(f"unsupported period format: {text[:LONGEST]}")
+    every, repetitions = found
+    return Interval(nanoseconds=every.nanoseconds), repetitions if repetitions > 0 else None
+
+
 def every_text(period: str) -> str:
     """How a reminder's period is shown: `@every 1h0m0s`, without the number of repetitions."""
-    every, _ = _reminder_period(period)
+    every, _ = reminder_period(period)
     return f"@every {format_nanoseconds(every.nanoseconds)}"
 
 
@@ -153,14 +162,6 @@ def _reminder_time(text: str, start: int, what: str, repeated: str = "ttl format
     if when is None:
         raise ScheduleError(f"{_JOB}{what} format not recognized")
     return when
-
-
-def _reminder_period(text: str) -> tuple[Interval, int | None]:
-    found = _parse_interval(text)
-    if found is None or found[0].months or found[0].days > 0:
-        raise ScheduleError(f"unsupported period format: {text[:LONGEST]}")
-    every, repetitions = found
-    return Interval(nanoseconds=every.nanoseconds), repetitions if repetitions > 0 else None
 
 
 def _parse_interval(text: str) -> tuple[Interval, int] | None:

@@ -88,6 +88,7 @@ class Metadata:
         app: AppConnectionProperties = AppConnectionProperties(),
         features: Sequence[str] = (),
         actors: Callable[[], ActorRuntimeMetadata] = ActorRuntimeMetadata,
+        schedulers: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.app_id = app_id
         self.version = DAPR_VERSION
@@ -95,6 +96,7 @@ class Metadata:
         self.features = features
         self.components = components
         self.actors = actors
+        self.schedulers = schedulers  # their addresses
         self._noted: dict[str, str] = {}
 
     def __repr__(self) -> str:

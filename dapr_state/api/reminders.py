@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dapr_state import errors
-from dapr_state.actors.reminders import DROP, ExistsError, Policy, ReminderRequest, ReminderView
+from dapr_state.actors.gate import AwayError
+from dapr_state.actors.reminders import DROP, ExistsError, Policy, RefusedError, ReminderRequest, ReminderView
 from dapr_state.actors.schedule import ScheduleError
 from dapr_state.actors.state import NoStoreError
 from dapr_state.api.actors import ActorId, Actors, check_length, check_name, check_type
@@ -109,7 +110,9 @@ def _octets(what: ReminderRequest | Trigger) -> int:
 def _refused_as(row: errors.ErrorRow) -> Iterator[None]:
     try:
         yield
-    except (ScheduleError, StoreError) as error:
+    except (RefusedError, ScheduleError, StoreError) as error:
         raise row(cause=error) from error
+    except AwayError as error:
+        raise errors.ACTOR_APP_AWAY(cause=error) from error
     except NoStoreError as error:
         raise errors.ACTOR_NO_STATE_STORE() from error  # noqa: RSE102  a row is called to make its error

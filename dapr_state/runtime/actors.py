@@ -21,11 +21,14 @@ from dapr_state.api.actors import Actors
 from dapr_state.api.metadata import ActorRuntimeMetadata, RuntimeStatus
 from dapr_state.api.reminders import Reminders
 from dapr_state.clock import WAITING
-from dapr_state.runtime.application import health, registrar
+from dapr_state.runtime.application import DEFAULT_NAMESPACE, health, registrar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from dapr_state.actors.reminder_triggers import TriggerTarget
+    from dapr_state.actors.reminders import ReminderBackend
+    from dapr_state.actors.scheduler.reminders import ScheduledReminders
     from dapr_state.observability.exposition import CounterFamily, GaugeFamily
     from dapr_state.observability.metrics import Metrics
     from dapr_state.runtime.cluster import Cluster
@@ -34,7 +37,9 @@ if TYPE_CHECKING:
     from dapr_state.serving.request_memory import RequestMemory
     from dapr_state.transports.grpc.actors import Subscribe
 
-PLACEMENT: Final = "internal-placement-service"  # what daprd is not ready with until actors can be called
+# What daprd is not ready with until actors can be called, and until it knows the schedulers
+PLACEMENT: Final = "internal-placement-service"
+SCHEDULERS: Final = "scheduler-watch-hosts"
 CONNECTED: Final = "placement: connected"
 DISCONNECTED: Final = "placement: disconnected"
 
@@ -57,11 +62,11 @@ class ActorServices:
         state = ActorState(options.app_id, lambda: components.actor_store)
         self.api = Actors(router, state) if self.is_on else Actors()
         self._timers = Timers(router, fired=_fired(metrics.actor_timers_fired if metrics else None))
-        self._backend = EmbeddedReminders(
-            _Reminded(router, self._cluster) if self._cluster else router,
-            StoredReminders(options.app_id, lambda: components.actor_store),
-            _name(options),
-            fired=_fired(metrics.actor_reminders_fired if metrics else None),
+        target = _Reminded(router, self._cluster) if self._cluster else router
+        fired = _fired(metrics.actor_reminders_fired if metrics else None)
+        self._scheduled = self._in_scheduler(target, fired) if options.scheduler_addresses and self.is_on else None
+        self._backend: ReminderBackend = self._scheduled or EmbeddedReminders(
+            target, StoredReminders(options.app_id, lambda: components.actor_store), _name(options), fired=fired
         )
         if metrics:
             self._count(metrics)
@@ -74,6 +79,26 @@ class ActorServices:
 
     def __repr__(self) -> str:
         return f"<ActorServices {self.runtime!r}>"
+
+    def _in_scheduler(self, target: TriggerTarget, fired: Callable[[str, bool], None]) -> ScheduledReminders:
+        """Triggers are taken of what is hosted, but of nothing while placement is away."""
+        # grpc's client is 8 MB that a sidecar alone never needs
+        from dapr_state.actors.scheduler.jobs import Identity  # noqa: PLC0415
+        from dapr_state.actors.scheduler.reminders import ScheduledReminders  # noqa: PLC0415
+
+        options, runtime = self._options, self.runtime
+        scheduled = ScheduledReminders(
+            options.scheduler_addresses,
+            Identity(options.app_id, options.namespace or DEFAULT_NAMESPACE),
+            target,
+            options.scheduler_job_streams,
+            types=lambda: [each for each in runtime.counts() if target.is_hosted(each)],
+            fired=fired,
+        )
+        runtime.on_unhosted.append(scheduled.changed)
+        if self._cluster:
+            self._cluster.placement.on_lost.append(scheduled.changed)
+        return scheduled
 
     def _count(self, metrics: Metrics) -> None:
         def ended(actor_type: str, *, is_failed: bool) -> None:
@@ -118,15 +143,29 @@ class ActorServices:
         else:
             self.runtime.on_hosted.append(lambda _: tell())
 
+    def when_scheduled(self, tell: Callable[[], object]) -> bool:
+        """Have it told when the schedulers are known; False if there is none to wait for."""
+        if self._scheduled is None:
+            return False
+        self._scheduled.hosts.on_list.append(tell)
+        return True
+
+    @property
+    def schedulers(self) -> tuple[str, ...]:
+        """Their addresses; none before they are known."""
+        return tuple(each.address for each in self._scheduled.hosts.connections) if self._scheduled else ()
+
     @property
     def is_awaited(self) -> bool:
         """Whether actors cannot be called yet."""
         return self._cluster is not None or bool(self._options.app_port)
 
     async def listen(self) -> None:
-        """Answer other sidecars."""
+        """Answer other sidecars; find the schedulers."""
         if self._cluster:
             await self._cluster.start()
+        if self._scheduled:
+            self._scheduled.hosts.begin()
 
     async def begin(self) -> None:
         """Find out what the application hosts; its reminders fire from then on."""

@@ -68,7 +68,6 @@ class Parsed:
 _HELP: Final = "pflag: help requested"
 _NO_EFFECT: Final = "flag no longer has any effect"
 _NO_MTLS: Final = "there is no mTLS between sidecars"
-_NO_SCHEDULER: Final = "reminders are kept in the actor state store"
 _NO_PROFILES: Final = "there are no profiles"
 
 FLAGS: Final = (
@@ -137,8 +136,8 @@ FLAGS: Final = (
     Flag("read-buffer-size", Kind.TEXT, "4Ki", "Largest request head, as a Kubernetes quantity"),
     Flag("reminders-service", Kind.TEXT, "", deprecated=_NO_EFFECT),
     Flag("resources-path", Kind.LIST, (), "Folder with component files; without one, a durable SQLite 'statestore'"),
-    Flag("scheduler-host-address", Kind.LIST, (), "Addresses of Dapr's scheduler service", idle=_NO_SCHEDULER),
-    Flag("scheduler-job-streams", Kind.UINT, 3, "Streams to the scheduler service", idle=_NO_SCHEDULER),
+    Flag("scheduler-host-address", Kind.LIST, (), "Addresses of Dapr's scheduler service, which keeps reminders"),
+    Flag("scheduler-job-streams", Kind.UINT, 3, "Streams to each scheduler"),
     Flag("sentry-address", Kind.TEXT, "", "Address of Dapr's certificate service", idle=_NO_MTLS),
     Flag("sentry-request-jwt-audiences", Kind.LIST, (), "Audiences for certificate requests", idle=_NO_MTLS),
     Flag("unix-domain-socket", Kind.TEXT, "", "Folder for Unix sockets, which replace the ports"),

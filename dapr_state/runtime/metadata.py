@@ -32,7 +32,14 @@ def build_metadata(
         ]
         return [RegisteredComponent(each.name, each.type, each.version, can) for each, can in (*secrets, *stores)]
 
-    return Metadata(options.app_id, registered, app=_app(options), features=features, actors=actors.metadata)
+    return Metadata(
+        options.app_id,
+        registered,
+        app=_app(options),
+        features=features,
+        actors=actors.metadata,
+        schedulers=lambda: actors.schedulers,
+    )
 
 
 def _app(options: Options) -> AppConnectionProperties:

@@ -125,12 +125,13 @@ class Options:
         disable_init_endpoints = _init_endpoints(flags)
         interval, timeout, threshold = _probe(flags)
         _check_mode(flags["mode"])
+        if flags["scheduler-job-streams"] == 0:
+            raise _fatal("must define at least 1 scheduler stream, got 0")
         metrics_port = _metrics_port(flags)
 
         listen_addresses = _split(flags["dapr-listen-addresses"]) or ("127.0.0.1",)
         console = _console(flags, listen_addresses, has_token=bool(environ.get("DAPR_API_TOKEN")))
         grace = flags["dapr-graceful-shutdown-seconds"]
-        scheduler = flags["scheduler-host-address"] or _split(environ.get("DAPR_SCHEDULER_HOST_ADDRESS_DNS_A", ""))
         return cls(
             app_id=flags["app-id"],
             namespace=environ.get("NAMESPACE", ""),
@@ -168,7 +169,7 @@ class Options:
             app_health_threshold=threshold,
             disable_init_endpoints=disable_init_endpoints,
             placement_addresses=_placement(flags),
-            scheduler_addresses=scheduler,
+            scheduler_addresses=_scheduler(flags, environ),
             scheduler_job_streams=flags["scheduler-job-streams"],
             idle_flags=flags.idle(),
             disseminate_timeout=flags["actors-disseminate-timeout"],
@@ -319,6 +320,13 @@ def _placement(flags: Parsed) -> tuple[str, ...]:
     if "placement-host-address" in flags.given or kind != "placement":
         addresses = flags["placement-host-address"]
     return _split(addresses)
+
+
+def _scheduler(flags: Parsed, environ: Mapping[str, str]) -> tuple[str, ...]:
+    if not flags["scheduler-host-address"]:
+        return _split(environ.get("DAPR_SCHEDULER_HOST_ADDRESS_DNS_A", ""))
+    given = (address.strip().strip("\"'").strip() for address in flags["scheduler-host-address"])
+    return tuple(address for address in given if address)  # with a blank in quotes, daprd's users turn it off
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from dapr_state.resources.default import default_store
 from dapr_state.resources.loader import LoadError
 from dapr_state.resources.resolve import Environment
 from dapr_state.runtime import application, middleware, supervised
-from dapr_state.runtime.actors import PLACEMENT, ActorServices
+from dapr_state.runtime.actors import PLACEMENT, SCHEDULERS, ActorServices
 from dapr_state.runtime.allocator import Allocator
 from dapr_state.runtime.collector import Collector
 from dapr_state.runtime.components import ComponentError, Components
@@ -136,6 +136,8 @@ class Sidecar:
         if actors.is_awaited:
             self._lifecycle.pending.add(PLACEMENT)
             actors.when_ready(lambda: self._lifecycle.pending.discard(PLACEMENT))
+        if actors.when_scheduled(lambda: self._lifecycle.pending.discard(SCHEDULERS)):
+            self._lifecycle.pending.add(SCHEDULERS)
         at_the_end(self._drain_servers, servers)
         at_the_end(self._drain_actors, actors)  # before the servers: turns that run may still need those
         await servers.start(components, actors, self._lifecycle, settings.features)

@@ -145,10 +145,10 @@ def test_the_command_line_of_the_dapr_cli_is_read() -> None:
 
 def test_flags_without_effect_are_known() -> None:
     """Those that were given, with the reason; what is not given is not spoken of."""
-    parsed = parse(["--app-id", "x", "--scheduler-host-address", "a:1", "--sentry-address=b:2"])
+    parsed = parse(["--app-id", "x", "--enable-profiling", "--sentry-address=b:2"])
 
     assert parsed.idle() == (
-        "--scheduler-host-address (reminders are kept in the actor state store)",
+        "--enable-profiling (there are no profiles)",
         "--sentry-address (there is no mTLS between sidecars)",
     )
     assert parse(["--app-id", "x"]).idle() == ()

@@ -108,6 +108,22 @@ def test_environment(environ: dict[str, str], field: str, value: Any) -> None:
     assert getattr(_options(**environ), field) == value
 
 
+@pytest.mark.parametrize(
+    ("given", "addresses"),
+    [
+        (["a:1,b:2", "c:3"], ("a:1", "b:2", "c:3")),
+        ([" a:1 , 'b:2'"], ("a:1", "b:2")),
+        (["' '"], ()),
+        ([""], ("e:1",)),
+    ],
+)
+def test_addresses_of_schedulers(given: list[str], addresses: tuple[str, ...]) -> None:
+    """Several lists, quotes and blanks around each; a blank in quotes is none, and nothing at all the variable's."""
+    argv = [word for each in given for word in ("--scheduler-host-address", each)]
+
+    assert _options(*argv, DAPR_SCHEDULER_HOST_ADDRESS_DNS_A="e:1").scheduler_addresses == addresses
+
+
 def test_a_flag_wins_over_the_environment() -> None:
     """The variable is a fallback."""
     options = _options("--scheduler-host-address", "f:1", DAPR_SCHEDULER_HOST_ADDRESS_DNS_A="e:1")
@@ -173,7 +189,11 @@ SHAPE = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkK
             ["--app-health-probe-timeout", "5001"],
             f"{RUNTIME}value for 'health-probe-timeout' must be smaller than 'health-probe-interval'",
         ),
-        (["--mode", "bar"], f"{RUNTIME}invalid mode: bar"),
+        (["--mode", "bar", "--scheduler-job-streams", "0"], f"{RUNTIME}invalid mode: bar"),
+        (
+            ["--scheduler-job-streams", "0", "--metrics-port", "x"],
+            f"{RUNTIME}must define at least 1 scheduler stream, got 0",
+        ),
         (["--control-plane-trust-domain", ""], f"{RUNTIME}control plane trust domain is required"),
         (["--enable-mtls"], f"{RUNTIME}trust anchors are required"),
         (

@@ -62,6 +62,7 @@ class DaprPlacement(Placement):
         self._waiters = 0  # for types that nobody hosts
         self._halts: set[asyncio.Task[None]] = set()
         self.on_ready: list[Callable[[], object]] = []  # told at the end of each round
+        self.on_lost: list[Callable[[], object]] = []
         self.on_frozen: list[Callable[[], object]] = []
         self.on_gone: list[Callable[[Collection[str]], object]] = []  # told the hosts that are in no table any more
 
@@ -181,6 +182,8 @@ class DaprPlacement(Placement):
         self._table = Table()
         self._open_types()  # who waits there waits for the service from now on
         self._begin_halt(lambda _: True, drains=drains)
+        for tell in self.on_lost:
+            tell()
 
     def _open_types(self) -> None:
         closed, self._closed = self._closed, {}

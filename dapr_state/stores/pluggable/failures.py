@@ -9,6 +9,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from dapr_state.errors import ErrorInfo
+from dapr_state.golang import codes
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, OwnStatus, StoreError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _own(error: grpc.RpcError, status: Status | None) -> OwnStatus | None:
     http = info.metadata.get("http_code", "")
     if not http.isdecimal():
         return None
-    text = f"api error: code = {_name(error.code())} desc = {status.message}"
+    text = f"api error: code = {codes.shown(error.code().name)} desc = {status.message}"
     shown = ErrorInfo(info.reason, domain=info.domain)  # what its metadata say is said with it
     return OwnStatus(text, http=int(http), grpc=status.code, grpc_text=status.message, info=shown)
 
@@ -83,11 +84,4 @@ def _only(status: Status | None, kind: Any) -> Any:
 
 
 def _text(error: grpc.RpcError) -> str:
-    return f"rpc error: code = {_name(error.code())} desc = {error.details()}"
-
-
-def _name(code: grpc.StatusCode) -> str:
-    """As Go writes it: FailedPrecondition."""
-    if code is grpc.StatusCode.CANCELLED:
-        return "Canceled"
-    return "".join(word.capitalize() for word in code.name.split("_"))
+    return f"rpc error: code = {codes.shown(error.code().name)} desc = {error.details()}"

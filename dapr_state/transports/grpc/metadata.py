@@ -39,7 +39,7 @@ class MetadataServicer(dapr_pb2_grpc.DaprServicer):
 
 
 def _shown(metadata: Metadata) -> metadata_pb2.GetMetadataResponse:
-    actors = metadata.actors()
+    actors, schedulers = metadata.actors(), metadata.schedulers()
     active = [metadata_pb2.ActiveActorsCount(type=kind, count=count) for kind, count in actors.active.items()]
     return metadata_pb2.GetMetadataResponse(
         id=metadata.app_id,
@@ -60,6 +60,7 @@ def _shown(metadata: Metadata) -> metadata_pb2.GetMetadataResponse:
             host_ready=actors.is_host_ready,
             placement=actors.placement,
         ),
+        scheduler=metadata_pb2.MetadataScheduler(connected_addresses=schedulers) if schedulers else None,
         workflows=metadata_pb2.MetadataWorkflows(),  # daprd sends it always, and empty
     )
 

@@ -59,6 +59,7 @@ def shown(metadata: Metadata) -> Mapping[str, Any]:
         _set(name=each.name, type=each.type, version=each.version, capabilities=list(each.capabilities))
         for each in metadata.components()
     ]
+    schedulers = list(metadata.schedulers())
     runtime = _set(runtimeStatus=actors.status.name, activeActors=active)
     return {
         "id": metadata.app_id,
@@ -67,6 +68,7 @@ def shown(metadata: Metadata) -> Mapping[str, Any]:
         "extended": metadata.extended(),
         "appConnectionProperties": _shown_app(metadata.app),
         "actorRuntime": {**runtime, "hostReady": actors.is_host_ready, **_set(placement=actors.placement)},
+        **_set(scheduler=_set(connected_addresses=schedulers)),
     }
 
 
