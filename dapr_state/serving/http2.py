@@ -282,7 +282,8 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
     def _close(self) -> None:
         """Say that nothing more will come, and close when the peer does, or a moment later."""
         self._lingering = WAITING.call_later(self.timeouts.linger, self._transport.close)
-        self._transport.write_eof()
+        if self._transport.can_write_eof():  # TLS says it by closing
+            self._transport.write_eof()
 
     # Time
 
@@ -354,6 +355,11 @@ class Http2Protocol(asyncio.Protocol, Generic[M]):
         if not self.connection.refusing:
             self.connection.refuse_streams()
         self.flush_soon()
+
+    def refuse_at_once(self) -> None:
+        """Close before anything is read: this peer may not come in."""
+        self.connection.closed = True
+        self._transport.abort()
 
     def close_at_once(self) -> None:
         """Close at once, whatever is under way."""

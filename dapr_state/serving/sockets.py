@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable, Sequence
 
 UNIX: Final = "unix:"
@@ -53,13 +54,20 @@ def port_of(bound: Sequence[socket.socket]) -> int:
     return 0 if bound[0].family == socket.AF_UNIX else int(bound[0].getsockname()[1])
 
 
-async def accept(bound: Iterable[socket.socket], make: Callable[[], asyncio.BaseProtocol]) -> list[asyncio.Server]:
-    """Accept connections, each with a protocol of its own."""
+async def accept(
+    bound: Iterable[socket.socket],
+    make: Callable[[], asyncio.BaseProtocol],
+    tls: ssl.SSLContext | None = None,
+    handshake: float | None = None,
+) -> list[asyncio.Server]:
+    """Accept connections, each with a protocol of its own; `handshake` is how many seconds one of TLS may take."""
     loop = asyncio.get_running_loop()
     servers = []
     for each in bound:
         create: Any = loop.create_unix_server if each.family == socket.AF_UNIX else loop.create_server
-        servers.append(await create(make, sock=each, backlog=BACKLOG))
+        servers.append(
+            await create(make, sock=each, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake if tls else None)
+        )
     return servers
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from dapr_state.serving.grpc.call import Call
 from dapr_state.serving.http2 import Http2Protocol
+from dapr_state.serving.tls import UntrustedError
 from dapr_state.wire.http2.frames import DEFAULT_WINDOW
 
 if TYPE_CHECKING:
@@ -13,8 +15,11 @@ if TYPE_CHECKING:
 
     from dapr_state.serving.grpc.methods import ParsedHeaders, Refusal
     from dapr_state.serving.grpc.shared import Shared
+    from dapr_state.serving.tls import Tls
     from dapr_state.wire.http2.events import DataReceived, RequestReceived
     from dapr_state.wire.http2.stream import Stream
+
+log = logging.getLogger("dapr.http2")
 
 
 class GrpcProtocol(Http2Protocol["ParsedHeaders"]):
@@ -29,6 +34,9 @@ class GrpcProtocol(Http2Protocol["ParsedHeaders"]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._shared.connections.add(self)
+        if self._shared.tls and not self._is_trusted(self._shared.tls):
+            self.refuse_at_once()
+            return
         if self._shared.is_stopping:
             self.announce_shutdown()
         self.flush()
@@ -36,6 +44,14 @@ class GrpcProtocol(Http2Protocol["ParsedHeaders"]):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._shared.forget(self)
+
+    def _is_trusted(self, tls: Tls) -> bool:
+        try:
+            tls.check(self._transport.get_extra_info("ssl_object"))
+        except UntrustedError as error:
+            log.warning("%s: connection refused: %s", self.peer, error)
+            return False
+        return True
 
     # Events → calls
 

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable, Mapping
 
+    from dapr_state.serving.tls import Tls
+
 
 class NativeServer(grpc.aio.Server):
-    """Another grpc.aio.Server; see there what its methods promise. Interceptors and TLS are not supported."""
+    """Another grpc.aio.Server; see there what its methods promise. Interceptors are not supported."""
 
     def __init__(
         self,
@@ -30,10 +32,11 @@ class NativeServer(grpc.aio.Server):
         options: Iterable[tuple[str, Any]] = (),
         settings: Settings | None = None,
         memory: RequestMemory | None = None,
+        tls: Tls | None = None,
     ) -> None:
-        """`memory` is the process's account of large requests, a new one if none is given."""
+        """`memory` is the process's account of large requests, a new one if none is given; `tls`: who may come."""
         self._settings = read(options, settings or Settings())
-        self.shared = Shared(self._settings, memory or RequestMemory())
+        self.shared = Shared(self._settings, memory or RequestMemory(), tls)
         self.shared.methods.add_generic(handlers)
         self._sockets: list[socket.socket] = []
         self._listeners: list[asyncio.Server] = []
@@ -67,12 +70,13 @@ class NativeServer(grpc.aio.Server):
         return sockets.port_of(bound) or 1  # for a socket file any number but 0, as grpc does
 
     def add_secure_port(self, address: str, server_credentials: grpc.ServerCredentials) -> int:  # noqa: ARG002
-        raise UsageError("the native server speaks no TLS")
+        raise UsageError("the native server is told at its making how connections are secured")
 
     # Life
 
     async def start(self) -> None:
-        self._listeners = await sockets.accept(self._sockets, self._protocol)
+        tls = self.shared.tls.context() if self.shared.tls else None
+        self._listeners = await sockets.accept(self._sockets, self._protocol, tls, self._settings.timeouts.head)
         self._checking = WAITING.call_later(CHECK_INTERVAL, self._check)
 
     async def stop(self, grace: float | None) -> None:

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from dapr_state.serving.grpc.settings import Settings
     from dapr_state.serving.http2 import Http2Protocol
     from dapr_state.serving.request_memory import RequestMemory
+    from dapr_state.serving.tls import Tls
 
 
 class Shared:
-    def __init__(self, settings: Settings, memory: RequestMemory) -> None:
+    def __init__(self, settings: Settings, memory: RequestMemory, tls: Tls | None = None) -> None:
         self.settings = settings
+        self.tls = tls
         self.memory = memory
         self.methods = Methods()
         self.turns = Turns()

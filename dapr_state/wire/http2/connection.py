@@ -38,7 +38,7 @@ from dapr_state.wire.http2.frames import (
 )
 from dapr_state.wire.http2.headers import HeaderBlocks, HeadMemory, RequestHead
 from dapr_state.wire.http2.limits import Limits, TokenBucket, Turn
-from dapr_state.wire.http2.sending import Sender
+from dapr_state.wire.http2.sending import Sender, opened
 from dapr_state.wire.http2.stream import STRAYS, State, Stream
 
 if TYPE_CHECKING:
@@ -77,14 +77,6 @@ class _Block:
         self.continuations += 1
         if self.continuations > limits.continuations or len(self.octets) > limits.longest_list:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header block too long")
-
-
-def _opened(window: int, increment: int, fault: type[ConnectionFault | StreamFault]) -> int:
-    if not increment:
-        raise fault(ErrorCode.PROTOCOL_ERROR, "a window opened by nothing")
-    if window + increment > MAX_WINDOW:
-        raise fault(ErrorCode.FLOW_CONTROL_ERROR, "a window beyond 2^31 - 1")
-    return window + increment
 
 
 def _count_content(stream: Stream[Any], size: int) -> None:
@@ -364,7 +356,7 @@ class Http2Connection(Sender[M]):
         increment = frames.word(payload) & STREAM_MASK
         if not stream_id:
             self._spend_idle_frame()
-            self._send_window = _opened(self._send_window, increment, ConnectionFault)
+            self._send_window = opened(self._send_window, increment, ConnectionFault)
             self._granted += increment
             return
         stream = self.streams.get(stream_id)
@@ -372,7 +364,7 @@ class Http2Connection(Sender[M]):
             self._stray(FrameType.WINDOW_UPDATE, stream_id, payload)
             return
         self._spend_idle_frame()
-        stream.send_window = _opened(stream.send_window, increment, StreamFault)
+        stream.send_window = opened(stream.send_window, increment, StreamFault)
         self._ready_if_possible(stream)
 
     def _read_unknown(self, _flags: int, _stream_id: int, _payload: bytes) -> None:

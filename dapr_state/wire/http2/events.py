@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dapr_state.wire.http2.faults import ErrorCode, Fault
+    from dapr_state.wire.http2.hpack import Field
     from dapr_state.wire.http2.stream import Stream
 
 
@@ -25,6 +28,14 @@ class RequestReceived(msgspec.Struct):
 class DataReceived(msgspec.Struct):
     stream: Stream[Any]
     data: bytes
+    ended: bool
+
+
+class HeadReceived(msgspec.Struct):
+    """The head of an answer, or its trailers, as a client gets them."""
+
+    stream: Stream[Any]
+    fields: Sequence[Field]
     ended: bool
 
 
@@ -47,4 +58,4 @@ class ConnectionFailed(msgspec.Struct):
     fault: Fault
 
 
-Event = RequestReceived | DataReceived | StreamReset | Drained | ConnectionFailed
+Event = RequestReceived | DataReceived | HeadReceived | StreamReset | Drained | ConnectionFailed

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from dapr_state.wire.http2 import frames
 from dapr_state.wire.http2.events import Drained
-from dapr_state.wire.http2.faults import ConnectionFault, ErrorCode
+from dapr_state.wire.http2.faults import ConnectionFault, ErrorCode, StreamFault
 from dapr_state.wire.http2.frames import (
     DEFAULT_WINDOW,
     END_HEADERS,
@@ -212,6 +212,15 @@ class Sender(Generic[M]):
             stream.queue = None
         if stream.request.size:
             self._memory.close(stream.request.size)
+
+
+def opened(window: int, increment: int, fault: type[ConnectionFault | StreamFault]) -> int:
+    """A window for what may be sent, after the peer has opened it further."""
+    if not increment:
+        raise fault(ErrorCode.PROTOCOL_ERROR, "a window opened by nothing")
+    if window + increment > MAX_WINDOW:
+        raise fault(ErrorCode.FLOW_CONTROL_ERROR, "a window beyond 2^31 - 1")
+    return window + increment
 
 
 def _rest(part: memoryview, sent: int) -> memoryview:

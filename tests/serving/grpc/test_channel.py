@@ -1,0 +1,325 @@
+"""Our client beside grpc's: calls on our server and on grpc's own, whose connection may go at any time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+
+from dapr_state.clock import WAITING
+from dapr_state.serving.grpc import NativeServer
+from dapr_state.serving.grpc.channel import Channel, Reach
+from dapr_state.serving.grpc.connection import Patience
+from dapr_state.wire.http2 import frames
+from dapr_state.wire.http2.faults import ErrorCode
+from tests.serving.grpc.program import SERVICE, handlers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+DEADLINE = 10.0  # seconds: what takes longer hangs
+
+
+@pytest.fixture(params=["native", "grpcio"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Whose server is called."""
+    return str(request.param)
+
+
+@asynccontextmanager
+async def serving(kind: str, port: int = 0) -> AsyncIterator[int]:
+    options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)]
+    server = NativeServer(options=options) if kind == "native" else grpc.aio.server(options=options)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers()),))
+    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    await server.start()
+    try:
+        yield bound
+    finally:
+        await server.stop(0)
+
+
+@asynccontextmanager
+async def calling(port: int, reach: Reach | None = None) -> AsyncIterator[Channel]:
+    async with WAITING.timeout(DEADLINE), Channel(f"127.0.0.1:{port}", reach=reach or Reach()) as channel:
+        yield channel
+
+
+def unary(channel: Channel, name: str) -> Any:
+    return channel.unary_unary(f"/{SERVICE}/{name}", bytes, bytes)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - it is looked at from outside
+        await asyncio.sleep(0)
+
+
+async def refused(call: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    return raised.value
+
+
+async def test_each_caller_gets_his_own_answer(kind: str) -> None:
+    """Though hundreds are under way at a time, in messages of all lengths, and some take more turns than others."""
+    async with serving(kind) as port, calling(port) as channel:
+        sent = [b"%d" % number * (number % 50 + 1) for number in range(500)]
+        answers = await asyncio.gather(*(unary(channel, "later" if len(each) % 2 else "echo")(each) for each in sent))
+
+        assert list(answers) == sent
+
+
+async def test_a_long_message_goes_through_the_windows(kind: str) -> None:
+    """Both ways, beside short ones; and one that is longer than the limit is refused, on either side of the wire."""
+    reach = Reach(max_receive=3_000_000, max_send=3_000_000)
+    async with serving(kind) as port, calling(port, reach) as channel:
+        long = b"x" * 2_999_000
+        answers = await asyncio.gather(*(unary(channel, "echo")(each) for each in (long, b"short", long)))
+        too_long = await refused(unary(channel, "echo")(b"x" * 3_000_001))
+        too_long_back = await refused(unary(channel, "sized")(b"3000001"))
+        after = await unary(channel, "echo")(b"after")
+
+    assert (answers, after) == ([long, b"short", long], b"after")
+    assert too_long.code() is too_long_back.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert too_long.details() == "trying to send message larger than max (3000001 vs. 3000000)"
+    assert too_long_back.details() == "grpc: received message larger than max (3000001 vs. 3000000)"
+
+
+async def test_an_error_is_told_with_all_that_the_server_says(kind: str) -> None:
+    """Code, text and metadata; a method that is not there; a time that is up."""
+    async with serving(kind) as port, calling(port) as channel:
+        aborted = await refused(unary(channel, "abort")(b"why? 100 %"))
+        unknown = await refused(unary(channel, "nothing")(b""))
+        late = await refused(unary(channel, "hang")(b"late", timeout=0.05))
+
+    assert (aborted.code(), aborted.details()) == (grpc.StatusCode.FAILED_PRECONDITION, "why? 100 %")
+    assert dict(aborted.trailing_metadata())["why-bin"] == b"details"
+    assert unknown.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert (late.code(), late.details()) == (grpc.StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded")
+
+
+async def test_metadata_arrive(kind: str) -> None:
+    """Texts and octets, and the time that the caller gives the server."""
+    async with serving(kind) as port, calling(port) as channel:
+        told = await unary(channel, "metadata")(b"", metadata=(("mine", "x"), ("mine-bin", b"\0\xff")), timeout=5)
+
+    assert b'["mine", "x"]' in told
+    assert b'["mine-bin", [0, 255]]' in told
+    assert b'"left": null' not in told
+
+
+async def test_who_gives_up_is_not_waited_for(kind: str) -> None:
+    """The server hears of it, whether the waiting task is cancelled or the call."""
+    async with serving(kind) as port, calling(port) as channel:
+        waiting = asyncio.ensure_future(_await(unary(channel, "hang")(b"task")))
+        call = unary(channel, "hang")(b"call")
+        await unary(channel, "echo")(b"")  # both have arrived
+        waiting.cancel()
+        call.cancel()
+        found = b""
+        while not (b"task True" in found and b"call True" in found):
+            found = await unary(channel, "report")(b"")
+
+        assert waiting.cancelled() or await asyncio.wait([waiting])
+        assert (await refused(call)).code() is grpc.StatusCode.CANCELLED
+
+
+async def _await(call: Any) -> Any:
+    return await call
+
+
+async def test_a_conversation(kind: str) -> None:
+    """Messages go both ways for as long as both sides like; the end is told as EOF, or as the error that it is."""
+    async with serving(kind) as port, calling(port) as channel:
+        chat = channel.stream_stream(f"/{SERVICE}/chat", bytes, bytes)()
+        heard = []
+        for message in (b"one", b"x" * 200_000, b""):
+            await chat.write(message)
+            heard.append(await chat.read())
+        await chat.done_writing()
+        end = await chat.read()
+        counted = [each async for each in channel.unary_stream(f"/{SERVICE}/count", bytes, bytes)(b"5")]
+        half = channel.unary_stream(f"/{SERVICE}/half", bytes, bytes)(b"")
+        first = await half.read()
+        lost = await refused(half.read())
+
+    assert heard == [b"one", b"x" * 200_000, b""]
+    assert (end, await chat.code()) == (grpc.aio.EOF, grpc.StatusCode.OK)
+    assert counted == [b"0", b"1", b"2", b"3", b"4"]
+    assert (first, lost.code()) == (b"one", grpc.StatusCode.DATA_LOSS)
+
+
+async def test_what_nobody_reads_waits_at_the_server(kind: str) -> None:
+    """No more than two windows of it are kept here, and all of it comes once it is read."""
+    async with serving(kind) as port, calling(port) as channel:
+        many = channel.unary_stream(f"/{SERVICE}/many", bytes, bytes)(b"1000")
+        first = await many.read()
+        for _ in range(20):
+            await unary(channel, "echo")(b"")  # the server has had its time
+        kept = many._octets
+        rest = [each async for each in many]
+
+    assert first == b"%01024d" % 0
+    assert kept <= 2 * frames.DEFAULT_WINDOW
+    assert rest == [b"%01024d" % number for number in range(1, 1000)]
+
+
+async def test_a_server_that_is_not_there(kind: str) -> None:
+    """Each caller is told so, in the words of grpc-go; and once it is there calls go through without anything else."""
+    async with serving(kind) as port:
+        pass
+    async with calling(port) as channel:
+        alone = await refused(unary(channel, "echo")(b""))
+        for _ in range(3):
+            assert (await refused(unary(channel, "echo")(b""))).code() is grpc.StatusCode.UNAVAILABLE
+        async with serving(kind, port):
+            while True:
+                try:
+                    answer = await unary(channel, "echo")(b"there")
+                    break
+                except grpc.aio.AioRpcError:
+                    await asyncio.sleep(0)
+
+    reason = f'"transport: Error while dialing: dial tcp 127.0.0.1:{port}: connect: connection refused"'
+    assert (alone.code(), alone.details()) == (grpc.StatusCode.UNAVAILABLE, f"connection error: desc = {reason}")
+    assert answer == b"there"
+
+
+async def test_a_server_that_goes(kind: str) -> None:
+    """What is under way is told so at once; one that comes back on the same port is found."""
+    async with calling(0) as nobody:
+        assert (await refused(unary(nobody, "echo")(b""))).code() is grpc.StatusCode.UNAVAILABLE
+    async with serving(kind) as port:
+        channel = Channel(f"127.0.0.1:{port}")
+        await unary(channel, "echo")(b"")
+        hanging = asyncio.ensure_future(_await(unary(channel, "hang")(b"under way")))
+        await unary(channel, "echo")(b"")
+    gone = await refused(hanging)
+    async with serving(kind, port), WAITING.timeout(DEADLINE):
+        answer = await unary(channel, "echo")(b"again")
+        await channel.close()
+
+    assert gone.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN}
+    assert answer == b"again"
+
+
+class Raw(asyncio.Protocol):
+    """A server of frames: it greets, and says what the test has it say at each head of a request that comes."""
+
+    def __init__(self, *said: bytes, greeting: bytes = frames.settings(())) -> None:
+        self.said = list(said)
+        self.greeting = greeting
+        self.connections = 0
+        self.octets = b""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.connections += 1
+        transport.write(self.greeting)
+
+    def data_received(self, data: bytes) -> None:
+        self.octets += data
+        if b"/Probe" in data or b"test.Probe" in data:
+            for each in self.said:
+                self.transport.write(each)
+
+
+@asynccontextmanager
+async def raw(*said: bytes, **changes: Any) -> AsyncIterator[tuple[Raw, int]]:
+    protocol = Raw(*said, **changes)
+    server = await asyncio.get_running_loop().create_server(lambda: protocol, "127.0.0.1", 0)
+    async with server:
+        yield protocol, server.sockets[0].getsockname()[1]
+
+
+async def test_a_server_that_says_nothing_is_left() -> None:
+    """It is asked with a PING after the silence that is allowed, and given up when it does not answer."""
+    patience = Patience(keepalive=0.05, answer=0.05)
+    async with raw() as (server, port), calling(port, Reach(patience=patience)) as channel:
+        error = await refused(unary(channel, "echo")(b""))
+
+    assert (error.code(), "ping" in error.details()) == (grpc.StatusCode.UNAVAILABLE, True)
+    assert frames.ping(b"\0keepali") in server.octets
+
+
+async def test_a_connection_without_calls_is_closed() -> None:
+    """After the time that is set; the next call dials anew."""
+    async with serving("native") as port, calling(port, Reach(patience=Patience(idle=0.02))) as channel:
+        await unary(channel, "echo")(b"")
+        (before,) = channel._connections
+        await until(lambda: not channel._connections)
+        answer = await unary(channel, "echo")(b"again")
+
+        assert (answer, before in channel._connections) == (b"again", False)
+
+
+async def test_a_request_that_was_not_looked_at_is_sent_again() -> None:
+    """A server that says so in its GOAWAY is asked once more, over a new connection; not a third time."""
+    async with raw(frames.goaway(0, ErrorCode.NO_ERROR)) as (server, port), calling(port) as channel:
+        error = await refused(unary(channel, "echo")(b""))
+
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "text"),
+    [
+        (frames.rst_stream(1, ErrorCode.ENHANCE_YOUR_CALM), grpc.StatusCode.RESOURCE_EXHAUSTED, "ENHANCE_YOUR_CALM"),
+        (frames.rst_stream(1, ErrorCode.INTERNAL_ERROR), grpc.StatusCode.INTERNAL, "INTERNAL_ERROR"),
+        (frames.header_frames(1, b"\x8d", frames.END_STREAM), grpc.StatusCode.UNIMPLEMENTED, "404"),
+        (frames.header_frames(1, b"\x88", frames.END_STREAM), grpc.StatusCode.INTERNAL, "without sending trailers"),
+        (frames.header_frames(1, b"\x88", 0) + frames.frame(0, 1, 1, b""), grpc.StatusCode.INTERNAL, "trailers"),
+        (frames.frame(0, 0, 99, b""), grpc.StatusCode.UNAVAILABLE, "never opened"),
+        (frames.header_frames(1, b"\xff\xff\xff\xff\xff\xff", 0), grpc.StatusCode.UNAVAILABLE, "decoded"),
+        (frames.frame(0, 0, 1, b"\1\0\0\0\1x"), grpc.StatusCode.INTERNAL, "compressed flag set"),
+        (frames.frame(0, 0, 1, b"\0\xff\xff\xff\xff"), grpc.StatusCode.RESOURCE_EXHAUSTED, "larger than max"),
+        (b"\xff" * 9, grpc.StatusCode.UNAVAILABLE, "frame too large"),
+        (frames.frame(5, 4, 1, b"\0\0\0\2"), grpc.StatusCode.UNAVAILABLE, "PUSH_PROMISE"),
+    ],
+)
+async def test_a_server_that_breaks_the_rules(said: bytes, code: grpc.StatusCode, text: str) -> None:
+    """Its caller is told at once; nothing else happens."""
+    async with raw(said) as (_, port), calling(port) as channel:
+        error = await refused(unary(channel, "echo")(b""))
+
+    assert (error.code(), text in error.details()) == (code, True), error.details()
+
+
+async def test_no_more_streams_than_the_server_takes() -> None:
+    """The others wait for their turn."""
+    greeting = frames.settings(((frames.Setting.MAX_CONCURRENT_STREAMS, 2),))
+    async with raw(greeting=greeting) as (server, port), calling(port) as channel:
+        first = unary(channel, "echo")(b"1")
+        await until(lambda: b"test.Probe" in server.octets)  # by then the settings have come, too
+        calls = [first, *(unary(channel, "echo")(b"%d" % number) for number in range(2, 6))]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        (connection,) = channel._connections
+        open_at_once = len(connection.http2.streams)
+        calls[0].cancel()
+        after = {*connection.http2.streams}
+        for call in calls[1:]:
+            call.cancel()
+
+    assert open_at_once == 2
+    assert after == {3, 5}
+
+
+async def test_a_channel_that_is_closed_answers_all() -> None:
+    """Those who wait for the connection, and those whose call is under way."""
+    async with raw() as (_, port), calling(port) as channel:
+        call = unary(channel, "echo")(b"")
+        waiting = asyncio.ensure_future(_await(call))
+        await until(lambda: call.stream is not None)
+        unreached = Channel("127.0.0.1:1")
+        other = unary(unreached, "echo")(b"")
+        await unreached.close()
+        await channel.close()
+
+        assert (await refused(waiting)).code() is grpc.StatusCode.UNAVAILABLE
+        assert (await refused(other)).code() is grpc.StatusCode.CANCELLED
+        assert (await refused(unary(channel, "echo")(b""))).code() is grpc.StatusCode.CANCELLED
