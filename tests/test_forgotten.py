@@ -56,10 +56,8 @@ def test_every_metric_is_counted_somewhere() -> None:
 # daprd's, taken so that its command lines work unchanged: they are about what this sidecar does not have
 WITHOUT_EFFECT = {
     "control-plane-address",
-    "control-plane-namespace",
     "disable-builtin-k8s-secret-store",
     "reminders-service",
-    "sentry-address",
     "sentry-request-jwt-audiences",
 }
 

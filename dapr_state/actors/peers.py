@@ -23,13 +23,18 @@ from dapr_state.actors.router import AgainError, Remote, RemoteError
 from dapr_state.app.callbacks import OK, canonical, passed_on
 from dapr_state.app.model import CANCEL_HEADER, AppAnswer, AppError, UnreachableError
 from dapr_state.golang import codes
+from dapr_state.serving.grpc.channel import Channel, Reach
+from dapr_state.serving.grpc.connection import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine
+    from collections.abc import Callable, Collection, Coroutine
 
     from dapr_state_proto.internals.v1.service_invocation_pb2 import InternalInvokeResponse
 
+    from dapr_state.actors.placement.base import Claim
     from dapr_state.app.model import ActorCall, Trigger
+    from dapr_state.serving.grpc.calling import UnaryCall
+    from dapr_state.serving.tls import Tls
 
 MOVED: Final = "remote actor moved"  # these three are daprd's words, by which callers know that they may call again
 INVOKE_MOVED: Final = f"error invoke actor method: {MOVED}"
@@ -46,28 +51,25 @@ _YEAR_ONE: Final = -62_135_596_800  # what daprd says for a time that is not the
 
 
 class _Peer:
-    """One connection, and what is under way on it."""
+    """The way to one sidecar, and what is under way on it."""
 
-    __slots__ = ("calls", "channel", "is_gone", "stub")
+    __slots__ = ("calls", "channel", "idle", "stub")
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.stub = ServiceInvocationStub(channel)
-        self.calls: set[grpc.aio.Call] = set()
-        self.is_gone = False
+        self.calls: set[UnaryCall] = set()
+        self.idle: asyncio.Event | None = None  # made when it is waited for
 
     async def answer(self, call: Any) -> Any:
-        """Of a call that was made just now. Raises AgainError if the peer is gone, or what the call raises."""
+        """Of a call that was made just now. Raises AioRpcError."""
         self.calls.add(call)
         try:
             return await call
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not self.is_gone or (task and task.cancelling()):  # it is the one who waits that was cancelled
-                raise
-            raise AgainError(RemoteError(*_UNAVAILABLE, "the sidecar has left, and does not answer")) from None
         finally:
             self.calls.discard(call)
+            if self.idle and not self.calls:
+                self.idle.set()
 
     async def probe(self) -> None:
         """Give up what is under way unless it answers anything at all."""
@@ -76,36 +78,31 @@ class _Peer:
         except grpc.aio.AioRpcError as error:
             if error.code() not in _SILENT:
                 return
-        self.is_gone = True
         for call in tuple(self.calls):
-            call.cancel()
+            call.fail(grpc.StatusCode.UNAVAILABLE, "the sidecar has left, and does not answer")
+
+    async def rest(self) -> None:
+        """Return when nothing is under way."""
+        self.idle = asyncio.Event()
+        if self.calls:
+            await self.idle.wait()
 
 
 _SILENT: Final = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
-_UNAVAILABLE: Final = (14, "Unavailable")
 
 
 class Peers(Remote):
     """`close` it at the end."""
 
-    def __init__(self, max_message: int) -> None:
-        """`max_message` octets at most, either way."""
-        self._peers: OrderedDict[str, _Peer] = OrderedDict()
+    def __init__(self, max_message: int, tls: Callable[[str], Tls] | None = None) -> None:
+        """`max_message` octets at most, either way; `tls` secures the way to a sidecar of this app id."""
+        self._peers: OrderedDict[Claim, _Peer] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._options = (
-            ("grpc.max_receive_message_length", max_message),
-            ("grpc.max_send_message_length", max_message),
-            ("grpc.keepalive_time_ms", int(PING * 1000)),
-            ("grpc.keepalive_timeout_ms", int(PING_ANSWER * 1000)),
-            ("grpc.http2.max_pings_without_data", 0),
-            ("grpc.client_idle_timeout_ms", int(IDLE * 1000)),
-            ("grpc.initial_reconnect_backoff_ms", 100),  # a peer that has come back is not kept waiting
-            ("grpc.max_reconnect_backoff_ms", 1000),
-            ("grpc.enable_retries", 0),
-        )
+        self._reach = Reach(max_message, max_message, patience=Patience(PING, PING_ANSWER, IDLE))
+        self._tls = tls
 
     def __repr__(self) -> str:
-        return f"<Peers {', '.join(self._peers) or 'none'}>"
+        return f"<Peers {', '.join(each.address for each in self._peers) or 'none'}>"
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -116,36 +113,35 @@ class Peers(Remote):
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def left(self, addresses: Collection[str]) -> None:
+    def left(self, claims: Collection[Claim]) -> None:
         """Placement does not name these any more."""
-        for address in addresses:
-            if peer := self._peers.pop(address, None):
+        for claim in claims:
+            if peer := self._peers.pop(claim, None):
                 self._spawn(self._part(peer))
 
     async def _part(self, peer: _Peer) -> None:
         if peer.calls:
             await peer.probe()
-        while peer.calls and not peer.is_gone:
-            await asyncio.wait([asyncio.ensure_future(call.code()) for call in peer.calls])
+        await peer.rest()
         await peer.channel.close()
 
-    async def invoke(self, address: str, call: ActorCall) -> AppAnswer:
+    async def invoke(self, claim: Claim, call: ActorCall) -> AppAnswer:
         request, metadata = _request(call)
         try:
-            peer = self._peer(address)
+            peer = self._peer(claim)
             return _answer(await peer.answer(peer.stub.CallActor(request, metadata=metadata)))
         except grpc.aio.AioRpcError as error:
             raise _refused(error) from None
 
-    async def deliver_reminder(self, address: str, trigger: Trigger) -> AppAnswer:
-        return await self._deliver(address, _reminder(trigger, is_timer=False))
+    async def deliver_reminder(self, claim: Claim, trigger: Trigger) -> AppAnswer:
+        return await self._deliver(claim, _reminder(trigger, is_timer=False))
 
-    async def deliver_timer(self, address: str, trigger: Trigger) -> AppAnswer:
-        return await self._deliver(address, _reminder(trigger, is_timer=True))
+    async def deliver_timer(self, claim: Claim, trigger: Trigger) -> AppAnswer:
+        return await self._deliver(claim, _reminder(trigger, is_timer=True))
 
-    async def _deliver(self, address: str, reminder: Reminder) -> AppAnswer:
+    async def _deliver(self, claim: Claim, reminder: Reminder) -> AppAnswer:
         try:
-            peer = self._peer(address)
+            peer = self._peer(claim)
             await peer.answer(peer.stub.CallActorReminder(reminder))
         except grpc.aio.AioRpcError as error:
             if error.details() == CANCELED:
@@ -155,14 +151,15 @@ class Peers(Remote):
             raise _refused(error) from None
         return AppAnswer()
 
-    def _peer(self, address: str) -> _Peer:
-        peer = self._peers.get(address)
+    def _peer(self, claim: Claim) -> _Peer:
+        peer = self._peers.get(claim)
         if peer is None:
             while len(self._peers) >= PEERS_AT_MOST:
                 self._spawn(self._part(self._peers.popitem(last=False)[1]))
-            peer = self._peers[address] = _Peer(grpc.aio.insecure_channel(address, self._options))
+            tls = self._tls(claim.app_id) if self._tls else None
+            peer = self._peers[claim] = _Peer(Channel(claim.address, tls, self._reach))
         else:
-            self._peers.move_to_end(address)
+            self._peers.move_to_end(claim)
         return peer
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

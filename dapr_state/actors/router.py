@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dapr_state.clock import WaitingClock
 
     Deliver = Callable[[Trigger], Awaitable[AppAnswer]]
-    DeliverTo = Callable[[str, Trigger], Awaitable[AppAnswer]]
+    DeliverTo = Callable[[Claim, Trigger], Awaitable[AppAnswer]]
 
 # Seconds before a peer that has let the actor go, or is not reached, is asked for it again: daprd waits five times 1 s
 AGAIN_AFTER: Final = (0.1, 0.4, 1.0, 1.5, 2.0)
@@ -52,25 +52,25 @@ class AgainError(Exception):
 
 
 class Remote(Protocol):
-    """The way out to other sidecars, by the address of their internal ports. Raises AgainError or AppError."""
+    """The way out to other sidecars, by the claim that says which. Raises AgainError or AppError."""
 
-    async def invoke(self, address: str, call: ActorCall, /) -> AppAnswer: ...
+    async def invoke(self, claim: Claim, call: ActorCall, /) -> AppAnswer: ...
 
-    async def deliver_reminder(self, address: str, trigger: Trigger, /) -> AppAnswer: ...
+    async def deliver_reminder(self, claim: Claim, trigger: Trigger, /) -> AppAnswer: ...
 
-    async def deliver_timer(self, address: str, trigger: Trigger, /) -> AppAnswer: ...
+    async def deliver_timer(self, claim: Claim, trigger: Trigger, /) -> AppAnswer: ...
 
 
 class Alone(Remote):
     """There are no others."""
 
-    async def invoke(self, _: str, call: ActorCall) -> AppAnswer:
+    async def invoke(self, _: Claim, call: ActorCall) -> AppAnswer:
         raise NoHostError(call.actor)
 
-    async def deliver_reminder(self, _: str, trigger: Trigger) -> AppAnswer:
+    async def deliver_reminder(self, _: Claim, trigger: Trigger) -> AppAnswer:
         raise NoHostError(trigger.actor)
 
-    async def deliver_timer(self, _: str, trigger: Trigger) -> AppAnswer:
+    async def deliver_timer(self, _: Claim, trigger: Trigger) -> AppAnswer:
         raise NoHostError(trigger.actor)
 
 
@@ -107,7 +107,7 @@ class ActorRouter:
             try:
                 if claim.is_here:
                     return await local.invoke(call)
-                return await self._remote.invoke(claim.address, call)
+                return await self._remote.invoke(claim, call)
             except (ClosedError, LostError):
                 continue
             except (AgainError, NoHostError) as error:
@@ -127,7 +127,7 @@ class ActorRouter:
             self.local.check_open()
             claim = self._placement.lookup_now(trigger.actor) or await self._placement.lookup(trigger.actor)
             try:
-                return await (here(trigger) if claim.is_here else there(claim.address, trigger))
+                return await (here(trigger) if claim.is_here else there(claim, trigger))
             except (ClosedError, LostError):
                 continue
             except (AgainError, NoHostError) as error:

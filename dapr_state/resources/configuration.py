@@ -364,7 +364,7 @@ def _unsupported(spec: Mapping[str, Any]) -> list[str]:
     if access.get("policies") or (access.get("defaultAction") or "allow").lower() != "allow":
         found.append("spec.accessControl: there is no service invocation that it could control")
     if (spec.get("mtls") or {}).get("enabled"):
-        found.append("spec.mtls: connections are not encrypted")
+        found.append("spec.mtls: it is --enable-mtls that turns it on")
     found += [f"spec.{name}" for name in ("nameResolution", "wasm", "workflow") if _given(spec.get(name) or {})]
     bounds = [*_list(spec, "metric"), *_list(spec, "metrics")]
     if any(bound < 0 for bound in bounds):

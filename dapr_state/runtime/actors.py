@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dapr_state.runtime.cluster import Cluster
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
+    from dapr_state.security.credentials import Credentials
     from dapr_state.serving.request_memory import RequestMemory
     from dapr_state.transports.grpc.actors import Subscribe
 
@@ -50,13 +51,18 @@ class ActorServices:
     """`begin` it once the application listens, `drain` it while the servers still answer, then `close` it."""
 
     def __init__(
-        self, options: Options, components: Components, memory: RequestMemory, metrics: Metrics | None = None
+        self,
+        options: Options,
+        components: Components,
+        memory: RequestMemory,
+        metrics: Metrics | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         """Without an application, a store for actors and placement there are none. Raises ListeningError."""
         self._options = options
         self.is_on = bool(options.app_port or components.actor_store or options.placement_addresses)
         self.runtime = ActorRuntime(has_app=bool(options.app_port), is_alone=not options.placement_addresses)
-        self._cluster = _cluster(options, self.runtime, memory) if options.placement_addresses else None
+        self._cluster = _cluster(options, self.runtime, memory, credentials) if options.placement_addresses else None
         router = self._cluster.router if self._cluster else ActorRouter(self.runtime, Embedded(self.runtime.is_hosted))
         self._registrar = registrar(options, self.runtime)
         state = ActorState(options.app_id, lambda: components.actor_store)
@@ -207,11 +213,11 @@ class _Reminded:
         return self._placement.is_ready and self._router.is_hosted(actor_type)
 
 
-def _cluster(options: Options, local: ActorRuntime, memory: RequestMemory) -> Cluster:
-    # grpc's client is 8 MB that a sidecar alone never needs
+def _cluster(options: Options, local: ActorRuntime, memory: RequestMemory, credentials: Credentials | None) -> Cluster:
+    # some MB that a sidecar alone never needs
     from dapr_state.runtime.cluster import Cluster  # noqa: PLC0415
 
-    return Cluster(options, local, memory)
+    return Cluster(options, local, memory, credentials)
 
 
 def _name(options: Options) -> str:

@@ -23,33 +23,45 @@ if TYPE_CHECKING:
 
     from dapr_state.actors.runtime import ActorRuntime
     from dapr_state.runtime.options import Options
+    from dapr_state.security.credentials import Credentials
     from dapr_state.serving.request_memory import RequestMemory
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 CLOSING: Final = 0.5  # seconds for what peers have under way when nothing is hosted any more
 
 log = logging.getLogger("dapr.runtime")
+security_log = logging.getLogger("dapr.runtime.security")
 
 
 class Cluster:
     """`start` it before the application is asked what it hosts, `leave` before the actors end, `close` after that."""
 
-    def __init__(self, options: Options, local: ActorRuntime, memory: RequestMemory) -> None:
-        """Takes the internal port. Raises ListeningError."""
+    def __init__(
+        self, options: Options, local: ActorRuntime, memory: RequestMemory, credentials: Credentials | None = None
+    ) -> None:
+        """Takes the internal port. Without credentials nothing is encrypted. Raises ListeningError."""
         host = _host(options)
         bound = _bind(options.internal_grpc_listen_address or host, options.internal_grpc_port or 0)
         self._name = f"{host}:{sockets.port_of(bound)}"
         self._has_app = bool(options.app_port)
+        self._is_secured = credentials is not None
         self.placement = DaprPlacement(self._name, local)
-        self._peers = Peers(options.max_body_size)
+        self._peers = Peers(options.max_body_size, credentials.peer if credentials else None)
         self.placement.on_gone.append(self._peers.left)
         self.router = ActorRouter(local, self.placement, self._peers)
-        self._server = NativeServer(options=_limits(options.max_body_size), memory=memory)
+        self._server = NativeServer(
+            options=_limits(options.max_body_size), memory=memory, tls=credentials.server() if credentials else None
+        )
         self._server.listen_on(bound)
         service_invocation_pb2_grpc.add_ServiceInvocationServicer_to_server(InternalServicer(self.router), self._server)
         me = Identity(self._name, options.app_id, options.namespace or DEFAULT_NAMESPACE)
         self._client = PlacementClient(
-            options.placement_addresses, me, self.placement, lambda: tuple(local.counts()), options.disseminate_timeout
+            options.placement_addresses,
+            me,
+            self.placement,
+            lambda: tuple(local.counts()),
+            options.disseminate_timeout,
+            tls=credentials.service("dapr-placement") if credentials else None,
         )
         self.placement.on_frozen.append(self._client.join_anew)
         local.on_hosted.append(lambda _: self._client.begin())
@@ -61,9 +73,12 @@ class Cluster:
     async def start(self) -> None:
         await self._server.start()
         log.info("Internal gRPC server is running on %s", self._name)
-        log.warning(
-            "Traffic with placement and other sidecars is not encrypted: whoever reaches %s may call actors", self._name
-        )
+        if not self._is_secured:
+            security_log.warning(
+                "mTLS is disabled: traffic with placement and other sidecars is not encrypted,"
+                " and whoever reaches %s may call actors (see --enable-mtls)",
+                self._name,
+            )
         if not self._has_app:
             self._client.begin()
 

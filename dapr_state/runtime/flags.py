@@ -67,7 +67,8 @@ class Parsed:
 
 _HELP: Final = "pflag: help requested"
 _NO_EFFECT: Final = "flag no longer has any effect"
-_NO_MTLS: Final = "there is no mTLS between sidecars"
+_NO_OPERATOR: Final = "only Kubernetes has an operator"
+_NO_TOKENS: Final = "nothing here shows such tokens"
 _NO_PROFILES: Final = "there are no profiles"
 
 FLAGS: Final = (
@@ -95,9 +96,11 @@ FLAGS: Final = (
         "Page and API that show what is kept: off, read or write; empty for read if only this machine can reach it",
     ),
     Flag("console-port", Kind.TEXT, "", "Serve the console and its API here, and not on the port of the HTTP API"),
-    Flag("control-plane-address", Kind.TEXT, "", "Address of a Dapr control plane", idle=_NO_MTLS),
-    Flag("control-plane-namespace", Kind.TEXT, "default", "Namespace of the Dapr control plane", idle=_NO_MTLS),
-    Flag("control-plane-trust-domain", Kind.TEXT, "localhost", "Trust domain of the control plane", idle=_NO_MTLS),
+    Flag("control-plane-address", Kind.TEXT, "", "Address of a Dapr control plane", idle=_NO_OPERATOR),
+    Flag("control-plane-namespace", Kind.TEXT, "default", "Namespace of the Dapr control plane, in its certificates"),
+    Flag(
+        "control-plane-trust-domain", Kind.TEXT, "localhost", "Trust domain of the control plane, in its certificates"
+    ),
     Flag("dapr-block-shutdown-duration", Kind.DURATION, 0.0, "Serve on for so long after a signal to stop"),
     Flag("dapr-graceful-shutdown-seconds", Kind.INT, 5, "Seconds for what is in flight at the end"),
     Flag("dapr-grpc-port", Kind.TEXT, "50001", "Port of the gRPC API"),
@@ -114,7 +117,12 @@ FLAGS: Final = (
     Flag("enable-api-logging", Kind.BOOL, default=False, about="Log every call"),
     Flag("enable-app-health-check", Kind.BOOL, default=False, about="Check the application's health"),
     Flag("enable-metrics", Kind.BOOL, default=True, about="Serve Prometheus metrics"),
-    Flag("enable-mtls", Kind.BOOL, default=False, about="Not available here: no mTLS between sidecars"),
+    Flag(
+        "enable-mtls",
+        Kind.BOOL,
+        default=False,
+        about="Secure traffic with sidecars and control plane; sentry's root in DAPR_TRUST_ANCHORS",
+    ),
     Flag("enable-profiling", Kind.BOOL, default=False, about="Serve profiles", idle=_NO_PROFILES),
     Flag("grpc-server", Kind.TEXT, "native", "What serves the gRPC API: native, or grpcio (slower; grpc's own)"),
     Flag("log-as-json", Kind.BOOL, default=False, about="Log lines as JSON"),
@@ -138,8 +146,8 @@ FLAGS: Final = (
     Flag("resources-path", Kind.LIST, (), "Folder with component files; without one, a durable SQLite 'statestore'"),
     Flag("scheduler-host-address", Kind.LIST, (), "Addresses of Dapr's scheduler service, which keeps reminders"),
     Flag("scheduler-job-streams", Kind.UINT, 3, "Streams to each scheduler"),
-    Flag("sentry-address", Kind.TEXT, "", "Address of Dapr's certificate service", idle=_NO_MTLS),
-    Flag("sentry-request-jwt-audiences", Kind.LIST, (), "Audiences for certificate requests", idle=_NO_MTLS),
+    Flag("sentry-address", Kind.TEXT, "", "Address of Dapr's certificate service"),
+    Flag("sentry-request-jwt-audiences", Kind.LIST, (), "Audiences of tokens that sentry signs", idle=_NO_TOKENS),
     Flag("unix-domain-socket", Kind.TEXT, "", "Folder for Unix sockets, which replace the ports"),
     Flag("version", Kind.BOOL, default=False, about="Print the version of the Dapr API, and exit"),
     Flag("wait", Kind.BOOL, default=False, about="Wait until a running sidecar is ready for its application"),

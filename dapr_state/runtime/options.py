@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dapr_state.golang import strconv
 from dapr_state.golang.duration import format_duration
@@ -80,6 +80,12 @@ class Options:
     scheduler_addresses: tuple[str, ...] = ()
     scheduler_job_streams: int = 3
     disseminate_timeout: float = 30.0
+    mtls: bool = False  # between sidecars, and to the control plane
+    trust_anchors: str = ""  # PEM
+    sentry_address: str = ""
+    sentry_token_file: str = ""
+    control_plane_trust_domain: str = "localhost"
+    control_plane_namespace: str = "default"
 
     api_logging: bool | None = None  # None: the Configuration decides
     metrics: bool = True
@@ -109,7 +115,7 @@ class Options:
                 f"invalid value for 'actors-disseminate-timeout' option: must be positive, got {shown}"
             )
 
-        _check_control_plane(flags, environ)
+        control_plane = _control_plane(flags, environ)
         _check_app_id(flags["app-id"])
         http_port = _port(flags, "dapr-http-port", "dapr-http-port flag")
         grpc_port = _port(flags, "dapr-grpc-port", "dapr-grpc-port flag")
@@ -173,6 +179,12 @@ class Options:
             scheduler_job_streams=flags["scheduler-job-streams"],
             idle_flags=flags.idle(),
             disseminate_timeout=flags["actors-disseminate-timeout"],
+            mtls=flags["enable-mtls"],
+            trust_anchors=environ.get("DAPR_TRUST_ANCHORS", ""),
+            sentry_address=flags["sentry-address"],
+            sentry_token_file=environ.get("DAPR_SENTRY_TOKEN_FILE", ""),
+            control_plane_trust_domain=control_plane.trust_domain,
+            control_plane_namespace=control_plane.namespace,
             api_logging=flags["enable-api-logging"] if "enable-api-logging" in flags.given else None,
             metrics=flags["enable-metrics"],
             metrics_port=metrics_port,
@@ -216,16 +228,28 @@ def _quantity(flags: Parsed, name: str) -> int:
         raise OptionsError(f"Failed to parse flags: invalid value for '{name}' option: {error}") from None
 
 
-def _check_control_plane(flags: Parsed, environ: Mapping[str, str]) -> None:
-    domain = flags["control-plane-trust-domain"]
-    if "control-plane-trust-domain" not in flags.given:
-        domain = environ.get("DAPR_CONTROLPLANE_TRUST_DOMAIN", domain)
-    if not domain:
+class _ControlPlane(NamedTuple):
+    trust_domain: str
+    namespace: str
+
+
+def _control_plane(flags: Parsed, environ: Mapping[str, str]) -> _ControlPlane:
+    found = _ControlPlane(
+        _given(flags, "control-plane-trust-domain", environ, "DAPR_CONTROLPLANE_TRUST_DOMAIN"),
+        _given(flags, "control-plane-namespace", environ, "DAPR_CONTROLPLANE_NAMESPACE"),
+    )
+    if not found.trust_domain:
         raise _fatal("control plane trust domain is required")
     if flags["enable-mtls"] and not environ.get("DAPR_TRUST_ANCHORS"):
         raise _fatal("trust anchors are required")
-    if flags["enable-mtls"]:
-        raise _fatal("mTLS between sidecars is not available in dapr-state: leave out --enable-mtls")
+    if flags["enable-mtls"] and not flags["sentry-address"]:
+        raise _fatal("failed to retrieve the initial identity: --sentry-address is missing")
+    return found
+
+
+def _given(flags: Parsed, name: str, environ: Mapping[str, str], variable: str) -> str:
+    """A flag, or the variable where the flag is not given."""
+    return str(flags[name] if name in flags.given else environ.get(variable, flags[name]))
 
 
 def _check_app_id(app_id: str) -> None:

@@ -25,6 +25,7 @@ from dapr_state.runtime.actors import PLACEMENT, SCHEDULERS, ActorServices
 from dapr_state.runtime.allocator import Allocator
 from dapr_state.runtime.collector import Collector
 from dapr_state.runtime.components import ComponentError, Components
+from dapr_state.runtime.credentials import CredentialsError, credentials
 from dapr_state.runtime.listening import ListeningError
 from dapr_state.runtime.registry import Entry, Registered
 from dapr_state.runtime.reload import ResourceFolders
@@ -91,7 +92,7 @@ class Sidecar:
         """Return the exit status: 0 after a clean stop."""
         try:
             await self._signals.unless_asked(self._start())
-        except (ComponentError, ConfigurationError, ListeningError, LoadError) as error:
+        except (ComponentError, ConfigurationError, CredentialsError, ListeningError, LoadError) as error:
             self._supervisor.tell(STATUS=error, ERRNO=FATAL)
             is_closed = await self._stop(grace=CLOSING_TIME)
             log.critical("Fatal error from runtime: %s", error)
@@ -113,6 +114,10 @@ class Sidecar:
 
     async def _start(self) -> None:
         options, at_the_end = self._options, self._opened.push_async_callback
+        known = credentials(options)
+        if known:
+            at_the_end(known.close)
+            await known.begin()
         settings = configuration.load(options.config_paths, options.environment)
         middleware.announce(options, settings)
         layers = middleware.of(options, settings)
@@ -131,7 +136,7 @@ class Sidecar:
         at_the_end(components.close)
         folders = await self._open(components, settings)
         application.announce(options)
-        actors = ActorServices(options, components, servers.memory, layers.metrics)
+        actors = ActorServices(options, components, servers.memory, layers.metrics, known)
         self._unwell = actors.unwell
         if actors.is_awaited:
             self._lifecycle.pending.add(PLACEMENT)

@@ -217,7 +217,7 @@ def test_configurations(folder: Folder, tmp_path: Path) -> None:
         f"{config}:4: error: cannot unmarshal",
         f"{config}:6: error: cannot unmarshal",
         "a.yaml:9: note: a Configuration has an effect only when --config names its file",
-        "a.yaml:11: note: spec.mtls: connections are not encrypted",
+        "a.yaml:11: note: spec.mtls: it is --enable-mtls that turns it on",
     ), lines
 
 

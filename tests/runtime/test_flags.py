@@ -145,10 +145,10 @@ def test_the_command_line_of_the_dapr_cli_is_read() -> None:
 
 def test_flags_without_effect_are_known() -> None:
     """Those that were given, with the reason; what is not given is not spoken of."""
-    parsed = parse(["--app-id", "x", "--enable-profiling", "--sentry-address=b:2"])
+    parsed = parse(["--app-id", "x", "--enable-profiling", "--sentry-request-jwt-audiences=b"])
 
     assert parsed.idle() == (
         "--enable-profiling (there are no profiles)",
-        "--sentry-address (there is no mTLS between sidecars)",
+        "--sentry-request-jwt-audiences (nothing here shows such tokens)",
     )
     assert parse(["--app-id", "x"]).idle() == ()

@@ -218,17 +218,37 @@ def test_wrong_options(argv: list[str], error: str) -> None:
     assert str(raised.value) == error
 
 
+def test_what_is_not_available_is_refused() -> None:
+    """What daprd can and this cannot is said with the way out, not ignored."""
+    with pytest.raises(OptionsError, match=r"is not available in dapr-state: use --mode standalone$"):
+        _options("--mode", "kubernetes")
+
+
+def test_mtls_needs_somebody_who_signs() -> None:
+    """Without sentry's address no certificate can ever come: that is told at once, and not waited for."""
+    with pytest.raises(OptionsError, match="failed to retrieve the initial identity: --sentry-address is missing"):
+        _options("--enable-mtls", DAPR_TRUST_ANCHORS="pem")
+
+
 @pytest.mark.parametrize(
-    ("argv", "environ", "hint"),
+    ("argv", "environ", "found"),
     [
-        (["--mode", "kubernetes"], {}, "use --mode standalone"),
-        (["--enable-mtls"], {"DAPR_TRUST_ANCHORS": "pem"}, "leave out --enable-mtls"),
+        ((), {}, ("localhost", "default")),
+        ((), {"DAPR_CONTROLPLANE_TRUST_DOMAIN": "a", "DAPR_CONTROLPLANE_NAMESPACE": "b"}, ("a", "b")),
+        (
+            ("--control-plane-trust-domain=c", "--control-plane-namespace=d"),
+            {"DAPR_CONTROLPLANE_TRUST_DOMAIN": "a", "DAPR_CONTROLPLANE_NAMESPACE": "b"},
+            ("c", "d"),
+        ),
     ],
 )
-def test_what_is_not_available_is_refused(argv: list[str], environ: dict[str, str], hint: str) -> None:
-    """What daprd can and this cannot is said with the way out, not ignored."""
-    with pytest.raises(OptionsError, match=f"is not available in dapr-state: {hint}$"):
-        _options(*argv, **environ)
+def test_what_the_control_plane_is_called(
+    argv: tuple[str, ...], environ: dict[str, str], found: tuple[str, str]
+) -> None:
+    """A flag is stronger than its variable."""
+    options = _options(*argv, **environ)
+
+    assert (options.control_plane_trust_domain, options.control_plane_namespace) == found
 
 
 def test_the_repr_hides_tokens() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import sys
 from pathlib import Path
 from typing import Self
 
+from tests.support import oracle
 from tests.support.http import ask
 from tests.support.processes import Process, free_port
 
@@ -35,11 +37,40 @@ class _Service(Process):
             return False
 
 
+class Sentry(_Service):
+    """It signs certificates: those of the control plane, and of whoever asks; its root is made anew."""
+
+    def __init__(self, folder: Path, *, lifetime: str = "24h") -> None:
+        """`lifetime` is that of a certificate."""
+        self._anchors = folder / "credentials" / "ca.crt"
+        self._anchors.parent.mkdir()
+        config = folder / "sentry.yaml"
+        mtls = {"enabled": True, "workloadCertTTL": lifetime, "allowedClockSkew": "1s"}
+        document = {"apiVersion": "dapr.io/v1alpha1", "kind": "Configuration", "metadata": {"name": "daprsystem"}}
+        config.write_text(json.dumps(document | {"spec": {"mtls": mtls}}))  # YAML, too
+        flags = ("--config", str(config), "--issuer-credentials", str(self._anchors.parent))
+        super().__init__(oracle.program("sentry"), folder, *flags, "--trust-domain", "localhost")
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a service of the control plane is told."""
+        return ("--tls-enabled", "--sentry-address", self.address, "--trust-anchors-file", str(self._anchors))
+
+    @property
+    def sidecar_flags(self) -> tuple[str, ...]:
+        """What a sidecar is told."""
+        return ("--enable-mtls", "--sentry-address", self.address)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"DAPR_TRUST_ANCHORS": self._anchors.read_text()}
+
+
 class Placement(_Service):
     """It says which sidecar hosts which actor."""
 
-    def __init__(self, binary: Path, folder: Path) -> None:
-        super().__init__(binary, folder, "--initial-cluster", f"dapr-placement-0=127.0.0.1:{free_port()}")
+    def __init__(self, binary: Path, folder: Path, *flags: str) -> None:
+        super().__init__(binary, folder, "--initial-cluster", f"dapr-placement-0=127.0.0.1:{free_port()}", *flags)
 
 
 class Placements:

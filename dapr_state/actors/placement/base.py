@@ -27,7 +27,7 @@ class LostError(Exception):
 
 
 class Claim(Struct, frozen=True):
-    """`address` is that of the sidecar's internal port; empty for this one.
+    """`address` is that of the sidecar's internal port, `app_id` who it is there; both are empty for this one.
 
     Who has a claim goes on at once. One on an actor that lives here becomes a place in its queue of turns; when the
     actor has to move, the runtime is told to `halt` it: who waits there is sent away, and who has begun gets LostError
@@ -35,6 +35,7 @@ class Claim(Struct, frozen=True):
     """
 
     address: str = ""
+    app_id: str = ""
 
     @property
     def is_here(self) -> bool:

@@ -21,11 +21,14 @@ from dapr_state_proto.placement.v1.placement_pb2 import Host, HostOperation, Pla
 from msgspec import Struct
 
 from dapr_state.clock import WAITING
+from dapr_state.serving.grpc.channel import Channel, Reach
+from dapr_state.serving.grpc.connection import Patience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
     from dapr_state.clock import WaitingClock
+    from dapr_state.serving.tls import Tls
 
     Call = grpc.aio.StreamStreamCall[Host, PlacementOrder]
 
@@ -39,17 +42,8 @@ NO_LEADER_AT_MOST: Final = 0.5  # seconds
 LEAVING: Final = 3.0  # for the round in which the others take over at the end
 TOLD_AGAIN: Final = 60.0  # an address that cannot be reached is told of once a minute
 API_LEVEL: Final = 20  # of daprd 1.18
-_OPTIONS: Final = (
-    ("grpc.max_receive_message_length", -1),  # a table grows with types, hosts and what each of them hosts
-    ("grpc.keepalive_time_ms", int(SILENCE * 1000)),
-    ("grpc.keepalive_timeout_ms", int(ANSWER * 1000)),
-    ("grpc.http2.ping_timeout_ms", int(ANSWER * 1000)),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.min_reconnect_backoff_ms", int(CONNECT * 1000)),
-    ("grpc.use_local_subchannel_pool", 1),  # or an address that failed once fails again unasked
-    ("grpc.enable_retries", 0),
-)
+# Of the messages: a table grows with types, hosts and what each of them hosts; no message of gRPC can be longer
+_REACH: Final = Reach(max_receive=(1 << 32) - 1, connect=CONNECT, patience=Patience(SILENCE, ANSWER))
 _KICKED: Final = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.PERMISSION_DENIED)
 
 log = logging.getLogger("dapr.runtime.actor.placement")
@@ -90,6 +84,7 @@ class PlacementClient:
         types: Callable[[], Collection[str]],
         limit: float,
         *,
+        tls: Tls | None = None,
         waiting: WaitingClock = WAITING,
     ) -> None:
         """`types` are those hosted now; `limit` is how long a round may take, in seconds."""
@@ -98,6 +93,7 @@ class PlacementClient:
         self._member = member
         self._types = types
         self._limit = limit
+        self._tls = tls
         self._waiting = waiting
         self._stream: _Stream | None = None
         self._told: dict[str, float] = {}  # failures, and until when they are not told again
@@ -174,11 +170,11 @@ class PlacementClient:
                 continue
             for family, _, _, _, where in dict.fromkeys(found):
                 ip, number, *_ = cast("tuple[str, int]", where)
-                yield f"ipv6:[{ip}]:{number}" if family == socket.AF_INET6 else f"ipv4:{ip}:{number}"
+                yield f"[{ip}]:{number}" if family == socket.AF_INET6 else f"{ip}:{number}"
 
     async def _serve(self, target: str) -> float | None:
         """One stream; then the seconds until the next address, or None if this one was the leader."""
-        async with grpc.aio.insecure_channel(target, _OPTIONS) as channel:
+        async with Channel(target, self._tls, _REACH) as channel:
             call: Any = placement_pb2_grpc.PlacementStub(channel).ReportDaprStatus()
             stream = _Stream(call, target, self._me, self._member, limit=self._limit, waiting=self._waiting)
             drains = True
@@ -186,7 +182,7 @@ class PlacementClient:
                 await stream.run(self._hosted, self._opened)
             except OrderError as error:
                 log.warning("%s, closing stream to reconnect", error)
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            except grpc.aio.AioRpcError:
                 drains = not _is_taken_over(await call.code(), await call.details())
             finally:
                 self._stream = None

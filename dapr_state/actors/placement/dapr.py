@@ -54,6 +54,7 @@ class DaprPlacement(Placement):
         self._local = local
         self._waiting = waiting
         self._table = Table()
+        self._hosts: dict[str, str] = {}  # app ids by names
         self._claims: dict[str, Claim] = {}
         self._connected = Gate(waiting, is_open=False, what=_WHAT)
         self._closed: dict[str, Gate] = {}
@@ -64,7 +65,7 @@ class DaprPlacement(Placement):
         self.on_ready: list[Callable[[], object]] = []  # told at the end of each round
         self.on_lost: list[Callable[[], object]] = []
         self.on_frozen: list[Callable[[], object]] = []
-        self.on_gone: list[Callable[[Collection[str]], object]] = []  # told the hosts that are in no table any more
+        self.on_gone: list[Callable[[Collection[Claim]], object]] = []  # told the hosts that are in no table any more
 
     def __repr__(self) -> str:
         return f"<DaprPlacement {self._me} {'ready' if self.is_ready else 'lost'}, {self._table!r}>"
@@ -115,7 +116,7 @@ class DaprPlacement(Placement):
             self._waiters -= 1
 
     def _claim(self, name: str) -> Claim:
-        found = HERE if self._is_me(name) else Claim(name)
+        found = HERE if self._is_me(name) else Claim(name, self._hosts[name])
         self._claims[name] = found
         return found
 
@@ -138,8 +139,9 @@ class DaprPlacement(Placement):
         changed = table.changed(self._table)
         for actor_type in changed:
             self._closed.setdefault(actor_type, Gate(self._waiting, is_open=False, what=_WHAT))
-        gone = self._table.hosts - table.hosts
-        self._table = table
+        hosts = table.hosts
+        gone = {Claim(*host) for host in self._hosts.items() - hosts.items()}
+        self._table, self._hosts = table, hosts
         self._claims.clear()
         for tell in self.on_gone:
             tell(gone)
@@ -179,7 +181,7 @@ class DaprPlacement(Placement):
         """The service is gone; `drains` False: others may take over at any moment."""
         self._connected.shut()
         self._alive_until = math.inf
-        self._table = Table()
+        self._table, self._hosts = Table(), {}
         self._open_types()  # who waits there waits for the service from now on
         self._begin_halt(lambda _: True, drains=drains)
         for tell in self.on_lost:

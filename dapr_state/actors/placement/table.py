@@ -41,8 +41,9 @@ class Table:
         return table
 
     @property
-    def hosts(self) -> set[str]:
-        return {name for signature in self._signatures.values() for name, _, _ in signature}
+    def hosts(self) -> dict[str, str]:
+        """Their app ids, by their names."""
+        return {name: app_id for signature in self._signatures.values() for name, app_id, _ in signature}
 
     def changed(self, before: Table) -> set[str]:
         """The types that appeared, disappeared, or have other hosts."""

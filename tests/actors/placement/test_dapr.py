@@ -65,7 +65,7 @@ async def test_an_actor_lives_where_the_table_says() -> None:
     await scene.round(tables(ta=(ME, OTHER)))
 
     assert scene.placement.lookup_now(ActorId("ta", MINE)) is HERE
-    assert scene.placement.lookup_now(ActorId("ta", THEIRS)) == Claim(OTHER)
+    assert scene.placement.lookup_now(ActorId("ta", THEIRS)) == Claim(OTHER, "app")
 
 
 @pytest.mark.parametrize("name", ["localhost:43001", "[::1]:43001", "127.0.0.1:43001"])
@@ -114,7 +114,7 @@ async def test_a_round_closes_the_types_that_change_and_no_others() -> None:
     scene.placement.unlock()
 
     assert seen == [False, False, True, False]
-    assert await moving == Claim(OTHER)
+    assert await moving == Claim(OTHER, "app")
     assert scene.halted[1:] == [([f"ta/{THEIRS}"], True)]
 
 
@@ -147,7 +147,7 @@ async def test_a_type_that_nobody_hosts_is_waited_for() -> None:
     await steps()
     await scene.round(tables(ta=(ME,), tb=(OTHER,)))
 
-    assert await late == Claim(OTHER)
+    assert await late == Claim(OTHER, "app")
     assert NO_HOST_WAIT == 5
 
 
@@ -225,4 +225,4 @@ async def test_who_leaves_the_table_is_told_of() -> None:
     await scene.round(tables(ta=(ME,)))
 
     assert before == []
-    assert scene.told == [OTHER]
+    assert scene.told == [Claim(OTHER, "app")]
