@@ -13,6 +13,7 @@ from dapr_state.stores.sql.groups import RefusedError
 DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ssl.SSLError)
 
 LOCKED: Final = "55P03"  # a lock that was not to be had in time
+LATE: Final = (LOCKED, "57014")  # the same where the statement's own time was over at the same moment
 _LOST: Final = ("08", "57P")  # a failure of the connection, or an administrator who ended it
 _READ_ONLY: Final = "25006"
 # the first halves of codes whose cause is the server's state: the next operation of a group would fail in the same way

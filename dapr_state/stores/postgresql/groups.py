@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
+from dapr_state.errors import shortened
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import StoredValue
 from dapr_state.stores.postgresql import failures, tables
@@ -37,6 +38,7 @@ _CHANGED: Final = "22012"  # the statement's own way to say that a row has come 
 _NOT_BASE64: Final = ("22023", "22P02")
 
 _HELD: Final = StoreError("another client holds the row")  # in the place of an outcome that is to come
+_TOLD: Final = 200  # characters of a key in an error
 
 
 class _Held(Postponed):
@@ -44,22 +46,40 @@ class _Held(Postponed):
 
     def __init__(self, groups: Groups, work: Write, outcomes: Outcomes) -> None:
         self._groups = groups
-        self._work = work
+        self._units = [*work.units]
         self._outcomes = outcomes
 
     async def finish(self) -> Outcomes:
         """One patience for all of them: who holds one row may hold them all."""
-        units, outcomes = [*self._work.units], self._outcomes
+        units, outcomes = self._units, self._outcomes
         clock, seconds = self._groups.clock, self._groups.timeout
         until = clock.monotonic() + seconds
         while seconds > 0 and (held := [place for place, outcome in enumerate(outcomes) if outcome is _HELD]):
             first, rest = held[0], held[1:]
             outcomes[first] = await self._groups.wait_for(units[first], seconds)
-            again = await self._groups.write_units([units[place] for place in rest]) if rest else []
+            again = await self._again([units[place] for place in rest])
             for place, outcome in zip(rest, again, strict=True):
                 outcomes[place] = outcome
             seconds = until - clock.monotonic()
-        return [StoreError(str(_HELD)) if outcome is _HELD else outcome for outcome in outcomes]
+        return self.given_up(self._groups.not_free)
+
+    async def _again(self, units: Sequence[Unit]) -> Outcomes:
+        """An error is of these alone: what was written before stays written."""
+        try:
+            return await self._groups.write_units(units) if units else []
+        except StoreError as error:
+            return [StoreError(str(error)) for _ in units]
+
+    def given_up(self, reason: str) -> Outcomes:
+        return [
+            held_by_another([operation.key for operation in unit], reason) if outcome is _HELD else outcome
+            for unit, outcome in zip(self._units, self._outcomes, strict=True)
+        ]
+
+
+def held_by_another(keys: Sequence[str], reason: str) -> StoreError:
+    more = f", or one of {len(keys) - 1} more" if len(keys) > 1 else ""
+    return StoreError(f"another client holds the row of key={shortened(keys[0], _TOLD)}{more}: {reason}")
 
 
 class Groups:
@@ -69,6 +89,7 @@ class Groups:
         self._options = options
         self.clock = pool.clock
         self.timeout = options.timeout
+        self.not_free = f"it was not free within {pool.patience}"
         self._new_etags = table.layout.new_etags()
         self._patient: dict[Any, float] = {}  # connections that wait longer for rows, and how long
         self.statements = 0  # that wrote
@@ -93,9 +114,10 @@ class Groups:
         return [_Held(self, work, part) if _HELD in part else part for work, part in zip(works, parts, strict=True)]
 
     async def write_units(self, units: Sequence[Unit]) -> Outcomes:
-        """With `_HELD` in the place of what is to come."""
+        """With `_HELD` in the place of what is to come, and of what stands behind it on its keys."""
+        held: set[str] = set()
         async with self._pool.use() as connection:
-            return await write_group_async(units, lambda group: self._commit(connection, group))
+            return await write_group_async(units, lambda group: self._commit(connection, group, held))
 
     def _came(self, octets: int, keys: int) -> None:
         """Rows of so many keys are here: fewer are asked for at once if they are large, and more if they are not."""
@@ -105,19 +127,38 @@ class Groups:
             self.keys_at_once = min(KEYS_AT_MOST, 2 * self.keys_at_once)
 
     async def wait_for(self, unit: Unit, seconds: float) -> StoreError | None:
-        """Write it, also where other clients hold its rows for so long."""
-        async with self._pool.use() as connection:
-            self._patient[connection] = seconds
-            try:
-                await self._set_patience(connection, seconds)
-                (outcome,) = await self._kept(connection, [unit])
-                await self._set_patience(connection, LOCK_SECONDS)
-            except (asyncpg.PostgresError, StoreError) as error:
-                connection.terminate()  # it would wait as long for the next
-                return failures.store_error(error)
-            finally:
-                del self._patient[connection]
-            return outcome
+        """Write it, also where other clients hold its rows for so long; tell why it was not."""
+        try:
+            async with self._pool.use() as connection:
+                return await self._wait_on(connection, unit, seconds)
+        except StoreError as error:
+            return StoreError(str(error))
+
+    async def _wait_on(self, connection: Any, unit: Unit, seconds: float) -> StoreError | None:
+        self._patient[connection] = seconds
+        try:
+            await self._set_patience(connection, seconds)
+            (outcome,) = await self._kept(connection, [unit])
+            await self._set_patience(connection, LOCK_SECONDS)
+        except (asyncpg.PostgresError, StoreError) as error:
+            is_late = failures.code(error) in failures.LATE
+            told = await self._why_late(connection, unit) if is_late else None
+            connection.terminate()  # it would wait as long for the next
+            return told or failures.store_error(error)
+        finally:
+            self._patient.pop(connection, None)
+        return outcome
+
+    async def _why_late(self, connection: Any, unit: Unit) -> StoreError | None:
+        """Whose row it is that was waited for; None if it is nobody's."""
+        del self._patient[connection]
+        try:
+            await self._set_patience(connection, LOCK_SECONDS)
+            held = await self._held_by_others(connection, [unit])
+        except (asyncpg.PostgresError, asyncpg.InterfaceError):
+            return None
+        keys = [operation.key for operation in unit if operation.key in held]
+        return held_by_another(keys[:1], self.not_free) if keys else None
 
     async def _set_patience(self, connection: Any, seconds: float) -> None:
         """Of the session, unless a pooler gives it to others between two transactions: see `_limit`."""
@@ -167,24 +208,32 @@ class Groups:
             f"SET LOCAL statement_timeout = {int(self._options.timeout * 1000)}"
         )
 
-    async def _commit(self, connection: Any, units: Sequence[Unit]) -> Outcomes:
-        """Raises StoreError, which is a RefusedError where the others can be written without one of the units."""
+    async def _commit(self, connection: Any, units: Sequence[Unit], held: set[str]) -> Outcomes:
+        """Raises StoreError, which is a RefusedError where the others can be written without one of the units.
+
+        `held` are keys that others were found to hold; those that are found now are added.
+        """
+        if held and any(_is_of(unit, held) for unit in units):
+            return await self._commit_without(held, connection, units)
         try:
             return await self._kept(connection, units)
         except asyncpg.PostgresError as error:
             if failures.leaves_no_connection(error):
                 raise
-            if len(units) > 1:
-                if failures.code(error) == failures.LOCKED and (held := await self._held_by_others(connection, units)):
-                    return await self._commit_without(held, connection, units)
+            if failures.code(error) != failures.LOCKED:
                 raise failures.store_error(error) from error
-            if failures.code(error) == failures.LOCKED:
+            if len(units) == 1:
+                held.update(operation.key for operation in units[0])
                 return [_HELD]
-            raise failures.store_error(error) from error
+            found = await self._held_by_others(connection, units)
+            if not found:
+                raise failures.store_error(error) from error
+            held |= found
         except asyncpg.InterfaceError as error:
             if connection.is_closed():
                 raise
             raise RefusedError(failures.describe(error)) from error  # an argument that the driver cannot send
+        return await self._commit_without(held, connection, units)
 
     async def _held_by_others(self, connection: Any, units: Sequence[Unit]) -> set[str]:
         """All of them at once: to look for each by halves takes seconds where there are many."""
@@ -197,11 +246,11 @@ class Groups:
             return keys  # it is the table that somebody holds
 
     async def _commit_without(self, held: set[str], connection: Any, units: Sequence[Unit]) -> Outcomes:
-        are_held = [any(operation.key in held for operation in unit) for unit in units]
+        are_held = [_is_of(unit, held) for unit in units]
         others = [unit for unit, is_held in zip(units, are_held, strict=True) if not is_held]
         outcomes: Outcomes = []
         if others:
-            outcomes = await write_group_async(others, lambda group: self._commit(connection, group))
+            outcomes = await write_group_async(others, lambda group: self._commit(connection, group, held))
         following = iter(outcomes)
         return [_HELD if is_held else next(following) for is_held in are_held]
 
@@ -319,6 +368,10 @@ class Groups:
                 self.statements += 1
                 return records
         raise AssertionError  # pragma: no cover
+
+
+def _is_of(unit: Unit, keys: set[str]) -> bool:
+    return any(operation.key in keys for operation in unit)
 
 
 def _guards_of(units: Iterable[Unit]) -> list[str]:

@@ -30,7 +30,11 @@ class Postponed(ABC):
 
     @abstractmethod
     async def finish(self) -> Any:
-        """The outcome. Raises StoreError."""
+        """The outcome; never raises StoreError, for a part of it may be there already."""
+
+    @abstractmethod
+    def given_up(self, reason: str) -> Any:
+        """The outcome with an error for what is not there yet."""
 
 
 class Lane:
@@ -50,6 +54,7 @@ class Lane:
         self._answer = answer
         self._clock = clock
         self._timeout = timeout
+        self._too_late = f"the database did not get to it within {format_duration(timeout)}"
         self._at_once = at_once  # groups under way, as long as each is quick
         self._at_most = at_most  # groups under way, where some are slow
         self._wanted_at_most = wanted_at_most
@@ -92,7 +97,7 @@ class Lane:
         now = self._clock.monotonic()
         while self._waiting and self._waiting[0][1] <= now:
             batch, _ = self._waiting.popleft()
-            batch.fail(StoreError(f"the database did not get to it within {format_duration(self._timeout)}"))
+            batch.fail(StoreError(self._too_late))
         self._start()
 
     def _ended(self, run: asyncio.Task[None]) -> None:
@@ -169,9 +174,9 @@ class Lane:
             finally:
                 self._few.release()
         except TimeoutError:
-            caller.fail(StoreError(f"the database did not get to it within {format_duration(self._timeout)}"))
-        except StoreError as error:
-            caller.fail(error)
+            caller.settle(
+                [postponed.given_up(f"the database did not get to it within {format_duration(self._timeout)}")]
+            )
         except BaseException as error:
-            caller.fail(StoreError(f"the request was interrupted: {type(error).__name__}"))
+            caller.settle([postponed.given_up(f"the request was interrupted: {type(error).__name__}")])
             raise

@@ -11,7 +11,8 @@ Each node has its one connection (node.py), on which the replies match the comma
 4. A transaction is one call of the script on one node. If its keys are in several slots it is refused, and nothing is
    written.
 5. Which node has which slot is asked whenever a node is lost or names another, each few seconds, and not more often
-   than the floor; of several views the one of the latest configuration is taken.
+   than the floor; and where a list ends, for all that end meanwhile together. Of several views the one of the latest
+   configuration is taken.
 
 Redis replicates behind its answers: what a node acknowledged in its last moments its replica may not have when it takes
 over. Who needs more asks for consistency `strong`, which waits for the replicas.
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Final
 from dapr_state.clock import WAITING
 from dapr_state.stores.base import Found, Outcomes, StoreError
 from dapr_state.stores.redis import listing, slots
-from dapr_state.stores.redis.asking import answers
+from dapr_state.stores.redis.asking import Shared, answers
 from dapr_state.stores.redis.connecting import ConnectError, connect, tls_context
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError
 from dapr_state.stores.redis.grouping import SLICE, budget
@@ -70,6 +71,7 @@ class Cluster:
         self._topology: Topology | None = None
         self._map = 0  # tells one distribution of the slots from another
         self._is_in_doubt = asyncio.Event()
+        self._look = Shared(self._refresh)
         self._keeper: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -94,6 +96,7 @@ class Cluster:
         if self._keeper:
             self._keeper.cancel()
             await WAITING.wait([self._keeper])
+        await self._look.close()
         await asyncio.gather(*(node.close() for node in self._nodes.values()), *self._closing)
 
     async def ping(self) -> None:
@@ -143,7 +146,7 @@ class Cluster:
         elif left[1:]:
             at.node = left[1]
         else:
-            await self._refresh()  # slots that moved from a node behind to one before are seen now, if not yet
+            await self._look.now()  # slots that moved from a node behind to one before are seen now, if not yet
             if at.map == self._map:
                 return keys, ""
         return keys, listing.text(at)
@@ -224,7 +227,7 @@ class Cluster:
                 pass
             self._is_in_doubt.clear()
             with suppress(StoreError):  # nobody answers: each node tries to connect, and calls for another look
-                await self._refresh()
+                await self._look.now()
             await WAITING.sleep(_FLOOR)
 
     async def _refresh(self) -> None:

@@ -15,6 +15,7 @@ from dapr_state.stores.redis.grouping import OCTETS_AT_MOST, SLICE, budget
 from dapr_state.stores.redis.reconnecting import Reconnecting
 from dapr_state.stores.redis.replicas import Replicated
 from dapr_state.stores.redis.scripts import packed
+from dapr_state.stores.redis.writing import NotHere
 from dapr_state.stores.slices import slices
 
 if TYPE_CHECKING:
@@ -33,6 +34,30 @@ _TRANSACTION_AT_MOST: Final = 300_000  # operations: a second of Redis's time; b
 _PING: Final = packed(b"PING")
 
 T = TypeVar("T")
+
+
+async def in_order(
+    operations: Sequence[Operation],
+    write: Callable[[Sequence[Operation]], Awaitable[Outcomes]],
+    is_undone: Callable[[StoreError | None], bool],
+) -> Outcomes:
+    """Run behind run; others come in between.
+
+    What `is_undone` will be asked again. Who stands behind it on its key is left undone too: else the earlier of the
+    two would come last, and stay.
+    """
+    told: Outcomes = []
+    undone: dict[str, StoreError] = {}
+    for run in runs(operations, weight, at_most=OPERATIONS_AT_ONCE, octets_at_most=OCTETS_AT_MOST):
+        free = [operation for operation in run if operation.key not in undone] if undone else run
+        outcomes = iter(await write(free) if free else ())
+        for operation in run:
+            before = undone.get(operation.key)
+            outcome = type(before)(str(before)) if before else next(outcomes)
+            told.append(outcome)
+            if outcome is not None and is_undone(outcome):
+                undone[operation.key] = outcome
+    return told
 
 
 class Node:
@@ -125,7 +150,7 @@ class Node:
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         if len(operations) > 1 and (len(operations) > OPERATIONS_AT_ONCE or weight(operations) > OCTETS_AT_MOST):
-            return await self._write_in_runs(operations)
+            return await in_order(operations, self.write, lambda outcome: isinstance(outcome, NotHere))
         grouping = self._link.live or await self._link.connected(weight(operations))
         if self._waits_for_replicas(operations):
             return await self._replicated_writes().write(operations)
@@ -142,12 +167,6 @@ class Node:
                 if len(some) == SLICE:
                     await asyncio.sleep(0)
         return await grouping.transact(operations)
-
-    async def _write_in_runs(self, operations: Sequence[Operation]) -> Outcomes:
-        outcomes: Outcomes = []
-        for run in runs(operations, weight, at_most=OPERATIONS_AT_ONCE, octets_at_most=OCTETS_AT_MOST):
-            outcomes += await self.write(run)  # one behind the other: in their order, and others come in between
-        return outcomes
 
     async def _read_in_runs(self, keys: Sequence[str]) -> Found:
         found: Found = []

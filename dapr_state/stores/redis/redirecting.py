@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from dapr_state.clock import WAITING
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.batching import OVERHEAD, runs, weight, weight_of_keys
+from dapr_state.stores.batching import OVERHEAD, weight, weight_of_keys
 from dapr_state.stores.redis import reading, writing
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError, Silence
-from dapr_state.stores.redis.grouping import OCTETS_AT_MOST, SLICE
-from dapr_state.stores.redis.node import OPERATIONS_AT_ONCE, Node
+from dapr_state.stores.redis.grouping import SLICE
+from dapr_state.stores.redis.node import Node, in_order
 from dapr_state.stores.redis.reconnecting import NotConnected
 from dapr_state.stores.redis.scripts import packed
 from dapr_state.stores.redis.slots import Elsewhere, elsewhere, slot_of
@@ -181,13 +181,13 @@ async def _read_as_guest(node: Node, keys: list[str]) -> Found:
 
 
 async def _write(node: Node, operations: list[Operation]) -> Outcomes:
-    told: Outcomes = []
-    for run in runs(operations, weight, at_most=OPERATIONS_AT_ONCE, octets_at_most=OCTETS_AT_MOST):
+    async def write(run: Sequence[Operation]) -> Outcomes:
         try:
-            told += await node.write(run)
+            return await node.write(run)
         except StoreError as error:  # of this run: what was done before stays done
-            told += [type(error)(str(error)) for _ in run]
-    return told
+            return [type(error)(str(error)) for _ in run]
+
+    return await in_order(operations, write, lambda outcome: where_of_write(outcome) is not None)
 
 
 async def _write_as_guest(node: Node, operations: list[Operation]) -> Outcomes:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from dapr_state.stores.redis.options import Options
 
 _EVERY: Final = 1.0  # seconds between two looks: sentinels take some to agree that a master is gone
-_AT_MOST: Final = 16  # sentinels that are asked: seven are many
+_AT_MOST: Final = 16  # sentinels that are asked: seven are many; one that is gone makes room
 
 
 class View(NamedTuple):
@@ -48,6 +48,7 @@ class View(NamedTuple):
     is_promoted: bool  # in a failover that still goes on, which it leads: the others know nothing of it yet
     address: str
     replicas: int  # that it has or shall have
+    others: frozenset[str] = frozenset()  # sentinels that are alive
 
 
 class Sentinels:
@@ -67,6 +68,7 @@ class Sentinels:
             retries=0,
         )
         self._links: dict[str, Reconnecting] = {}  # by address: those of the component, and those that they know
+        self._closing: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         return f"<Sentinels of {self._name}: {[*self._links.values()]}>"
@@ -76,7 +78,7 @@ class Sentinels:
             self._add(address)
 
     async def close(self) -> None:
-        await asyncio.gather(*(link.close() for link in self._links.values()))
+        await asyncio.gather(*(link.close() for link in self._links.values()), *self._closing)
 
     async def master(self) -> Location:
         """Where the master is. Raises ConnectError when none of them knows it."""
@@ -86,6 +88,7 @@ class Sentinels:
         if not known:
             none = "redis: all sentinels specified in configuration are unreachable"
             raise ConnectError(f"{none}: they know no master named {self._name!r}" if views else none)
+        self._keep({*self._options.addresses}.union(*(each.others for each in known)))
         latest = max(known)
         return Location(latest.address, min(latest.replicas, 1), (latest.epoch, latest.is_promoted))
 
@@ -101,24 +104,31 @@ class Sentinels:
         for reply in (address, facts):
             if isinstance(reply, ReplyError):
                 raise reply
-        if isinstance(others, list):
-            for other in others:
-                self._add(_address(_known(other)))
-        return view(address, facts)
+        return view(address, facts, others if isinstance(others, list) else [])
+
+    def _keep(self, named: set[str]) -> None:
+        """Ask those who are named too. Who is not any more, and does not answer, makes room for who took his place."""
+        for address in [address for address, link in self._links.items() if not (address in named or link.live)]:
+            closing = asyncio.create_task(self._links.pop(address).close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        for address in sorted(named):
+            self._add(address)
 
     def _add(self, address: str) -> None:
-        """Ask this one too, as long as the store is open."""
         if address not in self._links and len(self._links) < _AT_MOST:
             self._links[address] = Reconnecting(replace(self._options, address=address), self._context, self._waiting)
             self._links[address].open()
 
 
-def view(address: Any, facts: Any) -> View | None:
+def view(address: Any, facts: Any, others: Sequence[Any] = ()) -> View | None:
     if address is None:
         return None
     known = _known(facts)
     now = _address({b"ip": address[0], b"port": address[1]})
-    return View(int(known.get(b"config-epoch", 0)), now != _address(known), now, int(known.get(b"num-slaves", 0)))
+    alive = frozenset(_address(each) for each in map(_known, others) if b"s_down" not in each.get(b"flags", b""))
+    epoch, replicas = int(known.get(b"config-epoch", 0)), int(known.get(b"num-slaves", 0))
+    return View(epoch, now != _address(known), now, replicas, alive)
 
 
 def _known(facts: Any) -> dict[bytes, bytes]:

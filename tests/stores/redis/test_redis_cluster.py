@@ -12,16 +12,21 @@ from redis.crc import key_slot
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.stores.redis.connection import ConnectionLost
+from dapr_state.stores.redis.node import OPERATIONS_AT_ONCE, Node
+from dapr_state.stores.redis.reconnecting import NotConnected
 from dapr_state.stores.redis.slots import Elsewhere, elsewhere, slot_of
+from dapr_state.stores.redis.writing import NotHere
 from dapr_state.testing.stores.keys import NOT_UTF_8, ODD
 from tests.stores.redis.conftest import create, eventually, opened, values
 from tests.stores.redis.load import Load, survives
 from tests.support.processes import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from dapr_state.stores.base import Outcomes
+    from dapr_state.stores.model import Operation
     from dapr_state.stores.redis.store import RedisStore
     from tests.support.redis import RedisServer
     from tests.support.redis_groups import ClusterServers
@@ -254,6 +259,30 @@ async def test_a_write_that_was_sent_to_a_node_that_died_is_an_error_and_a_read_
         assert await store.get(["k"]) == [StoredValue(b"v", "1")]
 
 
+@pytest.mark.parametrize("kind", [NotConnected, NotHere])
+async def test_of_one_request_the_last_write_of_a_key_stays_though_an_earlier_one_is_asked_again(
+    servers: ClusterServers, monkeypatch: pytest.MonkeyPatch, kind: type[StoreError]
+) -> None:
+    """A request of more than one run, whose first one is not done, once; the keys beside are written in any case."""
+    write, refusals = Node.write, [kind("not now")]
+
+    async def not_at_first(node: Node, operations: Sequence[Operation]) -> Outcomes:
+        if not refusals:
+            return await write(node, operations)
+        refusal = refusals.pop()
+        if isinstance(refusal, NotConnected):
+            raise refusal
+        return [refusal] * len(operations)
+
+    async with opened(servers.address, **CLUSTER) as store:
+        monkeypatch.setattr(Node, "write", not_at_first)
+        between = [Upsert(f"{{t}}{number}", b"v") for number in range(OPERATIONS_AT_ONCE)]
+        outcomes = await store.write([Upsert("{t}k", b"first"), *between, Upsert("{t}k", b"last")])
+
+        assert outcomes == [None] * (OPERATIONS_AT_ONCE + 2)
+        assert values(await store.get(["{t}k", "{t}0"])) == [b"last", b"v"]
+
+
 async def test_a_primary_that_is_deaf_is_replaced_and_not_written_to(servers: ClusterServers) -> None:
     """Calls wait as long as the component allows, then they fail; once it has a successor they go there."""
     async with opened(servers.address, **CLUSTER, readTimeout="500ms") as store:
@@ -337,6 +366,21 @@ async def test_a_storm_of_redirections_is_few_looks_at_the_topology(servers: Clu
 
     assert values(await store.get(keys)) == [b"v"] * 40
     assert looks(servers) - before < 60
+
+
+async def test_many_lists_that_end_are_few_looks_at_the_topology(servers: ClusterServers, store: RedisStore) -> None:
+    """Those that end while somebody looks have the next look together."""
+    await store.write([Upsert("lists-k", b"v")])
+    before = looks(servers)
+    await asyncio.gather(*(_all_of(store, "lists-") for _ in range(100)))
+
+    assert looks(servers) - before < 60
+
+
+async def _all_of(store: RedisStore, prefix: str) -> None:
+    after = None
+    while after != "":
+        after = (await store.list(prefix, after=after or "", limit=1000)).after
 
 
 def looks(servers: ClusterServers) -> int:

@@ -12,9 +12,9 @@ from dapr_state.resources.properties import Properties
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import StoredValue, Upsert
 from dapr_state.stores.redis import options
-from dapr_state.stores.redis.node import Node
+from dapr_state.stores.redis.node import OPERATIONS_AT_ONCE, Node
 from dapr_state.stores.redis.reconnecting import Location
-from dapr_state.stores.redis.sentinels import view
+from dapr_state.stores.redis.sentinels import Master, view
 from dapr_state.stores.redis.writing import NotHere
 from tests.stores.redis.conftest import create, eventually, opened, served_again
 from tests.stores.redis.load import survives
@@ -22,8 +22,11 @@ from tests.support.processes import free_port
 from tests.support.redis_groups import MASTER, Group
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from dapr_state.stores.base import Outcomes
+    from dapr_state.stores.model import Operation
     from dapr_state.stores.redis.store import RedisStore
 
 ROUNDS = int(os.environ.get("FAILOVER_ROUNDS", "1"))  # of kill -9: more by hand
@@ -75,6 +78,28 @@ async def test_a_server_that_became_a_replica_writes_nothing_and_is_left(redis_g
     assert str(refused[0]).startswith("failed to set key refused: READONLY ")
 
 
+async def test_of_one_request_the_last_write_of_a_key_stays_though_its_server_was_a_replica_at_first(
+    redis_group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of its runs is refused for as long as a master is looked for; the others follow."""
+    write, refusals = Node.write, [NotHere("READONLY")] * 2
+
+    async def not_at_first(node: Node, operations: Sequence[Operation]) -> Outcomes:
+        if refusals and len(operations) <= OPERATIONS_AT_ONCE:
+            return [refusals.pop()] * len(operations)
+        return await write(node, operations)
+
+    async with opened(redis_group.address, **FOLLOWED, redisMaxRetries="1") as store:
+        monkeypatch.setattr(Node, "write", not_at_first)
+        between = [Upsert(f"k{number}", b"v") for number in range(OPERATIONS_AT_ONCE)]
+        outcomes = await store.write([Upsert("k", b"first"), *between, Upsert("k", b"last")])
+        (row,) = await store.get(["k"])
+
+    assert outcomes == [None] * (OPERATIONS_AT_ONCE + 2)
+    assert isinstance(row, StoredValue)
+    assert row.value == b"last"
+
+
 async def test_who_says_that_he_is_no_master_is_not_connected_to(redis_group: Group) -> None:
     """Whatever a sentinel said."""
     master = redis_group.master()
@@ -115,6 +140,40 @@ async def test_the_sentinels_that_one_knows_of_are_asked_too(redis_group: Group)
         await asyncio.to_thread(redis_group.bring_back, old)
 
     assert outcomes == [None]
+
+
+async def test_a_sentinel_that_is_gone_for_good_is_not_asked_for_ever(redis_group: Group) -> None:
+    """Else those that take its place, elsewhere, have none: no more than some are asked. One that is back is asked."""
+    gone, *_, named = redis_group.sentinels
+    async with opened(named.address, **FOLLOWED) as store:
+        assert isinstance(store._node, Master)
+        asked = store._node._sentinels._links
+        await eventually(lambda: {sentinel.address for sentinel in redis_group.sentinels} == asked.keys())
+        gone.kill()
+        await eventually(lambda: gone.address not in asked)
+        others = {*asked}
+        gone.start()
+        await eventually(lambda: gone.address in asked)
+        await asyncio.to_thread(redis_group.whole)
+
+    assert others == {sentinel.address for sentinel in redis_group.sentinels[1:]}
+
+
+async def test_a_named_sentinel_is_asked_for_ever(redis_group: Group) -> None:
+    """It may be a name, which is another's address some day; and nobody forgets others because nobody answers."""
+    async with opened(redis_group.address, **FOLLOWED) as store:
+        assert isinstance(store._node, Master)
+        sentinels = store._node._sentinels
+        for sentinel in redis_group.sentinels:
+            sentinel.kill()
+        with pytest.raises(StoreError, match="unreachable"):
+            await sentinels.master()
+        asked = {*sentinels._links}
+        for sentinel in redis_group.sentinels:
+            sentinel.start()
+        await asyncio.to_thread(redis_group.whole)
+
+    assert asked == {sentinel.address for sentinel in redis_group.sentinels}
 
 
 def test_of_several_sentinels_the_one_that_knows_of_the_latest_failover_is_right() -> None:
