@@ -1,0 +1,138 @@
+// What the page asks of its sidecar: the administration API, with the token, its errors, and whether anybody answers.
+import { cell } from "./ui.js";
+
+const ROOT = new URL("v1/", new URL(".", document.baseURI));
+const REMEMBERED = "dapr-state token"; // in this tab, and only if somebody ticked it
+const RETRY = 1000;
+
+export const about = cell(null); // mode, ports, whether a token is needed
+export const token = cell(sessionStorage.getItem(REMEMBERED) ?? "");
+export const tokenWanted = cell(false);
+export const lostSince = cell(null); // when the sidecar was last heard of, while it does not answer
+export const returns = cell(0); // how often it has come back: what is shown is asked for again
+export const skew = cell(0); // milliseconds by which the sidecar's clock is ahead
+
+/** What the sidecar refused, in its own words. */
+export class ApiError extends Error {
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+export function giveToken(text, { remember = false } = {}) {
+  token.set(text);
+  tokenWanted.set(false);
+  if (remember) sessionStorage.setItem(REMEMBERED, text);
+  else sessionStorage.removeItem(REMEMBERED);
+  returns.set(returns.get() + 1);
+}
+
+export function url(path, query = {}, verb = "") {
+  const asked = new URL(path.map(encodeURIComponent).join("/") + (verb && `:${verb}`), ROOT);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined && value !== null && value !== "" && value !== false) asked.searchParams.set(name, value);
+  }
+  return asked;
+}
+
+/** The answer to one request, or an ApiError; a sidecar that is away is waited for beside it. */
+export async function send(method, address, { body, signal, accept = "application/json", headers = {} } = {}) {
+  const sent = { Accept: accept, ...headers };
+  if (token.get()) sent["dapr-api-token"] = token.get();
+  if (method !== "GET") Object.assign(sent, { "Content-Type": "application/json", "x-dapr-state": "1" });
+  let answer;
+  try {
+    answer = await fetch(address, { method, headers: sent, body, signal, cache: "no-store", credentials: "omit" });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    lost();
+    throw new ApiError(0, "", "The sidecar does not answer.");
+  }
+  if (answer.ok) return answer;
+  if (answer.status === 401) tokenWanted.set(true);
+  throw await refusal(answer);
+}
+
+async function refusal(answer) {
+  const text = await answer.text();
+  try {
+    const told = JSON.parse(text);
+    return new ApiError(answer.status, told.errorCode ?? "", told.message ?? text);
+  } catch {
+    return new ApiError(answer.status, "", text.trim() || `HTTP ${answer.status}`);
+  }
+}
+
+export async function ask(method, path, { verb, query, body, signal } = {}) {
+  const answer = await send(method, url(path, query, verb), { body: body && JSON.stringify(body), signal });
+  return answer.status === 204 ? {} : answer.json();
+}
+
+export const read = (path, query, signal) => ask("GET", path, { query, signal });
+
+export function lost() {
+  if (lostSince.get() !== null) return;
+  lostSince.set(Date.now());
+  setTimeout(knock, RETRY);
+}
+
+async function knock() {
+  try {
+    await loadAbout();
+  } catch {
+    setTimeout(knock, RETRY);
+    return;
+  }
+  lostSince.set(null);
+  returns.set(returns.get() + 1);
+}
+
+export async function loadAbout() {
+  const answer = await fetch(new URL("about.json", document.baseURI), { cache: "no-store", credentials: "omit" });
+  if (!answer.ok) throw new ApiError(answer.status, "", answer.statusText);
+  about.set(await answer.json());
+}
+
+export const canWrite = () => about.get()?.mode === "write";
+
+// The administration's calls, one line each
+
+const stores = (store, ...rest) => ["state", store, ...rest];
+const space = (of) => (of && of !== "application" ? of.toUpperCase() : undefined);
+
+export const overview = (signal) => read(["overview"], {}, signal);
+export const configuration = (signal) => read(["configuration"], {}, signal);
+export const reloadApp = () => ask("POST", ["app"], { verb: "reload", body: {} });
+
+export const listKeys = (store, query, signal) =>
+  read(stores(store, "keys"), { ...query, space: space(query.space), withSizes: true }, signal);
+export const countKeys = (store, query, signal) => read(stores(store, "count"), { ...query, space: space(query.space) }, signal);
+export const getEntry = (store, key, query, signal) =>
+  read(stores(store, "entry"), { key, ...query, space: space(query.space) }, signal);
+export const saveEntry = (store, entry) => ask("PUT", stores(store, "entry"), { body: { ...entry, space: space(entry.space) } });
+export const deleteEntry = (store, key, query) =>
+  ask("DELETE", stores(store, "entry"), { query: { key, ...query, space: space(query.space) } });
+export const touch = (store, body) => ask("POST", stores(store), { verb: "touch", body: { ...body, space: space(body.space) } });
+export const deleteByPrefix = (store, body, signal) =>
+  ask("POST", stores(store), { verb: "deleteByPrefix", body: { ...body, space: space(body.space) }, signal });
+
+export async function download(store, key, of) {
+  const answer = await send("GET", url(stores(store, "entry"), { key, space: space(of), maxBytes: 2 ** 32 - 1 }), {
+    accept: "application/octet-stream",
+  });
+  return answer.blob();
+}
+
+export const actorTypes = (signal) => read(["actors"], {}, signal);
+export const listActors = (type, query, signal) => read(["actors", type], query, signal);
+export const getActor = (type, id, signal) => read(["actors", type, id], {}, signal);
+export const deactivate = (type, id) =>
+  ask("POST", id === undefined ? ["actors", type] : ["actors", type, id], { verb: "deactivate", body: {} });
+export const deleteActor = (type, id, dryRun) => ask("DELETE", ["actors", type, id], { query: { dryRun }, body: {} });
+export const reminders = (query, signal) => read(["reminders"], query, signal);
+export const timers = (query, signal) => read(["timers"], query, signal);
+export const fireReminder = (type, id, name) =>
+  ask("POST", ["actors", type, id, "reminders", name], { verb: "trigger", body: { wait: true } });
+export const pauseReminders = (type, paused) => ask("POST", ["reminders"], { verb: "pause", body: { type, paused } });

@@ -1,0 +1,196 @@
+// The keys of a store: by prefix, in pages, as a list or by a delimiter; the one that is open stands beside them.
+import { canWrite, countKeys, listKeys } from "../lib/api.js";
+import { useAsk } from "../lib/ask.js";
+import { count, plural, size, visible } from "../lib/format.js";
+import { moveAmongRows, useKeys } from "../lib/keys.js";
+import { useLive } from "../lib/live.js";
+import { go, to } from "../lib/router.js";
+import { first } from "../lib/snippets.js";
+import { html, names, useEffect, useMemo, useRef, useState } from "../lib/ui.js";
+import { Badge, Button, Empty, Head, Icon, Kbd, Lines, Problem, Snippets, Ttl } from "../parts/basics.js";
+import { DeletePrefix } from "../parts/delete-prefix.js";
+import { Editor } from "../parts/editor.js";
+import { Entry } from "./entry.js";
+
+const PAGE = 200;
+const COLLECTED = 10_000; // keys that are sorted here, of a store that does not
+const PAUSE = 250; // milliseconds after the last letter of a prefix
+const DELIMITERS = [["", "List"], ["||", "Tree ||"], [":", "Tree :"], ["/", "Tree /"], ["-", "Tree -"], [".", "Tree ."]];
+
+export function StatePage({ store, stores, appId, query, openKey }) {
+  const { prefix = "", space = "application", by = "", page = "" } = query;
+  const here = (changes) => ({ prefix, space: space === "application" ? "" : space, by, page, ...changes });
+  const show = (changes, options) => go(["state", store], here({ page: "", ...changes }), options);
+  const asked = { prefix, space, delimiter: by, pageToken: page, pageSize: PAGE };
+  const [sorted, setSorted] = useState(false);
+  const list = useAsk((signal) => (sorted ? collected(store, asked, signal) : listKeys(store, asked, signal)), [store, prefix, space, by, page, sorted]);
+  const total = useAsk((signal) => countKeys(store, { prefix, space }, signal), [store, prefix, space]);
+  const [news, setNews] = useState(new Set());
+  const [dialog, setDialog] = useState(null);
+  const search = useRef(null);
+  const about = stores.find((each) => each.name === store);
+
+  useEffect(() => setNews(new Set()), [list.data]);
+  useEffect(() => setSorted(false), [store, prefix, space, by]);
+  useLive(["state", store, "watch"], { prefix, space: space === "application" ? "" : space.toUpperCase() }, (_, told) => {
+    const changed = (told.changes ?? []).map((change) => change.entry?.key).filter((key) => key !== undefined);
+    if (changed.length) setNews((before) => new Set([...before, ...changed]));
+  });
+  const refresh = () => {
+    list.reload();
+    total.reload();
+  };
+  useKeys({
+    "/": () => search.current?.focus(),
+    n: () => canWrite() && setDialog("new"),
+    r: refresh,
+    Escape: (event) => {
+      if (event.target === search.current) event.target.blur();
+      else if (openKey !== undefined) close();
+      else if (prefix) show({ prefix: "" });
+      else return false;
+    },
+    j: () => moveAmongRows(1),
+    k: () => moveAmongRows(-1),
+    ArrowDown: () => moveAmongRows(1),
+    ArrowUp: () => moveAmongRows(-1),
+  });
+  const close = () => {
+    go(["state", store], here({}));
+    requestAnimationFrame(() => document.querySelector('[data-row][data-key="' + CSS.escape(openKey) + '"]')?.focus());
+  };
+
+  const entries = list.data?.entries ?? [];
+  const groups = list.data?.groups ?? [];
+  const isEmpty = list.data && !entries.length && !groups.length && !page;
+  return html`<div class=${names("explorer", openKey !== undefined && "has-open")}>
+    <section class="explorer-list" aria-label="Keys">
+      <${Head} title=${store}>
+        ${about && html`<span class="faint page-note">${about.type}</span>`}
+        <${Button} icon="refresh" label="Refresh (r)" onClick=${refresh} />
+        ${canWrite() && html`<${Button} icon="trash" label="Delete by prefix" onClick=${() => setDialog("prefix")} />`}
+        ${canWrite() && html`<${Button} icon="plus" tone="primary" onClick=${() => setDialog("new")}>New key<//>`}
+      <//>
+      <div class="toolbar">
+        <${Prefix} input=${search} value=${prefix} onChange=${(text) => show({ prefix: text }, { replace: true })} />
+        <select class="select" aria-label="Which keys" value=${space} onChange=${(event) => show({ space: event.target.value === "application" ? "" : event.target.value, prefix: "" })}>
+          <option value="application">Application</option>
+          <option value="actors">Actors</option>
+          <option value="store">Whole store</option>
+        </select>
+        <select class="select" aria-label="List or tree" value=${by} onChange=${(event) => show({ by: event.target.value })}>
+          ${DELIMITERS.map(([value, shown]) => html`<option key=${value} value=${value}>${shown}</option>`)}
+        </select>
+      </div>
+      ${by && prefix && html`<${Crumbs} prefix=${prefix} by=${by} show=${show} />`}
+      <div class="list-head">
+        <span class="tally" role="status">${tally(total.data, list)}</span>
+        ${news.size > 0 && html`<button type="button" class="news" onClick=${refresh}>${plural(news.size, "change")}: show</button>`}
+        ${list.data && list.data.ordered === false && html`<${Unsorted} list=${list.data} total=${total.data} sorted=${sorted} onSort=${() => setSorted(true)} />`}
+      </div>
+      <${Problem} error=${list.error} />
+      ${!list.data && list.isLoading && html`<${Lines} rows=${10} />`}
+      ${isEmpty && (prefix ? html`<${Nothing} prefix=${prefix} clear=${() => show({ prefix: "" })} />` : html`<${NoKeys} store=${store} appId=${appId} space=${space} />`)}
+      ${list.data &&
+      !isEmpty &&
+      html`<ul class="rows">
+        ${groups.map((group) => html`<li key=${`g${group.prefix}`}><${Group} group=${group} prefix=${prefix} href=${to(["state", store], here({ prefix: group.prefix, page: "" }))} /></li>`)}
+        ${entries.map((entry) => html`<li key=${entry.key}><${Row} entry=${entry} prefix=${prefix} isOpen=${entry.key === openKey} href=${to(["state", store, "key", entry.key], here({}))} /></li>`)}
+      </ul>`}
+      ${(page || list.data?.nextPageToken) &&
+      html`<nav class="pager" aria-label="Pages">
+        <${Button} icon="left" disabled=${!page} onClick=${() => history.back()}>Previous<//>
+        <span class="faint">Type more of a key to jump to it</span>
+        <${Button} disabled=${!list.data?.nextPageToken} onClick=${() => (go(["state", store], here({ page: list.data.nextPageToken })), document.querySelector("main").scrollTo(0, 0))}>Next <${Icon} of="right" /><//>
+      </nav>`}
+    </section>
+    ${openKey !== undefined &&
+    html`<section class="explorer-open" aria-label="Value">
+      <${Entry} key=${`${store}\n${space}\n${openKey}`} store=${store} space=${space} name=${openKey} onClose=${close} onChanged=${refresh} />
+    </section>`}
+    ${openKey === undefined && html`<section class="explorer-open is-blank" aria-hidden="true"><div><${Icon} of="state" size=${28} /><p>Choose a key to see its value</p><p><${Kbd}>j<//> <${Kbd}>k<//> move, <${Kbd}>Enter<//> opens</p></div></section>`}
+    ${dialog === "new" && html`<${Editor} store=${store} space=${space} prefix=${prefix} onClose=${() => setDialog(null)} onSaved=${(key) => (setDialog(null), refresh(), go(["state", store, "key", key], here({})))} />`}
+    ${dialog === "prefix" && html`<${DeletePrefix} store=${store} space=${space} prefix=${prefix} onClose=${() => setDialog(null)} onDone=${refresh} />`}
+  </div>`;
+}
+
+/** The pages of a store without an order, together and sorted. */
+async function collected(store, asked, signal) {
+  const found = new Map();
+  const groups = new Map();
+  let token = "";
+  do {
+    const page = await listKeys(store, { ...asked, pageSize: 1000, pageToken: token }, signal);
+    for (const entry of page.entries ?? []) found.set(entry.key, entry);
+    for (const group of page.groups ?? []) groups.set(group.prefix, group);
+    token = page.nextPageToken;
+  } while (token && found.size < COLLECTED);
+  const by = (name) => (a, b) => (a[name] < b[name] ? -1 : 1);
+  return { entries: [...found.values()].sort(by("key")), groups: [...groups.values()].sort(by("prefix")), ordered: false, isWhole: !token };
+}
+
+function tally(total, list) {
+  if (!total) return list.isLoading ? "…" : "";
+  const number = Number(total.count ?? 0);
+  if (total.estimated) return `about ${plural(number, "key")}`;
+  return total.complete === false ? `at least ${plural(number, "key")}` : plural(number, "key");
+}
+
+function Unsorted({ list, total, sorted, onSort }) {
+  if (sorted) return html`<${Badge}>${list.isWhole ? "sorted here" : `the first ${count(COLLECTED)}, sorted here`}<//>`;
+  const share = total?.count > 0 && list.scanned ? ` · looked at ${Math.min(100, Math.round((100 * list.scanned) / total.count))} %` : "";
+  return html`<span class="faint">in the store's own order${share}</span><button type="button" class="link" onClick=${onSort}>Sort</button>`;
+}
+
+function Prefix({ input, value, onChange }) {
+  const [text, setText] = useState(value);
+  const timer = useRef(0);
+  useEffect(() => {
+    if (document.activeElement !== input.current) setText(value);
+  }, [value]);
+  const send = (next, wait) => {
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => onChange(next), wait);
+  };
+  return html`<div class="search">
+    <${Icon} of="search" />
+    <input ref=${input} class="input mono" type="search" aria-label="Keys that begin with" placeholder="Prefix" value=${text} spellcheck=${false} autocomplete="off" autocapitalize="off"
+      onInput=${(event) => (setText(event.target.value), send(event.target.value, PAUSE))}
+      onKeyDown=${(event) => event.key === "Enter" && (send(text, 0), event.target.blur())} />
+    <${Kbd}>/<//>
+  </div>`;
+}
+
+function Crumbs({ prefix, by, show }) {
+  const parts = prefix.split(by).filter((part, at, all) => part || at < all.length - 1);
+  return html`<nav class="crumbs" aria-label="Path">
+    <button type="button" class="link" onClick=${() => show({ prefix: "" })}>All keys</button>
+    ${parts.map((part, at) => html`<span class="faint">${by}</span><button type="button" class="link mono" key=${at} onClick=${() => show({ prefix: parts.slice(0, at + 1).join(by) + by })}>${visible(part)}</button>`)}
+  </nav>`;
+}
+
+/** What was searched for is dimmed: the rest tells keys apart. */
+const Key = ({ text, prefix }) =>
+  html`<span class="key" dir="auto">${prefix && text.startsWith(prefix) ? html`<span class="faint">${visible(prefix)}</span>${visible(text.slice(prefix.length))}` : visible(text)}</span>`;
+
+const Row = ({ entry, prefix, isOpen, href }) =>
+  html`<a class=${names("row", isOpen && "is-open")} data-row data-key=${entry.key} data-expires=${entry.expiresAt ? "" : undefined} href=${href} aria-current=${isOpen ? "true" : undefined}>
+    <${Key} text=${entry.key} prefix=${prefix} />
+    ${entry.error && html`<${Badge} tone="bad" icon="alert" title=${entry.error}>unreadable<//>`}
+    ${entry.encrypted && html`<span class="faint" title="Encrypted in the store"><${Icon} of="lock" size=${12} /><span class="unseen">encrypted</span></span>`}
+    <${Ttl} at=${entry.expiresAt} />
+    <span class="etag mono faint" title=${entry.etag && `Etag ${entry.etag}`}>${(entry.etag ?? "").slice(0, 8)}</span>
+    <span class="size">${entry.size === undefined ? "" : size(entry.size)}</span>
+  </a>`;
+
+const Group = ({ group, prefix, href }) =>
+  html`<a class="row group" data-row href=${href}><${Icon} of="folder" size=${14} /><${Key} text=${group.prefix} prefix=${prefix} /><span class="size">${plural(group.count, "key")}${group.atLeast ? " or more" : ""}</span><${Icon} of="right" size=${14} /></a>`;
+
+const Nothing = ({ prefix, clear }) =>
+  html`<${Empty} icon="search" title="No key begins like this"><p>Nothing here begins with <code>${visible(prefix)}</code>. Prefixes are exact: capitals count, and so do blanks.</p><${Button} onClick=${clear}>Show all keys<//><//>`;
+
+function NoKeys({ store, appId, space }) {
+  const calls = useMemo(() => first(store, appId), [store, appId]);
+  if (space === "actors") return html`<${Empty} icon="actors" title="No actor has any state"><p>What actors keep is listed here as <code>type||id||key</code>.</p><//>`;
+  return html`<${Empty} icon="state" title="Nothing is kept here yet"><p>Save something, and it appears. These are this sidecar's own address and store:</p><${Snippets} of=${calls} /><//>`;
+}

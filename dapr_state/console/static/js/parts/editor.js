@@ -1,0 +1,118 @@
+// Writing one value: the text itself, what it changes against what is stored, and what to do when somebody else was first.
+import { deleteEntry, getEntry, saveEntry } from "../lib/api.js";
+import { diff, hunks } from "../lib/diff.js";
+import { base64, octets, plural, text as asText, visible } from "../lib/format.js";
+import { indented, problem } from "../lib/json.js";
+import { useKeys } from "../lib/keys.js";
+import { html, names, useEffect, useMemo, useRef, useState } from "../lib/ui.js";
+import { Badge, Button, Dialog, Icon, Kbd, Problem, left } from "./basics.js";
+import { done } from "./notices.js";
+
+const DIFFED = 200_000; // characters: beyond, the change is told in numbers
+
+/** `entry` and `bytes` are what was read; without them it is a new key. */
+export function Editor({ store, space, prefix = "", entry, bytes, onClose, onSaved }) {
+  const [base, setBase] = useState({ entry, text: bytes ? asText(bytes) : "" });
+  const [key, setKey] = useState(entry?.key ?? prefix);
+  const [text, setText] = useState(base.text ?? "");
+  const [ttl, setTtl] = useState("");
+  const [error, setError] = useState(null);
+  const [theirs, setTheirs] = useState(null);
+  const [busy, setBusy] = useState(false);
+  const first = useRef(null);
+  useEffect(() => first.current?.focus(), []);
+  const isNew = !entry;
+  const wrong = useMemo(() => problem(text), [text]);
+  const isSame = !isNew && text === base.text;
+  const expires = base.entry?.expiresAt;
+
+  const save = async () => {
+    if (busy || (isNew && !key) || isSame) return;
+    setBusy(true);
+    setError(null);
+    try {
+      const content = wrong ? { value: base64(new TextEncoder().encode(text)) } : { json: text };
+      const expireIn = ttl ? `${Math.max(1, Math.round(Number(ttl)))}s` : expires ? left(Date.parse(expires)) : undefined;
+      const guard = isNew ? { onlyNew: true } : { etag: base.entry.etag };
+      const answer = await saveEntry(store, { key, space, ...content, ...guard, expireIn });
+      const etag = answer.entry?.etag ?? "";
+      const old = base;
+      done(`${isNew ? "Created" : "Saved"} ${visible(key)}`, () => undoOf(store, space, key, old, etag, isNew));
+      onSaved(key, etag);
+    } catch (refused) {
+      setBusy(false);
+      if (refused.status === 409 && !isNew) await conflict();
+      else setError(refused);
+    }
+  };
+  const conflict = async () => {
+    try {
+      const now = await getEntry(store, key, { space, maxBytes: 1 << 24 });
+      setTheirs({ entry: now.entry, text: asText(octets(now.entry.value)) ?? "" });
+    } catch (gone) {
+      if (gone.status === 404) setTheirs({ entry: null, text: "" });
+      else setError(gone);
+    }
+  };
+  const rebase = () => {
+    setBase(theirs);
+    setTheirs(null);
+  };
+  useKeys({ "Ctrl+Enter": () => void (theirs || save()) }, { inDialog: true });
+
+  if (!isNew && base.text === null) {
+    return html`<${Dialog} title="Edit" onClose=${onClose}><p>These octets are no text. They can be downloaded, and written through the API.</p><//>`;
+  }
+  return html`<${Dialog} title=${isNew ? "New key" : `Edit ${visible(key)}`} wide onClose=${onClose}>
+    ${theirs && html`<${Conflict} base=${base} mine=${text} theirs=${theirs} onTheirs=${() => (theirs.entry ? (setText(theirs.text), rebase()) : onClose())} onMine=${rebase} />`}
+    ${!theirs &&
+    html`${isNew && html`<label class="field"><span>Key</span><input ref=${first} class="input mono" value=${key} spellcheck=${false} autocomplete="off" onInput=${(event) => setKey(event.target.value)} /></label>`}
+      <label class="field"><span>Value</span>
+        <textarea ref=${isNew ? null : first} class="input mono area" value=${text} spellcheck=${false} rows=${Math.min(22, Math.max(8, text.split("\n").length + 1))} onInput=${(event) => setText(event.target.value)}></textarea>
+      </label>
+      <div class="editor-state">
+        ${wrong ? html`<${Badge} tone="warn" icon="alert">No JSON: ${wrong}. Saved as text<//>` : html`<${Badge} tone="good" icon="check">JSON<//>`}
+        ${!wrong && html`<button type="button" class="link" onClick=${() => setText(indented(text))}>Indent</button>`}
+        <label class="inline-field"><span>Expires in</span><input class="input short" type="number" min="1" placeholder=${expires ? "as it was" : "never"} value=${ttl} onInput=${(event) => setTtl(event.target.value)} /><span>s</span></label>
+      </div>
+      ${!isNew && html`<${Changes} before=${base.text} after=${text} />`}
+      <${Problem} error=${error} onClose=${() => setError(null)} />
+      <div class="dialog-foot"><span class="faint"><${Kbd}>Ctrl Enter<//> saves</span><${Button} onClick=${onClose}>Cancel<//><${Button} tone="primary" busy=${busy} disabled=${isSame || (isNew && !key)} onClick=${save}>${isNew ? "Create" : "Save"}<//></div>`}
+  <//>`;
+}
+
+/** Writes what was there before, if nobody has written since. */
+async function undoOf(store, space, key, old, etag, isNew) {
+  if (isNew) return deleteEntry(store, key, { space, etag });
+  const ends = old.entry.expiresAt && Date.parse(old.entry.expiresAt);
+  const content = problem(old.text) ? { value: base64(new TextEncoder().encode(old.text)) } : { json: old.text };
+  return saveEntry(store, { key, space, ...content, etag, expireIn: ends ? left(ends) : undefined });
+}
+
+function Changes({ before, after }) {
+  const lines = useMemo(() => (before.length + after.length > DIFFED ? null : hunks(diff(before, after))), [before, after]);
+  if (before === after) return html`<p class="faint">Nothing is changed yet.</p>`;
+  if (!lines) return html`<p class="faint">${plural(before.length, "character")} become ${plural(after.length, "character")}.</p>`;
+  return html`<div class="field"><span>Changes</span><${Diff} lines=${lines} /></div>`;
+}
+
+const SIGNS = { same: " ", gone: "−", new: "+" };
+
+const Diff = ({ lines }) =>
+  html`<div class="diff" tabindex="0" role="group" aria-label="Changes">
+    ${lines.map((line, at) =>
+      line.kind === "left out"
+        ? html`<div class="diff-gap" key=${at}>${plural(line.count, "line")} the same</div>`
+        : html`<div class=${names("diff-line", `is-${line.kind}`)} key=${at}><span class="sign">${SIGNS[line.kind]}</span>${line.text || " "}</div>`,
+    )}
+  </div>`;
+
+/** Theirs, mine and what both began with; writing over theirs takes another look first. */
+function Conflict({ base, mine, theirs, onTheirs, onMine }) {
+  const columns = [["Theirs", theirs.entry ? theirs.text : null, "stored now"], ["Mine", mine, "not saved"], ["Base", base.text, "where both began"]];
+  return html`<div class="bar warn" role="alert"><${Icon} of="alert" /><span>${theirs.entry ? "Somebody else has saved this key meanwhile. Nothing of yours was written." : "Somebody else has deleted this key meanwhile."}</span></div>
+    <div class="three">
+      ${columns.map(([name, text, note]) => html`<section key=${name} aria-label=${name}><h3>${name} <span class="faint">${note}</span></h3><pre class="text" tabindex="0" aria-label=${`${name}, ${note}`}>${text ?? "deleted"}</pre></section>`)}
+    </div>
+    <div class="dialog-foot"><${Button} tone="primary" onClick=${onTheirs}>Take theirs<//>${theirs.entry && html`<${Button} onClick=${onMine}>Edit mine against theirs<//>`}</div>`;
+}
