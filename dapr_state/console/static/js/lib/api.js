@@ -111,7 +111,7 @@ export const listKeys = (store, query, signal) =>
 export const countKeys = (store, query, signal) => read(stores(store, "count"), { ...query, space: space(query.space) }, signal);
 export const getEntry = (store, key, query, signal) =>
   read(stores(store, "entry"), { key, ...query, space: space(query.space) }, signal);
-export const saveEntry = (store, entry) => ask("PUT", stores(store, "entry"), { body: { ...entry, space: space(entry.space) } });
+export const saveEntry = (store, entry) => ask("POST", stores(store, "entry"), { body: { ...entry, space: space(entry.space) } });
 export const deleteEntry = (store, key, query) =>
   ask("DELETE", stores(store, "entry"), { query: { key, ...query, space: space(query.space) } });
 export const touch = (store, body) => ask("POST", stores(store), { verb: "touch", body: { ...body, space: space(body.space) } });

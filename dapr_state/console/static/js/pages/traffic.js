@@ -33,7 +33,7 @@ export function TrafficPage({ query, stores }) {
     const timer = setInterval(() => latest.current(), 250);
     return () => clearInterval(timer);
   }, []);
-  useLive(["events"], { failuresOnly: failures && "true", slowerThan: slower && `${slower / 1000}s` }, (name, event) => name === "traffic" && waiting.current.push(event));
+  useLive(["traffic"], { failuresOnly: failures && "true", slowerThan: slower && `${slower / 1000}s` }, (_, event) => waiting.current.push(event));
   const toggle = () => {
     if (held) {
       setEvents((before) => [...held, ...before].slice(0, KEPT));

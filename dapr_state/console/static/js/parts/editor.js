@@ -20,7 +20,10 @@ export function Editor({ store, space, prefix = "", entry, bytes, onClose, onSav
   const [theirs, setTheirs] = useState(null);
   const [busy, setBusy] = useState(false);
   const first = useRef(null);
-  useEffect(() => first.current?.focus(), []);
+  useEffect(() => {
+    first.current?.focus();
+    first.current?.setSelectionRange(0, 0);
+  }, []);
   const isNew = !entry;
   const wrong = useMemo(() => problem(text), [text]);
   const isSame = !isNew && text === base.text;
@@ -71,7 +74,7 @@ export function Editor({ store, space, prefix = "", entry, bytes, onClose, onSav
         <textarea ref=${isNew ? null : first} class="input mono area" value=${text} spellcheck=${false} rows=${Math.min(22, Math.max(8, text.split("\n").length + 1))} onInput=${(event) => setText(event.target.value)}></textarea>
       </label>
       <div class="editor-state">
-        ${wrong ? html`<${Badge} tone="warn" icon="alert">No JSON: ${wrong}. Saved as text<//>` : html`<${Badge} tone="good" icon="check">JSON<//>`}
+        ${text === "" ? html`<${Badge}>Empty: zero octets<//>` : wrong ? html`<${Badge} tone="warn" icon="alert">No JSON: ${wrong}. Saved as text<//>` : html`<${Badge} tone="good" icon="check">JSON<//>`}
         ${!wrong && html`<button type="button" class="link" onClick=${() => setText(indented(text))}>Indent</button>`}
         <label class="inline-field"><span>Expires in</span><input class="input short" type="number" min="1" placeholder=${expires ? "as it was" : "never"} value=${ttl} onInput=${(event) => setTtl(event.target.value)} /><span>s</span></label>
       </div>
@@ -90,10 +93,17 @@ async function undoOf(store, space, key, old, etag, isNew) {
 }
 
 function Changes({ before, after }) {
-  const lines = useMemo(() => (before.length + after.length > DIFFED ? null : hunks(diff(before, after))), [before, after]);
+  const lines = useMemo(() => (before.length + after.length > DIFFED ? null : hunks(diff(...readable(before, after)))), [before, after]);
   if (before === after) return html`<p class="faint">Nothing is changed yet.</p>`;
   if (!lines) return html`<p class="faint">${plural(before.length, "character")} become ${plural(after.length, "character")}.</p>`;
   return html`<div class="field"><span>Changes</span><${Diff} lines=${lines} /></div>`;
+}
+
+/** JSON with a line for each member, so that what has changed stands alone; as it is where only its blanks have. */
+function readable(before, after) {
+  if (problem(before) || problem(after)) return [before, after];
+  const wide = [indented(before), indented(after)];
+  return wide[0] === wide[1] ? [before, after] : wide;
 }
 
 const SIGNS = { same: " ", gone: "−", new: "+" };
