@@ -477,6 +477,36 @@ FOREIGN_ORIGIN = ErrorRow(
     "web pages of {origin} may not call: name their origin with --allowed-origins if they should",
 )
 
+# The administration API, which daprd does not have
+
+
+def _of_admin(code: str, http: int, grpc: Grpc, sentence: str) -> ErrorRow:
+    return ErrorRow(f"ERR_ADMIN_{code}", http, grpc, sentence)
+
+
+ADMIN_REQUEST = _of_admin("BAD_REQUEST", 400, Grpc.INVALID_ARGUMENT, "{cause}")
+ADMIN_GUARD = _of_admin(
+    "GUARD",
+    403,
+    Grpc.PERMISSION_DENIED,
+    "requests that change something need the header x-dapr-state: 1, and Content-Type: application/json for a body",
+)
+ADMIN_SCOPE = _of_admin(
+    "SCOPE",
+    403,
+    Grpc.PERMISSION_DENIED,
+    "the keys of other applications are not shown here: start the sidecar with --console-scope=store if they should",
+)
+ADMIN_NOT_SUPPORTED = _of_admin(
+    "NOT_SUPPORTED", 501, Grpc.UNIMPLEMENTED, "state store {store} cannot do this: it does not support {feature}"
+)
+ADMIN_NOT_FOUND = _of_admin("NOT_FOUND", 404, Grpc.NOT_FOUND, "{what} is not found")
+ADMIN_STORE = _of_admin("STORE", 500, Grpc.INTERNAL, "state store {store}: {cause}")
+ADMIN_TOO_MANY = _of_admin(
+    "TOO_MANY", 409, Grpc.ABORTED, "{count} keys or more begin with this, and {expected} were expected: none is removed"
+)
+ADMIN_UNCONFIRMED = _of_admin("UNCONFIRMED", 412, Grpc.FAILED_PRECONDITION, "{cause}")
+
 # Refused before any API is reached: runtime.md 10, state-api.md 7.4, 7.5. HTTP has its own plain texts for these.
 
 

@@ -18,6 +18,7 @@ FLOORS = (
     {"cli"},
     {"runtime"},
     {"transports"},
+    {"admin"},
     {"api"},
     {"actors"},
     {"app", "stores"},

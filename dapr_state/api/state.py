@@ -116,7 +116,7 @@ class State:
             found = untraced(error)
         if isinstance(found, StoreError):
             self._gets.failed(store, began)
-            raise _row_for(errors.STATE_GET, found)(key=key, store=store, cause=found) from found
+            raise row_for(errors.STATE_GET, found)(key=key, store=store, cause=found) from found
         self._gets.done(store, began)
         return found
 
@@ -135,7 +135,7 @@ class State:
             found = await _get(bound, wanted)
         except StoreError as error:
             self._bulk_gets.failed(store, began)
-            raise _row_for(errors.STATE_BULK_GET, error)(cause=error) from error
+            raise row_for(errors.STATE_BULK_GET, error)(cause=error) from error
         if found.octets > LARGEST_ANSWER:
             self._bulk_gets.failed(store, began)
             raise errors.STATE_ANSWER_TOO_LARGE(limit=LARGEST_ANSWER)
@@ -201,7 +201,7 @@ class State:
             refused = untraced(error)
         if refused:
             self._transactions.failed(store, began)
-            raise _row_for(errors.STATE_TRANSACTION, refused)(cause=refused) from refused
+            raise row_for(errors.STATE_TRANSACTION, refused)(cause=refused) from refused
         self._transactions.done(store, began)
 
     def _find(self, name: str) -> BoundStore:
@@ -411,7 +411,8 @@ async def _settle(bound: BoundStore, items: Sequence[Item], prepare: _Prepare) -
     return [_Failure(item.key, error) for item, error in zip(items, settled, strict=True) if error is not None]
 
 
-def _row_for(row: errors.ErrorRow, error: StoreError) -> errors.ErrorRow:
+def row_for(row: errors.ErrorRow, error: StoreError) -> errors.ErrorRow:
+    """The same error where the store's reason is of a kind that has statuses of its own."""
     if isinstance(error, EtagMismatch):
         return row.conflict()
     if isinstance(error, EtagInvalid):
@@ -426,14 +427,14 @@ def _failed(row: errors.ErrorRow, failures: _Failures, *, of: int, **fields: str
     shown, first, worst = failures.shown, failures.first, failures.worst
     if failures.count == of and all(each.error is shown[0].error for each in shown):  # one, or of the call as a whole
         failure = shown[0]
-        return _row_for(row, failure.error)(cause=failure.error, http_cause=failure.error, **fields)
+        return row_for(row, failure.error)(cause=failure.error, http_cause=failure.error, **fields)
     text = _listed(shown, len(shown) if failures.count == of else of)
     if first is None or worst is None:
         return row(cause=text, http_cause=text, **fields)
     if failures.conflicts < failures.count:  # over HTTP daprd shows the first conflict only
-        return _row_for(row, first)(cause=text, http_cause=first, **fields)
+        return row_for(row, first)(cause=text, http_cause=first, **fields)
     text = f"{worst.PREFIX}: {text}"
-    return _row_for(row, worst)(cause=text, http_cause=text, **fields)
+    return row_for(row, worst)(cause=text, http_cause=text, **fields)
 
 
 def _listed(failures: Sequence[_Failure], of: int) -> str:

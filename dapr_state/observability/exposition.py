@@ -44,17 +44,17 @@ class Histogram:
     knows that the value is 0.
     """
 
-    __slots__ = ("_bounds", "counts", "first_bound", "total")
+    __slots__ = ("bounds", "counts", "first_bound", "total")
 
     def __init__(self, bounds: Sequence[int]) -> None:
-        self._bounds = bounds
+        self.bounds = bounds
         self.first_bound = bounds[0]
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0
 
     def observe(self, value: int) -> None:
         # a value equal to a bound is above it: daprd counts so, and a latency of "2 ms" lies between 2 and 3
-        self.counts[bisect_right(self._bounds, value)] += 1
+        self.counts[bisect_right(self.bounds, value)] += 1
         self.total += value
 
     def observe_small(self, times: int, total: int) -> None:

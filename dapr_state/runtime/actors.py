@@ -184,6 +184,12 @@ class ActorServices:
         if self._registrar:
             await (self._registrar.come() if is_there else self._registrar.leave())
 
+    async def reload(self) -> tuple[str, ...]:
+        """Ask the application again what it hosts; what the process before it had active is forgotten."""
+        await self.renew(is_there=False)
+        await self.renew(is_there=True)
+        return tuple(self.runtime.counts())
+
     async def drain(self, grace: float | None) -> None:
         self._timers.stop()
         self._backend.stop()

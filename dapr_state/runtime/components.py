@@ -65,6 +65,10 @@ class Components:
         return list(self._components.values())
 
     @property
+    def actor_store_name(self) -> str:
+        return self._actor_store
+
+    @property
     def actor_store(self) -> StateStore | None:
         """The store that actors keep their state in, without encryption: they have none in daprd either."""
         bound = self.stores.get(self._actor_store)

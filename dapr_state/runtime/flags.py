@@ -60,6 +60,12 @@ class Parsed:
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
+    def differing(self) -> dict[str, Any]:
+        """Those that were given, and not as they are anyway."""
+        return {
+            flag.name: self[flag.name] for flag in FLAGS if flag.name in self.given and self[flag.name] != flag.default
+        }
+
     def idle(self) -> tuple[str, ...]:
         """The flags that were given and have no effect, each with the reason."""
         return tuple(f"--{flag.name} ({flag.idle})" for flag in FLAGS if flag.idle and flag.name in self.given)
@@ -96,6 +102,7 @@ FLAGS: Final = (
         "Page and API that show what is kept: off, read or write; empty for read if only this machine can reach it",
     ),
     Flag("console-port", Kind.TEXT, "", "Serve the console and its API here, and not on the port of the HTTP API"),
+    Flag("console-scope", Kind.TEXT, "application", "Whose keys they show: application, or store for all there are"),
     Flag("control-plane-address", Kind.TEXT, "", "Address of a Dapr control plane", idle=_NO_OPERATOR),
     Flag("control-plane-namespace", Kind.TEXT, "default", "Namespace of the Dapr control plane, in its certificates"),
     Flag(

@@ -62,6 +62,7 @@ class Options:
     http2: bool = True  # on the HTTP port
     console: str = "read"  # or "off", or "write"
     console_port: int | None = None  # None: on the HTTP port
+    console_scope: str = "application"  # or "store": what other applications keep there is shown as well
     api_token: str = field(default="", repr=False)
 
     app_port: int = 0  # 0: the application is not called
@@ -98,6 +99,7 @@ class Options:
     block_shutdown_duration: float | None = None
 
     idle_flags: tuple[str, ...] = ()  # given, and without effect
+    given: Mapping[str, object] = field(default_factory=dict)  # flags that say another thing than their default
 
     # what components may refer to
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -163,6 +165,7 @@ class Options:
             http2=not is_truthy(environ.get("DAPR_HTTP_DISABLE_H2C", "")),
             console=console,
             console_port=_optional_port(flags, "console-port"),
+            console_scope=_one_of(flags, "console-scope", "application", "store"),
             app_port=app_port,
             app_protocol=app_protocol,
             app_channel_address=flags["app-channel-address"],
@@ -178,6 +181,7 @@ class Options:
             scheduler_addresses=_scheduler(flags, environ),
             scheduler_job_streams=flags["scheduler-job-streams"],
             idle_flags=flags.idle(),
+            given=flags.differing(),
             disseminate_timeout=flags["actors-disseminate-timeout"],
             mtls=flags["enable-mtls"],
             trust_anchors=environ.get("DAPR_TRUST_ANCHORS", ""),
@@ -311,6 +315,13 @@ def _console(flags: Parsed, listen_addresses: Iterable[str], *, has_token: bool)
             "set DAPR_API_TOKEN, or listen on 127.0.0.1"
         )
     return given or ("read" if is_local else "off")
+
+
+def _one_of(flags: Parsed, name: str, *values: str) -> str:
+    given: str = flags[name].lower()
+    if given not in values:
+        raise _fatal(f"invalid value for '{name}': {flags[name]}: use {' or '.join(values)}")
+    return given
 
 
 def _init_endpoints(flags: Parsed) -> frozenset[str]:

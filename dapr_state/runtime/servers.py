@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -31,12 +31,14 @@ from dapr_state.transports.http.scrape import scrape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dapr_state.admin.table import Answers
     from dapr_state.api.lifecycle import Lifecycle
     from dapr_state.api.metadata import Metadata
     from dapr_state.runtime.actors import ActorServices
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
     from dapr_state.serving.http.service import Service
+    from dapr_state.transports.http.admin import AdminRoutes
     from dapr_state.transports.http.console import Page
     from dapr_state.transports.middleware import Middleware
 
@@ -90,8 +92,10 @@ class Servers:
             traces=layers.echoes_context,
             answers=self.memory.answers,
         )
-        page = self._page()
-        await self._start_grpc(servicer)
+        page, answers = self._page(), self._administration(components, actors, state, lifecycle, metadata)
+        admin = self._admin_routes(answers)
+        is_shared = options.console_port is None
+        await self._start_grpc(servicer, answers if is_shared else {})
         await self._start_http(
             self._http_server(
                 api(
@@ -104,15 +108,16 @@ class Servers:
                     allowed_origins=options.allowed_origins,
                     layers=layers,
                     answers=self.memory.answers,
-                    page=page if options.console_port is None else None,
+                    page=page if is_shared else None,
+                    admin=admin if is_shared else None,
                 ),
                 http2=options.http2,
             )
         )
         if options.public_port is not None:
             await self._start_public(lifecycle, metadata, options.public_port)
-        if page and options.console_port is not None:
-            await self._start_console(page, options.console_port)
+        if page and admin and options.console_port is not None:
+            await self._start_console(page, admin, options.console_port)
 
     async def stop(self, grace: float | None) -> bool:
         """Refuse new calls, answer those under way; False if some were still under way after `grace` seconds."""
@@ -127,8 +132,13 @@ class Servers:
         if self._metrics:
             await self._metrics.stop(0)
 
-    async def _start_grpc(self, servicer: DaprServicer) -> None:
+    async def _start_grpc(self, servicer: DaprServicer, answers: Answers) -> None:
         options = self._options
+        own: dict[str, Any] = {}
+        if answers:
+            from dapr_state.transports.grpc import admin  # noqa: PLC0415  as in _page
+
+            own = {"own": admin.services(answers), "own_module": admin.MODULE}
         server = GrpcServer(
             servicer,
             options.max_body_size,
@@ -136,6 +146,7 @@ class Servers:
             self._layers,
             make=partial(NativeServer, memory=self.memory) if options.grpc_server != "grpcio" else grpc.aio.server,
             absent=UnconfiguredBlocks(options.app_id, options.namespace),
+            **own,
         )
         where = addresses(options, "gRPC", options.grpc_port)
         self._running.append(server)
@@ -178,10 +189,31 @@ class Servers:
             }
         )
 
-    async def _start_console(self, page: Page, port: int) -> None:
+    def _administration(
+        self, components: Components, actors: ActorServices, state: State, lifecycle: Lifecycle, metadata: Metadata
+    ) -> Answers:
+        if self._options.console == "off":
+            return {}
+        from dapr_state.runtime import administration  # noqa: PLC0415  as in _page
+
+        def ports() -> tuple[int, int]:
+            return self.http_port, self.grpc_port
+
+        return administration.answers(
+            self._options, self._layers, components, actors, state, lifecycle, metadata, ports
+        )
+
+    def _admin_routes(self, answers: Answers) -> AdminRoutes | None:
+        if not answers or self._layers.http_access.hides(ADMIN, "v1"):
+            return None
+        from dapr_state.transports.http.admin import AdminRoutes  # noqa: PLC0415  as in _page
+
+        return AdminRoutes(answers)
+
+    async def _start_console(self, page: Page, admin: AdminRoutes, port: int) -> None:
         options = self._options
         origins = middleware.origins(options, options.listen_addresses)  # it is no file, wherever the API is
-        server = self._http_server(console(page, replace(self._layers, origins=origins), options.app_id))
+        server = self._http_server(console(page, admin, replace(self._layers, origins=origins), options.app_id))
         self._running.append(server)
         for address in options.listen_addresses:
             listen_at_once(server, f"{address}:{port}", "failed to start console server: ")

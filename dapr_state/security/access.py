@@ -32,6 +32,8 @@ _GRPC_GROUPS: Final = operations.grpc_groups()
 
 _HTTP_NAMES: Final = frozenset({group.partition(".")[0] for group in _GRPC_GROUPS} - {"subscribe"})
 _ALWAYS_OPEN: Final = "healthz"
+ADMIN_SERVICES: Final = "/dapr_state.admin."  # what its methods begin with
+_ADMIN: Final = "admin.v1"  # its group in the lists
 ADMIN: Final = "dapr-state"  # what paths of the administration API and of the console begin with
 
 
@@ -39,8 +41,12 @@ class GrpcAccess:
     """Which gRPC methods may be called."""
 
     def __init__(self, allowed: Iterable[Rule], denied: Iterable[Rule]) -> None:
+        allowed, denied = tuple(allowed), tuple(denied)
         self._allowed = frozenset(_grpc_methods(allowed))
         self._denied = frozenset(_grpc_methods(denied))
+        groups = {f"{rule.name}.{rule.version}" for rule in allowed if rule.protocol == "grpc"}
+        self._hides_admin = bool(groups) and _ADMIN not in groups
+        self._hides_admin |= any(f"{rule.name}.{rule.version}" == _ADMIN for rule in denied if rule.protocol == "grpc")
 
     @property
     def is_limited(self) -> bool:
@@ -48,6 +54,8 @@ class GrpcAccess:
 
     def hides(self, method: str) -> bool:
         """Whether this full method name ("/package.Service/Method") is answered as if it were not there."""
+        if method.startswith(ADMIN_SERVICES):  # where there is a list it has to be named: daprd passes over such a row
+            return self._hides_admin
         if not method.startswith(GRPC_PREFIX):
             return False
         return method in self._denied or bool(self._allowed and method not in self._allowed)
@@ -107,6 +115,8 @@ def _warning(rule: Rule) -> str:
     protocol = rule.protocol.lower()
     if protocol == "grpc" and rule.protocol != "grpc":
         return f'{shown}: write "protocol: grpc" in lower case'
+    if f"{rule.name}.{rule.version}" == _ADMIN and protocol in {"grpc", "http"}:
+        return ""
     if protocol == "grpc" and f"{rule.name}.{rule.version}" not in _GRPC_GROUPS:
         return f"{shown}: {_grpc_fix(rule.name)}"
     if protocol == "http" and not any(

@@ -160,6 +160,7 @@ class StateStore(ABC):
     features: tuple[Feature, ...]
     ttl_rule: TtlRule = TtlRule()
     max_transaction_size: int | None = None
+    is_encrypted: bool = False  # what is kept is not what was handed over
     told: tuple[str, ...] = ()  # capabilities in the words of the store itself; () = those that its type is known for
 
     @property

@@ -42,6 +42,7 @@ R = TypeVar("R", bound="StoredValue | StoreError | None")
 class EncryptedStore(Wrapper):
     """`keys`: the first writes; all of them read what carries their name."""
 
+    is_encrypted = True
     keeps: ClassVar = frozenset(Feature) - {Feature.QUERY}  # none sees values
 
     def __init__(self, inner: StateStore, name: str, keys: Sequence[Key]) -> None:

@@ -13,7 +13,7 @@ import grpc
 from dapr_state import errors
 from dapr_state.errors import DaprError
 from dapr_state.security import tokens
-from dapr_state.security.access import GRPC_PREFIX
+from dapr_state.security.access import ADMIN_SERVICES, GRPC_PREFIX
 from dapr_state.serving.grpc.observed import ObservedHandler, with_behavior
 from dapr_state.transports.grpc import status
 from dapr_state.transports.grpc.call_metrics import CallMetrics
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Handler = grpc.RpcMethodHandler[Any, Any]
 
-OWN_SERVICES: Final = (GRPC_PREFIX, "/dapr.proto.internals.")
+OWN_SERVICES: Final = (GRPC_PREFIX, "/dapr.proto.internals.", ADMIN_SERVICES)
 HEALTH: Final = "/grpc.health.v1.Health/"
 
 

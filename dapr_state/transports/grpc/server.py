@@ -16,7 +16,7 @@ from dapr_state.transports.middleware import Middleware
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dapr_state.transports.grpc.dapr import DaprServicer
 
@@ -42,8 +42,13 @@ class GrpcServer:
         *,
         make: Callable[..., grpc.aio.Server] = NativeServer,
         absent: grpc.GenericRpcHandler | None = None,
+        own: Mapping[str, grpc.GenericRpcHandler] | None = None,
+        own_module: Any = None,
     ) -> None:
-        """`make` is NativeServer, or grpc.aio.server where grpc's own is wanted; `absent` takes what is not built."""
+        """`make` is NativeServer, or grpc.aio.server where grpc's own is wanted; `absent` takes what is not built.
+
+        `own` are services that are not of Dapr, by their names; `own_module` has their messages.
+        """
         services: Any = Services(layers or Middleware(), _Unknown())  # generated code names grpc's own class
         self._server = make(handlers=(services,), options=_limits(max_message_size, max_header_size))
         self._health = health.aio.HealthServicer()
@@ -51,7 +56,13 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
         if absent:
             services.add_generic_rpc_handlers((absent,))
-        reflection.add(services, (DAPR, health.SERVICE_NAME), (dapr_pb2, health_pb2))
+        names, modules = [DAPR, health.SERVICE_NAME], [dapr_pb2, health_pb2]
+        if own:
+            services.add_generic_rpc_handlers(own.values())
+            names += own
+            modules.append(own_module)
+        self._names = names
+        reflection.add(services, names, modules)
 
     def listen_on(self, bound: Sequence[socket.socket]) -> None:
         """Accept connections on these sockets, from the start on; they are closed at the stop."""
@@ -66,7 +77,7 @@ class GrpcServer:
 
     async def start(self) -> None:
         await self._server.start()
-        for service in ("", DAPR, health.SERVICE_NAME):  # "" is the server as a whole
+        for service in ("", *self._names):  # "" is the server as a whole
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self, grace: float | None) -> None:

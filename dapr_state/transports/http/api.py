@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dapr_state.serving.answer_memory import AnswerMemory
     from dapr_state.serving.http.request import Request
     from dapr_state.serving.http.service import After, Check
+    from dapr_state.transports.http.admin import AdminRoutes
     from dapr_state.transports.http.console import Page
 
 
@@ -45,6 +46,7 @@ def api(
     after: Sequence[After] = (),
     answers: AnswerMemory | None = None,
     page: Page | None = None,
+    admin: AdminRoutes | None = None,
 ) -> Service:
     """The whole API; without `actors` they are not configured, without `page` there is no console.
 
@@ -61,7 +63,7 @@ def api(
         **metadata_routes(metadata),
         **unconfigured.routes(metadata.app_id, namespace),
     }
-    router = Router(table, metadata.app_id, state=state_routes, actors=actor_routes, page=page)
+    router = Router(table, metadata.app_id, state=state_routes, actors=actor_routes, page=page, admin=admin)
     echoes = layers.echoes_context
     checks: list[Check | HeaderCheck] = [tracecontext.CHECK] if echoes else []
     hooks: list[After] = [*after, tracecontext.after] if echoes and not layers.tracer else [*after]
@@ -81,9 +83,9 @@ def api(
     )
 
 
-def console(page: Page, layers: Middleware, app_id: str) -> Service:
-    """The console on a port of its own: its page, and nothing of Dapr's API."""
-    router = Router({}, app_id, page=page)
+def console(page: Page, admin: AdminRoutes, layers: Middleware, app_id: str) -> Service:
+    """The console on a port of its own: its page, the administration API, and nothing of Dapr's."""
+    router = Router({}, app_id, page=page, admin=admin)
     handler = checked(middleware.route(router, layers, app_id), middleware.checks(layers, page))
     return Service(handler, problem.failure, (*call_metrics.after(layers), *middleware.after(layers, router)))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dapr_state import errors
 from dapr_state.operations import ANY, OPERATIONS, UNKNOWN, Operation
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from dapr_state.transports.http.console import Page
     from dapr_state.transports.http.route import Answer, Answering
     from dapr_state.transports.http.state import StateRoutes
+
+    class OwnRoutes(Protocol):
+        """Those that are not of Dapr."""
+
+        def find(self, request: Request, /) -> Answering | None: ...
+
+        def name(self, verb: str, path: bytes, /) -> str: ...
+
 
 APP_ID = "dapr-app-id"  # the header that makes any path a service invocation
 
@@ -82,6 +90,7 @@ class Router:
         state: StateRoutes | None = None,
         actors: ActorRoutes | None = None,
         page: Page | None = None,
+        admin: OwnRoutes | None = None,
     ) -> None:
         """`answers` are by the operations' keys; what plain gets and calls ask of `state` and `actors` is there too."""
         self._state = state
@@ -89,6 +98,7 @@ class Router:
         self._of_store: dict[tuple[str, bytes], tuple[Answer, Mapping[str, str]]] = {}  # by verb and plain path
         self._actors = actors
         self._page = page
+        self._admin = admin
         self._app_id = app_id
         # by the verb, the first two segments and the number of all; those that are open by the number 0
         self._routes: dict[tuple[str, bytes, bytes, int], list[Route]] = {}
@@ -118,6 +128,8 @@ class Router:
         if answer := self.find(request):
             return answer
         if self._page and (answer := self._page.find(request)):
+            return answer
+        if self._admin and (answer := self._admin.find(request)):
             return answer
         raise errors.not_invoked(request.headers.get(APP_ID, ""), self._app_id)
 
@@ -156,6 +168,8 @@ class Router:
 
     def name(self, verb: str, parts: list[bytes]) -> str:
         """What the API log calls a request in place of its path."""
+        if self._admin and (name := self._admin.name(verb, b"/" + b"/".join(parts))):
+            return name
         route = self.route(verb, parts)
         return route.operation.shown.format_map(route.params(parts)) if route else UNKNOWN
 

@@ -1,0 +1,135 @@
+"""The administration API over HTTP: the rows of its table as routes, its messages as JSON.
+
+A message is read as protobuf's JSON: names in lowerCamelCase or as they are declared, bytes in base64, times as text.
+It is written so, but that fields without a value are there too, that whole numbers are numbers, and that a value
+which is JSON stands beside its octets as the text that it is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from google.protobuf import json_format
+
+from dapr_state import errors
+from dapr_state.admin import table
+from dapr_state.admin.table import BASE
+from dapr_state.golang.duration import parse_duration
+from dapr_state.serving.http.response import JSON, NO_SNIFF, Response, line
+from dapr_state.transports.http import messages, target
+from dapr_state.transports.http.router import APP_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dapr_state.admin.table import Answers, Rpc
+    from dapr_state.serving.http.request import Request
+    from dapr_state.transports.http.route import Answering
+
+GUARD: Final = "x-dapr-state"  # no page of another origin can send it without being asked first
+NO_STORE: Final = line("Cache-Control", "no-store")
+OCTETS: Final = "application/octet-stream"
+_BASE: Final = BASE.encode()
+_SAFE: Final = frozenset({"GET", "HEAD"})
+_PLACE: Final = re.compile(r"\\\{([a-z_.]+)\\\}")
+
+
+class AdminRoutes:
+    """Looked for after all of Dapr's routes."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._routes: list[tuple[str, re.Pattern[bytes], list[str], Rpc, Any]] = []
+        for rpc, answer in table.served(answers):
+            if rpc.is_stream:
+                continue
+            for verb, path in rpc.routes:
+                pattern = _PLACE.sub("([^/]+)", re.escape(path))
+                fields = re.findall(r"\{([a-z_.]+)\}", path)
+                self._routes.append((verb, re.compile(pattern.encode()), fields, rpc, answer))
+
+    def find(self, request: Request) -> Answering | None:
+        """The answer, or None where there is no such route. A request for another application is never for this one."""
+        if not request.target.startswith(_BASE) or APP_ID in request.headers:
+            return None
+        path, query = target.split(request.target)
+        for verb, pattern, fields, rpc, answer in self._routes:
+            if verb == request.method and (found := pattern.fullmatch(path, len(_BASE))):
+                named = dict(zip(fields, map(_segment, found.groups()), strict=True))
+                return _answer(request, rpc, answer, named, target.parameters(query))
+        return None
+
+    def name(self, verb: str, path: bytes) -> str:
+        """What the API log calls a request in place of its path; "" for none of these."""
+        found = (
+            rpc.name for of, pattern, _, rpc, _ in self._routes if of == verb and pattern.fullmatch(path, len(_BASE))
+        )
+        return next(found, "") if path.startswith(_BASE) else ""
+
+
+def _segment(segment: bytes) -> str:
+    return target.decode(segment.replace(b"+", b"%2B"))
+
+
+async def _answer(
+    request: Request, rpc: Rpc, answer: Any, named: Mapping[str, str], query: Mapping[str, str]
+) -> Response:
+    if request.method not in _SAFE:
+        _check_guard(request)
+    message = _message(request, rpc, named, query)
+    told = await answer(message)
+    if rpc.name == "GetEntry" and OCTETS in request.headers.get("accept", ""):
+        lines = [line("Content-Type", OCTETS), line("ETag", f'"{told.entry.etag}"'), NO_SNIFF, NO_STORE]
+        return Response(200, [*lines, line("Content-Disposition", "attachment")], told.entry.value)
+    return Response(200, [JSON, NO_SNIFF, NO_STORE], await messages.encode(told))
+
+
+def _check_guard(request: Request) -> None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.headers.get(GUARD) != "1" or (request.body and kind != "application/json"):
+        raise errors.ADMIN_GUARD()  # noqa: RSE102  a row is called to make its error
+
+
+def _message(request: Request, rpc: Rpc, named: Mapping[str, str], query: Mapping[str, str]) -> Any:
+    if request.body_error:
+        raise errors.BODY_READ(cause=request.body_error)
+    message = rpc.request()
+    try:
+        if request.body:
+            json_format.Parse(request.body, message)
+        for name, value in (*named.items(), *query.items()):
+            _set(message, name, value)
+    except (ValueError, json_format.ParseError, RecursionError) as error:
+        raise errors.ADMIN_REQUEST(cause=_reason(error)) from error
+    return message
+
+
+def _set(message: Any, name: str, value: str) -> None:
+    """A field by its name, of a path or a query."""
+    *parents, last = name.split(".")
+    for parent in parents:
+        message = getattr(message, parent)
+    field = messages.field_of(message.DESCRIPTOR, last)
+    if field is None or (field.is_repeated and field.message_type):
+        raise ValueError(f"there is no parameter {name}")
+    if field.message_type and field.message_type.full_name == messages.DURATION:
+        getattr(message, field.name).FromNanoseconds(_nanoseconds(value))
+        return
+    if field.message_type is None and field.type == field.TYPE_BOOL:
+        value = value.lower() or "true"
+        if value not in {"true", "false"}:
+            raise ValueError(f"{name} is true or false")
+        setattr(message, field.name, value == "true")
+        return
+    if field.enum_type:
+        value = value.upper()
+    given: Any = value.split(",") if field.is_repeated else value
+    json_format.ParseDict({field.name: given}, message)
+
+
+def _nanoseconds(text: str) -> int:
+    return round(parse_duration(text) * 1e9)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

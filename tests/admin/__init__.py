@@ -1,0 +1,1 @@
+"""The administration API, asked over both transports from one list of cases."""
