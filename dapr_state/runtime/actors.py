@@ -60,6 +60,7 @@ class ActorServices:
     ) -> None:
         """Without an application, a store for actors and placement there are none. Raises ListeningError."""
         self._options = options
+        self._credentials = credentials
         self.is_on = bool(options.app_port or components.actor_store or options.placement_addresses)
         self.runtime = ActorRuntime(has_app=bool(options.app_port), is_alone=not options.placement_addresses)
         self._cluster = _cluster(options, self.runtime, memory, credentials) if options.placement_addresses else None
@@ -88,7 +89,7 @@ class ActorServices:
 
     def _in_scheduler(self, target: TriggerTarget, fired: Callable[[str, bool], None]) -> ScheduledReminders:
         """Triggers are taken of what is hosted, but of nothing while placement is away."""
-        # grpc's client is 8 MB that a sidecar alone never needs
+        # some MB that a sidecar alone never needs
         from dapr_state.actors.scheduler.jobs import Identity  # noqa: PLC0415
         from dapr_state.actors.scheduler.reminders import ScheduledReminders  # noqa: PLC0415
 
@@ -100,6 +101,7 @@ class ActorServices:
             options.scheduler_job_streams,
             types=lambda: [each for each in runtime.counts() if target.is_hosted(each)],
             fired=fired,
+            tls=self._credentials.service("dapr-scheduler") if self._credentials else None,
         )
         runtime.on_unhosted.append(scheduled.changed)
         if self._cluster:

@@ -24,7 +24,7 @@ class _Service(Process):
         self._health_port = free_port()
         command: list[str | Path] = [binary, "--port", str(self.port), "--healthz-port", str(self._health_port)]
         command += ["--metrics-port", str(free_port()), "--listen-address", "127.0.0.1", *flags]
-        super().__init__(command, folder / f"{binary.name}-{self.port}.log")
+        super().__init__(command, folder / f"{binary.name}-{self.port}.log", {"TMPDIR": str(folder)})
 
     @property
     def address(self) -> str:
@@ -101,15 +101,19 @@ class Placements:
 class Scheduler(_Service):
     """It keeps the reminders, and says when they are due."""
 
-    def __init__(self, binary: Path, folder: Path) -> None:
-        peers = f"s0=http://127.0.0.1:{free_port()}"
+    def __init__(self, binary: Path, folder: Path, *flags: str) -> None:
+        # certificates of schedulers name them as Kubernetes does
+        name = "dapr-scheduler-server-0"
+        scheme = "https" if "--tls-enabled" in flags else "http"
+        peers = f"{name}={scheme}://127.0.0.1:{free_port()}"
         data = str(folder / "etcd")
         client_port = str(free_port())
         super().__init__(
             binary,
             folder,
-            *("--id", "s0", "--etcd-data-dir", data, "--etcd-client-port", client_port),
+            *("--id", name, "--etcd-data-dir", data, "--etcd-client-port", client_port),
             *("--etcd-initial-cluster", peers),
+            *flags,
         )
 
 

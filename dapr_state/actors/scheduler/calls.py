@@ -25,7 +25,7 @@ ATTEMPT: Final = 5.0  # seconds before another one is asked
 PAUSE: Final = 0.1  # seconds after a scheduler that broke a call off, as one does that stops, or was too slow
 OCTETS_AT_MOST: Final = 16 << 20  # of all that are under way; each is held twice until it has left
 LEAST: Final = 4096  # what one is counted with at least: its buffers and objects
-_UNSENT: Final = "failed to connect to all addresses"  # grpc's words for a connection that could not be made
+_UNSENT: Final = "connection error:"  # what the text begins with where no connection could be made
 _PASSING: Final = (grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 

@@ -20,14 +20,15 @@ from dapr_state_proto.scheduler.v1.scheduler_pb2_grpc import SchedulerStub
 
 from dapr_state.actors.gate import Gate
 from dapr_state.clock import WAITING
+from dapr_state.serving.grpc.channel import Channel, Reach
+from dapr_state.serving.grpc.connection import Patience
+from dapr_state.serving.grpc.settings import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from dapr_state.clock import WaitingClock
-
-    Options = Sequence[tuple[str, int]]
-    Dial = Callable[[str, Options], grpc.aio.Channel]
+    from dapr_state.serving.tls import Tls
 
 SILENCE: Final = 4.0  # seconds: the service sends a PING after 3 s; then it is asked with one of ours
 ANSWER: Final = 5.0  # seconds for the answer to that: as long as the service waits for ours
@@ -37,26 +38,10 @@ ENDED: Final = 0.1  # seconds after a stream that has told a list
 RETIRED: Final = 30.0  # seconds for the calls of a connection that is in the list no more: as long as each may take
 ASKED_AGAIN: Final = 60.0  # seconds, for a service that knows no lists
 TOLD_AGAIN: Final = 60.0  # an address that cannot be reached is told of once a minute
-OPTIONS: Final = (
-    ("grpc.max_receive_message_length", -1),  # as daprd: a list of all reminders of a type is one message
-    ("grpc.max_send_message_length", -1),
-    ("grpc.keepalive_time_ms", int(SILENCE * 1000)),
-    ("grpc.keepalive_timeout_ms", int(ANSWER * 1000)),
-    ("grpc.http2.ping_timeout_ms", int(ANSWER * 1000)),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.initial_reconnect_backoff_ms", 100),  # one that has come back is not kept waiting
-    ("grpc.min_reconnect_backoff_ms", int(FIRST_LIST * 1000)),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.use_local_subchannel_pool", 1),  # or an address that failed once fails again unasked
-    ("grpc.enable_retries", 0),
-)
+# Of the messages: a list of all reminders of a type is one; no message of gRPC can be longer
+REACH: Final = Reach(UNLIMITED, UNLIMITED, connect=FIRST_LIST, patience=Patience(SILENCE, ANSWER))
 
 log = logging.getLogger("dapr.runtime.scheduler")
-
-
-def plain(address: str, options: Options) -> grpc.aio.Channel:
-    """Without TLS."""
-    return grpc.aio.insecure_channel(address, options)
 
 
 class Connection:
@@ -64,7 +49,7 @@ class Connection:
 
     __slots__ = ("address", "channel", "stub")
 
-    def __init__(self, address: str, channel: grpc.aio.Channel) -> None:
+    def __init__(self, address: str, channel: Channel) -> None:
         self.address = address
         self.channel = channel
         self.stub = SchedulerStub(channel)
@@ -81,10 +66,10 @@ class Connection:
 class Hosts:
     """`begin` it, and `close` it at the end."""
 
-    def __init__(self, addresses: Collection[str], dial: Dial = plain, waiting: WaitingClock = WAITING) -> None:
-        """`addresses` are those that the user gave."""
+    def __init__(self, addresses: Collection[str], tls: Tls | None = None, waiting: WaitingClock = WAITING) -> None:
+        """`addresses` are those that the user gave; `tls` secures the way to each, also to those that are told."""
         self._given = tuple(addresses)
-        self._dial = dial
+        self._tls = tls
         self._waiting = waiting
         self._connections: dict[str, Connection] = {}
         self._known = Gate(waiting, is_open=False, what="the scheduler")
@@ -148,7 +133,7 @@ class Hosts:
     async def _follow(self, address: str) -> bool:
         """One stream of lists, to its end; whether there was one."""
         is_told = False
-        async with self._dial(address, OPTIONS) as channel:
+        async with self._dial(address) as channel:
             call: Any = SchedulerStub(channel).WatchHosts(WatchHostsRequest())
             try:
                 # a stream that ends badly, or tells no list in time, has the same meaning: its status says which it was
@@ -188,11 +173,14 @@ class Hosts:
             self._retire(self._connections.pop(address))
         for address in addresses:
             if address not in self._connections:
-                self._connections[address] = Connection(address, self._dial(address, OPTIONS))
+                self._connections[address] = Connection(address, self._dial(address))
         self._known.open()
         for tell in self.on_list:
             tell()
         return True
+
+    def _dial(self, address: str) -> Channel:
+        return Channel(address, self._tls, REACH)
 
     def _retire(self, connection: Connection) -> None:
         task = asyncio.ensure_future(connection.channel.close(RETIRED))

@@ -15,7 +15,7 @@ from dapr_state_proto.scheduler.v1.scheduler_pb2 import (
 from dapr_state.actors.reminders import ExistsError, RefusedError, ReminderBackend
 from dapr_state.actors.scheduler import jobs
 from dapr_state.actors.scheduler.calls import CallError, Calls
-from dapr_state.actors.scheduler.hosts import Hosts, plain
+from dapr_state.actors.scheduler.hosts import Hosts
 from dapr_state.actors.scheduler.streams import JobStreams
 from dapr_state.actors.scheduler.triggers import Triggers
 from dapr_state.app.model import ActorId
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from dapr_state.actors.reminder_triggers import TriggerTarget
     from dapr_state.actors.reminders import ReminderRequest, ReminderView
-    from dapr_state.actors.scheduler.hosts import Dial
     from dapr_state.actors.scheduler.jobs import Identity
     from dapr_state.clock import WaitingClock
+    from dapr_state.serving.tls import Tls
 
 _GET: Final = "api error: code = Internal desc = failed to get job due to: "  # daprd's words
 
@@ -44,7 +44,7 @@ class ScheduledReminders(ReminderBackend):
         target: TriggerTarget,
         streams: int,
         *,
-        dial: Dial = plain,
+        tls: Tls | None = None,
         waiting: WaitingClock = WAITING,
         types: Callable[[], Collection[str]],
         fired: Callable[[str, bool], None] = lambda *_: None,
@@ -52,7 +52,7 @@ class ScheduledReminders(ReminderBackend):
         """`types` are those that triggers are taken of at this moment; `streams` are to each scheduler."""
         self._me = me
         self._types = types
-        self.hosts = Hosts(addresses, dial, waiting)
+        self.hosts = Hosts(addresses, tls, waiting)
         self._calls = Calls(self.hosts, waiting)
         self._triggers = Triggers(target, waiting, fired=fired)
         self._streams = JobStreams(self.hosts, self._triggers, me, streams, waiting)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -64,6 +65,7 @@ class Channel(grpc.aio.Channel):
         self._refused_until = 0.0
         self._refusal = ""
         self._is_closed = False
+        self._all_gone = asyncio.Event()
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "connected" if self._connection else "idle"
@@ -200,6 +202,7 @@ class Channel(grpc.aio.Channel):
                 make, host.strip("[]"), int(port), ssl=context, server_hostname=name
             )
         self._connections.add(connection)
+        self._all_gone.clear()
         if self._tls:
             try:
                 self._tls.check(transport.get_extra_info("ssl_object"))
@@ -218,6 +221,8 @@ class Channel(grpc.aio.Channel):
 
     def _lost(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        if not self._connections:
+            self._all_gone.set()
         if self._connection is connection:
             self._connection = None
         self._go_on()
@@ -228,9 +233,15 @@ class Channel(grpc.aio.Channel):
     async def __aexit__(self, *exception: object) -> None:
         await self.close()
 
-    async def close(self, grace: float | None = None) -> None:  # noqa: ARG002 - grpc.aio's signature
-        """At once: calls under way are ended."""
+    async def close(self, grace: float | None = None) -> None:
+        """Take no more calls; those under way have so many seconds, or none."""
         self._is_closed = True
+        if grace and self._connections:
+            for connection in tuple(self._connections):
+                connection.close()
+            with suppress(TimeoutError):
+                async with WAITING.timeout(grace):
+                    await self._all_gone.wait()
         if self._dialling:
             self._dialling.cancel()
             await asyncio.wait([self._dialling])
@@ -241,8 +252,16 @@ class Channel(grpc.aio.Channel):
             connection.abort("grpc: the client connection is closing")
         await asyncio.sleep(0)  # they hear of it
 
-    def get_state(self, *_: Any, **__: Any) -> Any:
-        raise UsageError("this channel dials when it is called")
+    def get_state(self, *_: Any, **__: Any) -> grpc.ChannelConnectivity:
+        """TRANSIENT_FAILURE until the next attempt after one that failed; it is a call that dials."""
+        if self._is_closed:
+            return grpc.ChannelConnectivity.SHUTDOWN
+        if self._dialling is not None:
+            return grpc.ChannelConnectivity.CONNECTING
+        if self._connection is not None and not self._connection.is_over:
+            return grpc.ChannelConnectivity.READY
+        is_refused = WAITING.monotonic() < self._refused_until
+        return grpc.ChannelConnectivity.TRANSIENT_FAILURE if is_refused else grpc.ChannelConnectivity.IDLE
 
     async def wait_for_state_change(self, *_: Any, **__: Any) -> None:
         raise UsageError("this channel dials when it is called")

@@ -1,15 +1,24 @@
-"""Sidecars that prove who they are: certificates of the real sentry, with placement, with daprd, and among ours."""
+"""Sidecars that prove who they are, with certificates of the real sentry: to its placement, scheduler and daprd."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+import socket
+import ssl
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
 
+import grpc
 import pytest
+from dapr_state_proto.internals.v1.service_invocation_pb2 import InternalInvokeRequest
+from dapr_state_proto.internals.v1.service_invocation_pb2_grpc import ServiceInvocationStub
 
 from dapr_state.actors.placement.ring import Ring
+from dapr_state.security.credentials import Credentials, Names
+from dapr_state.serving.grpc.channel import Channel
 from tests.support import oracle
 from tests.support.cluster import Member, wait_connected
-from tests.support.control_plane import Placement, Sentry
+from tests.support.control_plane import OwnPlacement, Placement, Scheduler, Sentry
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,38 +27,40 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.oracle
 
 IDS = [str(number) for number in range(40)]
+FETCHED = "Workload certificate expires on"  # once for each certificate
 
 
 class Secured:
-    """A sentry and a placement service that it has signed."""
+    """A sentry, and a placement service whose certificate it has signed."""
 
-    def __init__(self, folder: Path, lifetime: str = "24h") -> None:
+    def __init__(self, folder: Path, **sentry: str) -> None:
         self.folder = folder
-        self.sentry = Sentry(folder, lifetime=lifetime)
+        self.sentry = Sentry(folder, **sentry)
 
     def __enter__(self) -> Self:
-        self.sentry.__enter__()
-        try:
+        with ExitStack() as stack:
+            stack.enter_context(self.sentry)
             self.placement = Placement(oracle.program("placement"), self.folder, *self.sentry.flags)
-            self.placement.__enter__()
-        except BaseException:
-            self.sentry.close()
-            raise
+            stack.enter_context(self.placement)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.placement.close()
-        self.sentry.close()
+        self._stack.close()
 
-    def member(self, **changes: Any) -> Member:
-        environment = self.sentry.environment | changes.pop("environment", {})
+    def member(self, *flags: str, daprd: Path | None = None, namespace: str = "default") -> Member:
         return Member(
             self.folder,
             self.placement.address,
-            environment=environment,
-            flags=self.sentry.sidecar_flags,
-            **changes,
+            environment=self.sentry.environment | {"NAMESPACE": namespace},
+            flags=(*self.sentry.sidecar_flags, *flags),
+            daprd=daprd,
         )
+
+    def credentials(self, namespace: str) -> Credentials:
+        """Of a sidecar that the test plays itself."""
+        names = Names("another", namespace, "default", "localhost")
+        return Credentials(names, self.sentry.environment["DAPR_TRUST_ANCHORS"], self.sentry.address)
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +69,137 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         yield secured
 
 
+def there(one: Member, other: Member) -> list[str]:
+    """The actors that live on the other one."""
+    ring = Ring((one.name, other.name), 100)
+    return [each for each in IDS if ring.owner(each) == other.name]
+
+
 @pytest.mark.parametrize("kind", ["ours", "daprd"])
 def test_calls_go_both_ways(secured: Secured, kind: str) -> None:
     """Each sidecar finds placement and its peers under their names, and lets them in."""
     daprd = oracle.program("daprd") if kind == "daprd" else None
     with secured.member() as one, secured.member(daprd=daprd) as two:
         wait_connected(one, two)
-        ring = Ring((one.name, two.name), 100)
         answers = {asked.call(each, body=b'"x"').code for asked in (one, two) for each in IDS}
 
         assert answers == {200}
-        for member in (one, two):
-            assert {*member.ran()} == {each for each in IDS if ring.owner(each) == member.name}
+        assert [{*one.ran()}, {*two.ran()}] == [{*there(two, one)}, {*there(one, two)}]
         assert "mTLS is disabled" not in one.sidecar.log()
+
+
+def test_a_reminder_of_a_scheduler_that_is_secured(secured: Secured) -> None:
+    """It is registered and fires over connections to the one that is called dapr-scheduler."""
+    scheduler = Scheduler(oracle.program("scheduler"), secured.folder, *secured.sentry.flags)
+    with scheduler, secured.member("--scheduler-host-address", scheduler.address) as one:
+        wait_connected(one)
+        made = one.remind("1", "r", {"dueTime": "0s", "data": 1})
+        until(lambda: one.app.seen("/remind/r"), what="it fires")
+
+        assert made.code == 204
+
+
+async def _ask(member: Member, credentials: Credentials) -> str:
+    """What the internal port answers to one with these credentials: a code and a text."""
+    await credentials.begin()
+    async with Channel(member.name, credentials.peer("app")) as channel:
+        try:
+            await ServiceInvocationStub(channel).CallActor(InternalInvokeRequest(), timeout=5)
+        except grpc.aio.AioRpcError as error:
+            return f"{error.code().name} {error.details()}"
+        finally:
+            await credentials.close()
+    return "OK"
+
+
+async def test_only_neighbours_come_to_the_internal_port(secured: Secured) -> None:
+    """Any sidecar of the namespace may; none of another, none without a certificate, and nobody in plain text."""
+    with secured.member() as one:
+        wait_connected(one)
+        neighbour = await _ask(one, secured.credentials("default"))
+        stranger = await _ask(one, secured.credentials("elsewhere"))
+        nobody = _greeting(one, ssl.create_default_context(cadata=secured.sentry.environment["DAPR_TRUST_ANCHORS"]))
+        plain = _greeting(one, None)
+
+        assert neighbour == "UNIMPLEMENTED Unsupported spec version: 0"
+        assert stranger.startswith("UNAVAILABLE")
+        assert "spiffe://public/ns/elsewhere/another" in one.sidecar.log()
+        assert nobody == plain == b""
+        assert one.call("1").code == 200
+
+
+def _greeting(member: Member, context: ssl.SSLContext | None) -> bytes:
+    """What a client of HTTP/2 gets from the internal port; nothing if the connection is closed."""
+    host, _, port = member.name.rpartition(":")
+    with socket.create_connection((host, int(port)), 5) as connection:
+        connection.settimeout(5)
+        try:
+            if context:
+                context.check_hostname = False
+                context.set_alpn_protocols(["h2"])
+                with context.wrap_socket(connection) as secured:
+                    return _greeted(secured)
+            return _greeted(connection)
+        except (ssl.SSLError, ConnectionError):
+            return b""
+
+
+def _greeted(connection: socket.socket) -> bytes:
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+    return connection.recv(100)
+
+
+def test_a_call_outlives_certificates(tmp_path: Path) -> None:
+    """While they are renewed again and again calls go on; what began under one that has expired is answered."""
+    with Secured(tmp_path, lifetime="4s") as secured, secured.member() as one, secured.member() as two:
+        wait_connected(one, two)
+        far = there(one, two)
+        two.app.obey({"match": "/method/held", "hold": True})
+        codes = set()
+        with one.calling(far[0], "held", b"1") as held:
+            two.app.holding()
+            fetched = [each.sidecar.log().count(FETCHED) for each in (one, two)]
+
+            def is_renewed() -> bool:
+                codes.add(one.call(far[1]).code)
+                now = [each.sidecar.log().count(FETCHED) for each in (one, two)]
+                return all(after >= before + 3 for before, after in zip(fetched, now, strict=True))
+
+            until(is_renewed, what="three certificates each")
+            two.app.release()
+        with secured.member() as late:  # it must be dialled anew
+            wait_connected(one, two, late)
+            codes |= {asked.call(each).code for asked in (one, two, late) for each in IDS}
+
+        assert codes == {200}
+        assert held.result().code == 200
+
+
+def test_a_sentry_that_is_away(tmp_path: Path) -> None:
+    """At the start it is waited for; later the certificate that there is stays in use, until it is back."""
+    with Secured(tmp_path, lifetime="8s") as secured, ExitStack() as stack:
+        secured.sentry.close()
+        one = secured.member()
+        stack.enter_context(one.app)
+        one.sidecar.launch()
+        stack.callback(one.sidecar.close)
+        until(lambda: "Failed to retrieve the initial identity" in one.sidecar.log(), what="it is told")
+        secured.sentry.start()
+        one.sidecar.wait_ready()
+        wait_connected(one)
+        secured.sentry.close()
+        until(lambda: "Failed to renew the workload certificate" in one.sidecar.log(), what="a renewal has failed")
+        during = one.call("1").code
+        fetched = one.sidecar.log().count(FETCHED)
+        secured.sentry.start()
+        until(lambda: one.sidecar.log().count(FETCHED) > fetched, what="it is renewed")
+
+        assert (during, one.call("1").code) == (200, 200)
+
+
+def test_what_is_open_is_told(tmp_path: Path) -> None:
+    """In one line, without mTLS."""
+    with OwnPlacement(tmp_path) as placement, Member(tmp_path, placement.address) as one:
+        (line,) = [line for line in one.sidecar.log().splitlines() if "mTLS" in line]
+
+        assert f"whoever reaches {one.name} may call actors" in line
