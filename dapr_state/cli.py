@@ -31,6 +31,7 @@ Commands:
   list        show the sidecars that run: [-o table|json|yaml]
   stop        end them, and what they serve: ID… or --all [--timeout SECONDS]
   check       say what is wrong with component files, without starting: --resources-path FOLDER… [--connect]
+  reminders   migrate: move reminders from the actor state store into Dapr's scheduler; takes the flags of `serve`
   serve       run the sidecar; takes daprd's flags, `dapr-state serve --help` lists them
 
 Flags:
@@ -43,8 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, and return the exit code of the process."""
     command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     match command:
-        case "serve" | "run" | "list" | "stop" | "check":
-            return {"serve": serve, "run": run, "list": show, "stop": stop, "check": check}[command](rest)
+        case "serve" | "run" | "list" | "stop" | "check" | "reminders":
+            commands = {"serve": serve, "run": run, "list": show, "stop": stop, "check": check, "reminders": reminders}
+            return commands[command](rest)
         case "--help" | "-h" | "help":
             print(_HELP, end="")
             return EXIT_OK
@@ -176,6 +178,28 @@ def check(argv: Sequence[str]) -> int:
     for finding in findings:
         print(finding)
     return EXIT_FATAL if any(finding.kind == check.ERROR for finding in findings) else EXIT_OK
+
+
+def reminders(argv: Sequence[str]) -> int:
+    """Move reminders into the scheduler."""
+    from dapr_state.runtime import flags  # noqa: PLC0415
+    from dapr_state.runtime.options import Options, OptionsError  # noqa: PLC0415
+
+    if argv[:1] != ["migrate"]:
+        print("Usage: dapr-state reminders migrate [the flags of `dapr-state serve`]", file=sys.stderr)
+        return EXIT_OK if argv[:1] in (["--help"], ["-h"]) else EXIT_USAGE
+    try:
+        options = Options.of(flags.parse(argv[1:]), os.environ)
+    except (flags.UsageError, OptionsError) as error:
+        print(f"dapr-state: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    if not options.scheduler_addresses:
+        print("dapr-state: where to? give --scheduler-host-address", file=sys.stderr)
+        return EXIT_USAGE
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    from dapr_state.runtime import migrate  # noqa: PLC0415
+
+    return migrate.run(options, lambda line: print(line, flush=True))
 
 
 def _parser(command: str) -> ArgumentParser:

@@ -30,7 +30,7 @@ from dapr_state.actors.schedule import ScheduleError
 from dapr_state.actors.state import NoStoreError
 from dapr_state.clock import VISIBLE, WAITING
 from dapr_state.slices import Work
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import StoreError, Unsupported
 from dapr_state.stores.sortedkeys import SortedKeys
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class EmbeddedReminders(ReminderBackend):
         self._triggers = ReminderTriggers(target, table, me, clock, waiting, fired=fired)
         self._known = self._triggers.known
         self._reader: asyncio.Task[None] | None = None
+        self.is_read = asyncio.Event()  # all that there were are known
         self._is_closed = False
         table.on_written = self._written
 
@@ -154,8 +155,9 @@ class EmbeddedReminders(ReminderBackend):
             wait = REREAD
             try:
                 await self._read_all()
-            except NoStoreError:
-                pass  # there are none then; the API says so to whoever asks
+                self.is_read.set()
+            except (NoStoreError, Unsupported):
+                self.is_read.set()  # there are none then; the API says so to whoever asks
             except StoreError as error:
                 self._triggers.tell(logging.ERROR, "Reminders cannot be read%s: %s", "", error)
                 wait = STORE_WAIT

@@ -120,12 +120,23 @@ def every_text(period: str) -> str:
 
 def time_text(when: int) -> str:
     """As Go prints a time."""
-    days, rest = divmod(when, DAY)
-    seconds, fraction = divmod(rest, SECOND)
+    return f"{_day(when)} {_hour(when)} +0000 UTC"
+
+
+def rfc3339(when: int) -> str:
+    return f"{_day(when)}T{_hour(when)}Z"
+
+
+def _day(when: int) -> date:
+    return date.fromordinal(_EPOCH + when // DAY)
+
+
+def _hour(when: int) -> str:
+    seconds, fraction = divmod(when % DAY, SECOND)
     minutes, second = divmod(seconds, 60)
     hour, minute = divmod(minutes, 60)
     shown = f".{fraction:09d}".rstrip("0") if fraction else ""
-    return f"{date.fromordinal(_EPOCH + days)} {hour:02d}:{minute:02d}:{second:02d}{shown} +0000 UTC"
+    return f"{hour:02d}:{minute:02d}:{second:02d}{shown}"
 
 
 def _timer_time(text: str, start: int, what: str) -> int:

@@ -15,6 +15,7 @@ from dapr_state.actors.registration import StreamRegistrar
 from dapr_state.actors.reminder_store import StoredReminders
 from dapr_state.actors.router import ActorRouter
 from dapr_state.actors.runtime import ActorRuntime
+from dapr_state.actors.scheduler.leftovers import WithLeftovers
 from dapr_state.actors.state import ActorState
 from dapr_state.actors.timers import Timers
 from dapr_state.api.actors import Actors
@@ -72,9 +73,10 @@ class ActorServices:
         target = _Reminded(router, self._cluster) if self._cluster else router
         fired = _fired(metrics.actor_reminders_fired if metrics else None)
         self._scheduled = self._in_scheduler(target, fired) if options.scheduler_addresses and self.is_on else None
-        self._backend: ReminderBackend = self._scheduled or EmbeddedReminders(
+        embedded = EmbeddedReminders(
             target, StoredReminders(options.app_id, lambda: components.actor_store), _name(options), fired=fired
         )
+        self._backend: ReminderBackend = WithLeftovers(self._scheduled, embedded) if self._scheduled else embedded
         if metrics:
             self._count(metrics)
         self.runtime.on_hosted.append(self._backend.hosted)

@@ -17,9 +17,7 @@ from dapr_state.clock import WAITING
 from dapr_state.golang.duration import format_duration
 from dapr_state.resources import configuration
 from dapr_state.resources.configuration import ConfigurationError
-from dapr_state.resources.default import default_store
 from dapr_state.resources.loader import LoadError
-from dapr_state.resources.resolve import Environment
 from dapr_state.runtime import application, middleware, supervised
 from dapr_state.runtime.actors import PLACEMENT, SCHEDULERS, ActorServices
 from dapr_state.runtime.allocator import Allocator
@@ -27,17 +25,14 @@ from dapr_state.runtime.collector import Collector
 from dapr_state.runtime.components import ComponentError, Components
 from dapr_state.runtime.credentials import CredentialsError, credentials
 from dapr_state.runtime.listening import ListeningError
+from dapr_state.runtime.opening import open_components
 from dapr_state.runtime.registry import Entry, Registered
-from dapr_state.runtime.reload import ResourceFolders
 from dapr_state.runtime.renewals import Renewals
 from dapr_state.runtime.servers import Servers
 from dapr_state.runtime.signals import FATAL, StopSignals, exit_at_once
 from dapr_state.runtime.supervised import DISCOVERED, Supervisor
 
 if TYPE_CHECKING:
-    from dapr_state.resources.component import Component
-    from dapr_state.resources.configuration import Configuration
-    from dapr_state.resources.manifest import Manifest
     from dapr_state.runtime.options import Options
 
 BLOCKED: Final = "security-provider"  # what daprd is not ready with while a shutdown is put off
@@ -134,7 +129,7 @@ class Sidecar:
             count=lambda component, reasons: middleware.count_component(layers, component, reasons),
         )
         at_the_end(components.close)
-        folders = await self._open(components, settings)
+        folders = await open_components(options, components, settings)
         application.announce(options)
         actors = ActorServices(options, components, servers.memory, layers.metrics, known)
         self._unwell = actors.unwell
@@ -163,24 +158,6 @@ class Sidecar:
         self._opened.callback(collector.stop)
         collector.start()
         log.info("dapr initialized. Status: Running. Init Elapsed %dms", (WAITING.monotonic() - self._began) * 1000)
-
-    async def _open(self, components: Components, settings: Configuration) -> ResourceFolders | None:
-        """The folders in which the components were found, if any are given."""
-        options = self._options
-
-        def allows(component: Component | Manifest) -> bool:
-            return middleware.allows(settings, component)
-
-        log.info("Loading components…")
-        folders = None
-        if options.resources_paths:
-            environment = Environment(options.app_id, options.environment)
-            folders = ResourceFolders(options.resources_paths, environment, components, allows)
-            await folders.load()
-        else:
-            await components.open(filter(allows, [_default_store(options)]))
-        log.info("All outstanding components processed")
-        return folders
 
     def _entry(self, servers: Servers) -> Entry:
         options = self._options
@@ -233,13 +210,6 @@ class Sidecar:
 
     async def _drain_servers(self, servers: Servers) -> None:
         self._is_drained = await servers.stop(self._left())
-
-
-def _default_store(options: Options) -> Component:
-    try:
-        return default_store(options.app_id, options.environment)
-    except OSError as error:
-        raise LoadError(f"the default store has no place: {error}; give a component with --resources-path") from error
 
 
 def _exit_soon() -> None:

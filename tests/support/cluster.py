@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
+    from tests.support.components import Component
     from tests.support.http import Answer
 
 TYPE = "cart"
@@ -37,11 +38,12 @@ class Member:
         environment: Mapping[str, str] | None = None,
         app: RawApp | None = None,
         flags: Sequence[str] = (),
+        store: Component | None = None,
     ) -> None:
         """`app` is one that somebody else has started: several may host on the same."""
         self._owns_app = app is None
         self.app = app or RawApp(folder, {"entities": [*types], **(config or {})})
-        store = component("statestore", "state.in-memory", actorStateStore="true")
+        store = store or component("statestore", "state.in-memory", actorStateStore="true")
         flags = ("--app-port", str(self.app.port), "--placement-host-address", placement, *flags)
         if daprd:
             self.sidecar: Sidecar = Daprd(daprd, folder, [store], flags=flags, environment=environment)

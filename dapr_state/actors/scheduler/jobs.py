@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from dapr_state_proto.common.v1.common_pb2 import (
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from dapr_state_proto.scheduler.v1.scheduler_pb2 import WatchJobsResponse
 
+    from dapr_state.actors.reminder import Reminder
     from dapr_state.actors.reminders import ReminderRequest
 
 BYTES_VALUE: Final = "type.googleapis.com/google.protobuf.BytesValue"
@@ -53,30 +54,55 @@ class Identity(Struct, frozen=True):
         return JobMetadata(app_id=self.app_id, namespace=self.namespace, target=target)
 
 
+class _Asked(NamedTuple):
+    """What a job is made of; it comes `every` so many nanoseconds, 0: once."""
+
+    due_time: str
+    ttl: str
+    every: int
+    repeats: int | None
+    data: bytes | None
+    policy: Policy
+
+
 def registration(request: ReminderRequest, me: Identity) -> ScheduleJobRequest:
     """Due time and ttl go as they are: the scheduler judges them. Raises ScheduleError."""
-    actor, every, repeats = request.actor, None, None
-    due_time, ttl = request.due_time, request.ttl
-    for text in (actor.type, actor.id, request.name):
-        if SEPARATOR in text:
-            raise ScheduleError(f'"{SEPARATOR}" in a type, id or name: the scheduler could not list its reminders')
+    every, repeats, due_time, ttl = 0, None, request.due_time, request.ttl
     if request.period:
         interval, repeats = schedule.reminder_period(request.period)
         if interval.is_forward:
-            every = f"@every {format_nanoseconds(interval.nanoseconds)}"
+            every = interval.nanoseconds
         else:  # it would fire without a pause
             due_time, ttl, repeats = due_time or "0s", "", None
+    asked = _Asked(due_time, ttl, every, repeats, request.data, request.policy)
+    return _request(request.actor, request.name, asked, me, overwrite=request.overwrite)
+
+
+def moved(kept: Reminder, me: Identity) -> ScheduleJobRequest:
+    """One that a sidecar has kept, with what is still to come of it. Raises ScheduleError."""
+    due_time, ttl, repeats = schedule.rfc3339(kept.due), "", None
+    if kept.every:
+        repeats = kept.left
+        ttl = "" if kept.expires_at is None else schedule.rfc3339(kept.expires_at)
+    policy = Policy(kept.max_retries, kept.retry_interval)
+    asked = _Asked(due_time, ttl, kept.every, repeats, bytes(kept.text), policy)
+    return _request(ActorId(kept.type, kept.id), kept.name, asked, me, overwrite=False)
+
+
+def _request(actor: ActorId, name: str, asked: _Asked, me: Identity, *, overwrite: bool) -> ScheduleJobRequest:
+    if any(SEPARATOR in text for text in (actor.type, actor.id, name)):
+        raise ScheduleError(f'"{SEPARATOR}" in a type, id or name: the scheduler could not list its reminders')
     try:
         job = Job(
-            schedule=every,
-            repeats=None if repeats is None else min(repeats, _REPEATS_AT_MOST),
-            due_time=due_time or None,
-            ttl=ttl or None,
-            data=packed(request.data),
-            failure_policy=None if request.policy == Policy() else _failure_policy(request.policy),
+            schedule=f"@every {format_nanoseconds(asked.every)}" if asked.every else None,
+            repeats=None if asked.repeats is None else min(asked.repeats, _REPEATS_AT_MOST),
+            due_time=asked.due_time or None,
+            ttl=asked.ttl or None,
+            data=packed(asked.data),
+            failure_policy=None if asked.policy == Policy() else _failure_policy(asked.policy),
         )
         metadata = me.metadata(actor.type, actor.id)
-        return ScheduleJobRequest(name=request.name, job=job, metadata=metadata, overwrite=request.overwrite)
+        return ScheduleJobRequest(name=name, job=job, metadata=metadata, overwrite=overwrite)
     except UnicodeEncodeError as error:
         raise ScheduleError(f"the reminder is not valid Unicode: {error.reason}") from None
 

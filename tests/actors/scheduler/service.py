@@ -16,7 +16,7 @@ from dapr_state.actors.scheduler.reminders import ScheduledReminders
 from dapr_state.app.model import ActorId, AppAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from dapr_state.app.model import Trigger
 
@@ -156,6 +156,50 @@ class Service(scheduler_pb2_grpc.SchedulerServicer):
 
     async def DeleteByMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         return await self._answer(request, context, pb.DeleteByMetadataResponse())
+
+
+class Keeper(Service):
+    """Keeps the jobs, as the real one does; `before` is called with each that is about to be made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[tuple[str, str, str], pb.Job] = {}
+        self.before: Callable[[tuple[str, str, str]], Awaitable[None]] | None = None
+
+    async def ScheduleJob(self, request: Any, context: Any) -> Any:  # noqa: N802
+        key = _key(request)
+        if self.before:
+            await self.before(key)
+        if key in self.kept and not request.overwrite:
+            await context.abort(grpc.StatusCode.ALREADY_EXISTS, f"job already exists: {key}")
+        await self._answer(request, context, None)
+        self.kept[key] = request.job
+        return pb.ScheduleJobResponse()
+
+    async def GetJob(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if _key(request) not in self.kept:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "job not found")
+        return pb.GetJobResponse(job=self.kept[_key(request)])
+
+    async def DeleteJob(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.kept.pop(_key(request), None)
+        return await self._answer(request, context, pb.DeleteJobResponse())
+
+    async def ListJobs(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.jobs = [
+            pb.NamedJob(name=name, metadata=ME.metadata(type_, id_), job=job)
+            for (type_, id_, name), job in self.kept.items()
+        ]
+        return await super().ListJobs(request, context)
+
+    async def DeleteByMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.kept.clear()
+        return await super().DeleteByMetadata(request, context)
+
+
+def _key(request: Any) -> tuple[str, str, str]:
+    target = request.metadata.target.actor
+    return target.type, target.id, request.name
 
 
 class Target:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import count
@@ -13,8 +15,10 @@ import pytest
 from dapr_state.actors.placement.ring import Ring
 from tests.support import oracle
 from tests.support.cluster import TYPE, Member, wait_connected
+from tests.support.components import component
 from tests.support.control_plane import Placement, Scheduler
 from tests.support.http import ask
+from tests.support.processes import Process
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -239,3 +243,35 @@ def test_a_scheduler_that_is_not_there_yet(tmp_path: Path) -> None:
         assert ask(one.sidecar.http_port, "GET", "/v1.0/healthz").code == 204
         after = ask(one.sidecar.http_port, "GET", "/v1.0/metadata").json
         assert after["scheduler"] == {"connected_addresses": [cluster.scheduler.address]}
+
+
+def test_reminders_of_the_store_are_moved(cluster: Cluster, tmp_path: Path) -> None:
+    """By the command, which may be broken off: it goes on with the rest. They fire from the scheduler then."""
+    store = component("statestore", "state.sqlite", connectionString=str(tmp_path / "a.db"), actorStateStore="true")
+    scheduler = ("--scheduler-host-address", cluster.scheduler.address)
+    with Member(tmp_path, "", store=store) as before:
+        for number in range(40):
+            before.remind(str(number), "far", {"dueTime": "1h"})
+        before.remind("1", "soon", {"dueTime": "2s", "data": [1]})
+        flags = ("--resources-path", str(before.sidecar.resources), "--app-id", before.sidecar.app_id, *scheduler)
+    command = [sys.executable, "-m", "dapr_state", "reminders", "migrate", *flags]
+    broken_off = Process(command, tmp_path / "broken-off.log")
+    cluster.scheduler.pause()
+    try:
+        broken_off.launch()
+        until(lambda: "41 of 41 to go" in broken_off.log(), what="it has begun")
+        broken_off.signal(signal.SIGINT)
+        ended = broken_off.wait()
+    finally:
+        cluster.scheduler.resume()
+    whole = Process(command, tmp_path / "whole.log").launch()
+    code = whole.wait()
+    with Member(tmp_path, cluster._placement.address, store=store, flags=scheduler) as after:
+        until(lambda: fired("soon", after), what="it fires")
+        far = {reminder(after, str(number), "far").code for number in range(40)}
+
+        assert (ended, code) == (130, 0)
+        assert "interrupted: the same command goes on with the rest" in broken_off.log()
+        assert "41 of 41 reminders moved" in whole.log()
+        assert [json.loads(each)["data"] for each in fired("soon", after)] == [[1]]
+        assert far == {200}
