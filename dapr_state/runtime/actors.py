@@ -72,7 +72,9 @@ class ActorServices:
         self._timers = Timers(router, fired=_fired(metrics.actor_timers_fired if metrics else None))
         target = _Reminded(router, self._cluster) if self._cluster else router
         fired = _fired(metrics.actor_reminders_fired if metrics else None)
-        self._scheduled = self._in_scheduler(target, fired) if options.scheduler_addresses and self.is_on else None
+        self._scheduled: ScheduledReminders | None = None
+        if options.scheduler_addresses and self.is_on:
+            self._scheduled = self._in_scheduler(target, fired)
         embedded = EmbeddedReminders(
             target, StoredReminders(options.app_id, lambda: components.actor_store), _name(options), fired=fired
         )
@@ -84,7 +86,8 @@ class ActorServices:
             self._cluster.placement.on_ready.append(lambda: self._backend.hosted(tuple(self.runtime.counts())))
         self.reminders = Reminders(self.api, self._backend, self._timers)
         if options.app_port and not components.actor_store:
-            log.info("Actor state store not configured - the state of actors cannot be used, nor reminders")
+            rest = "" if self._scheduled else ", nor reminders"
+            log.info("Actor state store not configured - the state of actors cannot be used%s", rest)
 
     def __repr__(self) -> str:
         return f"<ActorServices {self.runtime!r}>"

@@ -19,6 +19,7 @@ from dapr_state.resources.configuration import ConfigurationError
 from dapr_state.resources.loader import LoadError
 from dapr_state.runtime.application import DEFAULT_NAMESPACE
 from dapr_state.runtime.components import ComponentError, Components
+from dapr_state.runtime.credentials import CredentialsError, credentials
 from dapr_state.runtime.opening import open_components
 from dapr_state.stores.base import StoreError
 
@@ -41,8 +42,10 @@ def run(options: Options, tell: Tell) -> int:
     """The exit status; `tell` is told each line."""
     try:
         return asyncio.run(_run(options, tell))
-    except (ComponentError, ConfigurationError, LoadError, StoreError) as error:
+    except (ComponentError, ConfigurationError, CredentialsError, LoadError, StoreError) as error:
         tell(f"dapr-state: {error}")
+    except KeyboardInterrupt:  # before anything has begun
+        return INTERRUPTED
     except NoStoreError:
         tell("dapr-state: there is no actor state store: give the flags of the sidecar whose reminders are to be moved")
     except (AwayError, CallError) as error:
@@ -51,9 +54,12 @@ def run(options: Options, tell: Tell) -> int:
 
 
 async def _run(options: Options, tell: Tell) -> int:
+    known = credentials(options)
     components = Components(options.app_id, options.namespace)
-    hosts = Hosts(options.scheduler_addresses)
+    hosts = Hosts(options.scheduler_addresses, known.service("dapr-scheduler") if known else None)
     try:
+        if known:
+            await known.begin()
         await open_components(options, components, configuration.load(options.config_paths, options.environment))
         table = StoredReminders(options.app_id, lambda: components.actor_store)
         hosts.begin()
@@ -62,6 +68,8 @@ async def _run(options: Options, tell: Tell) -> int:
     finally:
         await hosts.close()
         await components.close()
+        if known:
+            await known.close()
 
 
 async def _migrate(migration: Migration, tell: Tell) -> int:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -162,7 +161,7 @@ class _Stream:
         while not self._is_leaving:
             try:
                 await self._converse()
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+            except grpc.aio.AioRpcError as error:
                 log.debug("Scheduler %s: the stream of triggers has ended: %s", self._connection.address, error)
             except Exception:  # without this task no trigger would come from there any more
                 log.exception("The stream of triggers of scheduler %s has failed", self._connection.address)
@@ -261,8 +260,7 @@ class Conversation:
     async def _write(self) -> None:
         while result := await self._results.get():
             await self._call.write(WatchJobsRequest(result=result))
-        with suppress(asyncio.InvalidStateError):
-            await self._call.done_writing()
+        await self._call.done_writing()
         await self._waiting.sleep(LAST)
 
 
