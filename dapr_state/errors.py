@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, Final, TypeVar
+
+from msgspec import Struct, structs
 
 E = TypeVar("E", bound=Exception)
 
@@ -57,29 +58,25 @@ def _shortened(field: Any) -> Any:
 # The kinds of detail, as in google/rpc/error_details.proto. `None` as metadata is shown as JSON null.
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorInfo:
+class ErrorInfo(Struct, frozen=True):
     reason: str
     metadata: Mapping[str, str] | None = None
     http_metadata: Mapping[str, str] | None = None  # daprd's HTTP handlers add the app id, its gRPC ones do not
     domain: str = "dapr.io"
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceInfo:
+class ResourceInfo(Struct, frozen=True):
     name: str
     kind: str = "state"
 
 
-@dataclass(frozen=True, slots=True)
-class BadRequest:
+class BadRequest(Struct, frozen=True):
     field: str  # "" = not named
     description: str
     http_description: str = ""  # where the two transports differ
 
 
-@dataclass(frozen=True, slots=True)
-class Help:
+class Help(Struct, frozen=True):
     url: str
     description: str
 
@@ -99,8 +96,7 @@ class DaprError(Exception):
         self.http_message = http_message
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorRow:
+class ErrorRow(Struct, frozen=True):
     """One kind of error. Called with the sentence's fields, it makes the error to raise."""
 
     code: str  # errorCode over HTTP; over gRPC the reason of the one ErrorInfo where `details` gives none
@@ -122,25 +118,25 @@ class ErrorRow:
 
     def conflict(self) -> ErrorRow:
         """The same error where the cause is an etag that does not match."""
-        return replace(self, http=409, grpc=Grpc.ABORTED)
+        return structs.replace(self, http=409, grpc=Grpc.ABORTED)
 
     def own(self, http: int, grpc: int, text: str, info: ErrorInfo) -> ErrorRow:
         """The same error where a pluggable component says itself what it is: over gRPC nothing else is left of it."""
         known = next((each for each in Grpc if each == grpc), Grpc.UNKNOWN)
         sentence = text.replace("{", "{{").replace("}", "}}")
         http_sentence = self.http_sentence or self.sentence
-        return replace(
+        return structs.replace(
             self, http=http, grpc=known, sentence=sentence, http_sentence=http_sentence, details=None, grpc_info=info
         )
 
     def of_peer(self, code: int) -> ErrorRow:
         """The same error where another sidecar has refused the call: over gRPC its code and text go on unchanged."""
         known = next((each for each in Grpc if each == code), Grpc.UNKNOWN)
-        return replace(self, grpc=known, sentence="{details}", http_sentence=self.sentence)
+        return structs.replace(self, grpc=known, sentence="{details}", http_sentence=self.sentence)
 
     def invalid(self) -> ErrorRow:
         """The same error where the cause is an etag of a form that the store never makes."""
-        return replace(self, http=400, grpc=Grpc.INVALID_ARGUMENT)
+        return structs.replace(self, http=400, grpc=Grpc.INVALID_ARGUMENT)
 
 
 def _info(reason: str, *metadata: str) -> Details:
@@ -225,8 +221,8 @@ STATE_QUERY = ErrorRow(
     _of_store(info=_info("DAPR_STATE_QUERY_FAILED")),
 )
 # Not of daprd: it has no bounds
-STATE_QUERY_TOO_LARGE = replace(STATE_QUERY, http=413, grpc=Grpc.RESOURCE_EXHAUSTED)
-STATE_QUERIES_TOO_MANY = replace(STATE_QUERY, http=503, grpc=Grpc.RESOURCE_EXHAUSTED)
+STATE_QUERY_TOO_LARGE = structs.replace(STATE_QUERY, http=413, grpc=Grpc.RESOURCE_EXHAUSTED)
+STATE_QUERIES_TOO_MANY = structs.replace(STATE_QUERY, http=503, grpc=Grpc.RESOURCE_EXHAUSTED)
 STATE_KEY_EMPTY = ErrorRow(
     "ERR_MALFORMED_REQUEST",
     400,

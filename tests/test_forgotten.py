@@ -75,7 +75,7 @@ UNASKED = {"profile_port"}
 
 def test_every_option_is_asked_for() -> None:
     """A field that nobody reads is a flag without effect."""
-    fields = set(Options.__dataclass_fields__)
+    fields = set(Options.__struct_fields__)
 
     assert fields - used_outside("runtime/options.py", fields) <= UNASKED
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
 
 from dapr_state import DAPR_VERSION
 from dapr_state.stores.model import Feature
@@ -40,8 +41,7 @@ class RuntimeStatus(IntEnum):
     RUNNING = 2
 
 
-@dataclass(frozen=True, slots=True)
-class RegisteredComponent:
+class RegisteredComponent(Struct, frozen=True):
     """One component, as its file names it."""
 
     name: str
@@ -50,16 +50,14 @@ class RegisteredComponent:
     capabilities: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AppConnectionHealthProperties:
+class AppConnectionHealthProperties(Struct, frozen=True):
     path: str = ""  # HTTP only
     interval: str = ""  # durations as Go writes them
     timeout: str = ""
     threshold: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AppConnectionProperties:
+class AppConnectionProperties(Struct, frozen=True):
     """How the application is reached. Zeros and empty texts are not told."""
 
     port: int = 0
@@ -69,12 +67,14 @@ class AppConnectionProperties:
     health: AppConnectionHealthProperties | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ActorRuntimeMetadata:
+class ActorRuntimeMetadata(Struct, frozen=True):
     status: RuntimeStatus = RuntimeStatus.DISABLED
     active: Mapping[str, int] = field(default_factory=dict)  # actors by type
     is_host_ready: bool = False
     placement: str = "placement: disconnected"
+
+
+_NO_APP: Final = AppConnectionProperties()
 
 
 class Metadata:
@@ -85,7 +85,7 @@ class Metadata:
         app_id: str,
         components: Callable[[], Sequence[RegisteredComponent]],
         *,
-        app: AppConnectionProperties = AppConnectionProperties(),
+        app: AppConnectionProperties = _NO_APP,
         features: Sequence[str] = (),
         actors: Callable[[], ActorRuntimeMetadata] = ActorRuntimeMetadata,
         schedulers: Callable[[], Sequence[str]] = tuple,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import logging
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from importlib.resources.abc import Traversable
 
 INDEX: Final = "index.html"
 TYPES: Final = {
@@ -43,14 +42,14 @@ class File(NamedTuple):
 
 def load() -> Mapping[str, File]:
     """All files by their paths; none, and a line in the log, where the package was installed without them."""
-    static = files("dapr_state.console") / "static"
+    static = Path(__file__).with_name("static")
     found = dict(_below(static, "")) if static.is_dir() else {}
     if INDEX not in found:
         log.warning("The console has no page: the files of dapr_state/console/static are not installed")
     return found
 
 
-def _below(folder: Traversable, before: str) -> Iterator[tuple[str, File]]:
+def _below(folder: Path, before: str) -> Iterator[tuple[str, File]]:
     for entry in folder.iterdir():
         path = before + entry.name
         if entry.is_dir():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
@@ -86,7 +87,7 @@ async def pieces(data: bytes, work: Work) -> AsyncIterator[bytes]:
     opening, closing = data[begin - 1 : begin], data[end : end + 1]
     at = begin
     while at < end:
-        past = _past(_PARTS, data, at)
+        past = _past(_parts(), data, at)
         at = past if past > at else await _end_of_part(data, at, work) + 1  # behind a comma, or behind the end
         yield b"%b%b%b" % (opening, data[begin : at - 1], closing)
         begin = at
@@ -104,7 +105,7 @@ async def _end_of_part(data: bytes, at: int, work: Work) -> int:
     """Where the part of a valid array or object that begins here ends, however long it is."""
     depth = 0
     while True:
-        at = _past(_IN_PARTS if depth else _IN_PART, data, at)
+        at = _past(_in_parts() if depth else _in_part(), data, at)
         char = data[at : at + 1]
         if char == b'"':
             at = await _end_of_string(data, at + 1, work)
@@ -189,13 +190,25 @@ def _run(part: bytes) -> re.Pattern[bytes]:
 _SPACE = re.compile(_BLANKS)
 _STRING = re.compile(_CONTENT)
 _HEX = re.compile(rb"[0-9a-fA-F]{0,4}")
-_ELEMENTS, _MEMBERS = _run(_nested(NESTING)), _run(_members(_nested(NESTING)))
-_RUNS = {  # where parts may begin: what passes over many of them, and what has to come behind their last comma
-    _Expect.ELEMENT_OR_END: (_ELEMENTS, _Expect.VALUE),
-    _Expect.VALUE: (_ELEMENTS, _Expect.VALUE),
-    _Expect.KEY_OR_END: (_MEMBERS, _Expect.KEY),
-    _Expect.KEY: (_MEMBERS, _Expect.KEY),
+_BEHIND_RUN = {  # where parts may begin: what has to come behind the last comma of a run of them
+    _Expect.ELEMENT_OR_END: _Expect.VALUE,
+    _Expect.VALUE: _Expect.VALUE,
+    _Expect.KEY_OR_END: _Expect.KEY,
+    _Expect.KEY: _Expect.KEY,
 }
+
+
+# The large expressions take 1 ms each to compile: at first use, as most sidecars never read such a text.
+
+
+@cache
+def _elements() -> re.Pattern[bytes]:
+    return _run(_nested(NESTING))
+
+
+@cache
+def _members_of_objects() -> re.Pattern[bytes]:
+    return _run(_members(_nested(NESTING)))
 
 
 def _balanced(levels: int) -> bytes:
@@ -205,10 +218,23 @@ def _balanced(levels: int) -> bytes:
 
 
 _LEVELS = 5  # more would gain nothing measurable
-_IN_PARTS = re.compile(_balanced(_LEVELS))
 _PART = rb'(?:[^",\[\]{}]++|"%b"|[\[{]%b[\]}])' % (_CONTENT, _balanced(_LEVELS))
-_IN_PART = re.compile(_PART + b"*+")
-_PARTS = re.compile(b"(?:%b++,)*+" % _PART)
+
+
+@cache
+def _in_parts() -> re.Pattern[bytes]:
+    return re.compile(_balanced(_LEVELS))
+
+
+@cache
+def _in_part() -> re.Pattern[bytes]:
+    return re.compile(_PART + b"*+")
+
+
+@cache
+def _parts() -> re.Pattern[bytes]:
+    return re.compile(b"(?:%b++,)*+" % _PART)
+
 
 _LITERALS = {b"t": b"true", b"f": b"false", b"n": b"null"}
 _NUMBER_PARTS = (  # each part, and what Go says when its digits are missing
@@ -254,7 +280,7 @@ class _Scanner:
         if expect in _IN_STRING:
             self._string()
             return
-        if self._open and expect in _RUNS and self._passes_over(*_RUNS[expect]):
+        if self._open and expect in _BEHIND_RUN and self._passes_over(_BEHIND_RUN[expect]):
             return
         if char in _CLOSERS and expect in _CLOSERS[char]:
             self._open.pop()
@@ -272,10 +298,11 @@ class _Scanner:
             self._fail(expect)
         self.at += 1
 
-    def _passes_over(self, run: re.Pattern[bytes], behind: _Expect) -> bool:
+    def _passes_over(self, behind: _Expect) -> bool:
         in_object = behind is _Expect.KEY
         if in_object is not (self._open[-1] == b"{") or len(self._open) > MAX_DEPTH - NESTING:
             return False  # a member's value, or too deep to pass over unseen
+        run = _members_of_objects() if in_object else _elements()
         found = run.match(self._data, self.at, self.at + PIECE)
         if found is None or found.end() == self.at:
             return False

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,7 @@ _SAMPLED: Final = 1
 _IDS: Final = 1 << 63  # as OpenTelemetry for Go, which looks at so many bits of a trace's id
 
 
-@dataclass(frozen=True, slots=True)
-class SpanContext:
+class SpanContext(Struct, frozen=True):
     """One span's place in its trace; the ids are hexadecimal."""
 
     trace: str
@@ -80,8 +80,7 @@ class Contexts:
         """Nothing waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Unkept:
+class _Unkept(Struct, frozen=True):
     context: SpanContext
 
     def note(self, name: str, value: str) -> None:
@@ -118,4 +117,4 @@ _ZERO: Final = SpanContext("0" * 32, "0" * 16, 0)
 
 
 def _new(size: int) -> str:
-    return secrets.token_hex(size)  # the chance that all of it is 0 is none
+    return os.urandom(size).hex()  # the chance that all of it is 0 is none

@@ -1,8 +1,9 @@
 """What a component resource says, once its values are known."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from dapr_state.resources.properties import Properties
 
@@ -12,8 +13,7 @@ INIT: Final = ("init",)
 CREATION: Final = ("creation", *INIT)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Where a resource is written: a file, and which of its documents, counted from 1."""
 
     path: str
@@ -23,16 +23,14 @@ class Source:
         return f"{self.path}, document {self.document}"
 
 
-@dataclass(frozen=True, slots=True)
-class SecretKeyRef:
+class SecretKeyRef(Struct, frozen=True):
     """A value that is kept in a secret store: the secret's name, and which of its keys."""
 
     name: str
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+class Component(Struct, frozen=True):
     """One component; its properties hold secrets, its `repr` does not."""
 
     name: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
+from msgspec import Struct
 
 from dapr_state.golang import strconv
 from dapr_state.golang.duration import parse_duration
@@ -30,16 +30,14 @@ class DecodeError(ValueError):
     """The text does not fit; it says where and why, as daprd does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Struct, frozen=True):
     """`read` is given the tag ("!!int") and the text, and raises ValueError for what it cannot take."""
 
     name: str
     read: Callable[[str, str], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(Struct, frozen=True):
     item: Kind
 
     @property
@@ -47,8 +45,7 @@ class ListOf:
         return f"[]{self.item.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class MapOf:
+class MapOf(Struct, frozen=True):
     value: Kind
 
     @property
@@ -56,8 +53,7 @@ class MapOf:
         return f"map[string]{self.value.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(Struct, frozen=True):
     """A mapping with known fields; others are ignored."""
 
     name: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from dapr_state.golang import yaml
 from dapr_state.golang.duration import parse_duration
@@ -25,14 +26,16 @@ class ManifestError(ValueError):
         self.path = path
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """One entry of `spec.metadata`; `value` is None where there is none."""
 
     name: str
-    value: str | None = field(default=None, repr=False)
+    value: str | None = None
     env_ref: str = ""
     secret_ref: SecretKeyRef | None = None
+
+    def __repr__(self) -> str:
+        return f"Item(name={self.name!r})"  # the value may be a secret
 
     @property
     def from_environment(self) -> bool:
@@ -40,8 +43,7 @@ class Item:
         return self.value is None and bool(self.env_ref)
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """One document of `kind: Component`."""
 
     name: str

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import yaml as pyyaml
+from msgspec import structs
 
 from dapr_state.golang import yaml
 from dapr_state.resiliency.policies import Policies
-from dapr_state.resources import configuration, loader, manifest, resiliency, secrets
+from dapr_state.resources import configuration_files, loader, manifest, resiliency, secrets
 from dapr_state.resources.component import Source
 from dapr_state.resources.configuration import ConfigurationError
 from dapr_state.resources.decoding import DecodeError
@@ -101,14 +102,14 @@ def _configurations(paths: Sequence[str], environ: Mapping[str, str]) -> Iterato
     if any(finding.kind == ERROR for finding in alone):
         return
     try:
-        configuration.load(paths, environ)
+        configuration_files.load(paths, environ)
     except ConfigurationError as error:  # only together
         yield Finding(paths[-1], 1, ERROR, _unquoted(str(error)))
 
 
 def _configuration(document: _Document, environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
-        read = configuration.parse(document.text, environ)
+        read = configuration_files.parse(document.text, environ)
     except DecodeError as error:
         for line, problem in _LINE.findall(str(error)) or [(1, str(error))]:
             path = document.source.path
@@ -252,7 +253,7 @@ class _Check:
                 manifests = [each for each in manifests if each.source != error.source]
 
     async def _one(self, each: Manifest, secret_stores: list[Manifest], said: _Log) -> None:
-        alone = replace(each, ignore_errors=False)
+        alone = structs.replace(each, ignore_errors=False)
         try:
             if each not in secret_stores:
                 loader.start(secret_stores, self._environment)
@@ -271,7 +272,7 @@ class _Check:
 
     async def _store(self, each: Manifest, component: Component, said: _Log) -> None:
         properties = _Watched((name, component.properties[name]) for name in component.properties)
-        component = replace(component, properties=properties, ignore_errors=False)
+        component = structs.replace(component, properties=properties, ignore_errors=False)
         values = tuple(properties[name] for name in properties)
         properties.asked.clear()
         try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field
 
 from dapr_state.golang import strconv
 from dapr_state.golang.duration import format_duration, parse_duration
@@ -26,8 +27,7 @@ class Kind(Enum):
     LIST = "strings"
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Struct, frozen=True):
     """One flag; a deprecated one still works, says so, and is absent from the usage.
 
     `idle` says why one has no effect here though it has in daprd: it is told at the start.
@@ -49,8 +49,7 @@ class UsageError(ValueError):
         return str(self) == _HELP
 
 
-@dataclass(slots=True)
-class Parsed:
+class Parsed(Struct):
     """The values of all flags, and which of them were given."""
 
     values: dict[str, Any]

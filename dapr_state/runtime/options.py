@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgspec import Struct, field
 
 from dapr_state.golang import strconv
 from dapr_state.golang.duration import format_duration
@@ -33,8 +34,7 @@ class OptionsError(ValueError):
     """The sidecar cannot start with these options; the text is daprd's last log line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Struct, frozen=True, kw_only=True):
     """Durations are seconds, sizes are bytes, an empty tuple or text is "not given"."""
 
     app_id: str = "dapr-state"
@@ -63,13 +63,13 @@ class Options:
     console: str = "read"  # or "off", or "write"
     console_port: int | None = None  # None: on the HTTP port
     console_scope: str = "application"  # or "store": what other applications keep there is shown as well
-    api_token: str = field(default="", repr=False)
+    api_token: str = ""
 
     app_port: int = 0  # 0: the application is not called
     app_protocol: str = "http"
     app_channel_address: str = "127.0.0.1"
     app_max_concurrency: int = 0  # 0: no limit
-    app_api_token: str = field(default="", repr=False)
+    app_api_token: str = ""
     app_health_check: bool = False
     app_health_check_path: str = "/healthz"
     app_health_probe_interval: float = 5.0
@@ -102,7 +102,10 @@ class Options:
     given: Mapping[str, object] = field(default_factory=dict)  # flags that say another thing than their default
 
     # what components may refer to
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Options(app_id={self.app_id!r})"  # tokens and variables are secrets
 
     @classmethod
     def of(cls, flags: Parsed, environ: Mapping[str, str]) -> Options:

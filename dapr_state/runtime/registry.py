@@ -9,16 +9,16 @@ import fcntl
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
+
+from msgspec import Struct, structs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One sidecar. No secret is in it; `run_pid` is 0 where no `run` has started it."""
 
     pid: int
@@ -62,7 +62,7 @@ class Registered:
             new = self._path.with_suffix(".new")
             self._file = os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            json.dump(asdict(entry), self._file)
+            json.dump(structs.asdict(entry), self._file)
             self._file.flush()
             new.rename(self._path)  # only now it can be found: whole, and locked
         if before:
@@ -88,7 +88,7 @@ def _read(path: Path) -> Entry | None:
                     path.unlink()
                 return None
             values = json.load(file)
-        known = {field.name for field in fields(Entry)}
+        known = {field.name for field in structs.fields(Entry)}
         return Entry(**{name: value for name, value in values.items() if name in known})
     except (OSError, ValueError, TypeError, AttributeError):
         return None

@@ -10,9 +10,10 @@ import logging
 import os
 import threading
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
 
 from dapr_state.resources import loader, secrets
 from dapr_state.resources.loader import LoadError, Resources
@@ -180,7 +181,7 @@ def snapshot(folders: Sequence[str]) -> dict[str, tuple[int, ...]]:
 
 
 def _same(new: Manifest, old: Manifest | None) -> bool:
-    return old is not None and replace(new, source=old.source) == old
+    return old is not None and structs.replace(new, source=old.source) == old
 
 
 def _is_secret_store(each: Manifest) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from msgspec import structs
 
 from dapr_state import DAPR_VERSION, __version__
 from dapr_state.api.state import State
@@ -213,7 +213,7 @@ class Servers:
     async def _start_console(self, page: Page, admin: AdminRoutes, port: int) -> None:
         options = self._options
         origins = middleware.origins(options, options.listen_addresses)  # it is no file, wherever the API is
-        server = self._http_server(console(page, admin, replace(self._layers, origins=origins), options.app_id))
+        server = self._http_server(console(page, admin, structs.replace(self._layers, origins=origins), options.app_id))
         self._running.append(server)
         for address in options.listen_addresses:
             listen_at_once(server, f"{address}:{port}", "failed to start console server: ")

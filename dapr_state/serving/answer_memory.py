@@ -17,8 +17,9 @@ import socket
 import struct
 from collections import deque
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from dapr_state.clock import WAITING
 
@@ -65,8 +66,7 @@ class CrowdedError(Exception):
         super().__init__("too many large requests wait for memory")
 
 
-@dataclass(slots=True)
-class _Left:
+class _Left(Struct):
     """What one reader is left with, and when it took something."""
 
     octets: int

@@ -15,8 +15,9 @@ The laws that a change must keep:
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from dapr_state.clock import WAITING
 from dapr_state.serving.answer_memory import LARGE_USE, AnswerMemory, CrowdedError
@@ -69,8 +70,7 @@ def weight(body: bytes, parts: tuple[bytes, ...]) -> int:
     return size + max(0, unusual) * PART * size // counted
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(Struct):
     """What has come of a request that is not whole."""
 
     octets: int

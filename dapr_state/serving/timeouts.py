@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True, kw_only=True):
     """Seconds. An HTTP connection between two requests may rest for ever, as daprd's."""
 
     # Until a request's head is whole, or the first frame of HTTP/2; as daprd. grpc-go allows 120 s for its first frame.

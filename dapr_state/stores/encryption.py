@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from dapr_state.resources.properties import PropertiesError
 
@@ -19,12 +20,14 @@ class UnusableKeyError(PropertiesError):
     """A key that is asked for and cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """`name` is the secret's name, which is written beside every value; "" for a key that came from no secret."""
 
     name: str
-    secret: bytes = field(repr=False)
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"Key(name={self.name!r})"  # not the secret
 
 
 def keys(component: Component) -> tuple[Key, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from dapr_state.golang import strconv
 
@@ -15,8 +16,7 @@ LONGEST: Final = 250_000_000_000  # seconds, which end before the year 9999: lon
 LARGEST: Final = 2**31 - 1  # what the SQL stores of daprd accept
 
 
-@dataclass(frozen=True, slots=True)
-class TtlRule:
+class TtlRule(Struct, frozen=True):
     """The texts of errors and the accepted range, which differ from store to store (state-stores.md 0.3)."""
 
     parse_int: Callable[[str], int] = strconv.parse_int

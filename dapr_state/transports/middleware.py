@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from dapr_state.security.access import GrpcAccess, HttpAccess
 from dapr_state.transports.http.labels import Labels
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from dapr_state.security.tokens import ApiToken
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Middleware:
+class Middleware(Struct, frozen=True, kw_only=True):
     """None, and lists without rules, cost a request nothing."""
 
     token: ApiToken | None = None

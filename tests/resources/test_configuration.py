@@ -16,9 +16,8 @@ from dapr_state.resources.configuration import (
     Otel,
     SecretScope,
     Tracing,
-    expand,
-    load,
 )
+from dapr_state.resources.configuration_files import expand, load
 from tests.support.configured import the_real, write_configurations
 from tests.support.processes import EndedAtStart
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field, structs
 
 from dapr_state.serving.timeouts import Timeouts
 from dapr_state.wire.http2.limits import Limits
@@ -17,8 +18,7 @@ UNLIMITED: Final = 2**32 - 1  # no message can be longer: its length has 32 bits
 _MILLISECONDS: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = TIMEOUTS
     max_receive: int = 4 * 1024 * 1024  # gRPC's own default
@@ -58,5 +58,8 @@ def read(options: Iterable[tuple[str, Any]], defaults: Settings) -> Settings:
         target, convert = _OPTIONS[name]
         part, _, leaf = target.rpartition(".")
         parts[part][leaf] = convert(value)
-    own |= {"limits": replace(defaults.limits, **limits), "timeouts": replace(defaults.timeouts, **timeouts)}
-    return replace(defaults, **own)
+    own |= {
+        "limits": structs.replace(defaults.limits, **limits),
+        "timeouts": structs.replace(defaults.timeouts, **timeouts),
+    }
+    return structs.replace(defaults, **own)

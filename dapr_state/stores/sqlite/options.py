@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, urlencode
+
+from msgspec import Struct
 
 from dapr_state.resources.properties import LenientFields, PropertiesError
 from dapr_state.stores.query import indexes
@@ -24,8 +25,7 @@ _IMMEDIATE: Final = "immediate"
 _BEGIN: Final = {"deferred": "BEGIN IMMEDIATE", _IMMEDIATE: "BEGIN IMMEDIATE", "exclusive": "BEGIN EXCLUSIVE"}
 
 
-@dataclass(frozen=True, slots=True)
-class Database:
+class Database(Struct, frozen=True):
     """What to open, and how every connection to it is set up."""
 
     uri: str
@@ -36,8 +36,7 @@ class Database:
     busy_timeout: float = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """The component's settings; durations in seconds."""
 
     database: Database

@@ -43,7 +43,8 @@ def tag(field: int) -> bytes:
 
 def _openings(field: int) -> list[bytes]:
     """What comes before a field's octets, by their number."""
-    return [tag(field) + varint(length) for length in range(_SHORT)]
+    begin = tag(field)
+    return [begin + length for length in _LENGTHS]
 
 
 _Value = state_pb2.GetStateResponse
@@ -51,6 +52,7 @@ _Item = state_pb2.BulkStateItem
 _ITEM: Final = tag(state_pb2.GetBulkStateResponse.ITEMS_FIELD_NUMBER)
 _DATA: Final = tag(_Item.DATA_FIELD_NUMBER)
 
+_LENGTHS: Final = [varint(length) for length in range(_SHORT)]
 _OPENINGS: Final = [_openings(field) for field in range(4)]
 _VALUE_DATA: Final = _OPENINGS[_Value.DATA_FIELD_NUMBER]
 _VALUE_ETAG: Final = _OPENINGS[_Value.ETAG_FIELD_NUMBER]

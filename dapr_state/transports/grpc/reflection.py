@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from dapr_state_proto import POOL
 from google.protobuf import descriptor_pb2
-from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,20 +16,19 @@ ALPHA = reflection.SERVICE_NAME
 V1 = ALPHA.replace("v1alpha", "v1")
 
 
-def add(server: Any, services: Sequence[str], modules: Sequence[Any]) -> None:
+def handlers(services: Sequence[str], modules: Sequence[Any]) -> list[grpc.GenericRpcHandler]:
     """Describe `services`, whose messages are in the generated `modules`, and reflection itself."""
     for module in (*modules, reflection_pb2):
         POOL.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
     POOL.Add(_v1_file())
     servicer = reflection.aio.ReflectionServicer((*services, ALPHA, V1), pool=_Pool())
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
     # v1 is v1alpha under another name; grpcio-reflection serves the old name only, newer clients ask for the new one
     method = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(V1, {"ServerReflectionInfo": method}),))
+    return [grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": method}) for name in (ALPHA, V1)]
 
 
 class _Pool:

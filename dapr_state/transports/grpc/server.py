@@ -10,7 +10,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from dapr_state.serving import sockets
 from dapr_state.serving.grpc.server import NativeServer
-from dapr_state.transports.grpc import reflection
 from dapr_state.transports.grpc.interceptors import OWN_SERVICES, Services
 from dapr_state.transports.middleware import Middleware
 
@@ -26,6 +25,8 @@ DAPR = dapr_pb2.DESCRIPTOR.services_by_name["Dapr"].full_name
 # its tracing, which looks first, leaves its own services alone
 UNKNOWN_SERVICE = "cannot proxy request: missing dapr-callee-app-id or dapr-app-id metadata"
 UNKNOWN_METHOD = "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found"
+
+_REFLECTION = "/grpc.reflection."
 
 FOREVER = 7 * 24 * 3600.0  # seconds: what grpc.aio takes None for is no grace at all
 
@@ -62,7 +63,7 @@ class GrpcServer:
             names += own
             modules.append(own_module)
         self._names = names
-        reflection.add(services, names, modules)
+        services.add_generic_rpc_handlers((_Reflection(names, modules),))
 
     def listen_on(self, bound: Sequence[socket.socket]) -> None:
         """Accept connections on these sockets, from the start on; they are closed at the stop."""
@@ -108,6 +109,24 @@ def _limits(max_message_size: int, max_header_size: int) -> list[tuple[str, int]
         ("grpc.keepalive_timeout_ms", 5_000),
         ("grpc.max_connection_idle_ms", 180_000),
     ]
+
+
+class _Reflection(grpc.GenericRpcHandler):
+    """Tells tools the schema; it is made when somebody asks: 6 ms of the start otherwise."""
+
+    def __init__(self, services: Sequence[str], modules: Sequence[Any]) -> None:
+        self._services = services
+        self._modules = modules
+        self._made: Sequence[grpc.GenericRpcHandler] = ()
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        if not details.method.startswith(_REFLECTION):
+            return None
+        if not self._made:
+            from dapr_state.transports.grpc import reflection  # noqa: PLC0415
+
+            self._made = reflection.handlers(self._services, self._modules)
+        return next(filter(None, (each.service(details) for each in self._made)), None)
 
 
 class _Unknown(grpc.GenericRpcHandler):

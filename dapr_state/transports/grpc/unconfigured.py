@@ -5,13 +5,13 @@ runtime.md 5.5. Their messages are not defined here: of a request only the few f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from dapr_state_proto.runtime.v1 import dapr_pb2
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.unknown_fields import UnknownFieldSet
+from msgspec import Struct
 
 from dapr_state import errors
 from dapr_state.errors import DaprError, ErrorRow
@@ -45,8 +45,7 @@ class UnconfiguredBlocks(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(behaviors.unary, _fields, bytes)
 
 
-@dataclass(frozen=True)
-class _Behaviors:
+class _Behaviors(Struct, frozen=True):
     answer: Answer
 
     async def unary(self, fields: Fields, _: Context) -> bytes:

@@ -8,8 +8,9 @@ matched by hand. Wrong verbs and unknown paths are one and the same to daprd: it
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from dapr_state import errors
 from dapr_state.operations import ANY, OPERATIONS, UNKNOWN, Operation
@@ -50,8 +51,7 @@ _CALLS = frozenset({"GET", "POST", "PUT", "DELETE"})
 _WRITES = frozenset({"POST", "PUT"})
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """An operation in one version: what is called how among its path's segments, and what those behind the second are.
 
     An open one takes any number of segments at its end, but one at least.

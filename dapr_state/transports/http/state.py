@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, cast
 
 import msgspec
+from msgspec import structs
 
 from dapr_state import errors
 from dapr_state.api import expiry
@@ -266,8 +266,8 @@ def _with_details(error: DaprError, change: Callable[[Any], Detail]) -> DaprErro
 
 
 def _without_field(detail: Detail) -> Detail:
-    return dataclasses.replace(detail, field="") if isinstance(detail, BadRequest) else detail
+    return structs.replace(detail, field="") if isinstance(detail, BadRequest) else detail
 
 
 def _without_app_id(detail: Detail) -> Detail:
-    return dataclasses.replace(detail, http_metadata=None) if isinstance(detail, ErrorInfo) else detail
+    return structs.replace(detail, http_metadata=None) if isinstance(detail, ErrorInfo) else detail

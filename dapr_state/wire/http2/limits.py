@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from dapr_state.wire.http2.frames import DEFAULT_WINDOW, MAX_WINDOW
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """One connection's allowances; every number can be an option of the server."""
 
     # 100 is the least RFC 9113 recommends; gRPC clients queue what goes beyond. nginx 128, Envoy 1 024 by default.

@@ -8,13 +8,13 @@ import json
 import signal
 import sys
 from contextvars import ContextVar
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import uvloop
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from msgspec.structs import replace
 
 from dapr_state.serving.grpc import NativeServer
 from dapr_state.serving.grpc.settings import TIMEOUTS, Settings
