@@ -14,7 +14,7 @@ from dapr_state.actors.scheduler.jobs import Identity
 from dapr_state.actors.scheduler.migration import Migration
 from dapr_state.actors.state import NoStoreError
 from dapr_state.clock import WAITING
-from dapr_state.resources import configuration
+from dapr_state.resources import configuration_files
 from dapr_state.resources.configuration import ConfigurationError
 from dapr_state.resources.loader import LoadError
 from dapr_state.runtime.application import DEFAULT_NAMESPACE
@@ -60,7 +60,7 @@ async def _run(options: Options, tell: Tell) -> int:
     try:
         if known:
             await known.begin()
-        await open_components(options, components, configuration.load(options.config_paths, options.environment))
+        await open_components(options, components, configuration_files.load(options.config_paths, options.environment))
         table = StoredReminders(options.app_id, lambda: components.actor_store)
         hosts.begin()
         me = Identity(options.app_id, options.namespace or DEFAULT_NAMESPACE)
