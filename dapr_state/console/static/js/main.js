@@ -12,7 +12,7 @@ import { RemindersPage } from "./pages/reminders.js";
 import { ConfigurationPage, HealthPage } from "./pages/sidecar.js";
 import { StatePage } from "./pages/state.js";
 import { TrafficPage } from "./pages/traffic.js";
-import { Badge, Button, Dialog, Empty, Head, Icon, Kbd, Lines, When } from "./parts/basics.js";
+import { Badge, Button, Dialog, Empty, Head, Icon, Kbd, Lines, Problem, When } from "./parts/basics.js";
 import { Notices } from "./parts/notices.js";
 import { Palette } from "./parts/palette.js";
 
@@ -70,8 +70,12 @@ function title(path) {
   return PAGES.find(([part]) => part === (path[0] ?? ""))?.[1];
 }
 
+// What a page asks for first; a sidecar that does not answer it says so in its overview.
+const ASKS = { actors: "ListTypes", reminders: "ListReminders", traffic: "Traffic", configuration: "GetConfiguration" };
+
 function Page({ path, query, told, stores, error }) {
   const [page, first, second, third] = path;
+  if (ASKS[page] && !(told?.capabilities ?? []).includes(ASKS[page])) return html`<${NotAnswered} path=${path} told=${told} error=${error} />`;
   switch (page) {
     case undefined:
       return html`<${OverviewPage} told=${told} error=${error} />`;
@@ -93,6 +97,9 @@ function Page({ path, query, told, stores, error }) {
       return html`<${Head} title="Not here" /><${Empty} icon="search" title="There is no such page"><p><a href=${to([])}>Overview</a></p><//>`;
   }
 }
+
+const NotAnswered = ({ path, told, error }) => html`<${Head} title=${title(path.slice(0, 1))} /><${Problem} error=${error} />
+  ${told ? html`<${Empty} icon=${path[0]} title="Not of this sidecar"><p>It does not tell of its ${path[0]}.</p><//>` : !error && html`<${Lines} />`}`;
 
 /** One store is opened at once; of several one is chosen. */
 function Stores({ stores, told }) {

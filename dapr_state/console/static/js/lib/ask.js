@@ -6,16 +6,21 @@ import { useCell, useEffect, useRef, useState } from "./ui.js";
 export function useAsk(ask, deps, { every = 0 } = {}) {
   const back = useCell(returns);
   const [turn, setTurn] = useState(0);
-  const [state, setState] = useState({ data: null, error: null, isLoading: true, of: null });
+  const [state, setState] = useState({ data: null, error: null, isLoading: true });
   const key = JSON.stringify(deps);
+  const shown = useRef(key); // what the data is of: of something else, it goes where there is an error instead
   const latest = useRef(ask);
   latest.current = ask;
   useEffect(() => {
     const stop = new AbortController();
-    setState((before) => ({ ...before, data: before.of === key ? before.data : null, error: null, isLoading: true, of: key }));
+    setState((before) => ({ ...before, isLoading: true }));
     latest.current(stop.signal).then(
-      (data) => stop.signal.aborted || setState({ data, error: null, isLoading: false, of: key }),
-      (error) => stop.signal.aborted || setState((before) => ({ ...before, error, isLoading: false })),
+      (data) => {
+        if (stop.signal.aborted) return;
+        shown.current = key;
+        setState({ data, error: null, isLoading: false });
+      },
+      (error) => stop.signal.aborted || setState((before) => ({ data: shown.current === key ? before.data : null, error, isLoading: false })),
     );
     return () => stop.abort();
   }, [key, turn, back]);
@@ -24,6 +29,5 @@ export function useAsk(ask, deps, { every = 0 } = {}) {
     const timer = setInterval(() => document.hidden || setTurn((count) => count + 1), every);
     return () => clearInterval(timer);
   }, [every]);
-  const fits = state.of === key;
-  return { ...state, data: fits ? state.data : null, error: fits ? state.error : null, reload: () => setTurn((count) => count + 1) };
+  return { ...state, reload: () => setTurn((count) => count + 1) };
 }

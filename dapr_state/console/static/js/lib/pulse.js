@@ -1,11 +1,14 @@
 // How the sidecar is, asked while somebody looks: the overview, and what it says of five minutes.
 import { overview, skew } from "./api.js";
-import { cell } from "./ui.js";
+import { cell, useCell } from "./ui.js";
 
 const KEPT = 5 * 60_000;
 export const latest = cell(null);
 export const rates = cell([]); // {at, calls, failed}: a second, from one look to the next
 let before = null;
+
+/** Whether this sidecar answers such a call: what it cannot do is not asked for. */
+export const useCan = (call) => (useCell(latest)?.capabilities ?? []).includes(call);
 
 /** One look; measures the sidecar's clock beside the browser's by the way. */
 export async function look(signal) {

@@ -29,5 +29,8 @@ export function useCell(watched) {
   return watched.get();
 }
 
+/** As a `ref`: what comes into a dialog later takes the focus, as `autofocus` would have at its opening. */
+export const focused = (node) => node?.focus();
+
 /** Class names, of those that are asked for. */
 export const names = (...given) => given.filter(Boolean).join(" ");

@@ -5,6 +5,7 @@ import { base64, count, hex, octets, size, text as asText, visible } from "../li
 import { NotJson, indented, parse } from "../lib/json.js";
 import { useKeys } from "../lib/keys.js";
 import { useLive } from "../lib/live.js";
+import { useCan } from "../lib/pulse.js";
 import { reading } from "../lib/snippets.js";
 import { html, useEffect, useMemo, useRef, useState } from "../lib/ui.js";
 import { Badge, Button, Confirm, Copy, Dialog, Empty, Icon, Lines, Problem, Snippets, Tabs, Ttl, When, left } from "../parts/basics.js";
@@ -13,7 +14,7 @@ import { done } from "../parts/notices.js";
 import { Tree } from "../parts/tree.js";
 
 const FIRST = 64 * 1024; // octets that are shown of a large value
-const WHOLE = 16 * 1024 * 1024; // octets that a page is fit to show
+const WHOLE = 4 * 1024 * 1024; // octets that a page is fit to show
 const HEX_SHOWN = 64 * 1024;
 const TREE_SHOWN = 2 * 1024 * 1024;
 
@@ -26,7 +27,7 @@ export function Entry({ store, space, name, onClose, onChanged }) {
   const value = useMemo(() => got.data && looked(got.data), [got.data]);
   const entry = got.data?.entry;
 
-  useLive(["state", store, "watch"], { key: name, space: space === "application" ? "" : space.toUpperCase() }, (_, told) => {
+  useLive(useCan("Watch") && ["state", store, "watch"], { key: name, space: space === "application" ? "" : space.toUpperCase() }, (_, told) => {
     for (const change of told.changes ?? []) {
       const etag = change.entry?.etag ?? "";
       if (change.kind !== "SNAPSHOT" && !(etag && (etag === entry?.etag || ours.current.has(etag)))) setElsewhere({ kind: change.kind, at: change.at });

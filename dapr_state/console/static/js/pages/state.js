@@ -4,6 +4,7 @@ import { useAsk } from "../lib/ask.js";
 import { count, plural, size, visible } from "../lib/format.js";
 import { moveAmongRows, useKeys } from "../lib/keys.js";
 import { useLive } from "../lib/live.js";
+import { useCan } from "../lib/pulse.js";
 import { go, to } from "../lib/router.js";
 import { first } from "../lib/snippets.js";
 import { html, names, useEffect, useMemo, useRef, useState } from "../lib/ui.js";
@@ -32,7 +33,7 @@ export function StatePage({ store, stores, appId, query, openKey }) {
 
   useEffect(() => setNews(new Set()), [list.data]);
   useEffect(() => setSorted(false), [store, prefix, space, by]);
-  useLive(["state", store, "watch"], { prefix, space: space === "application" ? "" : space.toUpperCase() }, (_, told) => {
+  useLive(useCan("Watch") && ["state", store, "watch"], { prefix, space: space === "application" ? "" : space.toUpperCase() }, (_, told) => {
     const changed = (told.changes ?? []).map((change) => change.entry?.key).filter((key) => key !== undefined);
     if (changed.length) setNews((before) => new Set([...before, ...changed]));
   });
@@ -57,7 +58,9 @@ export function StatePage({ store, stores, appId, query, openKey }) {
   });
   const close = () => {
     go(["state", store], here({}));
-    requestAnimationFrame(() => document.querySelector('[data-row][data-key="' + CSS.escape(openKey) + '"]')?.focus());
+    const row = [...document.querySelectorAll("[data-row]")].find((each) => each.dataset.key === openKey);
+    if (row?.offsetParent) row.focus();
+    else requestAnimationFrame(() => row?.focus()); // it was hidden behind the value, where there is no room for both
   };
 
   const entries = list.data?.entries ?? [];

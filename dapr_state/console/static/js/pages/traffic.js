@@ -2,6 +2,7 @@
 import { clock, plural, size, took, visible } from "../lib/format.js";
 import { moveAmongRows, useKeys } from "../lib/keys.js";
 import { useLive } from "../lib/live.js";
+import { useCan } from "../lib/pulse.js";
 import { go, to } from "../lib/router.js";
 import { repeating } from "../lib/snippets.js";
 import { html, names, useEffect, useRef, useState } from "../lib/ui.js";
@@ -33,7 +34,7 @@ export function TrafficPage({ query, stores }) {
     const timer = setInterval(() => latest.current(), 250);
     return () => clearInterval(timer);
   }, []);
-  useLive(["traffic"], { failuresOnly: failures && "true", slowerThan: slower && `${slower / 1000}s` }, (_, event) => waiting.current.push(event));
+  useLive(useCan("Traffic") && ["traffic"], { failuresOnly: failures && "true", slowerThan: slower && `${slower / 1000}s` }, (_, event) => waiting.current.push(event));
   const toggle = () => {
     if (held) {
       setEvents((before) => [...held, ...before].slice(0, KEPT));

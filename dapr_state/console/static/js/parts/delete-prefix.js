@@ -1,7 +1,7 @@
 // Deleting all keys of a prefix: the prefix, then the number and twenty of them, then the number typed, then progress.
 import { deleteByPrefix } from "../lib/api.js";
 import { count, plural, visible } from "../lib/format.js";
-import { html, useRef, useState } from "../lib/ui.js";
+import { focused, html, useRef, useState } from "../lib/ui.js";
 import { Button, Dialog, Problem } from "./basics.js";
 import { say } from "./notices.js";
 
@@ -61,7 +61,7 @@ export function DeletePrefix({ store, space, prefix: given, onClose, onDone }) {
     html`<form onSubmit=${run}>
       <p><strong>${plural(matched, "key")}</strong> ${prefix ? html`begin with <code>${visible(prefix)}</code>` : "are in this store"}${dry.complete === false ? ", or more" : ""}.</p>
       ${dry.sample?.length > 0 && html`<ul class="sample mono">${dry.sample.map((key) => html`<li key=${key}>${visible(key)}</li>`)}</ul>`}
-      ${matched > 0 && html`<label class="field"><span>${prefix ? "Type the number" : "Type the name of the store"} to delete them: <strong class="mono">${wanted}</strong></span><input class="input mono" autofocus value=${typed} autocomplete="off" onInput=${(event) => setTyped(event.target.value)} /></label>`}
+      ${matched > 0 && html`<label class="field"><span>${prefix ? "Type the number" : "Type the name of the store"} to delete them: <strong class="mono">${wanted}</strong></span><input ref=${focused} class="input mono" value=${typed} autocomplete="off" onInput=${(event) => setTyped(event.target.value)} /></label>`}
       <${Problem} error=${error} onClose=${() => setError(null)} />
       <div class="dialog-foot"><${Button} onClick=${() => setDry(null)}>Back<//><button type="submit" class="button danger" disabled=${typed !== wanted || matched === 0}>Delete ${count(matched)}</button></div>
     </form>`}

@@ -1,0 +1,51 @@
+"""A hundred thousand keys: a page of them at a time, and what is typed leads to the rest."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from tests.support.components import component
+from tests.support.http import ask
+from tests.support.sidecar import Sidecar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.console.opened import Opened
+
+KEYS = 100_000
+SHARE = 50_000
+
+
+def test_a_hundred_thousand_keys(open_page: Callable[..., Opened], tmp_path: Path) -> None:
+    """Pages follow each other without a key twice or missing, back is back, a prefix jumps, and a tree counts."""
+    with Sidecar(tmp_path, [component("db", "state.in-memory")]) as sidecar:
+        for start in range(0, KEYS, SHARE):
+            items = [
+                {"key": f"order/{number // 1000:03}/{number:06}", "value": number}
+                for number in range(start, start + SHARE)
+            ]
+            assert ask(sidecar.http_port, "POST", "/v1.0/state/db", json.dumps(items)).code == 204
+        opened = open_page(sidecar.http_port, "#/state/db")
+        rows = opened.page.locator("a[data-row]")
+        first = rows.first
+        for page in range(3):
+            expect(first).to_have_attribute("data-key", f"order/000/{page * 200:06}")
+            expect(rows).to_have_count(200)
+            opened.page.get_by_role("button", name="Next").click()
+        opened.page.go_back()
+        expect(first).to_have_attribute("data-key", "order/000/000400")
+
+        opened.press("/")
+        opened.page.get_by_label("Keys that begin with").fill("order/099/0999")
+        expect(rows).to_have_count(100)
+        opened.page.get_by_label("List or tree").select_option("/")
+        opened.page.get_by_label("Keys that begin with").fill("order/")
+        expect(rows).to_have_count(100)
+        expect(first).to_contain_text("order/000/")
+        expect(first).to_contain_text("1\u202f000 keys")
+        assert opened.page.evaluate("document.querySelectorAll('*').length") < 3000
