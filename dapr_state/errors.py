@@ -237,6 +237,9 @@ STATE_OPERATION_UNKNOWN = ErrorRow(
 )
 STATE_GET = ErrorRow("ERR_STATE_GET", 500, Grpc.INTERNAL, "fail to get {key} from state store {store}: {cause}")
 STATE_BULK_GET = ErrorRow("ERR_STATE_BULK_GET", 500, Grpc.INTERNAL, "{cause}")
+# where a policy has ended the call
+STATE_BULK_GET_LATE = structs.replace(STATE_BULK_GET, grpc=Grpc.DEADLINE_EXCEEDED, bare=True)
+STATE_BULK_GET_REFUSED = structs.replace(STATE_BULK_GET, grpc=Grpc.UNKNOWN, bare=True)
 # Not of daprd: it makes an answer of any size
 STATE_ANSWER_TOO_LARGE = ErrorRow(
     "ERR_STATE_ANSWER_TOO_LARGE",

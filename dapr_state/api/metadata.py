@@ -89,6 +89,7 @@ class Metadata:
         features: Sequence[str] = (),
         actors: Callable[[], ActorRuntimeMetadata] = ActorRuntimeMetadata,
         schedulers: Callable[[], Sequence[str]] = tuple,
+        resiliencies: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.app_id = app_id
         self.version = DAPR_VERSION
@@ -97,6 +98,7 @@ class Metadata:
         self.components = components
         self.actors = actors
         self.schedulers = schedulers  # their addresses
+        self.resiliencies = resiliencies  # names of the resources
         self._noted: dict[str, str] = {}
 
     def __repr__(self) -> str:

@@ -18,7 +18,7 @@ from dapr_state.clock import WAITING
 from dapr_state.errors import untraced
 from dapr_state.golang import json
 from dapr_state.slices import Work
-from dapr_state.stores.base import EtagInvalid, EtagMismatch, OwnStatus, StateStore, StoreError
+from dapr_state.stores.base import EtagInvalid, EtagMismatch, Late, OwnStatus, Refused, StateStore, StoreError
 from dapr_state.stores.model import Delete, Feature, Operation, StoredValue, Upsert
 from dapr_state.stores.query.room import QUERIES_AT_MOST, Rooms
 
@@ -135,7 +135,7 @@ class State:
             found = await _get(bound, wanted)
         except StoreError as error:
             self._bulk_gets.failed(store, began)
-            raise row_for(errors.STATE_BULK_GET, error)(cause=error) from error
+            raise _row_of_bulk_get(error)(cause=error) from error
         if found.octets > LARGEST_ANSWER:
             self._bulk_gets.failed(store, began)
             raise errors.STATE_ANSWER_TOO_LARGE(limit=LARGEST_ANSWER)
@@ -420,6 +420,12 @@ def row_for(row: errors.ErrorRow, error: StoreError) -> errors.ErrorRow:
     if isinstance(error, OwnStatus):
         return row.own(error.http, error.grpc, error.grpc_text, error.info)
     return row
+
+
+def _row_of_bulk_get(error: StoreError) -> errors.ErrorRow:
+    if isinstance(error, Late):
+        return errors.STATE_BULK_GET_LATE
+    return errors.STATE_BULK_GET_REFUSED if isinstance(error, Refused) else row_for(errors.STATE_BULK_GET, error)
 
 
 def _failed(row: errors.ErrorRow, failures: _Failures, *, of: int, **fields: str) -> errors.DaprError:

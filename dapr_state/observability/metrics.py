@@ -116,6 +116,27 @@ class Metrics:
         self.actors_not_deactivated = self._counter(
             "runtime_actor_deactivated_failed_total", "Actors whose application failed to deactivate them.", actor
         )
+        policy = ("flow_direction", "name", "namespace", "policy", "status", "target")
+        self.resiliency_loaded = self._counter(
+            "resiliency_loaded", "Number of resiliency policies loaded.", ("name", "namespace")
+        )
+        self.resiliency_count = self._counter(
+            "resiliency_count",
+            "Number of times a resiliency policyKey has been applied to a building block.",
+            policy,
+        )
+        self.resiliency_activations = self._counter(
+            "resiliency_activations_total",
+            "Number of times a resiliency policyKey has been activated in a building block after a failure or after a"
+            " state change.",
+            policy,
+        )
+        self.resiliency_breaker_state = self._gauge(
+            "resiliency_cb_state",
+            "A resiliency policy's current CircuitBreakerState state. 0 is closed, 1 is half-open, 2 is open, and -1 is"
+            " unknown.",
+            policy,
+        )
         self.error_codes = self._counter("error_code_total", "Answers with an error code.", ("category", "error_code"))
         self._families.sort(key=lambda family: family.name)
         self._apply(rules)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+
+from msgspec import Struct, structs
 
 from dapr_state.resiliency import trip
 
@@ -26,8 +27,7 @@ BREAKERS: Final = 5000
 TYPE, ID, BOTH = SCOPES = ("type", "id", "both")  # whose calls a circuit breaker of actors counts together
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """How often, and after which waits. All times are in seconds."""
 
     is_exponential: bool = False
@@ -70,8 +70,7 @@ class Retry:
 USUAL_TRIP: Final = trip.parse(trip.DEFAULT)
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerRule:
+class BreakerRule(Struct, frozen=True):
     """When a circuit breaker opens, for how long, and what closes it again."""
 
     trip: Trip = USUAL_TRIP
@@ -111,8 +110,7 @@ BUILT_IN: Final[Mapping[str, Override]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Struct, frozen=True):
     """What a target names: a policy of each kind, or none ("")."""
 
     timeout: str = ""
@@ -122,19 +120,18 @@ class Names:
     cache_size: int = BREAKERS
 
 
-@dataclass(slots=True)
-class Resource:
+class Resource(Struct):
     """One `kind: Resiliency`, as far as it can be understood. Targets of components: what is outbound."""
 
     name: str = ""
     namespace: str = ""
-    timeouts: dict[str, float] = field(default_factory=dict)
-    retries: dict[str, Retry] = field(default_factory=dict)
-    breakers: dict[str, BreakerRule] = field(default_factory=dict)
-    components: dict[str, Names] = field(default_factory=dict)
-    actors: dict[str, Names] = field(default_factory=dict)
+    timeouts: dict[str, float] = {}
+    retries: dict[str, Retry] = {}
+    breakers: dict[str, BreakerRule] = {}
+    components: dict[str, Names] = {}
+    actors: dict[str, Names] = {}
     # each reference with its path and kind: what names nothing is told once all resources are known
-    references: list[tuple[str, str, str]] = field(default_factory=list)
+    references: list[tuple[str, str, str]] = []
 
 
 class Named(NamedTuple, Generic[T]):
@@ -142,8 +139,7 @@ class Named(NamedTuple, Generic[T]):
     policy: T
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """The policies of one target; None where there is none of a kind."""
 
     timeout: Named[float] | None = None
@@ -263,7 +259,7 @@ class Policies:
         if 0 <= retry.max_retries < LEAST_RETRIES:
             text = f"Attempted override of {name} did not meet minimum retry count, resetting to {LEAST_RETRIES}."
             self.remarks.append(Remark(resource, path, text))
-            return replace(retry, max_retries=LEAST_RETRIES)
+            return structs.replace(retry, max_retries=LEAST_RETRIES)
         return retry
 
     def _note_unknown(self, resource: Resource) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import operator
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -50,13 +49,25 @@ class _Uint(int):
     """CEL's unsigned numbers are a type of their own."""
 
 
-@dataclass(frozen=True)
 class Trip:
     """Compared by its text: two that read the same are the same."""
 
-    text: str
-    unknown: tuple[str, ...] = field(compare=False)  # names that no count has
-    _evaluate: Evaluate = field(compare=False, repr=False)
+    __slots__ = ("_evaluate", "text", "unknown")
+
+    def __init__(self, text: str, unknown: tuple[str, ...], evaluate: Evaluate) -> None:
+        """`unknown`: names that no count has."""
+        self.text = text
+        self.unknown = unknown
+        self._evaluate = evaluate
+
+    def __repr__(self) -> str:
+        return f"<Trip {self.text}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Trip) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
     def is_reached(self, counts: Mapping[str, int]) -> bool:
         """Whether a breaker with these counts, by name, trips."""

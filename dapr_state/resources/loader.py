@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, field
 
@@ -115,7 +115,7 @@ def parse(text: str, path: str) -> File:
     """What one file's text says."""
     # YAML takes 13 ms of the start, and the built-in store has no file
     from dapr_state.golang import yaml  # noqa: PLC0415
-    from dapr_state.resources import manifest, resiliency  # noqa: PLC0415
+    from dapr_state.resources import manifest  # noqa: PLC0415
 
     manifests: list[Manifest] = []
     problems: list[str] = []
@@ -124,13 +124,20 @@ def parse(text: str, path: str) -> File:
         source = Source(path, number)
         try:
             parsed = yaml.parse(document, line)
-            if policies := resiliency.read(parsed, source):
-                resiliencies.append(policies)
+            if manifest.kind_of(parsed) == manifest.RESILIENCY:
+                resiliencies.append(_policies(parsed, source))
             elif each := manifest.read(parsed, source):
                 manifests.append(each)
         except (yaml.DocumentError, manifest.ManifestError) as error:
             problems.append(f"{source}: {error}")
     return File(path, tuple(manifests), tuple(problems), tuple(resiliencies))
+
+
+def _policies(parsed: Any, source: Source) -> Reading:
+    # most sidecars have none
+    from dapr_state.resources import resiliency  # noqa: PLC0415
+
+    return resiliency.read(parsed, source)
 
 
 def select(manifests: Iterable[Manifest], app_id: str, namespace: str) -> list[Manifest]:

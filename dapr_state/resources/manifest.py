@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 API_VERSION: Final = "dapr.io/v1alpha1"
 KIND: Final = "Component"
+RESILIENCY: Final = "Resiliency"
 
 
 class ManifestError(ValueError):
@@ -96,6 +97,12 @@ def read(document: Any, source: Source) -> Manifest | None:
         scopes=resource.texts("scopes"),
         namespace=metadata.text("namespace"),
     )
+
+
+def kind_of(document: Any) -> str:
+    """Which kind of resource a parsed document is; "" where it does not say."""
+    kind = Map(document, "").get("kind") if isinstance(document, dict) else ""
+    return kind if isinstance(kind, str) else ""
 
 
 class Map:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field
 
 from dapr_state.golang import strconv, yaml
 from dapr_state.golang.duration import parse_duration
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from dapr_state.resources.component import Source
 
-KIND: Final = "Resiliency"
 LONGEST: Final = 1e9  # seconds, which are 31 years: the event loop's timers know no more than some centuries
 LARGEST_CACHE: Final = 1_000_000  # breakers of one type of actors: 200 MB; who asks for more has slipped
 
@@ -40,8 +40,7 @@ _HTTP: Final = range(100, 600)
 _GRPC: Final = range(17)
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """What is wrong at one place of a file, and how it is mended."""
 
     path: str
@@ -51,33 +50,25 @@ class Fault:
         return f"{self.path}: {self.text}"
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(Struct):
     """One Resiliency resource: its meaning, what was left out of it, and what has no effect."""
 
     source: Source
     resource: Resource = field(default_factory=Resource)
     scopes: tuple[str, ...] = ()
-    faults: list[Fault] = field(default_factory=list)
-    warnings: list[Fault] = field(default_factory=list)
-    unused: list[Fault] = field(default_factory=list)
+    faults: list[Fault] = []
+    warnings: list[Fault] = []
+    unused: list[Fault] = []
 
     def applies_to(self, app_id: str) -> bool:
         return not self.scopes or app_id in self.scopes
 
 
-def read(document: Any, source: Source) -> Reading | None:
-    """The Resiliency resource of a parsed document; None for any other kind."""
-    if not isinstance(document, dict) or document_kind(document) != KIND:
-        return None
+def read(document: Any, source: Source) -> Reading:
+    """The resource that a parsed document of this kind is."""
     reader = _Reader(source)
     reader.whole(Map(document, ""))
     return reader.reading
-
-
-def document_kind(document: dict[str, Any]) -> str:
-    kind = Map(document, "").get("kind")
-    return kind if isinstance(kind, str) else ""
 
 
 class _Reader:

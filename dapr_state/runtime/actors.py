@@ -76,7 +76,7 @@ class ActorServices:
         if options.scheduler_addresses and self.is_on:
             self._scheduled = self._in_scheduler(target, fired)
         embedded = EmbeddedReminders(
-            target, StoredReminders(options.app_id, lambda: components.actor_store), _name(options), fired=fired
+            target, StoredReminders(options.app_id, lambda: components.reminder_store), _name(options), fired=fired
         )
         self._backend: ReminderBackend = WithLeftovers(self._scheduled, embedded) if self._scheduled else embedded
         if metrics:

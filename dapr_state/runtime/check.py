@@ -146,8 +146,8 @@ def _manifest(
     """The component that a document is; of any other, what there is to say."""
     try:
         parsed = yaml.parse(document.text, document.first_line)
-        if policies := resiliency.read(parsed, document.source):
-            resiliencies.append(policies)
+        if manifest.kind_of(parsed) == manifest.RESILIENCY:
+            resiliencies.append(resiliency.read(parsed, document.source))
             return
         read = manifest.read(parsed, document.source)
     except yaml.DocumentError as error:
@@ -177,7 +177,6 @@ def _policies(readings: Sequence[Reading], documents: Mapping[Source, _Document]
     """What is wrong with each Resiliency resource, and with all of them together."""
     for each in readings:
         document = documents[each.source]
-        yield document.finding(NOTE, "Resiliency is not applied yet: calls are made as without it", "kind")
         for fault in each.faults:
             yield document.finding(ERROR, str(fault), fault.path)
         for warning in each.warnings:

@@ -15,12 +15,13 @@ from dapr_state.resources.loader import start_failure
 from dapr_state.resources.properties import PropertiesError, is_truthy
 from dapr_state.stores import encryption, registry
 from dapr_state.stores.base import StateStore, StoreError
-from dapr_state.stores.build import build
+from dapr_state.stores.build import build, under
 from dapr_state.stores.model import Feature
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
+    from dapr_state.resiliency.guard import Guard
     from dapr_state.resources.component import Component
     from dapr_state.resources.loader import OpenSecrets, Resources
     from dapr_state.resources.manifest import Manifest
@@ -47,11 +48,19 @@ class ComponentError(Exception):
 class Components:
     """`stores` is what the API serves from: by component name, in the order of opening."""
 
-    def __init__(self, app_id: str, namespace: str, *, count: Count | None = None) -> None:
-        """`count` is told what became of each component."""
+    def __init__(
+        self,
+        app_id: str,
+        namespace: str,
+        *,
+        count: Count | None = None,
+        guard: Callable[[str], Guard | None] = lambda _: None,
+    ) -> None:
+        """`count` is told what became of each component; `guard` gives the policies of a store by its name."""
         self._app_id = app_id
         self._namespace = namespace
         self._count = count
+        self._guard = guard
         self.stores: dict[str, BoundStore] = {}
         self.secret_stores: dict[str, OpenSecrets] = {}
         self._components: dict[str, Component] = {}
@@ -73,6 +82,17 @@ class Components:
         """The store that actors keep their state in, without encryption: they have none in daprd either."""
         bound = self.stores.get(self._actor_store)
         return bound.store.unencrypted if bound else None
+
+    @property
+    def reminder_store(self) -> StateStore | None:
+        """The same without policies: a breaker that is open must not stop reminders."""
+        bound = self.stores.get(self._actor_store)
+        return bound.store.bare if bound else None
+
+    def apply_policies(self) -> None:
+        """Put the stores that are open under the policies that there are now; calls under way keep theirs."""
+        for name, bound in self.stores.items():
+            self.stores[name] = BoundStore(name, bound.prefix, under(bound.store, self._guard(name)))
 
     def note(self, resources: Resources) -> None:
         """Take note of the secret stores, which are open already, and of what could not even be resolved."""
@@ -114,7 +134,7 @@ class Components:
             raise
         self._tell(component, ())
         before, old = self._components.get(component.name), self.stores.get(component.name)
-        self.stores[component.name] = BoundStore(component.name, prefix, store)
+        self.stores[component.name] = BoundStore(component.name, prefix, under(store, self._guard(component.name)))
         self._components[component.name] = component
         self.note_actor_store(component, store)
         log.info("Component loaded: %s", component.display)

@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     from dapr_state.runtime.actors import ActorServices
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
+    from dapr_state.runtime.resiliency import Resiliency
 
 
 def build_metadata(
-    options: Options, components: Components, actors: ActorServices, features: Sequence[str] = ()
+    options: Options,
+    components: Components,
+    actors: ActorServices,
+    policies: Resiliency,
+    features: Sequence[str] = (),
 ) -> Metadata:
     def registered() -> list[RegisteredComponent]:
         secrets = [(opened.component, opened.store.capabilities) for opened in components.secret_stores.values()]
@@ -39,6 +44,7 @@ def build_metadata(
         features=features,
         actors=actors.metadata,
         schedulers=lambda: actors.schedulers,
+        resiliencies=lambda: policies.names,
     )
 
 

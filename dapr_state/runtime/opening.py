@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from dapr_state.resources.manifest import Manifest
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
+    from dapr_state.runtime.resiliency import Resiliency
 
 log = logging.getLogger("dapr.runtime")
 
 
-async def open_components(options: Options, components: Components, settings: Configuration) -> ResourceFolders | None:
-    """The folders in which they were found, if any are given. Raises ComponentError or LoadError."""
+async def open_components(
+    options: Options, components: Components, settings: Configuration, policies: Resiliency | None = None
+) -> ResourceFolders | None:
+    """The folders in which they were found, if any are given. Raises ComponentError or LoadError.
+
+    `policies` is given those of the folders.
+    """
 
     def allows(component: Component | Manifest) -> bool:
         return middleware.allows(settings, component)
@@ -31,7 +37,7 @@ async def open_components(options: Options, components: Components, settings: Co
     folders = None
     if options.resources_paths:
         environment = Environment(options.app_id, options.environment)
-        folders = ResourceFolders(options.resources_paths, environment, components, allows)
+        folders = ResourceFolders(options.resources_paths, environment, components, allows, policies)
         await folders.load()
     else:
         await components.open(filter(allows, [_default_store(options)]))

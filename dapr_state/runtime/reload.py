@@ -19,6 +19,7 @@ from dapr_state.resources import loader, secrets
 from dapr_state.resources.loader import LoadError, Resources
 from dapr_state.runtime.changes import Changes, traits
 from dapr_state.runtime.components import ComponentError
+from dapr_state.runtime.resiliency import tell_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from dapr_state.resources.manifest import Manifest
     from dapr_state.resources.resolve import Environment
     from dapr_state.runtime.components import Components
+    from dapr_state.runtime.resiliency import Resiliency
 
 # A change is acted on after two looks, and a look costs 0.1 ms in a thread of its own. Looking needs no dependency,
 # and sees what notifications of the kernel miss: network and container mounts, folders that are links (Kubernetes).
@@ -48,12 +50,14 @@ class ResourceFolders:
         environment: Environment,
         components: Components,
         allows: Callable[[Manifest], bool],
+        resiliency: Resiliency | None = None,
     ) -> None:
         """`allows` says of each component whether it may be loaded."""
         self._folders = folders
         self._environment = environment
         self._allows = allows
         self._components = components
+        self._resiliency = resiliency
         # taken before anything is read: no change can fall in between
         self._changes = Changes(partial(snapshot, folders))
         self._good: dict[str, File] = {}  # each file as it was last read without a problem
@@ -66,11 +70,16 @@ class ResourceFolders:
         files = loader.read(self._folders)
         # at start there is nothing older to keep: a file that is wrong in part counts with the rest of it
         self._good = {file.path: file for file in files}
+        self._load_policies(files)
         wanted = self._taken(files)
         resources = loader.start(wanted, self._environment)
         self._components.note(resources)
         await self._components.open(resources.components)
         self._running = {each.name: each for each in wanted if each.name in self._components.stores}
+
+    def _load_policies(self, files: Sequence[File]) -> None:
+        if self._resiliency:
+            self._resiliency.load(each for file in files for each in file.resiliencies)
 
     async def watch(self) -> None:
         """Reload after each change, until `stop`."""
@@ -100,7 +109,9 @@ class ResourceFolders:
 
     async def _reload(self) -> None:
         try:
-            wanted = await asyncio.to_thread(self._wanted)
+            files = await asyncio.to_thread(self._read)
+            self._load_policies(files)
+            wanted = {each.name: each for each in self._taken(files)}
             changed, gone = self._differences(wanted)
             resources = await asyncio.to_thread(self._resolve, wanted, changed)
         except LoadError as error:
@@ -115,17 +126,19 @@ class ResourceFolders:
             del self._running[each.name]
             await self._components.remove(each.name)
 
-    def _wanted(self) -> dict[str, Manifest]:
-        """All that is meant for this sidecar; of a file that is wrong, what it said when it was right."""
+    def _read(self) -> list[File]:
+        """All files; of one that is wrong, what it said when it was right."""
         files = []
         for file in loader.read(self._folders):
-            good = self._good.get(file.path, file) if file.problems else file
-            if file.problems:
-                log.error("%s is not reloaded: its components stay as they are until it is mended", file.path)
-            files.append(good)
-        wanted = {each.name: each for each in self._taken(files)}
+            if file.is_good or file.path not in self._good:
+                files.append(file)
+                continue
+            for policies in file.resiliencies:
+                tell_faults(policies)
+            log.error("%s is not reloaded: what it holds stays as it is until it is mended", file.path)
+            files.append(self._good[file.path])
         self._good = {file.path: file for file in files}
-        return wanted
+        return files
 
     def _taken(self, files: Sequence[File]) -> list[Manifest]:
         return [each for each in loader.taken(files, self._environment) if self._allows(each)]

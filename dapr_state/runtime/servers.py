@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from dapr_state.runtime.actors import ActorServices
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
+    from dapr_state.runtime.resiliency import Resiliency
     from dapr_state.serving.http.service import Service
     from dapr_state.transports.http.admin import AdminRoutes
     from dapr_state.transports.http.console import Page
@@ -77,11 +78,16 @@ class Servers:
         log.info("metrics server started on %s/", address)
 
     async def start(
-        self, components: Components, actors: ActorServices, lifecycle: Lifecycle, features: Sequence[str]
+        self,
+        components: Components,
+        actors: ActorServices,
+        lifecycle: Lifecycle,
+        policies: Resiliency,
+        features: Sequence[str],
     ) -> None:
         options, layers = self._options, self._layers
         state = State(options.app_id, components.stores, layers.metrics, options.max_concurrent_queries)
-        metadata = build_metadata(options, components, actors, features)
+        metadata = build_metadata(options, components, actors, policies, features)
         servicer = DaprServicer(
             state,
             metadata,

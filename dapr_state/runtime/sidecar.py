@@ -27,6 +27,7 @@ from dapr_state.runtime.listening import ListeningError
 from dapr_state.runtime.opening import open_components
 from dapr_state.runtime.registry import Entry, Registered
 from dapr_state.runtime.renewals import Renewals
+from dapr_state.runtime.resiliency import Resiliency
 from dapr_state.runtime.servers import Servers
 from dapr_state.runtime.signals import FATAL, StopSignals, exit_at_once
 from dapr_state.runtime.supervised import DISCOVERED, Supervisor
@@ -122,13 +123,16 @@ class Sidecar:
         servers = Servers(options, layers)
         at_the_end(servers.stop_metrics)
         await servers.start_metrics()
+        policies = Resiliency(options.app_id, layers.metrics)
         components = Components(
             options.app_id,
             options.namespace,
+            guard=policies.of_store,
             count=lambda component, reasons: middleware.count_component(layers, component, reasons),
         )
         at_the_end(components.close)
-        folders = await open_components(options, components, settings)
+        policies.on_change.append(components.apply_policies)
+        folders = await open_components(options, components, settings, policies)
         application.announce(options)
         actors = ActorServices(options, components, servers.memory, layers.metrics, known)
         self._unwell = actors.unwell
@@ -139,7 +143,7 @@ class Sidecar:
             self._lifecycle.pending.add(SCHEDULERS)
         at_the_end(self._drain_servers, servers)
         at_the_end(self._drain_actors, actors)  # before the servers: turns that run may still need those
-        await servers.start(components, actors, self._lifecycle, settings.features)
+        await servers.start(components, actors, self._lifecycle, policies, settings.features)
         await actors.listen()
         self._lifecycle.is_outbound_ready = True
         self._supervisor.tell(READY=1, X_DAPR_HTTP_PORT=servers.http_port, X_DAPR_GRPC_PORT=servers.grpc_port)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 import msgspec
 
@@ -23,22 +23,51 @@ if TYPE_CHECKING:
 
 
 AT_A_STEP: Final = 1000  # keys that are counted or removed before others have their turn: some milliseconds
+SERVERS_FAULT: Final = 500  # and above: statuses of HTTP that are not the caller's doing
 
 
 class StoreError(Exception):
     """The store could not do it; the text is the reason in the store's own words, and never holds a value.
 
-    What it quotes may be megabytes: no more is kept of it than anybody is told.
+    What it quotes may be megabytes: no more is kept of it than anybody is told. Whether it happened is not known,
+    unless its class says so.
     """
+
+    is_undone: ClassVar[bool] = False  # it has certainly not happened, and will not
+    is_final: ClassVar[bool] = False  # it is about what was asked, or a row: asked again, it would be the same
 
     def __init__(self, text: str = "") -> None:
         super().__init__(shortened(text))
+
+
+class NotDone(StoreError):
+    """The store could not do it, and nothing of it has happened."""
+
+    is_undone = True
+
+
+class Unfit(NotDone):
+    """What was asked for cannot be, on whichever day; or there is a row that cannot be read."""
+
+    is_final = True
+
+
+class Late(StoreError):
+    """The store has not answered within the time that a policy gives it."""
+
+    def __init__(self) -> None:
+        super().__init__("context deadline exceeded")
+
+
+class Refused(NotDone):
+    """A circuit breaker lets nothing through."""
 
 
 class EtagMismatch(StoreError):
     """The row is not at the version that the caller gave. Build it with one of the three causes."""
 
     PREFIX = "possible etag mismatch. error from state store"
+    is_undone = is_final = True
 
     def __init__(self, cause: str) -> None:
         super().__init__(f"{self.PREFIX}: {cause}")
@@ -60,6 +89,7 @@ class EtagInvalid(StoreError):
     """The given etag is of a form that this store never makes."""
 
     PREFIX = "invalid etag value"
+    is_undone = is_final = True
 
     def __init__(self, cause: str) -> None:
         super().__init__(f"{self.PREFIX}: {cause}")
@@ -72,11 +102,12 @@ class OwnStatus(StoreError):
         super().__init__(text)
         self.http = http
         self.grpc = grpc
+        self.is_final = http < SERVERS_FAULT  # type: ignore[misc]  # each has its own
         self.grpc_text = grpc_text
         self.info = info
 
 
-class Unsupported(StoreError):
+class Unsupported(Unfit):
     """The store lacks the feature that the call belongs to."""
 
     def __init__(self, feature: Feature) -> None:
@@ -166,6 +197,11 @@ class StateStore(ABC):
     @property
     def unencrypted(self) -> StateStore:
         """The store that keeps values as they are handed over: itself, or what an encrypting one writes to."""
+        return self
+
+    @property
+    def bare(self) -> StateStore:
+        """The store that talks to its server, without anything that stands before it."""
         return self
 
     @abstractmethod

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import NotDone, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,7 +61,7 @@ class Budget:
     def refuse(self) -> None:
         """Raise StoreError for one caller too many; one alone may be larger than all."""
         if self.callers:
-            raise StoreError(f"too many requests wait for {self._store}: {self.callers}, with {self.octets} octets")
+            raise NotDone(f"too many requests wait for {self._store}: {self.callers}, with {self.octets} octets")
 
     def give(self, callers: int, octets: int) -> None:
         self.callers -= callers

@@ -6,8 +6,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from dapr_state.stores import encryption, registry
+from dapr_state.stores.wrapper import Wrapper
 
 if TYPE_CHECKING:
+    from dapr_state.resiliency.guard import Guard
     from dapr_state.resources.component import Component
     from dapr_state.stores.base import StateStore
 
@@ -19,6 +21,19 @@ def build(component: Component) -> StateStore:
     keys = encryption.keys(component)
     store = registry.create(component)
     return _encrypted(component, store, keys) if keys else _unencrypted(component, store)
+
+
+def under(store: StateStore, guard: Guard | None) -> StateStore:
+    """The same store with its calls under these policies, or under none; encryption stands before them."""
+    if isinstance(store, Wrapper):
+        inner = under(store.inner, guard)
+        return store.over(inner) if store.stays else inner
+    if guard is None:
+        return store
+    # as above: most stores are under none
+    from dapr_state.stores.resilient import ResilientStore  # noqa: PLC0415
+
+    return ResilientStore(store, guard)
 
 
 def _encrypted(component: Component, store: StateStore, keys: tuple[encryption.Key, ...]) -> StateStore:

@@ -15,6 +15,7 @@ from dapr_state.stores.base import (
     Found,
     KeyPage,
     KeyRow,
+    NotDone,
     Outcomes,
     Page,
     StateStore,
@@ -235,7 +236,7 @@ class MemoryStore(StateStore):
 
     def _check_open(self) -> None:
         if self._is_closed:
-            raise StoreError("the store is closed")
+            raise NotDone("the store is closed")
 
     def _write_some(self, operations: Sequence[Operation]) -> Outcomes:
         """As `_write_one`, of which the usual write costs two thirds without a call for each."""

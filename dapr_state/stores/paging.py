@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 from typing import Final, NamedTuple
 
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import StoreError, Unfit
 
 ENTRIES_AT_MOST: Final = 1000  # of a page: some milliseconds of work, encrypted values included
 OCTETS_AT_MOST: Final = 1 << 20  # of the values of a page, beside one entry that may be larger
@@ -18,7 +18,7 @@ _SURROGATES: Final = range(0xD800, 0xE000)  # no text in UTF-8 holds these code 
 def size(limit: int) -> int:
     """How many entries a page may hold of which `limit` are asked for."""
     if limit < 1:
-        raise StoreError(f"a page must have room for one entry or more, not {limit}")
+        raise Unfit(f"a page must have room for one entry or more, not {limit}")
     return min(limit, ENTRIES_AT_MOST)
 
 
@@ -77,7 +77,7 @@ def _group_of(after: str, prefix: str) -> str | None:
 
 def other_list() -> StoreError:
     """Why a token is refused."""
-    return StoreError("the token to go on with was not given by this list")
+    return Unfit("the token to go on with was not given by this list")
 
 
 def encoded(key: str) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import copy
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from dapr_state.stores.base import Count, Found, KeyPage, Outcomes, Page, StateStore
 from dapr_state.stores.model import Feature
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 class Wrapper(StateStore):
     """Forwards everything to `inner`, whose features are told as far as the wrapper keeps them."""
 
+    stays: ClassVar[bool] = True  # before the store, when its policies change
     keeps: ClassVar[frozenset[Feature]] = frozenset(Feature)
 
     def __init__(self, inner: StateStore) -> None:
@@ -40,6 +42,20 @@ class Wrapper(StateStore):
     @property
     def unencrypted(self) -> StateStore:
         return self._inner.unencrypted
+
+    @property
+    def bare(self) -> StateStore:
+        return self._inner.bare
+
+    def over(self, inner: StateStore) -> Self:
+        """The same before another store."""
+        other = copy.copy(self)
+        other.__dict__["_inner"] = inner
+        return other
+
+    @property
+    def inner(self) -> StateStore:
+        return self._inner
 
     async def open(self) -> None:
         await self._inner.open()

@@ -10,6 +10,7 @@ from dapr_state.golang import yaml
 from dapr_state.resiliency.policies import BreakerRule, Names, Retry
 from dapr_state.resources import resiliency
 from dapr_state.resources.component import Source
+from dapr_state.resources.manifest import RESILIENCY, kind_of
 
 if TYPE_CHECKING:
     from dapr_state.resources.resiliency import Reading
@@ -43,9 +44,7 @@ Spec:
 
 
 def read(text: str) -> Reading:
-    reading = resiliency.read(yaml.parse(text), Source("r.yaml"))
-    assert reading is not None
-    return reading
+    return resiliency.read(yaml.parse(text), Source("r.yaml"))
 
 
 def test_every_field_has_its_meaning() -> None:
@@ -77,7 +76,7 @@ def test_every_field_has_its_meaning() -> None:
 @pytest.mark.parametrize("text", ["kind: Component", "kind: resiliency", "kind: [Resiliency]", "[]", "7", ""])
 def test_other_documents_are_no_resiliency(text: str) -> None:
     """The kind is written exactly so, in a mapping."""
-    assert resiliency.read(yaml.parse(text), Source("r.yaml")) is None
+    assert kind_of(yaml.parse(text)) != RESILIENCY
 
 
 # (what stands in `spec.policies`, the path of the fault, how its text begins)

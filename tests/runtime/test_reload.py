@@ -123,7 +123,7 @@ def test_a_file_that_is_wrong_leaves_its_components_running(
     """The store stays as it was, the log names the file and the place, and other files are still reloaded."""
     client.save("lite", item("k", b"v"))
     (sidecar.resources / "lite.yaml").write_text(text)
-    until(lambda: "lite.yaml is not reloaded: its components stay as they are until it is mended" in sidecar.log())
+    until(lambda: "lite.yaml is not reloaded: what it holds stays as it is until it is mended" in sidecar.log())
     settle(sidecar, client)
 
     assert client.get("lite", "k").response["data"] == b"v"

@@ -11,6 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from dapr_state.clock import ManualClock
+from dapr_state.resiliency.breaker import Breaker
+from dapr_state.resiliency.guard import Guard
+from dapr_state.resiliency.policies import BreakerRule, Chosen, Named, Retry
 from dapr_state.resources.component import Component
 from dapr_state.resources.properties import Properties
 from dapr_state.stores import registry
@@ -19,6 +22,7 @@ from dapr_state.stores.encrypted import EncryptedStore
 from dapr_state.stores.encryption import Key
 from dapr_state.stores.memory import MemoryStore
 from dapr_state.stores.model import Feature
+from dapr_state.stores.resilient import ResilientStore
 from dapr_state.stores.wrapper import Wrapper
 from dapr_state.testing.stores import Ability, Declaration, Place, kind, over  # noqa: F401 - a fixture
 from tests.support.pluggable import PluggableComponent
@@ -43,6 +47,7 @@ SQL = frozenset({Ability.DURABLE})
 TEXTS = frozenset({Ability.NUL_KEY, Ability.JSON_AS_TEXT})
 pytest_generate_tests = over(
     Declaration("memory", (E, T, L, P, S, U, Q), TEXTS | {Ability.ANY_KEY}, UUID),
+    Declaration("resilient", (E, T, L, P, S, U, Q), TEXTS | {Ability.ANY_KEY}, UUID),
     Declaration("encrypted", (E, T, L, P, S, U), TEXTS | {Ability.ANY_KEY}, UUID),
     Declaration("sqlite_file", (E, T, L, P, S, U, Q), TEXTS | SQL, UUID),
     Declaration("sqlite_no_wal", (E, T, L, P, S, U, Q), TEXTS | SQL, UUID),
@@ -92,6 +97,15 @@ def encrypted() -> Place:
     clock = ManualClock()
     keys = [Key("k1", bytes(32))]
     return Place(lambda: EncryptedStore(MemoryStore(clock), "store", keys), lambda: None, clock.advance)
+
+
+@pytest.fixture
+def resilient() -> Place:
+    """Nothing of the contract is lost under policies; nor is more of it asked for when nothing fails."""
+    clock = ManualClock()
+    chosen = Chosen(Named("t", 60.0), Named("r", Retry(max_retries=3)), Named("b", BreakerRule()))
+    guard = Guard("component[store] output", chosen, Breaker("b-store", BreakerRule(), clock.monotonic))
+    return Place(lambda: ResilientStore(MemoryStore(clock), guard), lambda: None, clock.advance)
 
 
 @pytest.fixture

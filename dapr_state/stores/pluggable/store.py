@@ -21,7 +21,7 @@ import grpc
 from dapr_state_proto.components.v1 import common_pb2, state_pb2, state_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from dapr_state.stores.base import Found, Outcomes, OwnStatus, StateStore, StoreError
+from dapr_state.stores.base import Found, NotDone, Outcomes, OwnStatus, StateStore, StoreError, Unfit
 from dapr_state.stores.batching import Budget, weight, weight_of_keys
 from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
 from dapr_state.stores.pluggable import failures
@@ -239,11 +239,12 @@ class PluggableStore(StateStore):
         with self._waiting(weight(operations)):
             error = await self._outcome("Transact", state_pb2.TransactionalStateRequest(operations=steps))
         if error:
-            raise StoreError(str(error)) if isinstance(error, OwnStatus) else error  # always a 500, as by daprd
+            kind = Unfit if error.is_final else StoreError
+            raise kind(str(error)) if isinstance(error, OwnStatus) else error  # always a 500, as by daprd
 
     def _open_channel(self) -> grpc.aio.Channel:
         if self._channel is None:
-            raise StoreError("the store is closed")
+            raise NotDone("the store is closed")
         return self._channel
 
     @contextmanager

@@ -7,8 +7,8 @@ from typing import Final
 
 import asyncpg
 
-from dapr_state.stores.base import StoreError
-from dapr_state.stores.sql.groups import RefusedError
+from dapr_state.stores.base import NotDone, StoreError
+from dapr_state.stores.sql.groups import RefusedError, UnfitError
 
 DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ssl.SSLError)
 
@@ -18,6 +18,7 @@ _LOST: Final = ("08", "57P")  # a failure of the connection, or an administrator
 _READ_ONLY: Final = "25006"
 # the first halves of codes whose cause is the server's state: the next operation of a group would fail in the same way
 _OF_THE_SERVER: Final = ("08", "25", "28", "53", "57", "58", "XX", "F0")
+_OF_A_VALUE: Final = ("22", "54")  # what a type cannot hold, and what is too long
 _AGAIN: Final = ("40P01", "40001")  # a deadlock, or a conflict of serializable transactions: it was undone as a whole
 
 
@@ -65,5 +66,5 @@ def store_error(error: Exception) -> StoreError:
     if code(error).startswith(_LOST):
         return ConnectionLost(describe(error))
     if code(error) == LOCKED or not code(error).startswith(_OF_THE_SERVER):
-        return RefusedError(describe(error))
-    return StoreError(describe(error))
+        return (UnfitError if code(error).startswith(_OF_A_VALUE) else RefusedError)(describe(error))
+    return NotDone(describe(error))  # it was undone as a whole

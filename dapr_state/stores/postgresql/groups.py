@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from dapr_state.errors import shortened
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import NotDone, StoreError
 from dapr_state.stores.model import StoredValue
 from dapr_state.stores.postgresql import failures, tables
 from dapr_state.stores.postgresql.lanes import Postponed
@@ -79,7 +79,7 @@ class _Held(Postponed):
 
 def held_by_another(keys: Sequence[str], reason: str) -> StoreError:
     more = f", or one of {len(keys) - 1} more" if len(keys) > 1 else ""
-    return StoreError(f"another client holds the row of key={shortened(keys[0], _TOLD)}{more}: {reason}")
+    return NotDone(f"another client holds the row of key={shortened(keys[0], _TOLD)}{more}: {reason}")
 
 
 class Groups:
@@ -323,7 +323,7 @@ class Groups:
             await transaction.rollback()
             if refused:
                 return refused
-        return StoreError("others change the rows too often")
+        return NotDone("others change the rows too often")
 
     def _guarded_of(self, unit: Unit) -> list[str]:
         return [key for key in dict.fromkeys(guarded_keys([unit])) if not tables.refusal(key)]

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.golang.duration import format_duration
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import NotDone, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -97,7 +97,7 @@ class Lane:
         now = self._clock.monotonic()
         while self._waiting and self._waiting[0][1] <= now:
             batch, _ = self._waiting.popleft()
-            batch.fail(StoreError(self._too_late))
+            batch.fail(NotDone(self._too_late))
         self._start()
 
     def _ended(self, run: asyncio.Task[None]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from dapr_state.golang.duration import format_duration
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import NotDone, StoreError
 from dapr_state.stores.postgresql import failures
 
 if TYPE_CHECKING:
@@ -78,13 +78,13 @@ class Pool:
             async with self._clock.timeout(self._options.timeout):
                 await self._free.acquire()
         except TimeoutError:
-            raise StoreError(
+            raise NotDone(
                 f"none of the {self._options.max_connections} connections was free within {self.patience}"
             ) from None
 
     async def _connect(self) -> Any:
         if self._closed:
-            raise StoreError("the store is closed")
+            raise NotDone("the store is closed")
         try:
             async with self._clock.timeout(self._options.timeout):  # the driver's own would leave its socket open
                 connection = await asyncpg.connect(
@@ -94,11 +94,11 @@ class Pool:
                     server_settings=self._settings(),
                 )
         except TimeoutError:
-            raise StoreError(f"failed to connect: no answer within {self.patience}") from None
+            raise NotDone(f"failed to connect: no answer within {self.patience}") from None
         except failures.DRIVER as error:
-            raise StoreError(f"failed to connect: {failures.describe(error)}") from error
+            raise NotDone(f"failed to connect: {failures.describe(error)}") from error
         except ValueError:  # its text holds what stands where a port should: part of a password with a # or a /
-            raise StoreError(
+            raise NotDone(
                 "failed to connect: the connection string is no URL with host and port (percent-encode what is special)"
             ) from None
         self.opened += 1

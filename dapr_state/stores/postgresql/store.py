@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from dapr_state.clock import WAITING, WaitingClock
+from dapr_state.errors import untraced
 from dapr_state.stores import paging
 from dapr_state.stores.base import (
     Count,
@@ -16,6 +17,7 @@ from dapr_state.stores.base import (
     Found,
     KeyPage,
     KeyRow,
+    NotDone,
     Outcomes,
     Page,
     StateStore,
@@ -246,8 +248,13 @@ class _PostgresStore(StateStore):
         if len(operations) == 1:
             return await self._ask(Write(operations), weight(operations))
         outcomes: Outcomes = []
-        for run in runs(operations, weight, at_most=WRITES_AT_MOST, octets_at_most=OCTETS_AT_MOST):
-            outcomes += await self._ask(Write(run), weight(run))
+        try:
+            for run in runs(operations, weight, at_most=WRITES_AT_MOST, octets_at_most=OCTETS_AT_MOST):
+                outcomes += await self._ask(Write(run), weight(run))
+        except StoreError as error:
+            if not outcomes:
+                raise
+            outcomes += [untraced(error)] * (len(operations) - len(outcomes))  # what was done before stays done
         return outcomes
 
     async def transact(self, operations: Sequence[Operation]) -> None:
@@ -315,7 +322,7 @@ def _bounds(wanted: paging.Range) -> tuple[str, str | None]:
 
 
 def _closed() -> StoreError:
-    return StoreError("the store is not open")
+    return NotDone("the store is not open")
 
 
 def _weight_of_writes(works: Sequence[Write]) -> int:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from dapr_state.golang import strconv
-from dapr_state.stores.base import EtagInvalid, StoreError, conflict
+from dapr_state.stores.base import EtagInvalid, StoreError, Unfit, conflict
 from dapr_state.stores.etags import new_etags
 from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.stores.sql import keys
@@ -53,7 +53,7 @@ class Layout(msgspec.Struct, frozen=True):
 def refusal(key: str) -> StoreError | None:
     """Why there can be no row with this key: text in PostgreSQL holds no NUL."""
     if "\0" in key:
-        return StoreError(f"PostgreSQL keeps no key with a NUL: {key!a}")
+        return Unfit(f"PostgreSQL keeps no key with a NUL: {key!a}")
     return keys.refusal(key)
 
 
@@ -282,4 +282,4 @@ def decoded(value: bytes, etag: str, expires_at: float | None, is_binary: bool) 
             binascii.a2b_base64(msgspec.json.decode(value, type=str), strict_mode=True), etag, expires_at
         )
     except (binascii.Error, msgspec.DecodeError) as error:
-        return StoreError(f"failed to decode binary data: {error}")
+        return Unfit(f"failed to decode binary data: {error}")

@@ -26,7 +26,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.clock import WAITING
-from dapr_state.stores.base import Found, Outcomes, StoreError
+from dapr_state.stores.base import Found, Outcomes, StoreError, Unfit
 from dapr_state.stores.redis import listing, slots
 from dapr_state.stores.redis.asking import Shared, answers
 from dapr_state.stores.redis.connecting import ConnectError, connect, tls_context
@@ -284,7 +284,7 @@ class Cluster:
 def _check_slot(slot: int, first: str, operations: Sequence[Operation]) -> None:
     for operation in operations:
         if operation.key != first and slot_of(operation.key) != slot:
-            raise StoreError(
+            raise Unfit(
                 f"the keys of a transaction in a Redis Cluster must be in one slot, and {first[:_TOLD]!a} and "
                 f"{operation.key[:_TOLD]!a} are in two: keys with the same text in braces are in one, "
                 "as {order7}head and {order7}lines; for the state of actors, `actorHashTag: true` in the component "

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 import hiredis
 
 from dapr_state.clock import WAITING
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import NotDone, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,9 +37,20 @@ _CHECKS: Final = 4  # how often per read timeout the replies are looked at: sile
 class ReplyError(StoreError):
     """The server answered this command with an error; it begins with the error's code."""
 
+    @property
+    def is_undone(self) -> bool:  # type: ignore[override]  # of each by itself
+        """A script that itself has failed may have written before that; what the server refuses it has not begun."""
+        return "user_script" not in str(self)
+
 
 class ConnectionLost(StoreError):
     """The connection ended while the command waited: nobody knows whether it was carried out."""
+
+
+class NotSent(ConnectionLost):
+    """It had ended before."""
+
+    is_undone = True
 
 
 class Silence(ConnectionLost):
@@ -112,9 +123,9 @@ class Connection(asyncio.Protocol):
     def send(self, commands: bytes, replies: int, waiter: Waiter) -> None:
         """As `ask`; the replies, or why there are none, go to `waiter`."""
         if self.lost:
-            raise ConnectionLost(str(self.lost))
+            raise NotSent(str(self.lost))
         if len(self._pending) >= self._max_waiting or (self._paused and self._unsent > MAX_UNSENT):
-            raise StoreError(f"too many requests wait for redis at {self._address}: {len(self._pending)}")
+            raise NotDone(f"too many requests wait for redis at {self._address}: {len(self._pending)}")
         if replies < 1:
             raise ValueError("a batch without a command")
         mark = None

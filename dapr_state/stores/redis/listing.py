@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from dapr_state.stores import paging
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import StoreError, Unfit
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError
 from dapr_state.stores.redis.reading import encoded
 from dapr_state.stores.redis.scripts import packed
@@ -91,7 +91,7 @@ def _encoded(prefix: str) -> bytes:
     try:
         (octets,) = encoded([prefix])
     except UnicodeEncodeError:
-        raise StoreError(f"the prefix is not valid UTF-8: {prefix!a}") from None
+        raise Unfit(f"the prefix is not valid UTF-8: {prefix!a}") from None
     return octets
 
 

@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dapr_state.stores.base import Found, Outcomes, StoreError
+from dapr_state.errors import untraced
+from dapr_state.stores.base import Found, Outcomes, StoreError, Unfit
 from dapr_state.stores.batching import OVERHEAD, runs, weight, weight_of_keys
 from dapr_state.stores.redis import listing
 from dapr_state.stores.redis.connecting import tls_context
@@ -50,7 +51,12 @@ async def in_order(
     undone: dict[str, StoreError] = {}
     for run in runs(operations, weight, at_most=OPERATIONS_AT_ONCE, octets_at_most=OCTETS_AT_MOST):
         free = [operation for operation in run if operation.key not in undone] if undone else run
-        outcomes = iter(await write(free) if free else ())
+        try:
+            outcomes = iter(await write(free) if free else ())
+        except StoreError as error:
+            if not told:
+                raise
+            return [*told, *[untraced(error)] * (len(operations) - len(told))]  # what was done before stays done
         for operation in run:
             before = undone.get(operation.key)
             outcome = type(before)(str(before)) if before else next(outcomes)
@@ -158,7 +164,7 @@ class Node:
 
     async def transact(self, operations: Sequence[Operation]) -> Outcomes:
         if len(operations) > _TRANSACTION_AT_MOST:
-            raise StoreError(f"a transaction of {len(operations)} operations is more than redis takes in one call")
+            raise Unfit(f"a transaction of {len(operations)} operations is more than redis takes in one call")
         grouping = self._link.live or await self._link.connected(OVERHEAD * len(operations))
         if self._link.server.replicas:
             for some in slices(operations, SLICE):

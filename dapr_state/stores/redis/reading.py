@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import StoreError, Unfit
 from dapr_state.stores.model import StoredValue
 from dapr_state.stores.redis.connection import ReplyError
 from dapr_state.stores.redis.scripts import READ_ANY
@@ -98,7 +98,7 @@ def any_row(reply: Any) -> StoredValue | StoreError | None:
     if kind == b"none":
         return None
     if isinstance(value, StoreError):
-        return StoreError(str(value))
+        return Unfit(str(value))
     if value is None or (kind == b"hash" and version is None):
-        return StoreError(MISSING_FIELD)
+        return Unfit(MISSING_FIELD)
     return StoredValue(value, (version or b"").decode(errors="replace"), expiry / 1000 if expiry >= 0 else None)

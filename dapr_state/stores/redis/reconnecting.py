@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dapr_state.clock import WAITING
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import NotDone, StoreError
 from dapr_state.stores.redis.connecting import ConnectError, Server, connect
 from dapr_state.stores.redis.connection import ConnectionLost
 from dapr_state.stores.redis.grouping import Grouping
@@ -40,7 +40,7 @@ class Location(NamedTuple):
     rank: tuple[int, bool] = (0, False)  # of what says so: the highest is the latest
 
 
-class NotConnected(StoreError):
+class NotConnected(NotDone):
     """There was no connection, so that nothing was sent."""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 import msgspec
 
 from dapr_state.golang import strconv
-from dapr_state.stores.base import EtagInvalid, EtagMismatch, StoreError
+from dapr_state.stores.base import EtagInvalid, EtagMismatch, NotDone, StoreError, Unfit
 from dapr_state.stores.model import Operation, Upsert
 from dapr_state.stores.redis import scripts
 from dapr_state.stores.redis.scripts import APPLY
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class NotHere(StoreError):
+class NotHere(NotDone):
     """Nothing was done, as the server is not the one to do it, or not now: another one may be."""
 
 
@@ -42,6 +42,8 @@ ALL: Final = b"all"
 
 _SET: Final = b"s:"
 _INVALID: Final = b"i:"
+# a version that cannot be counted on, a TTL without measure, rights that the user lacks
+_OF_THE_ROW: Final = re.compile(rb"ERR hash value is not an integer|ERR invalid expire time|NOPERM ")
 # a replica; in a cluster, a slot that moves to another node
 _NOT_HERE: Final = re.compile(rb"READONLY |TRYAGAIN |ERR Script attempted to access a non local key")
 
@@ -94,7 +96,7 @@ def refusal(operation: Operation, kind: bytes, detail: bytes) -> StoreError:
         case b"invalid":
             return EtagInvalid(_problem(operation.etag))
     verb = "set" if isinstance(operation, Upsert) else "delete"
-    error = NotHere if _NOT_HERE.match(detail) else StoreError
+    error = NotHere if _NOT_HERE.match(detail) else Unfit if _OF_THE_ROW.match(detail) else NotDone
     return error(f"failed to {verb} key {operation.key}: {detail.decode(errors='replace')}")
 
 

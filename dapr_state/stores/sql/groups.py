@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from dapr_state.stores.base import Outcomes, StoreError
+from dapr_state.stores.base import NotDone, Outcomes, StoreError, Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class RefusedError(StoreError):
+class RefusedError(NotDone):
     """The database refuses something of a group: without it, the others can be written."""
+
+
+class UnfitError(RefusedError, Unfit):
+    """What it refuses is a value or a key, and it would refuse it again."""
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -64,7 +68,8 @@ async def write_group_async(units: Sequence[Unit], commit: Callable[[Sequence[Un
 
 
 def _told(units: Sequence[Unit], error: StoreError) -> Outcomes:
-    return [StoreError(str(error)) for _ in units]
+    kind = Unfit if error.is_final else NotDone if error.is_undone else StoreError
+    return [kind(str(error)) for _ in units]
 
 
 def shared_out(entries: list[T], lengths: Sequence[int]) -> list[list[T]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import StoreError, Unfit
 
 
 def refusal(key: str) -> StoreError | None:
@@ -12,5 +12,5 @@ def refusal(key: str) -> StoreError | None:
     try:
         key.encode()
     except UnicodeEncodeError:
-        return StoreError(f"the key is not valid UTF-8: {key!a}")
+        return Unfit(f"the key is not valid UTF-8: {key!a}")
     return None

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from dapr_state.stores.base import Found, Outcomes, StoreError
+from dapr_state.stores.base import Found, NotDone, Outcomes, StoreError
 from dapr_state.stores.etags import new_etags
-from dapr_state.stores.sql.groups import RefusedError, Write, shared_out, write_group
+from dapr_state.stores.sql.groups import Write, shared_out, write_group
 from dapr_state.stores.sql.keys import refusal
 from dapr_state.stores.sql.writeset import WriteSet, guarded_keys
 from dapr_state.stores.sqlite import failures
@@ -89,7 +89,7 @@ class Executor:
             if self.file:
                 self.file.check_since(now - _FILE_SECONDS, now)
         except StoreError as moved:
-            return [StoreError(str(moved)) for _ in works]
+            return [NotDone(str(moved)) for _ in works]
         to_write = [work for work in works if isinstance(work, Write)]
         written = self._write(to_write)
         if len(to_write) == len(works):
@@ -131,8 +131,7 @@ class Executor:
         try:
             return self._apply(units)
         except (sqlite3.Error, ValueError, OverflowError, MemoryError) as error:
-            kind = StoreError if failures.is_of_the_file(error) else RefusedError
-            raise kind(failures.describe(error)) from error
+            raise failures.of_commit(error) from error
 
     def _apply(self, units: Sequence[Unit]) -> Outcomes:
         guarded = {key for key in guarded_keys(units) if not refusal(key)}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import NotDone, StoreError
+from dapr_state.stores.sql.groups import RefusedError, UnfitError
 
 _PRIMARY: Final = 0xFF  # the lower byte of an extended code
 
@@ -23,6 +24,10 @@ _OF_THE_FILE: Final = frozenset({
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_READONLY,
 })  # fmt: skip
+
+_OF_A_VALUE: Final = frozenset({sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE})
+# the disk may have what it has not acknowledged
+_IN_DOUBT: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def is_of_the_file(error: Exception) -> bool:
@@ -46,6 +51,15 @@ def describe(error: Exception) -> str:
         return str(error)
     text = f"SQL logic error: {error}" if code == sqlite3.SQLITE_ERROR else str(error)
     return f"{text} ({code})" + (" (SQLITE_BUSY)" if code == sqlite3.SQLITE_BUSY else "")
+
+
+def of_commit(error: Exception) -> StoreError:
+    """Why a group is not committed; RefusedError where the file and its locks are not the reason."""
+    text = describe(error)
+    if not is_of_the_file(error):
+        is_of_a_value = not isinstance(error, sqlite3.Error) or _code(error) & _PRIMARY in _OF_A_VALUE
+        return (UnfitError if is_of_a_value else RefusedError)(text)
+    return StoreError(text) if _code(error) & _PRIMARY in _IN_DOUBT else NotDone(text)
 
 
 def store_error(error: Exception) -> StoreError:

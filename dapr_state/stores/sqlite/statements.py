@@ -18,7 +18,7 @@ import msgspec
 
 from dapr_state.clock import WAITING
 from dapr_state.stores import paging
-from dapr_state.stores.base import Count, Entry, EtagMismatch, Found, KeyPage, KeyRow, Page, StoreError
+from dapr_state.stores.base import Count, Entry, EtagMismatch, Found, KeyPage, KeyRow, Page, StoreError, Unfit
 from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.stores.slices import slices
 from dapr_state.stores.sql.keys import refusal
@@ -297,4 +297,4 @@ def _decoded(value: bytes, is_binary: int, etag: bytes | None, expires_at: int |
             binascii.a2b_base64(value.translate(None, b"\r\n"), strict_mode=True), _text(etag), expires_at
         )
     except binascii.Error as error:
-        return StoreError(f"failed to decode binary data: {error}")
+        return Unfit(f"failed to decode binary data: {error}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.clock import WAITING, WaitingClock
 from dapr_state.stores import paging
-from dapr_state.stores.base import Count, Found, KeyPage, Outcomes, Page, StateStore, StoreError
+from dapr_state.stores.base import Count, Found, KeyPage, NotDone, Outcomes, Page, StateStore, StoreError
 from dapr_state.stores.batching import OVERHEAD, weight, weight_of_keys
 from dapr_state.stores.model import Feature
 from dapr_state.stores.slices import slices
@@ -211,5 +211,5 @@ def _close(executors: list[Executor]) -> None:
 
 def _ask(worker: Worker | None, work: Read | Write | Call, octets: int = OVERHEAD) -> Awaitable[Any]:
     if worker is None:
-        raise StoreError("the store is not open")
+        raise NotDone("the store is not open")
     return worker.ask(work, octets)

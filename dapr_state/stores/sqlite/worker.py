@@ -16,7 +16,7 @@ from itertools import chain, compress, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.golang.duration import format_duration
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import NotDone, StoreError
 from dapr_state.stores.batching import Batch, Batcher, Budget
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Worker:
     async def ask(self, work: Any, octets: int = 1) -> Any:
         """Have the thread do `work`, which holds so many octets. Cancelled before its turn, it is not done at all."""
         if self._stopping:
-            raise StoreError("the store is closed")
+            raise NotDone("the store is closed")
         (outcome,) = await self._tick.ask((work,), octets)
         if isinstance(outcome, Exception):
             raise outcome
@@ -95,7 +95,7 @@ class Worker:
                 break
             with suppress(ValueError):  # the thread took it at this moment: then it is begun
                 self._waiting.remove(entry)
-                batch.fail(StoreError(f"the database did not get to it within {format_duration(self._timeout)}"))
+                batch.fail(NotDone(f"the database did not get to it within {format_duration(self._timeout)}"))
         self._watch = None
         with suppress(IndexError):
             delay = max(0.0, self._waiting[0][1] - now)

@@ -61,6 +61,7 @@ def _shown(metadata: Metadata) -> metadata_pb2.GetMetadataResponse:
             placement=actors.placement,
         ),
         scheduler=metadata_pb2.MetadataScheduler(connected_addresses=schedulers) if schedulers else None,
+        resiliencies=[metadata_pb2.MetadataResiliency(name=name) for name in metadata.resiliencies()],
         workflows=metadata_pb2.MetadataWorkflows(),  # daprd sends it always, and empty
     )
 

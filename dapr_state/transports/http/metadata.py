@@ -61,6 +61,7 @@ def shown(metadata: Metadata) -> Mapping[str, Any]:
     ]
     schedulers = list(metadata.schedulers())
     runtime = _set(runtimeStatus=actors.status.name, activeActors=active)
+    resiliencies = [_set(name=name) for name in metadata.resiliencies()]
     return {
         "id": metadata.app_id,
         "runtimeVersion": metadata.version,
@@ -69,6 +70,7 @@ def shown(metadata: Metadata) -> Mapping[str, Any]:
         "appConnectionProperties": _shown_app(metadata.app),
         "actorRuntime": {**runtime, "hostReady": actors.is_host_ready, **_set(placement=actors.placement)},
         **_set(scheduler=_set(connected_addresses=schedulers)),
+        **_set(resiliencies=resiliencies),
     }
 
 

@@ -1,0 +1,76 @@
+"""Work that was begun and is waited for no longer than its caller likes: it goes on, and can be given up."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio.tasks import _enter_task, _leave_task  # as eager_task.py
+from typing import TYPE_CHECKING, Any
+
+from dapr_state.serving.eager_task import EagerTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from dapr_state.clock import WaitingClock
+
+
+class Begun(EagerTask):
+    """Its first step is taken at once: what is asked within a tick is with the store before its end."""
+
+    __slots__ = ("ended",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(loop)
+        self.ended: asyncio.Future[Any] = loop.create_future()
+        caller = asyncio.current_task(loop)
+        if caller is not None:
+            _leave_task(loop, caller)
+        try:
+            self.run(coroutine)
+        finally:
+            if caller is not None:
+                _enter_task(loop, caller)
+
+    def _returned(self, result: Any) -> None:
+        if not self.ended.done():
+            self.ended.set_result(result)
+
+    def _raised(self, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            self.ended.cancel()
+        elif not self.ended.done():
+            self.ended.set_exception(error)
+
+    def let_go(self) -> None:
+        """Nobody waits for it any more: what has not begun of it will not, and how it ends concerns nobody."""
+        self.cancel()
+        self.ended.add_done_callback(_unheard)
+
+    async def ends_within(self, seconds: float, clock: WaitingClock) -> bool:
+        """Whether it ends before so many seconds are over."""
+        if self.ended.done():
+            return True
+        either: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ring = _settling(either)
+        alarm = clock.call_at(clock.monotonic() + seconds, ring)
+        self.ended.add_done_callback(ring)
+        try:
+            await either
+        finally:
+            alarm.cancel()
+            self.ended.remove_done_callback(ring)
+        return self.ended.done()
+
+
+def _settling(future: asyncio.Future[None]) -> Callable[..., None]:
+    def settle(*_: object) -> None:
+        if not future.done():
+            future.set_result(None)
+
+    return settle
+
+
+def _unheard(ended: asyncio.Future[Any]) -> None:
+    if not ended.cancelled():
+        ended.exception()

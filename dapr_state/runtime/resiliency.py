@@ -1,0 +1,116 @@
+"""The policies of one sidecar: taken from its files, put before its stores and its actors, and what is told of them."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from dapr_state.clock import WAITING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from dapr_state.clock import WaitingClock
+    from dapr_state.observability.metrics import Metrics
+    from dapr_state.resiliency.guard import Guard
+    from dapr_state.resiliency.meter import Meter
+    from dapr_state.resiliency.policies import Policies
+    from dapr_state.resources.resiliency import Reading
+
+log = logging.getLogger("dapr.runtime")
+
+
+class Resiliency:
+    """`load` it, again for each change; who puts guards before something is told then (`on_change`)."""
+
+    def __init__(self, app_id: str, metrics: Metrics | None = None, clock: WaitingClock = WAITING) -> None:
+        self._app_id = app_id
+        self._metrics = metrics
+        self._clock = clock
+        self._readings: Sequence[Reading] = ()
+        self.policies: Policies | None = None  # while there are none, what they are made of is not imported either
+        self.on_change: list[Callable[[], object]] = []
+        self._stores: dict[str, Guard] = {}  # by component
+        self._meter: Meter | None = None
+
+    def __repr__(self) -> str:
+        return f"<Resiliency {self.policies!r}>"
+
+    @property
+    def names(self) -> list[str]:
+        """Of all resources that were read, each once."""
+        return list(dict.fromkeys(each.name for each in self.policies.resources)) if self.policies else []
+
+    def load(self, readings: Iterable[Reading]) -> None:
+        """Take these in the place of those before. What is wrong with them is logged, and left out."""
+        wanted = [each for each in readings if each.applies_to(self._app_id)]
+        if _meaning(wanted) == _meaning(self._readings):
+            return
+        from dapr_state.resiliency.policies import Policies  # noqa: PLC0415
+
+        self._settle()  # by the names that it was counted under
+        self._readings = wanted
+        self.policies = Policies(each.resource for each in wanted)
+        for each in wanted:
+            self._tell(each)
+        for remark in self.policies.remarks:
+            log.warning("%s", remark)
+        self._stores = {name: guard for name in self._stores if (guard := self._guard(name))}
+        self._settle()
+        for changed in self.on_change:
+            changed()
+
+    def of_store(self, component: str) -> Guard | None:
+        """What the calls of a state store pass; None: there are no policies for them."""
+        if component not in self._stores and (guard := self._guard(component)):
+            self._stores[component] = guard
+        return self._stores.get(component)
+
+    def _tell(self, reading: Reading) -> None:
+        resource = reading.resource
+        log.info("Loading Resiliency configuration: %s", resource.name)
+        tell_faults(reading)
+        for warning in reading.warnings:
+            log.warning("Resiliency %s: %s (%s)", resource.name, warning, reading.source)
+        if self._metrics and not reading.faults:
+            self._metrics.resiliency_loaded.series(resource.name, resource.namespace).value += 1
+
+    def _guard(self, component: str) -> Guard | None:
+        chosen = self.policies.of_store(component) if self.policies else None
+        if not chosen:
+            return None
+        from dapr_state.resiliency.breaker import Breaker  # noqa: PLC0415
+        from dapr_state.resiliency.guard import Counts, Guard  # noqa: PLC0415
+
+        before = self._stores.get(component)
+        counts = before.counts if before else Counts()
+        breaker = None
+        if chosen.breaker and before and before.chosen.breaker == chosen.breaker:
+            breaker = before.breaker  # in the state that it is in
+        elif chosen.breaker:
+            name, rule = chosen.breaker
+            breaker = Breaker(f"{name}-{component}", rule, self._clock.monotonic, counts.changed)
+        return Guard(f"component[{component}] output", chosen, breaker, counts=counts, clock=self._clock)
+
+    def _settle(self) -> None:
+        """Hand in what was counted since the last time."""
+        if self.policies is None or self._metrics is None:
+            return
+        if self._meter is None:
+            from dapr_state.resiliency.meter import Meter  # noqa: PLC0415
+
+            self._meter = Meter(self._metrics)
+            self._metrics.before_reading.append(self._settle)
+        self._meter.begin(self.policies.label)
+        for component, guard in self._stores.items():
+            self._meter.hand_in(f"Statestore_{component}", guard, [guard.breaker], guard.counts.calls)
+
+
+def tell_faults(reading: Reading) -> None:
+    for fault in reading.faults:
+        log.error("Could not read resiliency policy %s: %s (%s)", reading.resource.name, fault, reading.source)
+
+
+def _meaning(readings: Iterable[Reading]) -> list[object]:
+    """What is the same as long as nothing but comments, places and labels has changed."""
+    return [(each.resource, each.faults) for each in readings]

@@ -1,0 +1,329 @@
+"""A store whose calls are under policies: each attempt passes the breaker and has its time, and some are repeated.
+
+Rules that a change must keep:
+1. An item is asked for again only if it failed, and is known by its place in the request, whatever else failed or not.
+2. A write is at the store once at a time. One that was not answered in time is still on its way: its retry waits for
+   that answer, and it decides. Nothing is sent again before it is known that the first one has failed.
+3. Who may have written is not asked to write again on a condition: it would conflict with itself. A write without one
+   comes to the same however often it happens; but not behind a later one of its request on the same key.
+4. What a caller asked wrongly is no failure of the store: neither repeated nor counted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dapr_state.errors import untraced
+from dapr_state.resiliency.begun import Begun
+from dapr_state.resiliency.guard import Attempts, pause
+from dapr_state.stores.base import Found, Late, Outcomes, Refused, StateStore, StoreError
+from dapr_state.stores.model import Operation, StoredValue, Upsert
+from dapr_state.stores.wrapper import Wrapper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from dapr_state.resiliency.guard import Guard
+    from dapr_state.stores.query.room import Room
+    from dapr_state.stores.query.scan import Matches, Position
+    from dapr_state.stores.query.tree import Query
+
+    Ask = Callable[[Sequence[int]], Coroutine[Any, Any, list[Any]]]  # for the outcomes at some places of the request
+
+
+_ROWS: Final = frozenset({StoredValue, type(None)})
+
+
+class ResilientStore(Wrapper):
+    """`inner` is the store that talks to its server: encryption stands before this one."""
+
+    stays = False
+
+    def __init__(self, inner: StateStore, guard: Guard) -> None:
+        super().__init__(inner)
+        self._guard = guard
+        self._breaker = guard.breaker
+
+    def __repr__(self) -> str:
+        return f"<ResilientStore {self._guard!r} of {self._inner!r}>"
+
+    @property
+    def unencrypted(self) -> StateStore:
+        return self
+
+    async def get(self, keys: Sequence[str]) -> Found:
+        guard, breaker = self._guard, self._breaker
+        if not breaker.is_plain or guard.seconds is not None:
+            return await _Reading(guard, self._inner, keys).all()
+        # the usual way: nothing but two counts before the store is asked, and one behind
+        guard.counts.calls += 1
+        breaker.requests += 1
+        generation = breaker.generation
+        try:
+            found = await self._inner.get(keys)
+        except StoreError as error:
+            return await _Reading(guard, self._inner, keys).all_but_first(generation, untraced(error))
+        if not (type(found[0]) in _ROWS if len(found) == 1 else _ROWS.issuperset(map(type, found))):
+            return await _Reading(guard, self._inner, keys).all_but_first(generation, found)
+        if generation == breaker.generation:
+            breaker.successes += 1
+        return found
+
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
+        guard, breaker = self._guard, self._breaker
+        if not breaker.is_plain or guard.seconds is not None:
+            return await _Writing(guard, self._inner, operations).all()
+        guard.counts.calls += 1
+        breaker.requests += 1
+        generation = breaker.generation
+        try:
+            outcomes = await self._inner.write(operations)
+        except StoreError as error:
+            return await _Writing(guard, self._inner, operations).all_but_first(generation, untraced(error))
+        if any(outcomes):
+            return await _Writing(guard, self._inner, operations).all_but_first(generation, outcomes)
+        if generation == breaker.generation:
+            breaker.successes += 1
+        return outcomes
+
+    async def transact(self, operations: Sequence[Operation]) -> None:
+        await _Transaction(self._guard, self._inner, operations).all()
+
+    async def query(self, prefix: str, query: Query, *, after: Position | None = None, room: Room) -> Matches:
+        kept = room.octets
+
+        async def ask(_: Sequence[int]) -> list[Matches]:
+            room.take(kept - room.octets)  # what a failed attempt has found
+            return [await self._inner.query(prefix, query, after=after, room=room)]
+
+        (matches,) = await _Call(self._guard, 1, ask).all()
+        return matches  # type: ignore[no-any-return]
+
+
+class _Call:
+    """One call of a caller, whose items are known by their places."""
+
+    def __init__(self, guard: Guard, count: int, ask: Ask) -> None:
+        self._guard = guard
+        self._ask = ask
+        self._attempts = Attempts(guard, guard.breaker)
+        self._outcomes: list[Any] = [None] * count
+        self._pending: Sequence[int] = range(count)  # places of those that are to be asked for
+        self._of_all: StoreError | None = None  # what the last attempt has raised
+        self._is_late = False
+
+    async def all(self) -> list[Any]:
+        """The outcome of each item. Raises StoreError where one error is that of all."""
+        self._guard.counts.calls += 1
+        self._guard.counts.in_state[self._guard.breaker.state] += 1
+        try:
+            if await self._attempt():
+                await self._repeat()
+        finally:
+            self._leave()
+        return self._told()
+
+    async def all_but_first(self, generation: int, came: list[Any] | StoreError) -> list[Any]:
+        """The first attempt, which has failed at least in part, was made before this was."""
+        self._attempts.begun(generation)
+        self._settle(came)
+        try:
+            await self._repeat()
+        finally:
+            self._leave()
+        return self._told()
+
+    # What kinds of calls differ in
+
+    def _repeatable(self, failed: Sequence[int]) -> Sequence[int]:
+        """Those of the places at which the store has failed that may be asked for again."""
+        return failed
+
+    def _is_failure(self, failed: int, of: int) -> bool:
+        """Whether an attempt of `of` items, so many of which the store failed at, counts as one."""
+        return failed == of
+
+    async def _in_time(self, seconds: float) -> list[Any]:
+        """One attempt's outcomes. Raises StoreError."""
+        attempt = Begun(self._ask(self._pending))
+        try:
+            if not await attempt.ends_within(seconds, self._guard.clock):
+                raise self._late()
+        finally:
+            if not attempt.ended.done():
+                attempt.let_go()
+        found: list[Any] = attempt.ended.result()
+        return found
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait before the next attempt."""
+        await pause(self._guard.clock, seconds)
+
+    def _leave(self) -> None:
+        """The call has ended, or its caller has gone."""
+
+    # The attempts
+
+    async def _repeat(self) -> None:
+        while self._pending:
+            seconds = self._attempts.wait(self._outcomes[self._pending[0]])
+            if seconds is None:
+                return
+            await self._rest(seconds)
+            if self._pending and not await self._attempt():
+                return
+
+    async def _attempt(self) -> bool:
+        """Make one; whether there is something to repeat."""
+        if refusal := self._attempts.refused():
+            self._of_all = Refused(refusal)
+            for place in self._pending:
+                self._outcomes[place] = self._of_all
+            return False
+        try:
+            seconds = self._guard.seconds
+            came: list[Any] | StoreError = await (
+                self._ask(self._pending) if seconds is None else self._in_time(seconds)
+            )
+        except StoreError as error:
+            came = untraced(error)
+        except BaseException:  # the caller has gone, or asked for what is no matter of the store
+            self._attempts.left()
+            raise
+        self._settle(came)
+        return bool(self._pending)
+
+    def _settle(self, came: list[Any] | StoreError) -> None:
+        """Take what an attempt came to."""
+        of = len(self._pending)
+        failed = self._take(came)
+        if failed and self._is_failure(len(failed), of):
+            self._attempts.failed(self._outcomes[failed[0]])
+        else:
+            self._attempts.succeeded()
+
+    def _take(self, came: list[Any] | StoreError) -> Sequence[int]:
+        """The places at which the store has failed; those of them that may be asked for again are pending then."""
+        self._of_all = came if isinstance(came, StoreError) else None
+        if isinstance(came, StoreError):
+            came = [came] * len(self._pending)
+        failed = []
+        for place, outcome in zip(self._pending, came, strict=True):
+            self._outcomes[place] = outcome
+            if isinstance(outcome, StoreError) and not outcome.is_final:
+                failed.append(place)
+        self._pending = self._repeatable(failed) if failed else ()
+        return failed
+
+    def _late(self) -> Late:
+        if not self._is_late:
+            self._is_late = True
+            self._guard.counts.late += 1
+        return Late()
+
+    def _told(self) -> list[Any]:
+        if self._of_all and all(each is self._of_all for each in self._outcomes):
+            raise self._of_all
+        return self._outcomes
+
+
+class _Reading(_Call):
+    """An attempt has failed if every key of it did: a row that cannot be read says nothing of the store."""
+
+    def __init__(self, guard: Guard, store: StateStore, keys: Sequence[str]) -> None:
+        async def ask(places: Sequence[int]) -> Found:
+            return await store.get(keys if len(places) == len(keys) else [keys[place] for place in places])
+
+        super().__init__(guard, len(keys), ask)
+
+
+class _Writing(_Call):
+    def __init__(self, guard: Guard, store: StateStore, operations: Sequence[Operation]) -> None:
+        async def ask(places: Sequence[int]) -> Outcomes:
+            some = operations if len(places) == len(operations) else [operations[place] for place in places]
+            return await store.write(some)
+
+        super().__init__(guard, len(operations), ask)
+        self._operations = operations
+        self._on_its_way: Begun | None = None  # an attempt that was not answered in time
+        self._in_doubt: set[int] = set()  # places of those that may have happened though they have failed
+
+    def _is_failure(self, failed: int, of: int) -> bool:  # noqa: ARG002
+        return True
+
+    def _take(self, came: list[Any] | StoreError) -> Sequence[int]:
+        failed = super()._take(came)
+        self._in_doubt.update(place for place in failed if not self._outcomes[place].is_undone)
+        return failed
+
+    def _told(self) -> list[Any]:
+        """What failed in the end is in doubt if it was so once."""
+        for place in self._in_doubt:
+            error = self._outcomes[place]
+            if isinstance(error, StoreError) and error.is_undone:
+                self._of_all = self._outcomes[place] = StoreError(str(error))
+        return super()._told()
+
+    def _repeatable(self, failed: Sequence[int]) -> Sequence[int]:
+        if self._on_its_way:
+            return failed  # it is waited for
+        last_done = {
+            operation.key: place
+            for place, (operation, outcome) in enumerate(zip(self._operations, self._outcomes, strict=True))
+            if not isinstance(outcome, StoreError)
+        }
+        return [
+            place
+            for place in failed
+            if (self._outcomes[place].is_undone or not _is_conditional(self._operations[place]))
+            and last_done.get(self._operations[place].key, -1) < place
+        ]
+
+    async def _in_time(self, seconds: float) -> list[Any]:
+        attempt = self._on_its_way = self._on_its_way or Begun(self._ask(self._pending))
+        if not await attempt.ends_within(seconds, self._guard.clock):
+            raise self._late()
+        self._on_its_way = None
+        outcomes: list[Any] = attempt.ended.result()
+        return outcomes
+
+    async def _rest(self, seconds: float) -> None:
+        """The answer that is on its way ends the wait, if nothing of it has failed."""
+        attempt, clock = self._on_its_way, self._guard.clock
+        until = clock.monotonic() + seconds
+        if attempt:
+            if not await attempt.ends_within(seconds, clock):
+                return
+            self._on_its_way = None
+            try:
+                self._take(attempt.ended.result())  # the breaker has counted it already, as one that was late
+            except StoreError as error:
+                self._take(untraced(error))
+        if self._pending:
+            await clock.sleep_until(until)
+
+    def _leave(self) -> None:
+        if self._on_its_way:
+            self._on_its_way.let_go()
+
+
+class _Transaction(_Writing):
+    """All of it is one item."""
+
+    def __init__(self, guard: Guard, store: StateStore, operations: Sequence[Operation]) -> None:
+        async def ask(_: Sequence[int]) -> Outcomes:
+            await store.transact(operations)
+            return [None]
+
+        _Call.__init__(self, guard, 1, ask)
+        self._operations = operations
+        self._on_its_way = None
+        self._in_doubt = set()
+
+    def _repeatable(self, failed: Sequence[int]) -> Sequence[int]:
+        is_safe = self._on_its_way or self._outcomes[0].is_undone or not any(map(_is_conditional, self._operations))
+        return failed if is_safe else ()
+
+
+def _is_conditional(operation: Operation) -> bool:
+    return bool(operation.etag) or (isinstance(operation, Upsert) and operation.first_write)
