@@ -11,7 +11,7 @@ from dapr_state.clock import WAITING
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Feature, StoredValue
 from dapr_state.stores.query import tokens
-from dapr_state.stores.query.room import Rooms, TooManyQueriesError
+from dapr_state.stores.query.budget import QueryBudgets, TooManyQueriesError
 from dapr_state.stores.query.text import parse
 from dapr_state.stores.query.tree import ForeignTokenError, MalformedQueryError, QueryError, ResultTooLargeError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dapr_state.observability.metrics import Metrics
     from dapr_state.stores.base import StateStore
-    from dapr_state.stores.query.room import Room
+    from dapr_state.stores.query.budget import QueryBudget
     from dapr_state.stores.query.tree import Query
 
 _now = WAITING.monotonic
@@ -52,9 +52,11 @@ class Results(NamedTuple):
 class Queries:
     """Answers for all state components. `find` gives the one of a name, or raises."""
 
-    def __init__(self, find: Callable[[str], BoundStore], rooms: Rooms, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, find: Callable[[str], BoundStore], budgets: QueryBudgets, metrics: Metrics | None = None
+    ) -> None:
         self._find = find
-        self._rooms = rooms
+        self._budgets = budgets
         self._metrics = of_operation("query", metrics)
 
     @asynccontextmanager
@@ -67,17 +69,17 @@ class Queries:
             raise errors.STATE_QUERY_NOT_SUPPORTED(store=store)
         try:
             query = await parse(text)
-            with self._rooms.enter(store) as room:
-                yield await self._run(bound, query, room)
+            with self._budgets.enter(store) as budget:
+                yield await self._run(bound, query, budget)
         except QueryError as error:
             raise _ROWS.get(type(error), errors.STATE_QUERY)(store=store, cause=_cause(error)) from error
 
-    async def _run(self, bound: BoundStore, query: Query, room: Room) -> Results:
+    async def _run(self, bound: BoundStore, query: Query, budget: QueryBudget) -> Results:
         whose = (bound.name, bound.prefix)
         began = _now()
         try:
             after = tokens.read(query, whose)
-            matches = await bound.store.query(bound.prefix, query, after=after, room=room)
+            matches = await bound.store.query(bound.prefix, query, after=after, budget=budget)
         except (QueryError, StoreError) as error:
             self._metrics.failed(bound.name, began)
             if isinstance(error, StoreError):
@@ -86,7 +88,7 @@ class Queries:
         self._metrics.done(bound.name, began)
         token = tokens.write(matches.end, query, whose) if query.limit and matches.end else ""
         cut = len(bound.prefix)
-        return Results([Result(match.key[cut:], match.row) for match in matches.found], token, room.octets)
+        return Results([Result(match.key[cut:], match.row) for match in matches.found], token, budget.octets)
 
 
 _ROWS = {

@@ -20,7 +20,7 @@ from dapr_state.golang import json
 from dapr_state.slices import Work
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, Late, OwnStatus, Refused, StateStore, StoreError
 from dapr_state.stores.model import Delete, Feature, Operation, StoredValue, Upsert
-from dapr_state.stores.query.room import QUERIES_AT_MOST, Rooms
+from dapr_state.stores.query.budget import QUERIES_AT_MOST, QueryBudgets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -96,7 +96,7 @@ class State:
     ) -> None:
         self._app_id = app_id
         self._stores = stores
-        self.queries = Queries(self._find, Rooms(queries_at_most), metrics)
+        self.queries = Queries(self._find, QueryBudgets(queries_at_most), metrics)
         self._gets = of_operation("get", metrics)
         self._bulk_gets = of_operation("bulk_get", metrics)
         self._saves = of_operation("set", metrics)

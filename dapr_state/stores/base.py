@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from dapr_state.errors import ErrorInfo
     from dapr_state.stores.model import Operation
-    from dapr_state.stores.query.room import Room
+    from dapr_state.stores.query.budget import QueryBudget
     from dapr_state.stores.query.scan import Matches, Position
     from dapr_state.stores.query.tree import Condition, Query
 
@@ -308,7 +308,7 @@ class StateStore(ABC):
         """
         return None
 
-    async def query(self, prefix: str, query: Query, *, after: Position | None = None, room: Room) -> Matches:
+    async def query(self, prefix: str, query: Query, *, after: Position | None = None, budget: QueryBudget) -> Matches:
         """The first rows behind `after` that match, in the query's order, of those whose keys begin with `prefix`.
 
         What a query means is in docs/query.md. Rows of actors and of other applications do not count; those that
@@ -316,4 +316,4 @@ class StateStore(ABC):
         """
         if Feature.QUERY not in self.features:
             raise Unsupported(Feature.QUERY)
-        return await scan.run(self, prefix, query, after, room)
+        return await scan.run(self, prefix, query, after, budget)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dapr_state.stores.encryption import Key
-    from dapr_state.stores.query.room import Room
+    from dapr_state.stores.query.budget import QueryBudget
     from dapr_state.stores.query.scan import Matches, Position
     from dapr_state.stores.query.tree import Query
 
@@ -88,8 +88,8 @@ class EncryptedStore(Wrapper):
             return await StateStore.count(self, prefix, after=after, hidden=hidden, sizes=sizes)
         return await self._inner.count(prefix, after=after, hidden=hidden)
 
-    async def query(self, prefix: str, query: Query, *, after: Position | None = None, room: Room) -> Matches:
-        return await StateStore.query(self, prefix, query, after=after, room=room)  # is refused
+    async def query(self, prefix: str, query: Query, *, after: Position | None = None, budget: QueryBudget) -> Matches:
+        return await StateStore.query(self, prefix, query, after=after, budget=budget)  # is refused
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         return await self._inner.write(await _each(self._encrypted, operations))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dapr_state.stores.model import Operation
-    from dapr_state.stores.query.room import Room
+    from dapr_state.stores.query.budget import QueryBudget
     from dapr_state.stores.query.scan import Matches, Position
     from dapr_state.stores.query.tree import Condition, Query
 
@@ -105,5 +105,5 @@ class Wrapper(StateStore):
     async def candidates(self, prefix: str, condition: Condition) -> Sequence[str] | None:
         return await self._inner.candidates(prefix, condition)
 
-    async def query(self, prefix: str, query: Query, *, after: Position | None = None, room: Room) -> Matches:
-        return await self._inner.query(prefix, query, after=after, room=room)
+    async def query(self, prefix: str, query: Query, *, after: Position | None = None, budget: QueryBudget) -> Matches:
+        return await self._inner.query(prefix, query, after=after, budget=budget)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dapr_state.stores.model import StoredValue
 from dapr_state.stores.query import scan
-from dapr_state.stores.query.room import Rooms
+from dapr_state.stores.query.budget import QueryBudgets
 from dapr_state.stores.query.text import parse
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ def told(*rows: tuple[str, int]) -> Told:
 async def test_a_row_that_is_told_twice_and_changed_meanwhile_costs_no_other_its_page() -> None:
     """What did not change is on the first page, or behind its end."""
     query = await parse(b'{"sort":[{"key":"n"}],"page":{"limit":2}}')
-    with Rooms().enter("store") as room:
-        first = await scan.run(told(("a", 1), ("b", 2), ("c", 3), ("a", 9)), "", query, None, room)
-    with Rooms().enter("store") as room:
-        second = await scan.run(told(("a", 9), ("b", 2), ("c", 3)), "", query, first.end, room)
+    with QueryBudgets().enter("store") as budget:
+        first = await scan.run(told(("a", 1), ("b", 2), ("c", 3), ("a", 9)), "", query, None, budget)
+    with QueryBudgets().enter("store") as budget:
+        second = await scan.run(told(("a", 9), ("b", 2), ("c", 3)), "", query, first.end, budget)
 
     pages = [[match.key for match in page.found] for page in (first, second)]
     assert pages == [["a", "b"], ["c", "a"]]

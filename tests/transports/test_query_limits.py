@@ -15,7 +15,7 @@ from dapr_state.api.state import BoundStore, State
 from dapr_state.errors import DaprError
 from dapr_state.stores.memory import MemoryStore
 from dapr_state.stores.model import Upsert
-from dapr_state.stores.query.room import OCTETS_OF_ONE, Rooms
+from dapr_state.stores.query.budget import OCTETS_OF_ONE, QueryBudgets
 from dapr_state.stores.query.text import OCTETS_AT_MOST, parse
 from dapr_state.stores.query.tree import MalformedQueryError
 from dapr_state.testing.stores.asking import put
@@ -129,17 +129,17 @@ async def test_results_that_are_too_large_are_refused_whole() -> None:
 
 async def test_what_a_query_kept_is_given_back() -> None:
     """Whether it ended well or not."""
-    rooms = Rooms(1)
+    budgets = QueryBudgets(1)
     for error in (None, ValueError()):
         try:
-            with rooms.enter("s") as room:
-                room.take(1000)
+            with budgets.enter("s") as budget:
+                budget.take(1000)
                 if error:
                     raise error
         except ValueError:
             pass
 
-    assert repr(rooms) == "<Rooms: 0 queries with 0 octets>"
+    assert repr(budgets) == "<QueryBudgets: 0 queries with 0 octets>"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from dapr_state.stores.query.tree import SORTED_CHARACTERS, Nothing, compiled, d
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from dapr_state.stores.query.room import Room
+    from dapr_state.stores.query.budget import QueryBudget
     from dapr_state.stores.query.tree import Condition, Query, Rank, Scalar
 
 AT_ONCE: Final = 1000  # rows that a store is asked for
@@ -82,9 +82,9 @@ class Matches(NamedTuple):
         return Position(self.found[-1].ranks, self.found[-1].key) if self.found else None
 
 
-async def run(store: Lister, prefix: str, query: Query, after: Position | None, room: Room) -> Matches:
+async def run(store: Lister, prefix: str, query: Query, after: Position | None, budget: QueryBudget) -> Matches:
     """The matches of a page, in order. Raises ResultTooLargeError, and what the store raises."""
-    page = _Page(query, after, room)
+    page = _Page(query, after, budget)
     start = after.key if after and not query.sort else ""
     in_order = not query.sort and store.list_behind(prefix) is not None
     work = Work()
@@ -131,7 +131,7 @@ async def _got(store: Lister, keys: Sequence[str]) -> AsyncIterator[list[tuple[s
 class _Page:
     """The first matches of those that were considered, as many as are asked for."""
 
-    def __init__(self, query: Query, after: Position | None, room: Room) -> None:
+    def __init__(self, query: Query, after: Position | None, budget: QueryBudget) -> None:
         paths = query.paths()
         self._paths = Paths(paths)
         self._matches = compiled(query.condition, paths) if query.condition else None
@@ -139,7 +139,7 @@ class _Page:
         self._places = [paths.index(key.path) for key in query.sort]
         self._limit = query.limit
         self._after = (directed(after.ranks, query.sort), after.key) if after else None  # type: ignore[arg-type]
-        self._room = room
+        self._budget = budget
         self._found: list[Match] = []
         self._keys: set[str] = set()  # of those
 
@@ -174,7 +174,7 @@ class _Page:
         if self.is_full:
             last = self._found.pop()
             self._keys.remove(last.key)
-            self._room.take(-last.octets)
-        self._room.take(octets)
+            self._budget.take(-last.octets)
+        self._budget.take(octets)
         insort(self._found, match)
         self._keys.add(key)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Delete, Feature, Upsert
 from dapr_state.stores.query import tokens
-from dapr_state.stores.query.room import Rooms
+from dapr_state.stores.query.budget import QueryBudgets
 from dapr_state.stores.query.text import parse
 from dapr_state.testing.stores.asking import put
 from dapr_state.testing.stores.declaring import Kind, having
@@ -154,8 +154,8 @@ async def ask(store: StateStore, text: str, token: str = "", prefix: str = PREFI
     if token:
         query = await parse(f'{text[:-2]},"token":"{token}"}}}}'.encode())
     whose = ("store", prefix)
-    with Rooms().enter("store") as room:
-        matches = await store.query(prefix, query, after=tokens.read(query, whose), room=room)
+    with QueryBudgets().enter("store") as budget:
+        matches = await store.query(prefix, query, after=tokens.read(query, whose), budget=budget)
     token = tokens.write(matches.end, query, whose) if matches.end else ""
     return [match.key.removeprefix(prefix) for match in matches.found], token
 

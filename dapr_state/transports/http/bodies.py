@@ -65,7 +65,7 @@ class Transaction(_Strict):
     metadata: dict[str, str | None] | None = None
 
 
-class Steps:
+class TransactionBody:
     """The operations of a transaction, each still to be looked at unless all are usual, and the metadata for them."""
 
     __slots__ = ("are_usual", "metadata", "operations")
@@ -235,7 +235,7 @@ async def _bulk_get_slowly(raw: bytes, work: Work) -> list[str]:
 _BODY, _STEP = "stateTransactionRequestBody", "stateTransactionRequestBodyOperation"
 
 
-async def _steps_slowly(raw: bytes, work: Work) -> Steps:
+async def _transaction_slowly(raw: bytes, work: Work) -> TransactionBody:
     found = await unmarshal.fields(raw, Place(), f"http.{_BODY}", ("operations", "metadata"), work)
     at = Place().field(_BODY, "operations")
 
@@ -247,7 +247,7 @@ async def _steps_slowly(raw: bytes, work: Work) -> Steps:
     given = found.get("operations", unmarshal.NULL)
     operations = await _each(given, at, f"[]http.{_STEP}", _operations, _operation, operation, work)
     metadata = await unmarshal.text_map(found.get("metadata", unmarshal.NULL), Place().field(_BODY, "metadata"), work)
-    return Steps(operations, metadata)
+    return TransactionBody(operations, metadata)
 
 
 STEP_REQUEST = Place().field(_BODY, "operations").field(_STEP, "request")
@@ -279,14 +279,14 @@ def _operation(given: Operation) -> tuple[str, Item]:
     return given.operation, _item(given.request)
 
 
-def _steps(given: Transaction) -> Steps:
-    return Steps([*map(_operation, given.operations or ())], _metadata(given.metadata or {}), are_usual=True)
+def _transaction(given: Transaction) -> TransactionBody:
+    return TransactionBody([*map(_operation, given.operations or ())], _metadata(given.metadata or {}), are_usual=True)
 
 
 SAVE: Shape[list[Item]] = Shape(list[StateItem | None], lambda given: list(map(_item, given)), _items_slowly)
 BULK_GET: Shape[list[str]] = Shape(
     BulkGet, lambda given: [key or "" for key in given.keys or ()], _bulk_get_slowly, (b",",)
 )
-TRANSACTION: Shape[Steps] = Shape(Transaction, _steps, _steps_slowly)
+TRANSACTION: Shape[TransactionBody] = Shape(Transaction, _transaction, _transaction_slowly)
 
 KNOWN_OPERATIONS = frozenset({UPSERT, DELETE})

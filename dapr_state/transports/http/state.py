@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dapr_state.api.state import Found, Outcome, State
     from dapr_state.errors import Detail
     from dapr_state.serving.http.request import Request
-    from dapr_state.transports.http.bodies import Steps
+    from dapr_state.transports.http.bodies import TransactionBody
     from dapr_state.transports.http.route import Answer
 
 
@@ -112,8 +112,8 @@ class StateRoutes:
     async def transact(self, store: str, request: Request, query: Mapping[str, str]) -> Response:
         self._state.check_transactional(store)
         try:
-            steps = await bodies.TRANSACTION.read(request)
-            await self._state.transact(store, await _each(steps, query), steps.metadata)
+            transaction = await bodies.TRANSACTION.read(request)
+            await self._state.transact(store, await _each(transaction, query), transaction.metadata)
         except MalformedError as error:
             raise errors.MALFORMED_BODY(cause=error) from error
         except DaprError as error:
@@ -136,14 +136,14 @@ class StateRoutes:
             raise _with_details(error, _without_app_id) from error
 
 
-async def _each(steps: Steps, query: Mapping[str, str]) -> Iterator[tuple[str, Item]]:
+async def _each(transaction: TransactionBody, query: Mapping[str, str]) -> Iterator[tuple[str, Item]]:
     """The operations in order: the first that is wrong in any way is the one that is told."""
     more = target.metadata(query) if query else None
-    if steps.are_usual and not more:
-        return iter(cast("list[tuple[str, Item]]", steps.operations))
+    if transaction.are_usual and not more:
+        return iter(cast("list[tuple[str, Item]]", transaction.operations))
     work = Work()
     found: list[tuple[str, Item]] = []
-    for kind, given in steps.operations:
+    for kind, given in transaction.operations:
         if kind not in KNOWN_OPERATIONS:
             return _then(found, errors.STATE_OPERATION_UNKNOWN(operation=kind))
         try:

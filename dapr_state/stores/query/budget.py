@@ -19,7 +19,7 @@ class TooManyQueriesError(QueryError):
     """As many are running as may."""
 
 
-class Rooms:
+class QueryBudgets:
     """Of all queries of this process. Each store has places of its own: one that stalls takes those of no other."""
 
     def __init__(self, queries_at_most: int = QUERIES_AT_MOST) -> None:
@@ -28,16 +28,16 @@ class Rooms:
         self._octets = 0
 
     def __repr__(self) -> str:
-        return f"<Rooms: {self._queries.total()} queries with {self._octets} octets>"
+        return f"<QueryBudgets: {self._queries.total()} queries with {self._octets} octets>"
 
-    def enter(self, store: str) -> Room:
+    def enter(self, store: str) -> QueryBudget:
         """Raises TooManyQueriesError."""
         if self._queries[store] >= self._queries_at_most:
             raise TooManyQueriesError(
                 f"{self._queries[store]} queries are running, and --max-concurrent-queries allows no more: try again"
             )
         self._queries[store] += 1
-        return Room(self, store)
+        return QueryBudget(self, store)
 
     def leave(self, store: str, octets: int) -> None:
         self._queries[store] -= 1
@@ -51,16 +51,16 @@ class Rooms:
         self._octets += octets
 
 
-class Room:
+class QueryBudget:
     """What one query keeps; all of it is given back at its end."""
 
-    def __init__(self, rooms: Rooms, store: str) -> None:
-        self._rooms = rooms
+    def __init__(self, budgets: QueryBudgets, store: str) -> None:
+        self._rooms = budgets
         self._store = store
         self.octets = 0
 
     def __repr__(self) -> str:
-        return f"<Room with {self.octets} octets>"
+        return f"<QueryBudget with {self.octets} octets>"
 
     def __enter__(self) -> Self:
         return self
