@@ -66,7 +66,7 @@ def told(shape: Any, body: bytes, error: str = "") -> Any:
     async def read() -> Any:
         try:
             found = await shape.read(request(body, error))
-            if not isinstance(found, bodies.Steps):
+            if not isinstance(found, bodies.TransactionBody):
                 return found
             requests = [
                 (
