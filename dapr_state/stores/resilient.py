@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from dapr_state.resiliency.guard import Guard
-    from dapr_state.stores.query.room import Room
+    from dapr_state.stores.query.budget import QueryBudget
     from dapr_state.stores.query.scan import Matches, Position
     from dapr_state.stores.query.tree import Query
 
@@ -89,12 +89,12 @@ class ResilientStore(Wrapper):
     async def transact(self, operations: Sequence[Operation]) -> None:
         await _Transaction(self._guard, self._inner, operations).all()
 
-    async def query(self, prefix: str, query: Query, *, after: Position | None = None, room: Room) -> Matches:
+    async def query(self, prefix: str, query: Query, *, after: Position | None = None, budget: QueryBudget) -> Matches:
         kept = room.octets
 
         async def ask(_: Sequence[int]) -> list[Matches]:
             room.take(kept - room.octets)  # what a failed attempt has found
-            return [await self._inner.query(prefix, query, after=after, room=room)]
+            return [await self._inner.query(prefix, query, after=after, budget=budget)]
 
         (matches,) = await _Call(self._guard, 1, ask).all()
         return matches  # type: ignore[no-any-return]
