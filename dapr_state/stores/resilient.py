@@ -90,10 +90,10 @@ class ResilientStore(Wrapper):
         await _Transaction(self._guard, self._inner, operations).all()
 
     async def query(self, prefix: str, query: Query, *, after: Position | None = None, budget: QueryBudget) -> Matches:
-        kept = room.octets
+        kept = budget.octets
 
         async def ask(_: Sequence[int]) -> list[Matches]:
-            room.take(kept - room.octets)  # what a failed attempt has found
+            budget.take(kept - budget.octets)  # what a failed attempt has found
             return [await self._inner.query(prefix, query, after=after, budget=budget)]
 
         (matches,) = await _Call(self._guard, 1, ask).all()
