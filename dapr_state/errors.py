@@ -504,6 +504,9 @@ ADMIN_STORE = _of_admin("STORE", 500, Grpc.INTERNAL, "state store {store}: {caus
 ADMIN_TOO_MANY = _of_admin(
     "TOO_MANY", 409, Grpc.ABORTED, "{count} keys or more begin with this, and {expected} were expected: none is removed"
 )
+ADMIN_BUSY = _of_admin("BUSY", 409, Grpc.ABORTED, "actor {actor} is busy: its turn has not come within {seconds} s")
+ADMIN_CANNOT = _of_admin("CANNOT", 501, Grpc.UNIMPLEMENTED, "{cause}")
+ADMIN_ACTORS = _of_admin("ACTORS", 500, Grpc.INTERNAL, "{cause}")
 ADMIN_UNCONFIRMED = _of_admin("UNCONFIRMED", 412, Grpc.FAILED_PRECONDITION, "{cause}")
 
 # Refused before any API is reached: runtime.md 10, state-api.md 7.4, 7.5. HTTP has its own plain texts for these.

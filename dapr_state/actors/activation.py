@@ -9,17 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dapr_state.actors.turns import TurnQueue
+from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
     from dapr_state.app.model import ActorId
 
 
 class Activation:
-    __slots__ = ("actor", "idle_since", "is_ending", "turns")
+    __slots__ = ("actor", "idle_since", "is_ending", "since", "turns")
 
     def __init__(self, actor: ActorId) -> None:
         self.actor = actor
         self.turns = TurnQueue()
+        self.since = WAITING.monotonic()
         self.is_ending = False  # the application is told of the end
         self.idle_since = 0.0  # monotonic; means something only while no turn runs
 

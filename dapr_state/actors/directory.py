@@ -102,7 +102,16 @@ class Directory:
         """How many actors of each hosted type are active."""
         return {name: hosted.count for name, hosted in self._types.items() if hosted.is_hosted}
 
+    def all(self) -> dict[str, ActorType]:
+        """Those that are hosted, and those that were and have an actor that is busy still."""
+        return dict(self._types)
+
     # Actors
+
+    def find_actor(self, actor: ActorId) -> Activation | None:
+        """Its activation, if it is active: it goes on resting."""
+        hosted = self._types.get(actor.type)
+        return (hosted.busy.get(actor.id) or hosted.resting.get(actor.id)) if hosted else None
 
     def busy(self) -> Iterator[Activation]:
         """Those that have a turn."""

@@ -25,7 +25,7 @@ import msgspec
 from dapr_state.actors import reminder
 from dapr_state.actors.reminder_table import Put, Remove
 from dapr_state.actors.reminder_triggers import STORE_WAIT, ReminderTriggers
-from dapr_state.actors.reminders import ExistsError, ReminderBackend
+from dapr_state.actors.reminders import ExistsError, ReminderBackend, ReminderState
 from dapr_state.actors.schedule import ScheduleError
 from dapr_state.actors.state import NoStoreError
 from dapr_state.clock import VISIBLE, WAITING
@@ -34,7 +34,7 @@ from dapr_state.stores.base import StoreError, Unsupported
 from dapr_state.stores.sortedkeys import SortedKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
     from dapr_state.actors.reminder import Key, Reminder
     from dapr_state.actors.reminder_table import Change, Kept, ReminderTable
@@ -122,6 +122,66 @@ class EmbeddedReminders(ReminderBackend):
         async for page in self._table.pages(actor_type, actor_id):
             await asyncio.gather(*(self._table.write(Remove(kept.reminder.key)) for kept in page))
 
+    # What administration asks
+
+    async def states(self, actor_type: str, actor_id: str | None = None) -> AsyncIterator[Sequence[ReminderState]]:
+        work = Work()
+        async for page in self._table.pages(actor_type, actor_id):
+            yield [self._state(kept.reminder) for kept in page]
+            if work.is_over():
+                await work.pause()
+
+    def _state(self, kept: Reminder) -> ReminderState:
+        known, outcome = self._known.find(kept.key), self._triggers.outcomes.get(kept.key)
+        view = kept.view
+        return ReminderState(
+            *kept.key,
+            next_at=kept.due,
+            period=view.period,
+            ends_at=kept.expires_at,
+            fired=outcome.fired if outcome else 0,
+            failures=kept.attempts,
+            last_error=outcome.error if outcome else "",
+            last_at=outcome.last_at if outcome else None,
+            is_parked=known is not None and self._known.is_parked(known),
+            is_firing=known is not None and known.is_firing,
+            data_size=len(bytes(kept.text)),
+        )
+
+    def paused(self) -> Collection[str]:
+        return self._triggers.paused
+
+    def parked(self, actor_type: str) -> int:
+        return self._known.parked_of(actor_type)
+
+    async def pause(self, actor_type: str, *, is_paused: bool) -> int:
+        await self._table.pause(actor_type, is_paused=is_paused)
+        if is_paused:
+            self._triggers.paused.add(actor_type)
+        else:
+            await self._skip_missed(actor_type)
+        return self._known.counts().get(actor_type, 0)
+
+    async def _skip_missed(self, actor_type: str) -> None:
+        """Of what was missed meanwhile each fires once."""
+        now = self._clock.nanoseconds()
+        async for page in self._table.pages(actor_type):
+            for kept in page:
+                row = kept.reminder
+                if row.every and row.due + row.every <= now:
+                    due = now - (now - row.due) % row.every
+                    await self._table.write(Put(msgspec.structs.replace(row, due=due), kept.etag))
+        self._triggers.paused.discard(actor_type)
+        self._triggers.hosted([actor_type])
+
+    async def advance(self, actor: ActorId, name: str, *, is_over: bool) -> int | None:
+        kept = await self._table.read((actor.type, actor.id, name))
+        if kept is None:
+            return None
+        after = None if is_over else kept.reminder.finished()
+        await self._table.write(Put(after, kept.etag) if after else Remove(kept.reminder.key, kept.etag))
+        return after.due if after else None
+
     # Life
 
     def begin(self) -> None:
@@ -167,6 +227,7 @@ class EmbeddedReminders(ReminderBackend):
             await self._pause(wait)
 
     async def _read_all(self) -> None:
+        self._triggers.paused = await self._table.paused()
         self._known.reading += 1
         is_first = self._known.reading == 1
         async for page in self._table.pages():

@@ -49,7 +49,7 @@ class KnownReminders:
         self._due = Agenda(clock, clock.nanoseconds, ring, LOOK_AGAIN)  # in wall time
         self._retries = Agenda(clock, clock.monotonic_ns, ring)  # as the policy says, however wall time is set
         self._waits = Agenda(waiting, waiting.monotonic_ns, ring)
-        self._parked: dict[str, set[Known]] = {}  # due, of types that are not hosted
+        self._parked: dict[str, set[Known]] = {}  # due, of types that are not hosted, or are paused
 
     def __repr__(self) -> str:
         return f"<KnownReminders {len(self._known)}, {self.parked} parked>"
@@ -60,6 +60,9 @@ class KnownReminders:
     @property
     def parked(self) -> int:
         return sum(map(len, self._parked.values()))
+
+    def parked_of(self, actor_type: str) -> int:
+        return len(self._parked.get(actor_type, ()))
 
     def counts(self) -> dict[str, int]:
         return dict(self._counts)
@@ -128,6 +131,9 @@ class KnownReminders:
             self.look_at(known, due + round(TAKEOVER * SECOND))
         else:
             self.look_in(known, TAKEOVER)
+
+    def is_parked(self, known: Known) -> bool:
+        return known in self._parked.get(known.key[0], ())
 
     def park(self, known: Known) -> None:
         if self.is_current(known):

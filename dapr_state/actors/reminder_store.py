@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("dapr.runtime.actor.reminders")
 
 SPACE: Final = "dapr.internal.reminders"  # as an actor type it is refused, so no actor's state can meet it
+PAUSED: Final = "dapr.internal.paused"  # a row for each type whose reminders are paused
 MAX_CHANGES: Final = 256  # in one call of the store
 MAX_OCTETS: Final = 1 << 20  # of data in one call, beside one reminder that may be larger
 PAGE: Final = 200  # rows that are read at once
@@ -44,6 +45,7 @@ class StoredReminders(ReminderTable):
 
     def __init__(self, app_id: str, store: Callable[[], StateStore | None], clock: WaitingClock = WAITING) -> None:
         self._prefix = f"{app_id}||{SPACE}||"
+        self._paused = f"{app_id}||{PAUSED}||"
         self._store = store
         self._clock = clock
         self._waiting: list[Waiting] = []
@@ -85,6 +87,22 @@ class StoredReminders(ReminderTable):
         elif self._alarm is None:
             self._alarm = self._clock.call_at(self._clock.monotonic() + PATIENCE, self._write_soon)
         return await future
+
+    async def paused(self) -> set[str]:
+        found: set[str] = set()
+        after = ""
+        while True:
+            page = await self._opened().list(self._paused, after=after, limit=PAGE)
+            found |= {_whole(entry.key.removeprefix(self._paused)) for entry in page.entries}
+            after = page.after
+            if not after:
+                return found
+
+    async def pause(self, actor_type: str, *, is_paused: bool) -> None:
+        key = self._paused + _part(actor_type)
+        (failure,) = await self._opened().write([Upsert(key, b"{}", is_json=True) if is_paused else Delete(key)])
+        if failure:
+            raise failure
 
     async def close(self) -> None:
         self._write_soon()
@@ -153,6 +171,10 @@ class StoredReminders(ReminderTable):
 def _part(text: str) -> str:
     """A part of a row's key, in which no separator is."""
     return text.replace("%", "%25").replace("|", "%7C") if "%" in text or "|" in text else text
+
+
+def _whole(part: str) -> str:
+    return part.replace("%7C", "|").replace("%25", "%")
 
 
 def _kept(key: str, row: StoredValue | StoreError) -> Kept:

@@ -71,5 +71,13 @@ class ReminderTable(ABC):
         """Return once it is written; False if it may not happen. A patient call waits for others to be written with."""
 
     @abstractmethod
+    async def paused(self) -> set[str]:
+        """The types that are paused."""
+
+    @abstractmethod
+    async def pause(self, actor_type: str, *, is_paused: bool) -> None:
+        """Return once it is kept."""
+
+    @abstractmethod
     async def close(self) -> None:
         """Return when everything is written that was asked for so far."""

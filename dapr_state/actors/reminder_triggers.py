@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, Protocol
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from dapr_state.actors.agenda import ROUNDING, Agenda
 from dapr_state.actors.firing import Firing, Place
@@ -17,12 +18,13 @@ from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.schedule import SECOND
 from dapr_state.actors.state import NoStoreError
 from dapr_state.app.model import ActorId, UnreachableError
+from dapr_state.errors import shortened
 from dapr_state.stores.base import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from dapr_state.actors.reminder import Reminder
+    from dapr_state.actors.reminder import Key, Reminder
     from dapr_state.actors.reminder_table import Kept, ReminderTable
     from dapr_state.app.model import AppAnswer, Trigger
     from dapr_state.clock import VisibleClock, WaitingClock
@@ -32,6 +34,8 @@ log = logging.getLogger("dapr.runtime.actor.reminders")
 UNREACHED_WAIT: Final = 1.0  # until an application that could not be reached is tried again, once for each type
 STORE_WAIT: Final = 1.0  # until a store that failed is asked again
 RENEWAL: Final = 2.0  # between two signs of life of an owner, while a trigger lasts: two fit before the takeover
+LONGEST_ERROR: Final = 200  # characters of what the application said, that are remembered
+OUTCOMES_AT_MOST: Final = 10_000  # of triggers, that are remembered for whoever looks: 3 MB
 TOLD_AGAIN: Final = 60.0  # what may happen with each reminder each second is told once a minute
 
 
@@ -41,6 +45,14 @@ class TriggerTarget(Protocol):
     def is_hosted(self, actor_type: str, /) -> bool: ...
 
     async def deliver_reminder(self, trigger: Trigger, /) -> AppAnswer: ...
+
+
+class Outcome(Struct, gc=False):
+    """What became of a reminder's triggers since this sidecar began."""
+
+    fired: int = 0  # since it began
+    last_at: float = 0.0  # unix seconds
+    error: str = ""  # of the last one, if it has failed
 
 
 class _Away:
@@ -78,6 +90,8 @@ class ReminderTriggers:
         self._firing = Firing(self._fire)
         self._away: dict[str, _Away] = {}
         self._told: dict[tuple[str, str], float] = {}
+        self.outcomes: OrderedDict[Key, Outcome] = OrderedDict()
+        self.paused: set[str] = set()  # types
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -91,7 +105,8 @@ class ReminderTriggers:
         """These types are hosted now: what waited for them is due."""
         for actor_type in types:
             self._away.pop(actor_type, None)
-            self.known.unpark(actor_type)
+            if actor_type not in self.paused:
+                self.known.unpark(actor_type)
 
     def stop(self) -> None:
         """Begin none any more."""
@@ -119,7 +134,7 @@ class ReminderTriggers:
         actor_type, actor_id, _ = known.key
         known.date = None
         away = self._away.get(actor_type)
-        if not self._target.is_hosted(actor_type):
+        if not self._target.is_hosted(actor_type) or actor_type in self.paused:
             self.known.park(known)
         elif away and (away.probe or self._waiting.monotonic() < away.until):
             self.known.look_in(known, UNREACHED_WAIT)
@@ -191,7 +206,9 @@ class ReminderTriggers:
                 return
             log.error("Error executing reminder %s||%s||%s: %s", *current.key, error)  # noqa: TRY400  as daprd
             after, is_taken = current.failed(), False
+            self._note(current.key, str(error))
         else:
+            self._note(current.key)
             after, is_taken = None if answer.cancels_reminder else current.finished(), True
         finally:
             known.renewal.cancel()  # the latest: it has set the next one
@@ -200,6 +217,14 @@ class ReminderTriggers:
         self._away.pop(actor_type, None)
         self._fired(actor_type, is_taken)
         await self._keep(known, kept, after)
+
+    def _note(self, key: Key, error: str = "") -> None:
+        outcome = self.outcomes.pop(key, None) or Outcome()
+        self.outcomes[key] = outcome
+        outcome.fired += not error
+        outcome.last_at, outcome.error = self._clock.now(), shortened(error, LONGEST_ERROR)
+        if len(self.outcomes) > OUTCOMES_AT_MOST:
+            self.outcomes.popitem(last=False)
 
     def _unreached(self, known: Known, error: Exception) -> None:
         """That is no attempt, or a restart of the application would cost reminders."""

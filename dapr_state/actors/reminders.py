@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Raw, Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from dapr_state.app.model import ActorId
 
@@ -48,6 +48,32 @@ class ReminderView(Struct, frozen=True):
     data: Raw = Raw(b"")
 
 
+class ReminderState(Struct, frozen=True):
+    """A reminder as administration shows it; times are in nanoseconds, None where they are not known."""
+
+    type: str
+    id: str
+    name: str
+    next_at: int | None = None
+    period: str = ""
+    ends_at: int | None = None
+    fired: int = 0  # times, since this sidecar began
+    failures: int = 0  # in a row, of the trigger that is tried
+    last_error: str = ""
+    last_at: float | None = None  # unix seconds
+    is_parked: bool = False  # due, and waits for its type to be hosted, or to be resumed
+    is_firing: bool = False
+    data_size: int = 0
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.type, self.id, self.name
+
+
+class CannotError(Exception):
+    """Who keeps the reminders has no way to do this."""
+
+
 class ExistsError(Exception):
     """There is a reminder of this name, and it is not to be overwritten."""
 
@@ -82,6 +108,32 @@ class ReminderBackend(ABC):
     @abstractmethod
     async def delete_all(self, actor_type: str, actor_id: str | None = None) -> None:
         """All of exactly this type, or of one actor."""
+
+    # What administration asks
+
+    async def states(self, actor_type: str, actor_id: str | None = None) -> AsyncIterator[Sequence[ReminderState]]:
+        """All of a type ("": of any that is known here) or of one actor, some at a time; one may come twice."""
+        for each in [actor_type] if actor_type else tuple(self.counts()):
+            yield [
+                ReminderState(view.type, view.id, view.name, period=view.period, data_size=len(bytes(view.data)))
+                for view in await self.list(each, actor_id)
+            ]
+
+    def paused(self) -> Collection[str]:
+        """The types whose reminders are paused."""
+        return ()
+
+    def parked(self, actor_type: str) -> int:  # noqa: ARG002
+        """How many of a type are due, and wait for it to be hosted, or to be resumed."""
+        return 0
+
+    async def pause(self, actor_type: str, *, is_paused: bool) -> int:  # noqa: ARG002
+        """Let those of a type wait when they are due, or fire again, once each for what was missed: how many wait."""
+        raise CannotError("where a scheduler keeps the reminders they cannot be paused here")
+
+    async def advance(self, actor: ActorId, name: str, *, is_over: bool) -> int | None:  # noqa: ARG002
+        """Count a trigger that was fired out of turn as the one that comes next: when it fires then, in nanoseconds."""
+        raise CannotError("where a scheduler keeps the reminders it fires them when they are due")
 
     @abstractmethod
     def begin(self) -> None:

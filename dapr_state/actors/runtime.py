@@ -23,7 +23,7 @@ from dapr_state.clock import VISIBLE, WAITING
 from dapr_state.slices import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
     from typing import Any
 
     from dapr_state.actors.activation import Activation
@@ -132,6 +132,14 @@ class ActorRuntime:
     def is_hosted(self, actor_type: str) -> bool:
         return self._directory.find(actor_type) is not None
 
+    def types(self) -> Mapping[str, ActorType]:
+        """What is hosted, with its actors, for whoever looks."""
+        return self._directory.all()
+
+    def find(self, actor: ActorId) -> Activation | None:
+        """An actor that is active, for whoever looks."""
+        return self._directory.find_actor(actor)
+
     def is_active(self, actor: ActorId) -> bool:
         return self._directory.is_active(actor)
 
@@ -192,6 +200,7 @@ class ActorRuntime:
             raise
         work = None
         try:
+            turn.what, turn.send = what, send
             if not turn.has_begun:
                 await turn.begun()
             work = RunToCompletion(send(what))
@@ -225,11 +234,39 @@ class ActorRuntime:
         # a turn of its own: a call that comes meanwhile waits, and finds the actor active still, or anew
         self._begin_end(hosted.channel, activation, activation.turns.enter())
 
-    def _begin_end(self, channel: AppChannel, activation: Activation, turn: Turn) -> None:
+    async def deactivate(
+        self, actor: ActorId, wait: float, first: Callable[[], Awaitable[object]] | None = None
+    ) -> bool | None:
+        """End an actor in its turn, which is waited for: True if it was active, False if its turn has not come.
+
+        `first` is done in the turn, before the application is told: an actor that is not active has one then, too.
+        """
+        hosted = self._directory.find(actor.type)
+        if hosted is None or (first is None and self._directory.find_actor(actor) is None):
+            return None
+        was_active = self._directory.find_actor(actor) is not None
+        activation = self._directory.take(hosted, actor)
+        turn = activation.turns.enter()
+        try:
+            async with self._waiting.timeout(wait):
+                await turn.begun()
+            if first:
+                await first()
+        except BaseException as error:
+            activation.turns.leave(turn)
+            self._directory.give(hosted, activation)
+            if isinstance(error, TimeoutError | ClosedError):
+                return False
+            raise
+        await asyncio.wait([self._begin_end(hosted.channel, activation, turn)])
+        return True if was_active else None
+
+    def _begin_end(self, channel: AppChannel, activation: Activation, turn: Turn) -> asyncio.Task[None]:
         activation.is_ending = True
         ending = asyncio.create_task(self._end(channel, activation, turn))
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
+        return ending
 
     async def _end(self, channel: AppChannel, activation: Activation, turn: Turn) -> None:
         actor = activation.actor

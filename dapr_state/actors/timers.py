@@ -52,6 +52,7 @@ class _Timer(Struct, eq=False):
     expires_at: int | None
     ahead: int  # how far wall time was ahead of monotonic time at the registration
     size: int
+    fired: int = 0  # since it began
     date: Date[_Timer] | None = None
 
     @property
@@ -66,6 +67,17 @@ class _Timer(Struct, eq=False):
             self.left = 0
         else:
             self.due = self.every.after(self.due)
+
+
+class TimerState(Struct, frozen=True):
+    """A timer as administration shows it; `next_at` in nanoseconds of wall time."""
+
+    actor: ActorId
+    name: str
+    callback: str
+    next_at: int
+    period: str
+    fired: int
 
 
 class Timers:
@@ -89,6 +101,13 @@ class Timers:
     def counts(self) -> dict[str, int]:
         """The number of timers of each type."""
         return dict(+self._counts)
+
+    def states(self) -> list[TimerState]:
+        """All of them, in no order."""
+        return [
+            TimerState(actor, name, timer.trigger.callback, timer.due, timer.trigger.period, timer.fired)
+            for (actor, name), timer in self._timers.items()
+        ]
 
     def create(self, trigger: Trigger, ttl: str = "") -> None:
         """Start a timer as its trigger says, in the place of one of the same name. Raises ScheduleError."""
@@ -159,6 +178,7 @@ class Timers:
             self._fired(trigger.actor.type, False)
         else:
             self._fired(trigger.actor.type, True)
+            timer.fired += 1
         if self._is_current(timer):
             timer.step()
             self._await(timer)

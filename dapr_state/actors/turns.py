@@ -13,9 +13,12 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from dapr_state.clock import WAITING
+
 if TYPE_CHECKING:
     from dapr_state.actors.shielded import RunToCompletion
 
+_now: Final = WAITING.monotonic
 _SPARE: Final = 32  # turns that nobody waits for any more are taken from the queue when they are more, and half of it
 
 
@@ -30,7 +33,7 @@ class ClosedError(Exception):
 class Turn:
     """Calls that may run at the same time: one call, or those with one reentrancy id."""
 
-    __slots__ = ("depth", "has_begun", "id", "waiting", "work")
+    __slots__ = ("depth", "has_begun", "id", "send", "since", "waiting", "what", "work")
 
     def __init__(self, reentrancy_id: str, *, has_begun: bool) -> None:
         self.id = reentrancy_id
@@ -38,6 +41,10 @@ class Turn:
         self.has_begun = has_begun
         self.waiting: list[asyncio.Future[None]] = []
         self.work: list[RunToCompletion[Any]] = []  # what runs in it now
+        # for whoever looks: since when it runs, or waits; what it was asked for, and how that goes to the application
+        self.since = _now()
+        self.what: Any = None
+        self.send: Any = None
 
     def __repr__(self) -> str:
         return f"<Turn {self.id or 'of one'} {'running' if self.has_begun else 'waiting'}, depth {self.depth}>"
@@ -52,6 +59,7 @@ class Turn:
 
     def begin(self) -> None:
         self.has_begun = True
+        self.since = _now()
         for begun in self.waiting:
             if not begun.done():  # one who waited may have gone
                 begun.set_result(None)
@@ -145,6 +153,11 @@ class TurnQueue:
         if self._behind and self._gone > _SPARE and self._gone * 2 > len(self._behind):
             self._behind = deque(turn for turn in self._behind if turn.depth)
             self._gone = 0
+
+    def all(self) -> list[Turn]:
+        """The one that runs, and those that wait."""
+        running = [self._running] if self._running else []
+        return running + [turn for turn in self._behind or () if turn.depth]
 
     def stop(self, error: Exception) -> None:
         """Have the turn that runs end as soon as what runs in it can; its callers get the error."""

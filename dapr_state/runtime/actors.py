@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dapr_state.actors.reminder_triggers import TriggerTarget
     from dapr_state.actors.reminders import ReminderBackend
     from dapr_state.actors.scheduler.reminders import ScheduledReminders
+    from dapr_state.admin.actors import Parts
     from dapr_state.observability.exposition import CounterFamily, GaugeFamily
     from dapr_state.observability.metrics import Metrics
     from dapr_state.runtime.cluster import Cluster
@@ -85,6 +86,8 @@ class ActorServices:
         if self._cluster:
             self._cluster.placement.on_ready.append(lambda: self._backend.hosted(tuple(self.runtime.counts())))
         self.reminders = Reminders(self.api, self._backend, self._timers)
+        self._router = router
+        self._components = components
         if options.app_port and not components.actor_store:
             rest = "" if self._scheduled else ", nor reminders"
             log.info("Actor state store not configured - the state of actors cannot be used%s", rest)
@@ -190,6 +193,22 @@ class ActorServices:
         """The application goes, or another process of it has come."""
         if self._registrar:
             await (self._registrar.come() if is_there else self._registrar.leave())
+
+    def parts(self) -> Parts:
+        """For administration."""
+        from dapr_state.admin.actors import Parts  # noqa: PLC0415  where it is off it is not paid for
+
+        components = self._components
+        return Parts(
+            self._options.app_id,
+            self.runtime,
+            self._router,
+            self._backend,
+            self._timers,
+            lambda: components.actor_store,
+            lambda: components.actor_store_name,
+            self.drain,
+        )
 
     async def reload(self) -> tuple[str, ...]:
         """Ask the application again what it hosts; what the process before it had active is forgotten."""

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.admin import table
+from dapr_state.admin.actors import ActorsAdmin
 from dapr_state.admin.runtime import About, RuntimeAdmin
 from dapr_state.admin.state import StateAdmin
 from dapr_state.admin.tokens import Seals
@@ -51,6 +52,19 @@ def answers(  # noqa: PLR0917  each of them is one of its kind
         "DeleteEntry": of_state.delete_entry,
         "DeleteByPrefix": of_state.delete_by_prefix,
         "Touch": of_state.touch,
+    }
+    of_actors = ActorsAdmin(actors.parts(), seals)
+    found |= {
+        "ListTypes": of_actors.list_types,
+        "ListActors": of_actors.list_actors,
+        "GetActor": of_actors.get_actor,
+        "Deactivate": of_actors.deactivate,
+        "DeleteActor": of_actors.delete_actor,
+        "ListReminders": of_actors.list_reminders,
+        "ListTimers": of_actors.list_timers,
+        "TriggerReminder": of_actors.trigger_reminder,
+        "PauseReminders": of_actors.pause_reminders,
+        "Drain": of_actors.drain,
     }
     of_runtime = RuntimeAdmin(
         About(

@@ -47,7 +47,7 @@ class Admin:
     def __exit__(self, *exception: object) -> None:
         pass
 
-    def call(self, name: str, **fields: Any) -> Any:
+    def call(self, name: str, /, **fields: Any) -> Any:
         """Call what the table names so. Raises Refused."""
         rpc = RPCS[name]
         message = rpc.request(**fields)

@@ -32,7 +32,7 @@ NO_STORE: Final = line("Cache-Control", "no-store")
 OCTETS: Final = "application/octet-stream"
 _BASE: Final = BASE.encode()
 _SAFE: Final = frozenset({"GET", "HEAD"})
-_PLACE: Final = re.compile(r"\\\{([a-z_.]+)\\\}")
+_PLACE: Final = re.compile(r"\{([a-z_.]+)\}")
 
 
 class AdminRoutes:
@@ -44,8 +44,8 @@ class AdminRoutes:
             if rpc.is_stream:
                 continue
             for verb, path in rpc.routes:
-                pattern = _PLACE.sub("([^/]+)", re.escape(path))
-                fields = re.findall(r"\{([a-z_.]+)\}", path)
+                fields = _PLACE.findall(path)
+                pattern = "([^/]+)".join(map(re.escape, _PLACE.split(path)[::2]))
                 self._routes.append((verb, re.compile(pattern.encode()), fields, rpc, answer))
 
     def find(self, request: Request) -> Answering | None:
