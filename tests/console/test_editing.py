@@ -84,9 +84,15 @@ def test_a_save_and_a_delete_are_taken_back(open_page: Callable[..., Opened], si
     opened.seen("Saved undone")
     assert stored(sidecar, "undone") == "[2]"
 
+    expect(opened.page.locator(".tree")).to_contain_text("2")
+    edit(opened, "[3]")
+    opened.press("Control+Enter")
+    until(lambda: stored(sidecar, "undone") == "[3]")
+
     opened.page.get_by_role("button", name="Undo").click()
-    opened.seen("Undone")
-    assert stored(sidecar, "undone") == '{"kept": 1.1}'
+    until(lambda: stored(sidecar, "undone") == "[2]")
+    opened.page.get_by_role("button", name="Undo").click()
+    until(lambda: stored(sidecar, "undone") == '{"kept": 1.1}')
     opened.page.reload()
     expect(opened.page.locator(".facts time.ttl")).to_contain_text("16 min")
 

@@ -29,10 +29,10 @@ addEventListener("hashchange", () => route.set(parse(location.hash)));
 export const useRoute = () => useCell(route);
 export const currentRoute = () => route.get();
 
-export function go(path, query = {}, { replace = false } = {}) {
+export function go(path, query = {}, { replace = false, state = null } = {}) {
   const hash = to(path, query);
   if (hash === location.hash) return;
   if (replace) history.replaceState(history.state, "", hash);
-  else history.pushState(null, "", hash);
+  else history.pushState(state, "", hash);
   route.set(parse(hash));
 }

@@ -6,7 +6,7 @@ import { moveAmongRows, useKeys } from "../lib/keys.js";
 import { go, to } from "../lib/router.js";
 import { invoking } from "../lib/snippets.js";
 import { html, useEffect, useRef, useState } from "../lib/ui.js";
-import { Badge, Button, Confirm, Copy, Dialog, Empty, Head, Icon, Kbd, Lines, Problem, Snippets, Ttl, When } from "../parts/basics.js";
+import { Badge, Button, Confirm, Copy, Dialog, Empty, Head, Icon, Kbd, Lines, Pager, Problem, Snippets, Ttl, When } from "../parts/basics.js";
 import { complain, say } from "../parts/notices.js";
 
 const OFTEN = 2000; // milliseconds between two looks at what moves by itself
@@ -86,7 +86,7 @@ export function ActorList({ type, query }) {
     ${!got.data && got.isLoading && html`<${Lines} />`}
     ${got.data && !actors.length && html`<${Empty} icon="actors" title="No such actor"><p>None is active, has state or has reminders${id ? html` with an id that begins with <code>${visible(id)}</code>` : ""}.</p><//>`}
     ${actors.length > 0 && html`<ul class="rows">${actors.map((each) => html`<li key=${each.actor.id}><a class="row" data-row href=${to(["actors", type, each.actor.id])}><span class="key" dir="auto">${visible(each.actor.id)}</span>${each.waitingCalls > 0 && html`<${Badge} tone="warn">${each.waitingCalls} waiting<//>`}${each.busy ? html`<${Badge} tone="info">busy<//>` : each.active ? html`<${Badge} tone="good">active<//>` : null}</a></li>`)}</ul>`}
-    ${(page || got.data?.nextPageToken) && html`<nav class="pager" aria-label="Pages"><${Button} icon="left" disabled=${!page} onClick=${() => history.back()}>Previous<//><${Button} disabled=${!got.data?.nextPageToken} onClick=${() => show({ page: got.data.nextPageToken })}>Next <${Icon} of="right" /><//></nav>`}
+    <${Pager} page=${page} next=${got.data?.nextPageToken} goTo=${(token, options) => show({ page: token }, options)} />
   `;
 }
 

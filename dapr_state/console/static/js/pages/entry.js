@@ -6,6 +6,7 @@ import { NotJson, indented, parse } from "../lib/json.js";
 import { useKeys } from "../lib/keys.js";
 import { useLive } from "../lib/live.js";
 import { useCan } from "../lib/pulse.js";
+import { go } from "../lib/router.js";
 import { reading } from "../lib/snippets.js";
 import { html, useEffect, useMemo, useRef, useState } from "../lib/ui.js";
 import { Badge, Button, Confirm, Copy, Dialog, Empty, Icon, Lines, Problem, Snippets, Tabs, Ttl, When, left } from "../parts/basics.js";
@@ -18,7 +19,7 @@ const WHOLE = 4 * 1024 * 1024; // octets that a page is fit to show
 const HEX_SHOWN = 64 * 1024;
 const TREE_SHOWN = 2 * 1024 * 1024;
 
-export function Entry({ store, space, name, onClose, onChanged }) {
+export function Entry({ store, space, name, feed, onClose, onChanged }) {
   const [most, setMost] = useState(FIRST);
   const got = useAsk((signal) => getEntry(store, name, { space, maxBytes: most }, signal), [store, space, name, most]);
   const [dialog, setDialog] = useState(null);
@@ -27,12 +28,18 @@ export function Entry({ store, space, name, onClose, onChanged }) {
   const value = useMemo(() => got.data && looked(got.data), [got.data]);
   const entry = got.data?.entry;
 
-  useLive(useCan("Watch") && ["state", store, "watch"], { key: name, space: space === "application" ? "" : space.toUpperCase() }, (_, told) => {
+  const note = (told) => {
     for (const change of told.changes ?? []) {
-      const etag = change.entry?.etag ?? "";
+      if (change.entry?.key !== name) continue;
+      const etag = change.entry.etag ?? "";
       if (change.kind !== "SNAPSHOT" && !(etag && (etag === entry?.etag || ours.current.has(etag)))) setElsewhere({ kind: change.kind, at: change.at });
     }
-  });
+  };
+  const canWatch = useCan("Watch");
+  useLive(canWatch && !feed && ["state", store, "watch"], { key: name, space: space === "application" ? "" : space.toUpperCase() }, (_, told) => note(told));
+  const noting = useRef(note);
+  noting.current = note;
+  useEffect(() => feed?.watch((told) => noting.current(told)), [feed]);
   useEffect(() => setElsewhere(null), [got.data]);
   const mayEdit = canWrite() && value?.isWhole && !entry?.error;
   useKeys({
@@ -71,6 +78,7 @@ export function Entry({ store, space, name, onClose, onChanged }) {
         ${canWrite() && html`<${Button} icon="edit" disabled=${!mayEdit} onClick=${() => setDialog("edit")}>Edit<//>`}
         ${canWrite() && html`<${Button} icon="clock" onClick=${() => setDialog("ttl")}>Expiry<//>`}
         <${Button} icon="code" onClick=${() => setDialog("copy")}>Copy as<//>
+        <${Button} icon="traffic" onClick=${() => go(["traffic"], { text: `${store}/${name}` })}>Calls<//>
         <${Button} icon="download" onClick=${() => save(store, name, space)}>Download<//>
         ${canWrite() && html`<${Button} icon="trash" tone="quiet-danger" onClick=${() => setDialog("delete")}>Delete<//>`}
       </div>
@@ -154,10 +162,12 @@ async function remove(store, space, entry, value, got, onChanged, onClose) {
   const again = { key: entry.key, space, value: base64(value.bytes), onlyNew: true };
   if (value.isWhole) {
     const ends = entry.expiresAt && Date.parse(entry.expiresAt);
-    done(`Deleted ${visible(entry.key)}`, async () => {
-      await saveEntry(store, ends ? { ...again, expireIn: left(ends) } : again);
+    const act = async () => {
+      const answer = await saveEntry(store, ends ? { ...again, expireIn: left(ends) } : again);
       onChanged();
-    });
+      return answer.entry?.etag ?? "";
+    };
+    done(`Deleted ${visible(entry.key)}`, { of: `${store}\n${space}\n${entry.key}`, etag: "", act });
   }
   onChanged();
   onClose();

@@ -38,20 +38,22 @@ const Figure = ({ name, value, note, tone, title }) =>
 
 const WIDE = 600;
 const HIGH = 96;
-const MINUTES = 5;
+const SHORTEST = 60_000; // milliseconds that the line is of at least, and at most
+const LONGEST = 5 * 60_000;
 
 /** Calls a second, of five minutes. */
 function Rate() {
   const seen = useCell(rates);
   const end = seen.at(-1)?.at ?? Date.now();
+  const shownSpan = Math.min(LONGEST, Math.max(SHORTEST, end - (seen[0]?.at ?? end)));
   const most = Math.max(1, ...seen.map((each) => each.calls));
-  const x = (at) => (WIDE * (1 - (end - at) / (MINUTES * 60_000))).toFixed(1);
+  const x = (at) => (WIDE * (1 - (end - at) / shownSpan)).toFixed(1);
   const y = (value) => (HIGH - 4 - (HIGH - 12) * (value / most)).toFixed(1);
   const line = (of) => seen.map((each, at) => `${at ? "L" : "M"}${x(each.at)} ${y(each[of])}`).join("");
   const last = seen.at(-1);
   const shown = (value) => (value >= 100 ? count(Math.round(value)) : value.toFixed(1));
   return html`<section class="panel" aria-label="Calls a second">
-    <div class="panel-head"><h2>Calls a second</h2><span class="faint">${last ? `${shown(last.calls)} now · ${shown(most)} at most · last ${MINUTES} minutes` : "looking …"}</span></div>
+    <div class="panel-head"><h2>Calls a second</h2><span class="faint">${last ? `${shown(last.calls)} now · ${shown(most)} at most · the last ${span(shownSpan)}` : "looking …"}</span></div>
     <svg class="chart" viewBox="0 0 ${WIDE} ${HIGH}" preserveAspectRatio="none" role="img" aria-label=${last ? `${shown(last.calls)} calls a second now, at most ${shown(most)}` : "no calls seen yet"}>
       <path class="grid" d="M0 ${HIGH - 4}H${WIDE}M0 ${HIGH / 2}H${WIDE}" />
       ${seen.length > 1 && html`<path class="area" d="${line("calls")}L${x(end)} ${HIGH - 4}L${x(seen[0].at)} ${HIGH - 4}Z" /><path class="calls" d=${line("calls")} /><path class="failed" d=${line("failed")} />`}

@@ -5,7 +5,7 @@ import { count, plural, visible } from "../lib/format.js";
 import { moveAmongRows, useKeys } from "../lib/keys.js";
 import { go, to } from "../lib/router.js";
 import { html } from "../lib/ui.js";
-import { Badge, Button, Empty, Head, Icon, Lines, Problem, Tabs, When, now } from "../parts/basics.js";
+import { Badge, Button, Empty, Head, Icon, Lines, Pager, Problem, Tabs, When, now } from "../parts/basics.js";
 import { ReminderTable, tried } from "./actors.js";
 
 const OFTEN = 2000;
@@ -13,7 +13,7 @@ const DUE = [["", "Whenever due"], ["60", "Within a minute"], ["3600", "Within a
 
 export function RemindersPage({ query }) {
   const { type = "", due = "", failing = "", what = "reminders", page = "" } = query;
-  const show = (changes) => go(["reminders"], { type, due, failing, what: what === "reminders" ? "" : what, page: "", ...changes });
+  const show = (changes, options) => go(["reminders"], { type, due, failing, what: what === "reminders" ? "" : what, page: "", ...changes }, options);
   const before = due && new Date(now() + due * 1000).toISOString();
   const got = useAsk(
     (signal) => (what === "timers" ? timers({ type, pageSize: 200, pageToken: page }, signal) : reminders({ type, dueBefore: before, failing: failing && "true", pageSize: 200, pageToken: page }, signal)),
@@ -41,7 +41,7 @@ export function RemindersPage({ query }) {
     ${!got.data && got.isLoading && html`<${Lines} />`}
     ${got.data && !found.length && html`<${None} what=${what} isFiltered=${Boolean(type || due || failing)} />`}
     ${found.length > 0 && html`<div class="scroll">${what === "reminders" ? html`<${ReminderTable} of=${found} reload=${got.reload} withActor />` : html`<${TimerTable} of=${found} />`}</div>`}
-    ${(page || got.data?.nextPageToken) && html`<nav class="pager" aria-label="Pages"><${Button} icon="left" disabled=${!page} onClick=${() => history.back()}>Previous<//><${Button} disabled=${!got.data?.nextPageToken} onClick=${() => show({ page: got.data.nextPageToken })}>Next <${Icon} of="right" /><//></nav>`}
+    <${Pager} page=${page} next=${got.data?.nextPageToken} goTo=${(token, options) => show({ page: token }, options)} />
   `;
 }
 

@@ -7,8 +7,8 @@ import { useLive } from "../lib/live.js";
 import { useCan } from "../lib/pulse.js";
 import { go, to } from "../lib/router.js";
 import { first } from "../lib/snippets.js";
-import { html, names, useEffect, useMemo, useRef, useState } from "../lib/ui.js";
-import { Badge, Button, Empty, Head, Icon, Kbd, Lines, Problem, Snippets, Ttl } from "../parts/basics.js";
+import { cell, html, names, useEffect, useMemo, useRef, useState } from "../lib/ui.js";
+import { Badge, Button, Empty, Head, Icon, Kbd, Lines, Pager, Problem, Snippets, Ttl } from "../parts/basics.js";
 import { DeletePrefix } from "../parts/delete-prefix.js";
 import { Editor } from "../parts/editor.js";
 import { Entry } from "./entry.js";
@@ -29,11 +29,13 @@ export function StatePage({ store, stores, appId, query, openKey }) {
   const [news, setNews] = useState(new Set());
   const [dialog, setDialog] = useState(null);
   const search = useRef(null);
+  const feed = useMemo(() => cell(null), []); // one stream for the list and the key that is open
   const about = stores.find((each) => each.name === store);
 
   useEffect(() => setNews(new Set()), [list.data]);
   useEffect(() => setSorted(false), [store, prefix, space, by]);
   useLive(useCan("Watch") && ["state", store, "watch"], { prefix, space: space === "application" ? "" : space.toUpperCase() }, (_, told) => {
+    feed.set(told);
     const changed = (told.changes ?? []).map((change) => change.entry?.key).filter((key) => key !== undefined);
     if (changed.length) setNews((before) => new Set([...before, ...changed]));
   });
@@ -67,7 +69,7 @@ export function StatePage({ store, stores, appId, query, openKey }) {
   const groups = list.data?.groups ?? [];
   const isEmpty = list.data && !entries.length && !groups.length && !page;
   return html`<div class=${names("explorer", openKey !== undefined && "has-open")}>
-    <section class="explorer-list" aria-label="Keys">
+    <section class="explorer-list" aria-label="Keys" data-scrolls>
       <${Head} title=${store}>
         ${about && html`<span class="faint page-note">${about.type}</span>`}
         <${Button} icon="refresh" label="Refresh (r)" onClick=${refresh} />
@@ -87,7 +89,7 @@ export function StatePage({ store, stores, appId, query, openKey }) {
       </div>
       ${by && prefix && html`<${Crumbs} prefix=${prefix} by=${by} show=${show} />`}
       <div class="list-head">
-        <span class="tally" role="status">${tally(total.data, list)}</span>
+        <span class="tally" role="status">${tally(total.data, list)}</span><span class="columns" aria-hidden="true"><span>Expires</span><span>Etag</span><span>Size</span></span>
         ${news.size > 0 && html`<button type="button" class="news" onClick=${refresh}>${plural(news.size, "change")}: show</button>`}
         ${list.data && list.data.ordered === false && html`<${Unsorted} list=${list.data} total=${total.data} sorted=${sorted} onSort=${() => setSorted(true)} />`}
       </div>
@@ -100,16 +102,11 @@ export function StatePage({ store, stores, appId, query, openKey }) {
         ${groups.map((group) => html`<li key=${`g${group.prefix}`}><${Group} group=${group} prefix=${prefix} href=${to(["state", store], here({ prefix: group.prefix, page: "" }))} /></li>`)}
         ${entries.map((entry) => html`<li key=${entry.key}><${Row} entry=${entry} prefix=${prefix} isOpen=${entry.key === openKey} href=${to(["state", store, "key", entry.key], here({}))} /></li>`)}
       </ul>`}
-      ${(page || list.data?.nextPageToken) &&
-      html`<nav class="pager" aria-label="Pages">
-        <${Button} icon="left" disabled=${!page} onClick=${() => history.back()}>Previous<//>
-        <span class="faint">Type more of a key to jump to it</span>
-        <${Button} disabled=${!list.data?.nextPageToken} onClick=${() => (go(["state", store], here({ page: list.data.nextPageToken })), document.querySelector("main").scrollTo(0, 0))}>Next <${Icon} of="right" /><//>
-      </nav>`}
+      <${Pager} page=${page} next=${list.data?.nextPageToken} goTo=${(token, options) => go(["state", store], here({ page: token }), options)}><span class="faint">Type more of a key to jump to it</span><//>
     </section>
     ${openKey !== undefined &&
     html`<section class="explorer-open" aria-label="Value">
-      <${Entry} key=${`${store}\n${space}\n${openKey}`} store=${store} space=${space} name=${openKey} onClose=${close} onChanged=${refresh} />
+      <${Entry} key=${`${store}\n${space}\n${openKey}`} store=${store} space=${space} name=${openKey} onClose=${close} feed=${openKey.startsWith(prefix) ? feed : null} onChanged=${refresh} />
     </section>`}
     ${openKey === undefined && html`<section class="explorer-open is-blank" aria-hidden="true"><div><${Icon} of="state" size=${28} /><p>Choose a key to see its value</p><p><${Kbd}>j<//> <${Kbd}>k<//> move, <${Kbd}>Enter<//> opens</p></div></section>`}
     ${dialog === "new" && html`<${Editor} store=${store} space=${space} prefix=${prefix} onClose=${() => setDialog(null)} onSaved=${(key) => (setDialog(null), refresh(), go(["state", store, "key", key], here({})))} />`}

@@ -208,6 +208,17 @@ export function Confirm({ title, act, action, tone = "danger", onClose, children
   <//>`;
 }
 
+/** Pages that follow each other; the first is where somebody comes back to who was given the address of a later one. */
+export function Pager({ page, next, goTo, children }) {
+  if (!page && !next) return null;
+  const back = () => (history.state?.isNext ? history.back() : goTo(""));
+  const on = () => {
+    goTo(next, { state: { isNext: true } });
+    document.querySelector("[data-scrolls], main")?.scrollTo(0, 0);
+  };
+  return html`<nav class="pager" aria-label="Pages"><${Button} icon="left" disabled=${!page} onClick=${back}>Previous<//>${children}<${Button} disabled=${!next} onClick=${on}>Next <${Icon} of="right" /><//></nav>`;
+}
+
 export const Head = ({ title, crumbs, children }) =>
   html`<header class="page-head">
     <div class="page-title">${crumbs && html`<nav class="crumbs" aria-label="Path">${crumbs}</nav>`}<h1>${title}</h1></div>

@@ -20,11 +20,12 @@ export function Editor({ store, space, prefix = "", entry, bytes, onClose, onSav
   const [theirs, setTheirs] = useState(null);
   const [busy, setBusy] = useState(false);
   const first = useRef(null);
+  const isNew = !entry;
   useEffect(() => {
     first.current?.focus();
-    first.current?.setSelectionRange(0, 0);
+    first.current?.setSelectionRange(isNew ? first.current.value.length : 0, isNew ? first.current.value.length : 0);
+    if (first.current) first.current.scrollTop = 0;
   }, []);
-  const isNew = !entry;
   const wrong = useMemo(() => problem(text), [text]);
   const isSame = !isNew && text === base.text;
   const expires = base.entry?.expiresAt;
@@ -40,7 +41,7 @@ export function Editor({ store, space, prefix = "", entry, bytes, onClose, onSav
       const answer = await saveEntry(store, { key, space, ...content, ...guard, expireIn });
       const etag = answer.entry?.etag ?? "";
       const old = base;
-      done(`${isNew ? "Created" : "Saved"} ${visible(key)}`, () => undoOf(store, space, key, old, etag, isNew));
+      done(`${isNew ? "Created" : "Saved"} ${visible(key)}`, { of: `${store}\n${space}\n${key}`, etag, act: (now) => undoOf(store, space, key, old, now, isNew) });
       onSaved(key, etag);
     } catch (refused) {
       setBusy(false);
@@ -86,10 +87,14 @@ export function Editor({ store, space, prefix = "", entry, bytes, onClose, onSav
 
 /** Writes what was there before, if nobody has written since. */
 async function undoOf(store, space, key, old, etag, isNew) {
-  if (isNew) return deleteEntry(store, key, { space, etag });
+  if (isNew) {
+    await deleteEntry(store, key, { space, etag });
+    return "";
+  }
   const ends = old.entry.expiresAt && Date.parse(old.entry.expiresAt);
   const content = problem(old.text) ? { value: base64(new TextEncoder().encode(old.text)) } : { json: old.text };
-  return saveEntry(store, { key, space, ...content, etag, expireIn: ends ? left(ends) : undefined });
+  const answer = await saveEntry(store, { key, space, ...content, etag, expireIn: ends ? left(ends) : undefined });
+  return answer.entry?.etag ?? "";
 }
 
 function Changes({ before, after }) {

@@ -4,7 +4,7 @@ import { useKeys } from "../lib/keys.js";
 import { Button, Icon, Problem } from "./basics.js";
 
 const notices = cell([]);
-export const undo = cell(null); // {what, act}: the last save or delete
+const undone = cell([]); // saves and deletes, the last at the end: {what, of, etag, act}
 let last = 0;
 
 function add(notice) {
@@ -25,18 +25,22 @@ export function say(text) {
 /** Said until somebody dismisses it. */
 export const complain = (error) => add({ error });
 
-/** Something was done that `act` undoes; it stays possible for as long as the page is open. */
-export function done(what, act) {
-  undo.set({ what, act });
+/**
+ * Something was done to `of`, whose etag is now `etag`; `act(etag)` undoes it, and returns the etag that it has then.
+ * It stays possible for as long as the page is open.
+ */
+export function done(what, step) {
+  undone.set([...undone.get(), { what, ...step }]);
   say(what);
 }
 
 export async function takeBack() {
-  const step = undo.get();
+  const step = undone.get().at(-1);
   if (!step) return;
-  undo.set(null);
+  undone.set(undone.get().slice(0, -1));
   try {
-    await step.act();
+    const etag = await step.act(step.etag);
+    undone.set(undone.get().map((each) => (each.of === step.of ? { ...each, etag } : each)));
     say("Undone");
   } catch (error) {
     complain(error);
@@ -45,8 +49,8 @@ export async function takeBack() {
 
 export function Notices() {
   const shown = useCell(notices);
-  const step = useCell(undo);
-  useKeys({ u: () => (undo.get() ? void takeBack() : false) });
+  const step = useCell(undone).at(-1);
+  useKeys({ u: () => (step ? void takeBack() : false) });
   return html`<div class="notices">
     <div role="status" aria-live="polite" class="said">
       ${shown.filter((each) => each.text).map((each) => html`<div class="notice" key=${each.id}><${Icon} of="check" />${each.text}</div>`)}
