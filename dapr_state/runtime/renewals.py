@@ -1,4 +1,4 @@
-"""An application that `run` starts again under a running sidecar: what it hosts is asked anew each time."""
+"""What `run` does with the application under a running sidecar: it ends, it leaves, another process of it comes."""
 
 from __future__ import annotations
 
@@ -7,48 +7,58 @@ import logging
 from typing import TYPE_CHECKING, Self
 
 from dapr_state.runtime import application
-from dapr_state.runtime.supervised import COMES, LEAVES
+from dapr_state.runtime.supervised import COMES, DRAINED, ENDS, LEAVES
 
 if TYPE_CHECKING:
+    import signal
+
     from dapr_state.runtime.actors import ActorServices
     from dapr_state.runtime.options import Options
+    from dapr_state.runtime.supervised import Supervisor
 
 log = logging.getLogger("dapr.runtime")
 
 
 class Renewals:
-    """While entered, the signals of `run` are heard; from `begin` on they are followed, one after the other."""
+    """While entered, the signals of `run` are heard; from `begin` on they are followed, one after the other.
 
-    def __init__(self, options: Options, actors: ActorServices) -> None:
+    What was heard before the end is followed too: an application that has left is not called for its actors' sake.
+    """
+
+    def __init__(self, options: Options, actors: ActorServices, supervisor: Supervisor) -> None:
         self._options = options
         self._actors = actors
-        self._wishes: asyncio.Queue[bool] = asyncio.Queue()  # whether it comes
+        self._supervisor = supervisor
+        self._wishes: asyncio.Queue[signal.Signals | None] = asyncio.Queue()  # None: no more
         self._task: asyncio.Task[None] | None = None
 
-    def __enter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(LEAVES, self._wishes.put_nowait, False)
-        loop.add_signal_handler(COMES, self._wishes.put_nowait, True)
+    async def __aenter__(self) -> Self:
+        for number in (LEAVES, COMES, ENDS):
+            asyncio.get_running_loop().add_signal_handler(number, self._wishes.put_nowait, number)
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (LEAVES, COMES):
-            loop.remove_signal_handler(number)
+    async def __aexit__(self, *exception: object) -> None:
+        for number in (LEAVES, COMES, ENDS):
+            asyncio.get_running_loop().remove_signal_handler(number)
         if self._task:
-            self._task.cancel()
+            self._wishes.put_nowait(None)
+            await self._task
 
     def begin(self) -> None:
         self._task = asyncio.create_task(self._renew())
 
     async def _renew(self) -> None:
-        while True:
-            comes = await self._wishes.get()
-            if comes:
+        while wish := await self._wishes.get():
+            if wish is COMES:
                 await self._listening()
-            if not comes or self._wishes.empty():
-                await self._actors.renew(is_there=comes)
-                log.info("the application %s", "is another process" if comes else "leaves")
+                if not self._wishes.empty():
+                    continue
+            if wish is ENDS:
+                await self._actors.drain(self._options.graceful_shutdown_seconds or None)
+                self._supervisor.tell(STATUS=DRAINED)
+                continue
+            await self._actors.renew(is_there=wish is COMES)
+            log.info("the application %s", "is another process" if wish is COMES else "leaves")
 
     async def _listening(self) -> None:
         """Return when it is there, or leaves again."""

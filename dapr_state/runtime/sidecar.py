@@ -151,7 +151,7 @@ class Sidecar:
         if folders and HOT_RELOAD in settings.features:
             at_the_end(asyncio.wait, [asyncio.create_task(folders.watch())])
             self._opened.callback(folders.stop)
-        renewals = self._opened.enter_context(Renewals(options, actors))
+        renewals = await self._opened.enter_async_context(Renewals(options, actors, self._supervisor))
         await application.until_listening(options)
         self._supervisor.tell(STATUS=DISCOVERED)
         self._lifecycle.pending.discard(RUNTIME)

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 NOTIFY_SOCKET: Final = "NOTIFY_SOCKET"
 RUN: Final = "DAPR_STATE_RUN"  # the process id of `run`, where there is one
 RUN_AS: Final = "DAPR_STATE_RUN_AS"  # for the sidecar: the command and the file of that run, as JSON
-LEAVES, COMES = signal.SIGUSR1, signal.SIGUSR2  # the application, which `run` starts again
+LEAVES, COMES = signal.SIGUSR1, signal.SIGUSR2  # the application, which `run` starts again, or which has ended
+ENDS: Final = signal.SIGURG  # the application, soon: it is called once more for each of its actors
 DISCOVERED: Final = "application discovered"
+DRAINED: Final = "actors drained"
 
 _PR_SET_NAME: Final = 15  # of Linux's prctl
 _NAME: Final = b"daprd"  # what the dapr command looks for

@@ -8,11 +8,16 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from dapr_state.runtime.supervised import DISCOVERED, DRAINED
+
 LONGEST: Final = 65_536  # octets
 
 
 class Messages:
-    """`ready` has the ports once the sidecar answers; `discovered` is set when it has found the application's port."""
+    """`ready` has the ports once the sidecar answers; `discovered` is set when it has found the application's port.
+
+    `drained` has a result when it has let go of the application's actors.
+    """
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="dapr-state-")  # only we may write into it
@@ -24,6 +29,7 @@ class Messages:
         self._loop.add_reader(self._socket, self._read)
         self.ready: asyncio.Future[dict[str, str]] = self._loop.create_future()
         self.discovered = asyncio.Event()
+        self.drained: asyncio.Future[None] = self._loop.create_future()
         self.failure = ""  # why it cannot start
 
     def __repr__(self) -> str:
@@ -44,5 +50,7 @@ class Messages:
             self.ready.set_result(message)
         if "ERRNO" in message:
             self.failure = message.get("STATUS", "")
-        elif message.get("STATUS"):
+        elif message.get("STATUS") == DISCOVERED:
             self.discovered.set()
+        elif message.get("STATUS") == DRAINED and not self.drained.done():
+            self.drained.set_result(None)

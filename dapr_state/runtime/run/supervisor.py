@@ -1,5 +1,8 @@
 """A run: the sidecar first, then the application, which can call it from its first line; they end the other way round.
 
+Before the application is asked to end, the sidecar lets go of its actors: it calls the application once more for each.
+Ctrl-C in a terminal goes to the application itself; then, as when it ends of its own, the sidecar hears of it.
+
 How it ends is told by the exit code: the application's own, 128 and a signal's number, or 125 where the sidecar fails.
 """
 
@@ -22,7 +25,7 @@ from dapr_state.runtime.run.messages import Messages
 from dapr_state.runtime.run.output import COLOURS, Relay, mark, rotated, say
 from dapr_state.runtime.run.sources import Sources
 from dapr_state.runtime.run.terminal import Terminal
-from dapr_state.runtime.supervised import COMES, LEAVES, NOTIFY_SOCKET, RUN, RUN_AS
+from dapr_state.runtime.supervised import COMES, ENDS, LEAVES, NOTIFY_SOCKET, RUN, RUN_AS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -144,12 +147,10 @@ class Run:
                     await asyncio.to_thread(_introduce, ports, self._environ, app.pid, self._plan.command)
                     if not await self._changes(app, sidecar, sources):
                         return await self._end(app, sidecar, relay, messages)
-                    if messages.discovered.is_set():
-                        os.kill(sidecar.pid, LEAVES)
+                    _tell(sidecar, messages, LEAVES)
                 finally:
                     await self._end_app(app)
-                if messages.discovered.is_set():
-                    os.kill(sidecar.pid, COMES)
+                _tell(sidecar, messages, COMES)
 
     async def _changes(self, app: Child, sidecar: Child, sources: Sources | None) -> bool:
         """Whether a change asks for a new start; False once something has ended, or is to end."""
@@ -237,11 +238,14 @@ class Run:
         if app.ended.done():
             if code := _code(app.ended.result()):
                 self._say(f"the application ended with {code}")
+            _tell(sidecar, messages, LEAVES)
             return code
         if not wish.done():
             code = await self._sidecar_failed(sidecar, relay, messages) if sidecar.ended.result() else 0
             await app.end(signal.SIGTERM, self._plan.grace)
             return code
+        if _tell(sidecar, messages, ENDS):
+            await _first(messages.drained, sidecar.ended, app.ended, seconds=SIDECAR_GRACE)
         number = signal.SIGINT if wish.result() == signal.SIGINT else signal.SIGTERM
         await app.end(number, self._plan.grace)
         return _code(app.ended.result())
@@ -355,8 +359,17 @@ async def _run(plans: Sequence[Plan], environ: Mapping[str, str]) -> int:
     return failure
 
 
-async def _first(*futures: asyncio.Future[Any]) -> None:
-    await WAITING.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+async def _first(*futures: asyncio.Future[Any], seconds: float | None = None) -> None:
+    await WAITING.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _tell(sidecar: Child, messages: Messages, what: signal.Signals) -> bool:
+    """What becomes of the application; False where the sidecar has not met it, or is not there any more."""
+    if not messages.discovered.is_set() or sidecar.ended.done():
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(sidecar.pid, what)
+    return True
 
 
 def _code(ended: int) -> int:

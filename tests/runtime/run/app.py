@@ -3,6 +3,7 @@
 # ruff: noqa: T201, T100 - what they do is to print
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 def ends(code: str) -> None:
@@ -90,6 +92,35 @@ def resized() -> None:
     """Say how wide the terminal is, each time that it changes."""
     signal.signal(signal.SIGWINCH, lambda *_: print("columns", os.get_terminal_size().columns, flush=True))
     waits()
+
+
+class _Actors(BaseHTTPRequestHandler):
+    """Each call is answered with the types; the end of an actor is said."""
+
+    protocol_version = "HTTP/1.1"
+    types: tuple[str, ...] = ()
+
+    def answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.command == "DELETE":
+            print("ended", self.path, flush=True)
+        body = json.dumps({"entities": self.types} if "config" in self.path else self.types).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_PUT = do_POST = do_DELETE = answer  # noqa: N815 - the names that the server looks for
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def hosts(port: str, *types: str) -> None:
+    """Actors of these types."""
+    _Actors.types = types
+    ThreadingHTTPServer.allow_reuse_address = True
+    ThreadingHTTPServer(("127.0.0.1", int(port)), _Actors).serve_forever()
 
 
 if __name__ == "__main__":

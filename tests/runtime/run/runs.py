@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -62,6 +65,16 @@ def ask(folder: Path, *words: str) -> tuple[int, str]:
 def app(*words: str) -> list[str]:
     """A program for a `run`: see app.py."""
     return ["--", sys.executable, str(APP), *words]
+
+
+def called(http: int, kind: str) -> object:
+    """What the application answers to a call of an actor of this type; None if it does not."""
+    url = f"http://127.0.0.1:{http}/v1.0/actors/{kind}/1/method/m"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, b"", method="PUT"), timeout=10) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError:
+        return None
 
 
 def processes(run: int) -> list[int]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sys
-import urllib.error
-import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dapr_state.runtime.run import listing
 from dapr_state.runtime.run.sources import snapshot
-from tests.runtime.run.runs import Started, ask, processes
+from tests.runtime.run.runs import APP, Started, ask, called, processes
 from tests.support.processes import free_port
 from tests.support.waiting import until
 
@@ -22,44 +20,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc: run it on Linux")
 
-APP = """
-import json, sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def answer(self):
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        body = json.dumps({"entities": TYPES} if "config" in self.path else TYPES).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_PUT = do_POST = do_DELETE = answer
-
-    def log_message(self, *_): pass
-
-class Server(ThreadingHTTPServer):
-    allow_reuse_address = True
-
-Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
-
 
 def _write(folder: Path, *types: str) -> None:
-    (folder / "main.py").write_text(f"TYPES = {list(types)}\n{APP}")
-
-
-def _call(port: int, kind: str) -> object:
-    """What the application answers to a call of an actor; None if it does not."""
-    url = f"http://127.0.0.1:{port}/v1.0/actors/{kind}/1/method/m"
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, b"", method="PUT"), timeout=10) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError:
-        return None
+    program = f"import sys; sys.path.insert(0, {str(APP.parent)!r}); import app; app.hosts(sys.argv[1], *{types})"
+    (folder / "main.py").write_text(program)
 
 
 def test_a_change_starts_the_application_again(tmp_path: Path) -> None:
@@ -74,12 +38,12 @@ def test_a_change_starts_the_application_again(tmp_path: Path) -> None:
         started.says("up and running")
         (before,) = json.loads(ask(tmp_path, "list", "-o", "json")[1])
         http = before["httpPort"]
-        first = until(lambda: _call(http, "A"))
-        unknown = _call(http, "B")
+        first = until(lambda: called(http, "A"))
+        unknown = called(http, "B")
         _write(source, "A", "B")
         started.says("main.py has changed")
-        second = until(lambda: _call(http, "B"))
-        again = _call(http, "A")
+        second = until(lambda: called(http, "B"))
+        again = called(http, "A")
         (after,) = json.loads(ask(tmp_path, "list", "-o", "json")[1])
 
         assert (first, unknown) == (["A"], None)
