@@ -6,11 +6,13 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from tests.support.client import Client, item
+from tests.support.client import STRONG, Client, item
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from dapr_state_proto.common.v1.common_pb2 import StateItem
 
 PAGE = 500  # keys that are read back in one call
 
@@ -31,6 +33,7 @@ class Load:
     port: int
     store: str
     name: str
+    strong: bool = False
     tallies: dict[str, Tally] = field(default_factory=dict)
     _threads: list[threading.Thread] = field(default_factory=list)
     _ending: threading.Event = field(default_factory=threading.Event)
@@ -74,17 +77,20 @@ class Load:
                 tally.acknowledged += not tally.refusal
 
     def _save(self, client: Client, name: str, number: int) -> str:
-        return _refusal(client.save(self.store, item(f"{name}-{number}", b"%d" % number)))
+        return _refusal(client.save(self.store, self._item(f"{name}-{number}", b"%d" % number)))
+
+    def _item(self, key: str, value: bytes = b"") -> StateItem:
+        return item(key, value, options=STRONG) if self.strong else item(key, value)
 
     def _write_pair(self, client: Client, name: str, number: int) -> str:
-        pair = (("upsert", item(f"{name}-{side}-{number}", b"%d" % number)) for side in ("left", "right"))
+        pair = (("upsert", self._item(f"{name}-{side}-{number}", b"%d" % number)) for side in ("left", "right"))
         return _refusal(client.transact(self.store, *pair))
 
     def _move_token(self, client: Client, name: str, number: int) -> str:
         """Delete the token at one place and put it at the next: there is never none, and never two."""
-        steps = [("upsert", item(f"{name}-{number + 1}", b"token"))]
+        steps = [("upsert", self._item(f"{name}-{number + 1}", b"token"))]
         if number:
-            steps.insert(0, ("delete", item(f"{name}-{number}")))
+            steps.insert(0, ("delete", self._item(f"{name}-{number}")))
         return _refusal(client.transact(self.store, *steps))
 
     def check(self, client: Client) -> None:

@@ -71,6 +71,7 @@ def options(concurrency: Any = 0, consistency: Any = 0) -> StateOptions:
 
 
 FIRST_WRITE = options(concurrency=StateOptions.CONCURRENCY_FIRST_WRITE)
+STRONG = StateOptions(consistency=StateOptions.CONSISTENCY_STRONG)
 LAST_WRITE = options(concurrency=StateOptions.CONCURRENCY_LAST_WRITE)
 
 
