@@ -129,6 +129,11 @@ class ErrorRow(Struct, frozen=True):
             self, http=http, grpc=known, sentence=sentence, http_sentence=http_sentence, details=None, grpc_info=info
         )
 
+    def in_own_words(self, http: int, grpc: int, text: str, info: ErrorInfo, tag: str) -> ErrorRow:
+        """As `own`, of the calls where over HTTP too nothing else is left."""
+        row = self.own(http, grpc, text, info)
+        return structs.replace(row, code=tag or info.reason, http_sentence="", details=lambda _: (info,))
+
     def of_peer(self, code: int) -> ErrorRow:
         """The same error where another sidecar has refused the call: over gRPC its code and text go on unchanged."""
         known = next((each for each in Grpc if each == code), Grpc.UNKNOWN)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dapr_state import errors
 from dapr_state.api.operation_metrics import of_operation
 from dapr_state.clock import WAITING
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import OwnStatus, StoreError
 from dapr_state.stores.model import Feature, StoredValue
 from dapr_state.stores.query import tokens
 from dapr_state.stores.query.budget import QueryBudgets, TooManyQueriesError
@@ -16,7 +17,7 @@ from dapr_state.stores.query.text import parse
 from dapr_state.stores.query.tree import ForeignTokenError, MalformedQueryError, QueryError, ResultTooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from dapr_state.observability.metrics import Metrics
     from dapr_state.stores.base import StateStore
@@ -47,6 +48,7 @@ class Results(NamedTuple):
     found: Sequence[Result]
     token: str
     octets: int  # of all keys and values, and some for each
+    metadata: Mapping[str, str] = MappingProxyType({})  # that a component gives
 
 
 class Queries:
@@ -60,15 +62,15 @@ class Queries:
         self._metrics = of_operation("query", metrics)
 
     @asynccontextmanager
-    async def ask(self, store: str, text: bytes) -> AsyncIterator[Results]:
+    async def ask(self, store: str, text: bytes, metadata: Mapping[str, str] | None = None) -> AsyncIterator[Results]:
         """What the query finds; as long as it is held, it counts among the queries that run."""
         bound = self._find(store)
-        if Feature.QUERY not in bound.store.features:
+        if Feature.QUERY not in bound.store.features and not bound.store.passes_on:  # a component is asked in any case
             if Feature.QUERY in bound.store.unencrypted.features:
                 raise errors.STATE_QUERY(store=store, cause="cannot query encrypted store")
             raise errors.STATE_QUERY_NOT_SUPPORTED(store=store)
         try:
-            query = await parse(text)
+            query = await parse(text, metadata)
             with self._budgets.enter(store) as budget:
                 yield await self._run(bound, query, budget)
         except QueryError as error:
@@ -78,17 +80,27 @@ class Queries:
         whose = (bound.name, bound.prefix)
         began = _now()
         try:
-            after = tokens.read(query, whose)
+            after = None if bound.store.passes_on else tokens.read(query, whose)
             matches = await bound.store.query(bound.prefix, query, after=after, budget=budget)
         except (QueryError, StoreError) as error:
             self._metrics.failed(bound.name, began)
             if isinstance(error, StoreError):
-                raise errors.STATE_QUERY(store=bound.name, cause=error) from error
+                raise _refused(error)(store=bound.name, cause=error) from error
             raise
         self._metrics.done(bound.name, began)
-        token = tokens.write(matches.end, query, whose) if query.limit and matches.end else ""
+        token = matches.token
+        if query.limit and matches.end and not bound.store.passes_on:
+            token = tokens.write(matches.end, query, whose)
         cut = len(bound.prefix)
-        return Results([Result(match.key[cut:], match.row) for match in matches.found], token, budget.octets)
+        found = [Result(match.key[cut:], match.row) for match in matches.found]
+        return Results(found, token, budget.octets, matches.metadata)
+
+
+def _refused(error: StoreError) -> errors.ErrorRow:
+    """A query is about no etag."""
+    if isinstance(error, OwnStatus):
+        return errors.STATE_QUERY.in_own_words(error.http, error.grpc, error.grpc_text, error.info, error.tag)
+    return errors.STATE_QUERY
 
 
 _ROWS = {

@@ -19,7 +19,7 @@ from dapr_state.errors import untraced
 from dapr_state.golang import json
 from dapr_state.slices import Work
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, Late, OwnStatus, Refused, StateStore, StoreError
-from dapr_state.stores.model import Delete, Feature, Operation, StoredValue, Upsert
+from dapr_state.stores.model import Delete, Feature, HintedKey, Hints, Operation, StoredValue, Upsert
 from dapr_state.stores.query.budget import QUERIES_AT_MOST, QueryBudgets
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     concurrency: str = ""
     consistency: str = ""
     is_json: bool = False  # the value came as JSON text (over HTTP)
+    content_type: str = ""  # as it says itself, over HTTP: a component may ask
 
 
 class BoundStore:
@@ -104,14 +105,17 @@ class State:
         self._bulk_deletes = of_operation("bulk_delete", metrics)
         self._transactions = of_operation("transaction", metrics)
 
-    async def get(self, store: str, key: str) -> StoredValue | None:
+    async def get(self, store: str, key: str, hints: Hints | None = None) -> StoredValue | None:
         """The value under `key`, or None if it is missing or expired."""
         bound = self._stores.get(store) or self._find(store)
         if SEPARATOR in key:
             raise _illegal(bound, key)
         began = _now()
         try:
-            (found,) = await bound.store.get((bound.prefix + key,))
+            if hints is not None and bound.store.passes_on:
+                (found,) = await bound.store.get((HintedKey(bound.prefix + key, hints),))
+            else:
+                (found,) = await bound.store.get((bound.prefix + key,))
         except StoreError as error:
             found = untraced(error)
         if isinstance(found, StoreError):
@@ -120,7 +124,7 @@ class State:
         self._gets.done(store, began)
         return found
 
-    async def get_bulk(self, store: str, wanted: Sequence[str]) -> Found:
+    async def get_bulk(self, store: str, wanted: Sequence[str], hints: Hints | None = None) -> Found:
         """One outcome for each key of `wanted`, in its order; a row that cannot be read is its StoreError.
 
         Refused as soon as it is known that the values are more than `LARGEST_ANSWER` together.
@@ -132,7 +136,7 @@ class State:
             return Found()
         began = _now()
         try:
-            found = await _get(bound, wanted)
+            found = await _get(bound, wanted, hints if bound.store.passes_on else None)
         except StoreError as error:
             self._bulk_gets.failed(store, began)
             raise _row_of_bulk_get(error)(cause=error) from error
@@ -221,23 +225,25 @@ async def _check_keys(bound: BoundStore, wanted: Iterable[str]) -> None:
             await work.pause()
 
 
-async def _get(bound: BoundStore, wanted: Sequence[str]) -> Found:
+async def _get(bound: BoundStore, wanted: Sequence[str], hints: Hints | None) -> Found:
     """As many keys at a time as hold nobody up, and no more values than an answer may have."""
-    found = await _get_once(bound, wanted[:TO_BEGIN_WITH])
+    found = await _get_once(bound, wanted[:TO_BEGIN_WITH], hints)
     if len(wanted) > TO_BEGIN_WITH:
         work = Work()
         while len(found) < len(wanted) and found.octets <= LARGEST_ANSWER:
             await work.pause()
             # as large as those before: else a thousand keys might bring gigabytes
             count = AT_A_TIME * len(found) // (found.octets + 1)
-            part = await _get_once(bound, wanted[len(found) : len(found) + min(max(count, 1), MANY)])
+            part = await _get_once(bound, wanted[len(found) : len(found) + min(max(count, 1), MANY)], hints)
             found += part
             found.octets += part.octets
     return found
 
 
-async def _get_once(bound: BoundStore, wanted: Sequence[str]) -> Found:
+async def _get_once(bound: BoundStore, wanted: Sequence[str], hints: Hints | None) -> Found:
     keys = [bound.prefix + key for key in wanted]
+    if hints is not None:
+        keys = [HintedKey(key, hints) for key in keys]
     if len(set(keys)) == len(keys):
         return Found(await bound.store.get(keys))
     unique = list(dict.fromkeys(keys))  # a store need not read one key again and again
@@ -276,6 +282,8 @@ async def _prepared(
             raise errors.STATE_OPERATION_UNKNOWN(operation=kind)
         try:
             operations.append(prepare(bound, _with_default(item, metadata) if metadata else item))
+            if metadata and bound.store.passes_on and len(operations) == 1:
+                operations = [_hinted(operations[0], metadata)]
         except StoreError as error:
             refused = refused or untraced(error)
             refusals += 1
@@ -286,8 +294,18 @@ async def _prepared(
 
 def _with_default(item: Item, metadata: Mapping[str, str]) -> Item:
     if item.metadata:  # not copied: both may be long, and only two names are ever looked for
-        metadata = ChainMap(cast("dict[str, str]", item.metadata), cast("dict[str, str]", metadata))
+        metadata = _Layers(cast("dict[str, str]", item.metadata), cast("dict[str, str]", metadata))
     return msgspec.structs.replace(item, metadata=metadata)
+
+
+class _Layers(ChainMap[str, str]):
+    """Of maps of which one that is asked for a name that it has not may make it, as those of protobuf do."""
+
+    def __getitem__(self, name: str) -> str:
+        for layer in self.maps:
+            if name in layer:
+                return layer[name]
+        raise KeyError(name)
 
 
 def _transactional(bound: BoundStore) -> BoundStore:
@@ -298,7 +316,7 @@ def _transactional(bound: BoundStore) -> BoundStore:
 
 def _upsert(bound: BoundStore, item: Item) -> Upsert:
     """The write that an item asks for; StoreError says what it got wrong, which fails it as the store would."""
-    if item.metadata or item.concurrency or item.consistency:
+    if item.metadata or item.concurrency or item.consistency or item.content_type:
         return _upsert_with_options(bound, item)
     return Upsert(bound.prefix + item.key, item.value, item.etag, False, False, bound.default_ttl, item.is_json)
 
@@ -310,11 +328,25 @@ def _upsert_with_options(bound: BoundStore, item: Item) -> Upsert:
     except ValueError as error:
         raise StoreError(str(error)) from error
     is_json = item.is_json or _is_declared_json(item.metadata)
-    return Upsert(bound.prefix + item.key, item.value, item.etag, first_write, strong, ttl, is_json)
+    return Upsert(
+        bound.prefix + item.key, item.value, item.etag, first_write, strong, ttl, is_json, _hints(bound, item)
+    )
 
 
 def _delete(bound: BoundStore, item: Item) -> Delete:
-    return Delete(bound.prefix + item.key, item.etag, *_options(item))
+    return Delete(bound.prefix + item.key, item.etag, *_options(item), _hints(bound, item))
+
+
+def _hints(bound: BoundStore, item: Item) -> Hints | None:
+    if not bound.store.passes_on:
+        return None
+    return Hints(dict(item.metadata), item.concurrency, item.consistency, item.content_type)
+
+
+def _hinted(operation: Operation, metadata: Mapping[str, str]) -> Operation:
+    """With the metadata of its whole transaction."""
+    hints = msgspec.structs.replace(operation.hints or Hints(), of_all=dict(metadata))
+    return msgspec.structs.replace(operation, hints=hints)
 
 
 def _options(item: Item) -> tuple[bool, bool]:

@@ -98,13 +98,14 @@ class EtagInvalid(StoreError):
 class OwnStatus(StoreError):
     """A pluggable component says itself what callers are given: both statuses, and over gRPC text and detail."""
 
-    def __init__(self, text: str, *, http: int, grpc: int, grpc_text: str, info: ErrorInfo) -> None:
+    def __init__(self, text: str, *, http: int, grpc: int, grpc_text: str, info: ErrorInfo, tag: str = "") -> None:
         super().__init__(text)
         self.http = http
         self.grpc = grpc
         self.is_final = http < SERVERS_FAULT  # type: ignore[misc]  # each has its own
         self.grpc_text = grpc_text
         self.info = info
+        self.tag = tag  # the code over HTTP, of the calls where it is its own
 
 
 class Unsupported(Unfit):
@@ -192,6 +193,7 @@ class StateStore(ABC):
     ttl_rule: TtlRule = TtlRule()
     max_transaction_size: int | None = None
     is_encrypted: bool = False  # what is kept is not what was handed over
+    passes_on: bool = False  # to a component of its own mind: hints, and queries with their tokens and metadata
     told: tuple[str, ...] = ()  # capabilities in the words of the store itself; () = those that its type is known for
 
     @property

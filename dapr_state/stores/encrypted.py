@@ -15,7 +15,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from dapr_state.stores.base import Count, Entry, Found, KeyPage, KeyRow, Outcomes, Page, StateStore, StoreError
+from dapr_state.stores.base import Count, Entry, Found, KeyPage, KeyRow, Outcomes, Page, StateStore, StoreError, Unfit
 from dapr_state.stores.model import Feature, Operation, StoredValue, Upsert
 from dapr_state.stores.slices import slices
 from dapr_state.stores.wrapper import Wrapper
@@ -88,8 +88,8 @@ class EncryptedStore(Wrapper):
             return await StateStore.count(self, prefix, after=after, hidden=hidden, sizes=sizes)
         return await self._inner.count(prefix, after=after, hidden=hidden)
 
-    async def query(self, prefix: str, query: Query, *, after: Position | None = None, budget: QueryBudget) -> Matches:
-        return await StateStore.query(self, prefix, query, after=after, budget=budget)  # is refused
+    async def query(self, prefix: str, query: Query, *, after: Position | None = None, budget: QueryBudget) -> Matches:  # noqa: ARG002
+        raise Unfit("cannot query encrypted store")
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         return await self._inner.write(await _each(self._encrypted, operations))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Feature(StrEnum):
@@ -24,6 +28,27 @@ class Feature(StrEnum):
 # containers can be in no cycle: the collector need not know of it.
 
 
+class Hints(msgspec.Struct, frozen=True):
+    """What a caller said beside what he asks for, word for word: a store that passes it on tells its component."""
+
+    metadata: Mapping[str, str] = MappingProxyType({})
+    concurrency: str = ""
+    consistency: str = ""
+    content_type: str = ""
+    of_all: Mapping[str, str] = MappingProxyType({})  # metadata of the transaction, in its first operation
+
+
+class HintedKey(str):  # noqa: SLOT000 - a str has none
+    """A key that is read, with the hints for it: whatever stands between hands it on as the key that it is."""
+
+    hints: Hints
+
+    def __new__(cls, key: str, hints: Hints) -> Self:
+        made = super().__new__(cls, key)
+        made.hints = hints
+        return made
+
+
 class Upsert(msgspec.Struct, frozen=True, gc=False):
     """Write `value` under `key`, whole: a TTL that the key had is gone unless `ttl` gives a new one."""
 
@@ -34,6 +59,7 @@ class Upsert(msgspec.Struct, frozen=True, gc=False):
     strong: bool = False  # wait for the replicas that the store has
     ttl: int | None = None  # seconds from now, > 0; None = never expires
     is_json: bool = False  # the value is JSON text (stores that keep text and bytes apart ask)
+    hints: Hints | None = None  # only for a store that passes them on
 
 
 class Delete(msgspec.Struct, frozen=True, gc=False):
@@ -43,6 +69,7 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
     etag: str = ""
     first_write: bool = False  # means nothing more than the etag: deleting what must not exist is a no-op
     strong: bool = False
+    hints: Hints | None = None
     value: ClassVar[bytes] = b""  # so that both kinds are weighed alike
 
 

@@ -34,6 +34,7 @@ class Wrapper(StateStore):
         self.ttl_rule = inner.ttl_rule
         self.max_transaction_size = inner.max_transaction_size
         self.told = inner.told
+        self.passes_on = inner.passes_on
         self.is_encrypted = self.is_encrypted or inner.is_encrypted
 
     def __repr__(self) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 import pytest
@@ -40,6 +41,7 @@ REFUSED = {
     "own": fail("NOT_FOUND", OWN),
     "rows": fail("INTERNAL", [["ErrorInfo", {"metadata": {"expected": "3", "affected": "1"}}]]),
 }
+TAGGED = REFUSED["own"].replace('"418"', '"418", "tag": "TEAPOT"')
 CASES: dict[str, Callable[[Client], object]] = {
     "save and get": lambda client: [client.save("plug", item("a", b"1")), client.get("plug", "a").response["data"]],
     "missing": lambda client: client.get("plug", "nobody"),
@@ -142,6 +144,119 @@ def test_callers_over_http_are_answered_as_by_daprd(sidecar: Sidecar, recorded: 
     expected = recorded(f"HTTP {name}", lambda daprd: over_http(daprd, *HTTP[name]), of="theirs")
 
     assert data(over_http(sidecar, *HTTP[name])) == expected
+
+
+WHO = "theirs"  # in the place of the sidecar's own name
+
+
+def _query(**query: object) -> tuple[str, str, object]:
+    return "POST", "/v1.0-alpha1/state/plug/query?metadata.m=1", {"filter": {"EQ": {"who": WHO}}, **query}
+
+
+SAID: dict[str, tuple[str, str, object]] = {
+    "save": (
+        "POST",
+        "/v1.0/state/plug?metadata.u=1&metadata.partitionKey=p",
+        [
+            {
+                "key": "said",
+                "value": {"who": WHO},
+                "contentType": "text/x",
+                "metadata": {"m": "1", "ttlInSeconds": "1000"},
+                "options": {"concurrency": "last-write", "consistency": "eventual"},
+            }
+        ],
+    ),
+    "saves": (
+        "POST",
+        "/v1.0/state/plug",
+        [
+            {"key": "said", "value": {"who": WHO}},
+            {"key": "too", "value": {"who": WHO}, "metadata": {"m": "2"}, "options": {"consistency": "strong"}},
+            {"key": "unreadable", "value": {"who": WHO}},
+        ],
+    ),
+    "get": ("GET", "/v1.0/state/plug/said?metadata.m=1&consistency=strong", None),
+    "get of an unknown consistency": ("GET", "/v1.0/state/plug/said?consistency=odd&metadata.m=", None),
+    "gets": ("POST", "/v1.0/state/plug/bulk?metadata.m=1", {"keys": ["said", "no"], "metadata": {"x": "y", "m": "2"}}),
+    "transaction": (
+        "POST",
+        "/v1.0/state/plug/transaction?metadata.u=1",
+        {
+            "operations": [
+                {
+                    "operation": "upsert",
+                    "request": {"key": "t", "value": 1, "contentType": "x", "metadata": {"m": "1"}},
+                },
+                {"operation": "delete", "request": {"key": "t", "options": {"consistency": "strong"}}},
+            ]
+        },
+    ),
+    "query": _query(),
+    "query with order and page": _query(sort=[{"key": "a.b", "order": "DESC"}, {"key": "c"}], page={"limit": 2}),
+    "query that goes on": _query(sort=[{"key": "a", "order": "DESC"}], page={"limit": 2, "token": "2"}),
+    "query for nothing": ("POST", "/v1.0-alpha1/state/plug/query", {"filter": {"EQ": {"who": "nobody"}}}),
+    "query with groups": (
+        "POST",
+        "/v1.0-alpha1/state/plug/query",
+        {"filter": {"AND": [{"IN": {"a.b": ["<x>", 1.5]}}, {"OR": [{"GT": {"n": 1}}, {"NEQ": {"n": None}}]}]}}
+    ),
+    "query that is refused": (
+        "POST",
+        "/v1.0-alpha1/state/plug/query?metadata.fail=" + quote(REFUSED["invalid"], safe=""),
+        {"filter": {"EQ": {"who": WHO}}},
+    ),
+    "query that is refused in the component's own words": (
+        "POST",
+        "/v1.0-alpha1/state/plug/query?metadata.fail=" + quote(REFUSED["own"], safe=""),
+        {"filter": {"EQ": {"who": WHO}}},
+    ),
+    "query that is refused in the component's own words, with a tag": (
+        "POST",
+        "/v1.0-alpha1/state/plug/query?metadata.fail=" + quote(TAGGED, safe=""),
+        {"filter": {"EQ": {"who": WHO}}},
+    ),
+    "delete": ("DELETE", "/v1.0/state/plug/said?metadata.m=1&consistency=strong&concurrency=first-write", None),
+}  # fmt: skip
+
+
+def _said(server: Sidecar, name: str, who: str) -> list[object]:
+    """What the caller is answered, and what the component has heard."""
+    method, path, body = SAID[name]
+    ask(server.http_port, "GET", "/v1.0/state/plug/heard")
+    answer = ask(server.http_port, method, path, json.dumps(body).replace(WHO, who) if body else None)
+    heard = ask(server.http_port, "GET", "/v1.0/state/plug/heard").json
+    for _, request, _ in heard:
+        for each in (request, *request.get("items", ())):
+            if "value" in each:  # how JSON is written is each one's own
+                each["value"] = json.loads(base64.b64decode(each["value"]))
+    told = json.loads(plain(answer.body) or "null")
+    if isinstance(told, list):  # of a bulk get, which daprd answers in any order
+        told.sort(key=lambda each: each["key"])
+    seen = [answer.status.partition(" ")[2][:3], told, heard]
+    return cast("list[object]", json.loads(json.dumps(seen).replace(who, WHO)))
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_the_component_hears_from_us_what_it_hears_from_daprd(sidecar: Sidecar, recorded: Recorded, name: str) -> None:
+    """All that a caller says beside what he asks for, and queries with their pages; and he is answered the same."""
+    expected = recorded(f"said: {name}", lambda daprd: _said(daprd, name, "theirs"), of="theirs")
+
+    assert _said(sidecar, name, "ours") == expected
+
+
+def test_the_metadata_of_a_transaction_are_passed_on(sidecar: Sidecar) -> None:
+    """With it, as by daprd, and with each operation, as on every store: its own go before them."""
+    with sidecar.client() as client:
+        client.get("plug", "heard")
+        own = item("t", b"1", metadata={"m": "1"})
+        client.transact("plug", ("upsert", own), ("delete", item("t")), metadata={"m": "2", "ttlInSeconds": "1000"})
+        ((kind, heard, _),) = json.loads(client.get("plug", "heard").response["data"])
+
+    first, second = (next(iter(each.values())) for each in heard["operations"])
+    assert (kind, heard["metadata"]) == ("TransactionalStateRequest", {"m": "2", "ttlInSeconds": "1000"})
+    assert first["metadata"] == {"m": "1", "ttlInSeconds": "1000"}
+    assert second["metadata"] == heard["metadata"]
 
 
 def test_metadata_tell_what_the_component_tells(sidecar: Sidecar, recorded: Recorded) -> None:

@@ -15,7 +15,7 @@ from dapr_state.testing.stores.asking import put, values_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OF_THE_INSTANCE = {"features", "ttl_rule", "max_transaction_size", "told", "is_encrypted"}
+OF_THE_INSTANCE = {"features", "ttl_rule", "max_transaction_size", "told", "passes_on", "is_encrypted"}
 
 
 def asked_of_a_store() -> Iterator[str]:

@@ -4,6 +4,7 @@
 
 Its abilities are the files' that its component names: `features`, with commas (ETAG,TRANSACTIONAL,TTL without), and
 `largest`, operations of a transaction. Keys that begin with `fail ` are refused with the code and details that follow.
+A key that ends with `heard` holds all that was asked since it was read, as JSON.
 """
 
 # ruff: noqa: N802, T201 - methods are named as the protocol names them; a line says that it is ready
@@ -23,7 +24,7 @@ from typing import Any
 import grpc
 from dapr_state_proto import POOL
 from dapr_state_proto.components.v1 import common_pb2, state_pb2, state_pb2_grpc
-from google.protobuf import any_pb2
+from google.protobuf import any_pb2, json_format
 from google.rpc import error_details_pb2, status_pb2
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
@@ -45,8 +46,21 @@ class Instance:
 
     properties: dict[str, str]
     rows: dict[str, Row] = field(default_factory=dict)
+    heard: list[Any] = field(default_factory=list)
+
+    def hear(self, request: Any) -> None:
+        """Remember it, but for a while only."""
+        told, filters = type(request)(), {}
+        told.CopyFrom(request)
+        if isinstance(request, state_pb2.QueryRequest):
+            filters = {name: json.loads(each.value) for name, each in sorted(request.query.filter.items())}
+            told.query.filter.clear()
+        self.heard = [*self.heard[-99:], [request.DESCRIPTOR.name, json_format.MessageToDict(told), filters]]
 
     def row(self, key: str) -> Row | None:
+        if key.endswith("heard"):
+            heard, self.heard = self.heard[:-1], []
+            return Row(json.dumps(heard).encode(), "1", None)
         row = self.rows.get(key)
         if row and row.expires_at is not None and row.expires_at <= time.time():
             del self.rows[key]
@@ -62,6 +76,7 @@ class Component(
     state_pb2_grpc.StateStoreServicer,
     state_pb2_grpc.TransactionalStateStoreServicer,
     state_pb2_grpc.TransactionalStoreMultiMaxSizeServicer,
+    state_pb2_grpc.QueriableStateStoreServicer,
 ):
     def __init__(self) -> None:
         self.instances: dict[str, Instance] = {}
@@ -90,12 +105,12 @@ class Component(
         return state_pb2.MultiMaxSizeResponse(max_size=int(instance.properties["largest"]))
 
     async def Get(self, request: Any, context: Any) -> Any:
-        instance = await self.instance(context)
+        instance = await self.instance(context, request)
         await _fail_if_asked([request.key], context)
         return _told(instance.row(request.key), state_pb2.GetResponse())
 
     async def BulkGet(self, request: Any, context: Any) -> Any:
-        instance = await self.instance(context)
+        instance = await self.instance(context, request)
         await _fail_if_asked([each.key for each in request.items], context)
         items = [_told(instance.row(each.key), state_pb2.BulkStateItem(key=each.key)) for each in request.items]
         for item in items:
@@ -104,37 +119,63 @@ class Component(
         return state_pb2.BulkGetResponse(items=reversed(items))
 
     async def Set(self, request: Any, context: Any) -> Any:
-        await self.apply([request], context)
+        await self.apply([request], context, request)
         return state_pb2.SetResponse()
 
     async def Delete(self, request: Any, context: Any) -> Any:
-        await self.apply([request], context)
+        await self.apply([request], context, request)
         return state_pb2.DeleteResponse()
 
     async def BulkSet(self, request: Any, context: Any) -> Any:
-        await self.apply(request.items, context)
+        await self.apply(request.items, context, request)
         return state_pb2.BulkSetResponse()
 
     async def BulkDelete(self, request: Any, context: Any) -> Any:
-        await self.apply(request.items, context)
+        await self.apply(request.items, context, request)
         return state_pb2.BulkDeleteResponse()
 
     async def Transact(self, request: Any, context: Any) -> Any:
         operations = [getattr(each, each.WhichOneof("request")) for each in request.operations]
-        await self.apply(operations, context)
+        await self.apply(operations, context, request)
         return state_pb2.TransactionalStateResponse()
 
-    async def instance(self, context: Any) -> Instance:
+    async def Query(self, request: Any, context: Any) -> Any:
+        """A filter is EQ of one member, or finds nothing; a page is `limit` rows, and a token how many were told."""
+        instance = await self.instance(context, request)
+        wanted = request.query
+        if "fail" in request.metadata:
+            await _fail_if_asked([request.metadata["fail"]], context)
+        filters = {name: json.loads(each.value) for name, each in wanted.filter.items()}
+        members = filters.pop("EQ", {})
+        keys = sorted(key for key in instance.rows if (row := instance.row(key)) and _has(row.value, members))
+        keys = [] if filters else keys
+        if wanted.sort and wanted.sort[0].order == state_pb2.Sorting.DESC:
+            keys.reverse()
+        start = int(wanted.pagination.token or 0)
+        end = start + wanted.pagination.limit if wanted.pagination.limit else len(keys)
+        items = []
+        for key in keys[start:end]:
+            row = instance.rows[key]
+            item = state_pb2.QueryItem(key=key, data=row.value, etag=state_pb2.Etag(value=row.etag))
+            if key.endswith("unreadable"):
+                item = state_pb2.QueryItem(key=key, error="cannot be read")
+            items.append(item)
+        token = str(end) if end < len(keys) else ""
+        return state_pb2.QueryResponse(items=items, token=token, metadata={"rows": str(len(keys))})
+
+    async def instance(self, context: Any, request: Any = None) -> Instance:
         """A process that was started anew knows nothing until Init tells it."""
         instance = self.instances.get(_name(context))
         if instance is None:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "Init has not been called")
             raise AssertionError
+        if request is not None:
+            instance.hear(request)
         return instance
 
-    async def apply(self, operations: Any, context: Any) -> None:
+    async def apply(self, operations: Any, context: Any, request: Any) -> None:
         """All or none."""
-        instance = await self.instance(context)
+        instance = await self.instance(context, request)
         await _fail_if_asked([each.key for each in operations], context)
         before = dict(instance.rows)
         try:
@@ -145,6 +186,14 @@ class Component(
             violation = error_details_pb2.BadRequest.FieldViolation(field="etag", description=str(error))
             detail = error_details_pb2.BadRequest(field_violations=[violation])
             await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "etag mismatch", detail)
+
+
+def _has(value: bytes, members: dict[str, Any]) -> bool:
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return not members
+    return all(isinstance(found, dict) and found.get(name) == each for name, each in members.items())
 
 
 def _apply(instance: Instance, operation: Any) -> None:
@@ -202,6 +251,7 @@ async def main(path: str) -> None:
     state_pb2_grpc.add_StateStoreServicer_to_server(component, server)
     state_pb2_grpc.add_TransactionalStateStoreServicer_to_server(component, server)
     state_pb2_grpc.add_TransactionalStoreMultiMaxSizeServicer_to_server(component, server)
+    state_pb2_grpc.add_QueriableStateStoreServicer_to_server(component, server)
     reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server, pool=POOL)
     server.add_insecure_port(f"unix:{path}")
     await server.start()

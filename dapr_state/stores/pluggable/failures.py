@@ -53,7 +53,8 @@ def _own(error: grpc.RpcError, status: Status | None) -> OwnStatus | None:
         return None
     text = f"api error: code = {codes.shown(error.code().name)} desc = {status.message}"
     shown = ErrorInfo(info.reason, domain=info.domain)  # what its metadata say is said with it
-    return OwnStatus(text, http=int(http), grpc=status.code, grpc_text=status.message, info=shown)
+    tag = info.metadata.get("tag", "")
+    return OwnStatus(text, http=int(http), grpc=status.code, grpc_text=status.message, info=shown, tag=tag)
 
 
 def _of_etag(error: grpc.RpcError, status: Status | None) -> StoreError | None:

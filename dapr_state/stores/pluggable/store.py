@@ -21,18 +21,22 @@ import grpc
 from dapr_state_proto.components.v1 import common_pb2, state_pb2, state_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from dapr_state.slices import Work
 from dapr_state.stores.base import Found, NotDone, Outcomes, OwnStatus, StateStore, StoreError, Unfit
-from dapr_state.stores.batching import Budget, weight, weight_of_keys
+from dapr_state.stores.batching import OVERHEAD, Budget, weight, weight_of_keys
 from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
-from dapr_state.stores.pluggable import failures
+from dapr_state.stores.pluggable import failures, messages
+from dapr_state.stores.query import scan
 from dapr_state.stores.sql.keys import refusal
-from dapr_state.stores.ttl import KEY as TTL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from dapr_state.resources.component import Component
     from dapr_state.stores.model import Operation
+    from dapr_state.stores.query.budget import QueryBudget
+    from dapr_state.stores.query.scan import Matches, Position
+    from dapr_state.stores.query.tree import Query
 
 SERVICE: Final = state_pb2.DESCRIPTOR.services_by_name["StateStore"].full_name
 INSTANCE: Final = "x-component-instance"  # the header that says for which component of ours a call is
@@ -60,6 +64,8 @@ log = logging.getLogger("dapr.runtime")
 
 
 class PluggableStore(StateStore):
+    passes_on = True
+
     def __init__(self, component: Component, path: str) -> None:
         self._path = path
         self._headers = ((INSTANCE, component.name),)
@@ -101,6 +107,7 @@ class PluggableStore(StateStore):
         self._calls = {
             **vars(state_pb2_grpc.StateStoreStub(channel)),
             **vars(state_pb2_grpc.TransactionalStateStoreStub(channel)),
+            **vars(state_pb2_grpc.QueriableStateStoreStub(channel)),
         }
 
     async def _check_service(self) -> None:
@@ -178,11 +185,11 @@ class PluggableStore(StateStore):
         found: dict[str, Any] = dict(refused)
         with self._waiting(weight_of_keys(keys) if keys else 0):
             if len(wanted) == 1:
-                answer = await self._ask("Get", state_pb2.GetRequest(key=wanted[0]))
+                answer = await self._ask("Get", messages.get(wanted[0]))
                 found[wanted[0]] = _row(answer)
             elif wanted:
-                items = [state_pb2.GetRequest(key=key) for key in wanted]
-                many = await self._ask("BulkGet", state_pb2.BulkGetRequest(items=items))
+                items = [messages.get(key) for key in wanted]
+                many = await self._ask("BulkGet", state_pb2.BulkGetRequest(items=items, options={}))
                 found |= {each.key: StoreError(each.error) if each.error else _row(each) for each in many.items}
         return [found.get(key) for key in keys]
 
@@ -205,14 +212,14 @@ class PluggableStore(StateStore):
             async with slots:
                 operation = operations[place]
                 call = "Set" if isinstance(operation, Upsert) else "Delete"
-                outcomes[place] = await self._outcome(call, _message(operation))
+                outcomes[place] = await self._outcome(call, messages.write(operation))
 
         async def many(places: list[int], call: str, kind: Any) -> None:
             if len(places) == 1:
                 await one(places[0])
             elif places:
                 failed = failures.of_bulk_delete if call == "BulkDelete" else failures.of_write
-                request = kind(items=[_message(operations[place]) for place in places])
+                request = kind(items=[messages.write(operations[place]) for place in places], options={})
                 error = await self._outcome(call, request, failed)
                 for place in places:
                     outcomes[place] = error
@@ -230,17 +237,27 @@ class PluggableStore(StateStore):
                 raise error
         if not operations:
             return
-        steps = [
-            state_pb2.TransactionalStateOperation(set=_message(operation))
-            if isinstance(operation, Upsert)
-            else state_pb2.TransactionalStateOperation(delete=_message(operation))
-            for operation in operations
-        ]
         with self._waiting(weight(operations)):
-            error = await self._outcome("Transact", state_pb2.TransactionalStateRequest(operations=steps))
+            error = await self._outcome("Transact", messages.transaction(operations))
         if error:
             kind = Unfit if error.is_final else StoreError
             raise kind(str(error)) if isinstance(error, OwnStatus) else error  # always a 500, as by daprd
+
+    async def query(self, prefix: str, query: Query, *, after: Position | None = None, budget: QueryBudget) -> Matches:  # noqa: ARG002
+        """As the component understands it, with its tokens; rows of others, and of actors, are left out."""
+        self._open_channel()
+        with self._waiting(OVERHEAD + len(query.text)):
+            answer = await self._ask("Query", messages.query(query))
+        found, work = [], Work()
+        for item in answer.items:
+            if item.key.startswith(prefix) and item.key.find(scan.OF_OTHERS, len(prefix)) < 0:
+                row = StoreError(item.error) if item.error else StoredValue(item.data, item.etag.value)
+                octets = scan.OVERHEAD + len(item.key) + len(item.data)
+                budget.take(octets)
+                found.append(scan.Match((), item.key, row, (), octets))
+            if work.is_over():
+                await work.pause()
+        return scan.Matches(found, answer.token, dict(answer.metadata))
 
     def _open_channel(self) -> grpc.aio.Channel:
         if self._channel is None:
@@ -295,22 +312,6 @@ def _expiry(text: str) -> float | None:
         return datetime.fromisoformat(text).timestamp() if text else None
     except ValueError:
         return None
-
-
-def _message(operation: Operation) -> Any:
-    options = state_pb2.StateOptions(
-        concurrency=state_pb2.StateOptions.CONCURRENCY_FIRST_WRITE
-        if operation.first_write
-        else state_pb2.StateOptions.CONCURRENCY_UNSPECIFIED,
-        consistency=state_pb2.StateOptions.CONSISTENCY_STRONG
-        if operation.strong
-        else state_pb2.StateOptions.CONSISTENCY_UNSPECIFIED,
-    )
-    etag = state_pb2.Etag(value=operation.etag) if operation.etag else None
-    if isinstance(operation, Delete):
-        return state_pb2.DeleteRequest(key=operation.key, etag=etag, options=options)
-    metadata = {TTL: str(operation.ttl)} if operation.ttl else None
-    return state_pb2.SetRequest(key=operation.key, value=operation.value, etag=etag, options=options, metadata=metadata)
 
 
 def _may_fail_alone(operation: Operation) -> bool:

@@ -68,18 +68,18 @@ class _Held(Postponed):
         try:
             return await self._groups.write_units(units) if units else []
         except StoreError as error:
-            return [StoreError(str(error)) for _ in units]
+            return [type(error)(str(error)) for _ in units]
 
-    def given_up(self, reason: str) -> Outcomes:
+    def given_up(self, reason: str, kind: type[StoreError] = NotDone) -> Outcomes:
         return [
-            held_by_another([operation.key for operation in unit], reason) if outcome is _HELD else outcome
+            kind(held_by_another([operation.key for operation in unit], reason)) if outcome is _HELD else outcome
             for unit, outcome in zip(self._units, self._outcomes, strict=True)
         ]
 
 
-def held_by_another(keys: Sequence[str], reason: str) -> StoreError:
+def held_by_another(keys: Sequence[str], reason: str) -> str:
     more = f", or one of {len(keys) - 1} more" if len(keys) > 1 else ""
-    return NotDone(f"another client holds the row of key={shortened(keys[0], _TOLD)}{more}: {reason}")
+    return f"another client holds the row of key={shortened(keys[0], _TOLD)}{more}: {reason}"
 
 
 class Groups:
@@ -132,7 +132,7 @@ class Groups:
             async with self._pool.use() as connection:
                 return await self._wait_on(connection, unit, seconds)
         except StoreError as error:
-            return StoreError(str(error))
+            return type(error)(str(error))
 
     async def _wait_on(self, connection: Any, unit: Unit, seconds: float) -> StoreError | None:
         self._patient[connection] = seconds
@@ -158,7 +158,7 @@ class Groups:
         except (asyncpg.PostgresError, asyncpg.InterfaceError):
             return None
         keys = [operation.key for operation in unit if operation.key in held]
-        return held_by_another(keys[:1], self.not_free) if keys else None
+        return NotDone(held_by_another(keys[:1], self.not_free)) if keys else None
 
     async def _set_patience(self, connection: Any, seconds: float) -> None:
         """Of the session, unless a pooler gives it to others between two transactions: see `_limit`."""

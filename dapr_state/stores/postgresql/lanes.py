@@ -33,7 +33,7 @@ class Postponed(ABC):
         """The outcome; never raises StoreError, for a part of it may be there already."""
 
     @abstractmethod
-    def given_up(self, reason: str) -> Any:
+    def given_up(self, reason: str, kind: type[StoreError] = NotDone) -> Any:
         """The outcome with an error for what is not there yet."""
 
 
@@ -178,5 +178,5 @@ class Lane:
                 [postponed.given_up(f"the database did not get to it within {format_duration(self._timeout)}")]
             )
         except BaseException as error:
-            caller.settle([postponed.given_up(f"the request was interrupted: {type(error).__name__}")])
+            caller.settle([postponed.given_up(f"the request was interrupted: {type(error).__name__}", StoreError)])
             raise

@@ -8,6 +8,7 @@ lists its rows. A row that cannot be read may be what is asked for: it is always
 from __future__ import annotations
 
 from bisect import insort
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from dapr_state.slices import Work
@@ -16,7 +17,7 @@ from dapr_state.stores.query.documents import Paths, UnreadableDocumentError
 from dapr_state.stores.query.tree import SORTED_CHARACTERS, Nothing, compiled, directed, rank
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from dapr_state.stores.query.budget import QueryBudget
     from dapr_state.stores.query.tree import Condition, Query, Rank, Scalar
@@ -75,6 +76,8 @@ class Match(NamedTuple):
 
 class Matches(NamedTuple):
     found: list[Match]
+    token: str = ""  # of who gives his own
+    metadata: Mapping[str, str] = MappingProxyType({})  # of his answer
 
     @property
     def end(self) -> Position | None:

@@ -28,7 +28,7 @@ from dapr_state.stores.query.tree import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
 OCTETS_AT_MOST: Final = 256 * 1024  # of a query: ten thousand texts to look for; daprd takes what a body may have
 DEPTH_AT_MOST: Final = 32  # of AND and OR: each looks through all that is below it
@@ -46,7 +46,7 @@ _RANGES: Final = frozenset({Op.GT, Op.GTE, Op.LT, Op.LTE})
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-async def parse(text: bytes) -> Query:
+async def parse(text: bytes, metadata: Mapping[str, str] | None = None) -> Query:
     """Raises MalformedQueryError, or QueryError for what daprd's stores refuse."""
     if len(text) > OCTETS_AT_MOST:
         raise MalformedQueryError(f"the query is longer than {OCTETS_AT_MOST} bytes")
@@ -64,7 +64,8 @@ async def parse(text: bytes) -> Query:
         raise MalformedQueryError(str(error)) from error
     except RecursionError:
         raise MalformedQueryError(unmarshal.MAX_DEPTH_TEXT) from None
-    return Query(await _Filter(work).unit(condition, "filter") if condition else None, sort, limit, token)
+    tree = await _Filter(work).unit(condition, "filter") if condition else None
+    return Query(tree, sort, limit, token, condition or b"", metadata or {})
 
 
 def _object(raw: bytes) -> bytes | None:

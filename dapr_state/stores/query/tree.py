@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import Enum, StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 SORTED_CHARACTERS: Final = 1024  # of a text: rows whose texts begin with the same ones are sorted by the next key
 
@@ -88,6 +89,8 @@ class Query(msgspec.Struct, frozen=True):
     sort: tuple[SortKey, ...] = ()
     limit: int = 0  # as the caller asks
     token: str = ""
+    text: bytes = b""  # of the filter, for who understands it himself
+    metadata: Mapping[str, str] = MappingProxyType({})  # of the request, for him too
 
     def paths(self) -> tuple[Path, ...]:
         """All that it looks at."""

@@ -25,7 +25,7 @@ async def query_answer(results: Results) -> Pieces:
         _add(whole, result)
         if work.is_over():
             await work.pause()
-    whole.add(state_pb2.QueryStateResponse(token=results.token).SerializeToString())
+    whole.add(state_pb2.QueryStateResponse(token=results.token, metadata=results.metadata).SerializeToString())
     return whole
 
 

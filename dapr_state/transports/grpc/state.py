@@ -10,6 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 from dapr_state.api.state import MANY, Item, State
 from dapr_state.serving.answer_memory import SMALL, AnswerMemory
 from dapr_state.slices import Work
+from dapr_state.stores.model import Hints
 from dapr_state.transports.grpc import encoding
 from dapr_state.transports.grpc.query import query_answer
 
@@ -41,11 +42,12 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
     # What is returned as octets is the message, encoded: every server here takes it.
 
     async def GetState(self, request: state_pb2.GetStateRequest, _: Context) -> bytes:  # type: ignore[override]
-        row = await self._state.get(request.store_name, request.key)
+        hints = _hints(request) if request.metadata or request.consistency else None
+        row = await self._state.get(request.store_name, request.key, hints)
         if row is not None and (octets := len(row.value)) > SMALL and not self._answers.has_room(octets):
             row = None  # not kept while it waits
             async with self._answers.room(octets):
-                row = await self._state.get(request.store_name, request.key)
+                row = await self._state.get(request.store_name, request.key, hints)
         return encoding.value(row)
 
     async def GetBulkState(  # type: ignore[override]
@@ -54,7 +56,8 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
         wanted = request.keys
         # to go through the message's own list takes longer each time
         keys = list(wanted) if len(wanted) <= MANY else await Work().each(str, wanted)
-        found = await self._state.get_bulk(request.store_name, keys)
+        hints = Hints(dict(request.metadata)) if request.metadata else None
+        found = await self._state.get_bulk(request.store_name, keys, hints)
         octets = found.octets
         if octets <= LONG and len(keys) <= MANY:
             return encoding.values(keys, found)
@@ -62,7 +65,7 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
             found.clear()  # not kept while they wait
         async with self._answers.room(octets):
             if not found:
-                found = await self._state.get_bulk(request.store_name, keys)
+                found = await self._state.get_bulk(request.store_name, keys, hints)
             return await encoding.long_values(keys, found)
 
     async def SaveState(self, request: state_pb2.SaveStateRequest, _: Context) -> Empty:
@@ -107,11 +110,17 @@ class StateServicer(dapr_pb2_grpc.DaprServicer):
     async def QueryStateAlpha1(  # type: ignore[override]  # see GetBulkState
         self, request: state_pb2.QueryStateRequest, _: Context
     ) -> state_pb2.QueryStateResponse | Pieces:
-        async with self._state.queries.ask(request.store_name, request.query.encode()) as results:
+        async with self._state.queries.ask(
+            request.store_name, request.query.encode(), dict(request.metadata)
+        ) as results:
             if results.octets <= SMALL:
                 return await query_answer(results)
             async with self._answers.room(results.octets):
                 return await query_answer(results)
+
+
+def _hints(request: state_pb2.GetStateRequest) -> Hints:
+    return Hints(dict(request.metadata), consistency=_CONSISTENCY.get(request.consistency, ""))
 
 
 def _saved(message: common_pb2.StateItem) -> Item:

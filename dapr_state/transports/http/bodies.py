@@ -17,7 +17,7 @@ from dapr_state.golang.unmarshal import Place
 from dapr_state.slices import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from dapr_state.serving.http.request import Request
 
@@ -46,7 +46,7 @@ class StateItem(_Strict):
     etag: str | None = None
     metadata: dict[str, str | None] | None = None
     options: Options | None = None
-    contentType: str | None = None  # noqa: N815  the name in the body; accepted, and without a meaning
+    contentType: str | None = None  # noqa: N815  the name in the body; of a meaning for components alone
 
 
 class BulkGet(_Strict):
@@ -150,7 +150,8 @@ def _item(given: StateItem | None) -> Item:
         concurrency, consistency = options.concurrency or "", options.consistency or ""
     value = unmarshal.NULL if given.value is _NULL else bytes(given.value)  # one for all: there may be 300,000
     # by position: a bulk request makes a hundred of them
-    return Item(given.key or "", value, given.etag or "", metadata, concurrency, consistency, _IS_JSON)
+    content_type = given.contentType or ""
+    return Item(given.key or "", value, given.etag or "", metadata, concurrency, consistency, _IS_JSON, content_type)
 
 
 # The slow way: the same shapes by hand, with daprd's names of types in the errors
@@ -215,10 +216,21 @@ async def _item_slowly(raw: bytes, work: Work) -> Item:
     )
     metadata = await unmarshal.text_map(found.get("metadata", unmarshal.NULL), place("metadata"), work)
     value = found.get("value", unmarshal.NULL)
-    return Item(texts.get("key", ""), value, texts.get("etag", ""), metadata, concurrency, consistency, is_json=True)
+    key, etag, content_type = (texts.get(name, "") for name in ("key", "etag", "contentType"))
+    return Item(key, value, etag, metadata, concurrency, consistency, True, content_type)
 
 
-async def _bulk_get_slowly(raw: bytes, work: Work) -> list[str]:
+class Keys(list[str]):
+    """Those of a bulk get, and what its body says of all of them."""
+
+    __slots__ = ("metadata",)
+
+    def __init__(self, keys: Iterable[str], metadata: Mapping[str, str]) -> None:
+        super().__init__(keys)
+        self.metadata = metadata
+
+
+async def _bulk_get_slowly(raw: bytes, work: Work) -> Keys:
     at = Place()
     found = await unmarshal.fields(raw, at, "http.BulkGetRequest", ("keys", "metadata", "parallelism"), work)
     place = at.field("BulkGetRequest", "keys")
@@ -227,9 +239,10 @@ async def _bulk_get_slowly(raw: bytes, work: Work) -> list[str]:
         return unmarshal.text(raw, place)
 
     keys = await _each(found.get("keys", unmarshal.NULL), place, "[]string", _keys, str, key, work)
-    await unmarshal.text_map(found.get("metadata", unmarshal.NULL), at.field("BulkGetRequest", "metadata"), work)
+    of_all = found.get("metadata", unmarshal.NULL)
+    metadata = await unmarshal.text_map(of_all, at.field("BulkGetRequest", "metadata"), work)
     unmarshal.integer(found.get("parallelism", unmarshal.NULL), at.field("BulkGetRequest", "parallelism"))
-    return keys
+    return Keys(keys, metadata)
 
 
 _BODY, _STEP = "stateTransactionRequestBody", "stateTransactionRequestBodyOperation"
@@ -262,13 +275,13 @@ async def operation_request(raw: bytes, at: Place, work: Work) -> Item:
         return found.get(name, unmarshal.NULL)
 
     key, etag = decoding.text(given("key"), "Key"), decoding.text(given("etag"), "ETag")
-    decoding.text(given("contentType"), "ContentType")  # accepted, and without a meaning
+    content_type = decoding.text(given("contentType"), "ContentType")
     metadata = await decoding.text_map(given("metadata"), "Metadata", "Metadata[{}]".format, work)
     written = await decoding.text_map(given("options"), "Options", _option, work)
     decoding.check()
     options = {name.lower(): value for name, value in written.items()}
     concurrency, consistency = (options.get(name, "") for name in _OPTIONS)
-    return Item(key, given("value"), etag, metadata, concurrency, consistency, is_json=True)
+    return Item(key, given("value"), etag, metadata, concurrency, consistency, True, content_type)
 
 
 def _option(name: str) -> str:
@@ -284,8 +297,11 @@ def _transaction(given: Transaction) -> TransactionBody:
 
 
 SAVE: Shape[list[Item]] = Shape(list[StateItem | None], lambda given: list(map(_item, given)), _items_slowly)
-BULK_GET: Shape[list[str]] = Shape(
-    BulkGet, lambda given: [key or "" for key in given.keys or ()], _bulk_get_slowly, (b",",)
+BULK_GET: Shape[Keys] = Shape(
+    BulkGet,
+    lambda given: Keys([key or "" for key in given.keys or ()], _metadata(given.metadata or {})),
+    _bulk_get_slowly,
+    (b",",),
 )
 TRANSACTION: Shape[TransactionBody] = Shape(Transaction, _transaction, _transaction_slowly)
 

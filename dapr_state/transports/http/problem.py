@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dapr.runtime.http")
 
-DOMAIN = "dapr.io"
 _TYPE = "type.googleapis.com/google.rpc."
 
 
@@ -53,7 +52,8 @@ def _shown(detail: Detail) -> Mapping[str, Any]:
     match detail:
         case ErrorInfo():
             metadata = detail.metadata if detail.http_metadata is None else detail.http_metadata
-            return {"@type": _TYPE + "ErrorInfo", "domain": DOMAIN, "metadata": metadata, "reason": detail.reason}
+            told = {"domain": detail.domain, "metadata": metadata, "reason": detail.reason}
+            return {"@type": _TYPE + "ErrorInfo", **told}
         case ResourceInfo():
             named = {"resource_name": detail.name, "resource_type": detail.kind}
             return {"@type": _TYPE + "ResourceInfo", "description": "", "owner": "", **named}

@@ -26,6 +26,7 @@ class _Item(msgspec.Struct, omit_defaults=True, gc=False):
 
 class _End(msgspec.Struct, omit_defaults=True):
     token: str = ""
+    metadata: dict[str, str] = {}
 
 
 _NO_KEY: Final = len(_encode(_Item("")))
@@ -39,7 +40,7 @@ async def query_answer(results: Results) -> Pieces:
         await _add(whole, result)
         if work.is_over():
             await work.pause()
-    end = _encode(_End(results.token))[1:]
+    end = _encode(_End(results.token, dict(results.metadata)))[1:]
     whole.add(b"]" + (b"" if end == b"}" else b",") + end + b"\n")
     return whole
 

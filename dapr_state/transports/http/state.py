@@ -18,7 +18,7 @@ from dapr_state.serving.http.response import JSON, Response, line, no_content
 from dapr_state.serving.pieces import LARGE, Pieces
 from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.model import StoredValue
+from dapr_state.stores.model import Hints, StoredValue
 from dapr_state.transports.http import bodies, target
 from dapr_state.transports.http.bodies import KNOWN_OPERATIONS
 from dapr_state.transports.http.query import query_answer
@@ -42,21 +42,21 @@ class StateRoutes:
 
     def table(self) -> dict[str, Answer]:
         return {
-            "GetState": lambda call: self.get(call.params["store"], call.params["key"]),
+            "GetState": lambda call: self.get(call.params["store"], call.params["key"], call.query),
             "SaveState": lambda call: self.save(call.params["store"], call.request, call.query),
             "DeleteState": lambda call: self.delete(call.params["store"], call.params["key"], call.request, call.query),
-            "GetBulkState": lambda call: self.bulk_get(call.params["store"], call.request),
+            "GetBulkState": lambda call: self.bulk_get(call.params["store"], call.request, call.query),
             "ExecuteStateTransaction": lambda call: self.transact(call.params["store"], call.request, call.query),
-            "QueryStateAlpha1": lambda call: self.query(call.params["store"], call.request),
+            "QueryStateAlpha1": lambda call: self.query(call.params["store"], call.request, call.query),
         }
 
-    async def get(self, store: str, key: str) -> Response:
-        # `consistency` and `metadata.*` are accepted and mean nothing to any of our stores
-        row = await self._state.get(store, key)
+    async def get(self, store: str, key: str, query: Mapping[str, str] | None = None) -> Response:
+        hints = Hints(target.metadata(query), consistency=query.get("consistency", "")) if query else None
+        row = await self._state.get(store, key, hints)
         if row and (octets := len(row.value)) > SMALL and not self._answers.has_room(octets):
             row = None  # not kept while it waits
             async with self._answers.room(octets):
-                row = await self._state.get(store, key)
+                row = await self._state.get(store, key, hints)
         if row is None:
             return no_content()
         lines = [JSON]
@@ -93,39 +93,42 @@ class StateRoutes:
         await self._state.delete(store, item)
         return no_content()
 
-    async def bulk_get(self, store: str, request: Request) -> Response:
+    async def bulk_get(self, store: str, request: Request, query: Mapping[str, str]) -> Response:
         self._state.check_exists(store)
         try:
             keys = await bodies.BULK_GET.read(request)
         except MalformedError as error:
             raise errors.MALFORMED_BODY(cause=error) from error
-        found = await self._state.get_bulk(store, keys)
+        metadata = {**keys.metadata, **target.metadata(query)}
+        hints = Hints(metadata) if metadata else None
+        found = await self._state.get_bulk(store, keys, hints)
         if (octets := found.octets) <= json.LONG:
             return Response(200, [JSON], await _bulk_answer(keys, found))
         if not self._answers.has_room(octets):
             found.clear()  # not kept while they wait
         async with self._answers.room(octets):
             if not found:
-                found = await self._state.get_bulk(store, keys)
+                found = await self._state.get_bulk(store, keys, hints)
             return Response(200, [JSON], await _bulk_answer(keys, found))
 
     async def transact(self, store: str, request: Request, query: Mapping[str, str]) -> Response:
         self._state.check_transactional(store)
         try:
-            transaction = await bodies.TRANSACTION.read(request)
-            await self._state.transact(store, await _each(transaction, query), transaction.metadata)
+            body = await bodies.TRANSACTION.read(request)
+            metadata = {**body.metadata, **target.metadata(query)} if query else body.metadata
+            await self._state.transact(store, await _each(body, query), metadata)
         except MalformedError as error:
             raise errors.MALFORMED_BODY(cause=error) from error
         except DaprError as error:
             raise _with_details(error, _without_field) from error
         return no_content()
 
-    async def query(self, store: str, request: Request) -> Response:
+    async def query(self, store: str, request: Request, query: Mapping[str, str]) -> Response:
         request.needs_client = True  # one who goes away ends it
         if request.body_error:  # daprd reads this body first of all
             raise errors.BODY_READ(cause=request.body_error)
         try:
-            async with self._state.queries.ask(store, request.body) as results:
+            async with self._state.queries.ask(store, request.body, target.metadata(query)) as results:
                 if not results.found:
                     return no_content()
                 if results.octets <= SMALL:
