@@ -79,14 +79,19 @@ class WaitingClock:
 
 
 class VisibleClock:
-    """Time as users see it: `move` it, and what falls due comes."""
+    """Time as users see it: `move` it, and what falls due comes; `freeze` it, and only what is due comes."""
 
     def __init__(self) -> None:
         self._moved = 0  # nanoseconds
+        # real time; while the clock stands still, the moment of it at which it was stopped
+        self._wall: Callable[[], int] = time.time_ns
+        self._steady: Callable[[], int] = time.monotonic_ns
+        self._is_held = False
         self._alarms: set[_MovableAlarm] = set()
 
     def __repr__(self) -> str:
-        return f"<VisibleClock moved by {self._moved / _SECOND:g} s, {len(self._alarms)} waiting>"
+        state = "held, " if self._is_held else "frozen, " if self.is_frozen else ""
+        return f"<VisibleClock {state}moved by {self._moved / _SECOND:g} s, {len(self._alarms)} waiting>"
 
     def now(self) -> float:
         """Seconds since 1970 UTC."""
@@ -94,27 +99,83 @@ class VisibleClock:
 
     def nanoseconds(self) -> int:
         """The same, exactly."""
-        return time.time_ns() + self._moved
+        return self._wall() + self._moved
 
     def monotonic(self) -> float:
-        return time.monotonic() + self._moved / _SECOND
+        return (self._steady() + self._moved) / _SECOND
 
     def monotonic_ns(self) -> int:
-        return time.monotonic_ns() + self._moved
+        return self._steady() + self._moved
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Alarm:
         """When the clock is moved the call comes sooner, or later."""
         alarm = _MovableAlarm(when, callback, self._alarms)
         self._alarms.add(alarm)
-        alarm.start(self.monotonic())
+        alarm.start(self._wait_until(when))
         return alarm
+
+    # What a test may do
+
+    @property
+    def moved(self) -> int:
+        """By how many nanoseconds it is ahead of real time, where it runs."""
+        return self._moved
+
+    @property
+    def is_frozen(self) -> bool:
+        return self._wall is not time.time_ns
 
     def move(self, seconds: float) -> None:
         """Let so many seconds have passed; what fell due meanwhile comes in the next turn of the loop, in its order."""
-        self._moved += round(seconds * _SECOND)
-        now = self.monotonic()
+        self.move_ns(round(seconds * _SECOND))
+
+    def move_ns(self, nanoseconds: int) -> None:
+        """The same, exactly."""
+        self._moved += nanoseconds
+        self._set_alarms()
+
+    def freeze(self) -> None:
+        """Stand still at this moment."""
+        if self.is_frozen:
+            return
+        wall, steady = time.time_ns(), time.monotonic_ns()
+        self._wall, self._steady = lambda: wall, lambda: steady
+        self._set_alarms()
+
+    def resume(self) -> None:
+        """Go on from where it stands: the real time that has passed meanwhile has not passed here."""
+        if self.is_frozen:
+            self._moved += self._steady() - time.monotonic_ns()  # first: threads that read meanwhile see no later time
+            self._wall, self._steady = time.time_ns, time.monotonic_ns
+        self._is_held = False
+        self._set_alarms()
+
+    def hold(self) -> None:
+        """Stand still, and have nothing fall due by itself: whoever travels sees to that."""
+        self.freeze()
+        self._is_held = True
+        self._set_alarms()
+
+    def release(self) -> None:
+        """Stand still, but no longer held."""
+        self._is_held = False
+        self._set_alarms()
+
+    def be_real(self) -> None:
+        """Real time again."""
+        self._moved = 0
+        self._wall, self._steady = time.time_ns, time.monotonic_ns
+        self._is_held = False
+        self._set_alarms()
+
+    def _set_alarms(self) -> None:
         for alarm in sorted(self._alarms, key=lambda each: each.when):
-            alarm.start(now)
+            alarm.start(self._wait_until(alarm.when))
+
+    def _wait_until(self, when: float) -> float | None:
+        """Seconds; None: it does not come by itself."""
+        seconds = when - self.monotonic()
+        return None if self._is_held or (seconds > 0 and self.is_frozen) else seconds
 
 
 class _MovableAlarm:
@@ -128,11 +189,11 @@ class _MovableAlarm:
         self._pending = pending
         self._handle: asyncio.Handle | None = None
 
-    def start(self, now: float) -> None:
-        """Begin to wait, or begin anew."""
+    def start(self, seconds: float | None) -> None:
+        """Begin to wait for so long, or begin anew; None: until it is said how long."""
         if self._handle:
             self._handle.cancel()
-        self._handle = _call_in(self.when - now, self._ring)
+        self._handle = None if seconds is None else _call_in(seconds, self._ring)
 
     def cancel(self) -> None:
         self._pending.discard(self)

@@ -514,6 +514,20 @@ ADMIN_CANNOT = _of_admin("CANNOT", 501, Grpc.UNIMPLEMENTED, "{cause}")
 ADMIN_ACTORS = _of_admin("ACTORS", 500, Grpc.INTERNAL, "{cause}")
 ADMIN_UNCONFIRMED = _of_admin("UNCONFIRMED", 412, Grpc.FAILED_PRECONDITION, "{cause}")
 
+# Of a sidecar that was started with --test-mode: what a test asks of it, and the failures that it wants
+
+TEST_TIME_BACK = ErrorRow("ERR_TEST_TIME", 400, Grpc.INVALID_ARGUMENT, "{reason}")
+TEST_TRAVELS = ErrorRow("ERR_TEST_TRAVELS", 409, Grpc.ABORTED, "time is being moved already: one test has one clock")
+TEST_NOT_QUIET = ErrorRow("ERR_TEST_NOT_QUIET", 504, Grpc.DEADLINE_EXCEEDED, "still busy: {busy}")
+TEST_RUNAWAY = ErrorRow("ERR_TEST_RUNAWAY", 409, Grpc.RESOURCE_EXHAUSTED, "{reason}")
+TEST_CANNOT_EMPTY = ErrorRow("ERR_TEST_CANNOT_EMPTY", 501, Grpc.UNIMPLEMENTED, "{store} cannot be emptied: {reason}")
+TEST_FAULT_BAD = ErrorRow("ERR_TEST_FAULT", 400, Grpc.INVALID_ARGUMENT, "{reason}")
+TEST_FAULT_UNKNOWN = ErrorRow("ERR_TEST_FAULT_NOT_FOUND", 404, Grpc.NOT_FOUND, "there is no fault {id} (any more)")
+TEST_TIMER_UNKNOWN = ErrorRow(
+    "ERR_TEST_TIMER_NOT_FOUND", 404, Grpc.NOT_FOUND, "there is no timer {name} of {type}/{id} (any more)"
+)
+TEST_UNAVAILABLE = ErrorRow("ERR_TEST_UNAVAILABLE", 503, Grpc.UNAVAILABLE, "{reason}")
+
 # Refused before any API is reached: runtime.md 10, state-api.md 7.4, 7.5. HTTP has its own plain texts for these.
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from msgspec import Struct
 
@@ -73,6 +73,26 @@ class Agenda(Generic[T]):
         if self._heap[0][2] is date:
             self._set_alarm()
         return date
+
+    @property
+    def next(self) -> int | None:
+        """When the first of all falls due."""
+        while self._heap and self._heap[0][2].thing is None:
+            heappop(self._heap)
+            self._cancelled -= 1
+        return self._heap[0][0] if self._heap else None
+
+    def ring(self, order: Callable[[T], Any]) -> None:
+        """Call all whose time has come now, those of one moment in this order: of who travels in time."""
+        due: list[tuple[int, Any, T]] = []
+        while (when := self.next) is not None and when <= self._now():
+            date = heappop(self._heap)[2]
+            if date.thing is not None:
+                thing, date.thing = date.thing, None
+                due.append((when, order(thing), thing))
+        for _, _, thing in sorted(due, key=lambda each: each[:2]):
+            self._due(thing)
+        self._set_alarm()
 
     def close(self) -> None:
         """Nothing falls due any more."""

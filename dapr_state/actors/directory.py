@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 AT_ONCE: Final = 100  # that expire before others have their turn on the event loop; freeing one takes a tenth
+ROUNDING: Final = 1e-6  # seconds: a clock that is set to the very deadline may be some nanoseconds short of it
 ENDING: Final = 1024  # that end at a time: as many as there are connections to an application
 
 
@@ -181,6 +182,15 @@ class Directory:
             hosted.busy.pop(activation.actor.id, None)
             self._drop_if_empty(activation.actor.type, hosted)
 
+    @property
+    def next_due(self) -> float | None:
+        """When the next one has rested long enough, in monotonic seconds."""
+        return min(self._deadlines(), default=None)
+
+    def ring(self) -> None:
+        """End those that have rested long enough by now."""
+        self._check_idle()
+
     def close(self) -> None:
         """No actor ends by itself any more."""
         self._is_closed = True
@@ -208,19 +218,21 @@ class Directory:
         self._cancel_alarm()
         if self._is_closed or self._ending >= ENDING:
             return
-        deadlines = [
-            next(iter(hosted.resting.values())).idle_since + hosted.config.idle_timeout
-            for hosted in self._types.values()
-            if hosted.resting
-        ]
-        if deadlines:
-            self._alarm_at = min(deadlines)
-            self._alarm = self._clock.call_at(self._alarm_at, self._check_idle)
+        deadline = min(self._deadlines(), default=None)
+        if deadline is not None:
+            self._alarm_at = deadline
+            self._alarm = self._clock.call_at(deadline, self._check_idle)
+
+    def _deadlines(self) -> Iterator[float]:
+        """Of each type, that of the actor that has rested longest."""
+        for hosted in self._types.values():
+            if hosted.resting:
+                yield next(iter(hosted.resting.values())).idle_since + hosted.config.idle_timeout
 
     def _check_idle(self) -> None:
         """The alarm: some have rested long enough, unless they had a turn in the meantime."""
-        self._alarm = None
-        now = self._clock.monotonic()
+        self._cancel_alarm()
+        now = self._clock.monotonic() + ROUNDING
         due: list[Activation] = []
         for hosted in self._types.values():
             while hosted.resting and len(due) < min(AT_ONCE, ENDING - self._ending):

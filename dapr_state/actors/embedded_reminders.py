@@ -190,6 +190,25 @@ class EmbeddedReminders(ReminderBackend):
     def hosted(self, types: Collection[str]) -> None:
         self._triggers.hosted(types)
 
+    @property
+    def next_due(self) -> int | None:
+        return self._known.next_due
+
+    @property
+    def is_idle(self) -> bool:
+        return self._triggers.is_idle and self._table.is_idle
+
+    def ring(self) -> None:
+        self._known.ring()
+
+    def hurry(self) -> None:
+        self._table.hurry()
+
+    async def clear(self) -> int:
+        known = self._known.all()
+        await asyncio.gather(*(self._table.write(Remove(each.key)) for each in known))
+        return len(known)
+
     def stop(self) -> None:
         self._is_closed = True
         self._triggers.stop()

@@ -56,6 +56,11 @@ class Firing(Generic[T]):
         """How many are under way."""
         return len(self._tasks)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether none is under way, nor about to be."""
+        return not (self._tasks or self._ready or self._next)
+
     def offer(self, actor: ActorId, thing: T) -> None:
         self._ready.append((actor, thing))
         self._start_soon()

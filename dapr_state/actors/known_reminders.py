@@ -73,6 +73,23 @@ class KnownReminders:
     def all(self) -> tuple[Known, ...]:
         return tuple(self._known.values())
 
+    @property
+    def next_due(self) -> int | None:
+        """When the next one falls due, or is tried again, in nanoseconds since 1970."""
+        ahead = self._clock.nanoseconds() - self._clock.monotonic_ns()
+        again = self._retries.next
+        return min((when for when in (self._due.next, again and again + ahead) if when is not None), default=None)
+
+    @property
+    def waits(self) -> bool:
+        """Whether one waits for what no clock of users tells: for the application, the store, or another sidecar."""
+        return self._waits.next is not None
+
+    def ring(self) -> None:
+        """Look at those that are due now, by type, id and name."""
+        for agenda in (self._due, self._retries):
+            agenda.ring(lambda known: known.key)
+
     def close(self) -> None:
         """None is looked at any more."""
         self._due.close()

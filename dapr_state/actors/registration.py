@@ -61,9 +61,20 @@ class Registrar(ABC):
     def hosted(self) -> Registration:
         """What the application has said so far that it hosts."""
 
-    async def begin(self, health: Callable[[Callable[[bool], Awaitable[None]]], HealthCheck] | None = None) -> None:
-        """Return when it is known what is hosted; with a health check, at once. `health` is given whom to tell."""
-        if health is None:
+    async def begin(
+        self,
+        health: Callable[[Callable[[bool], Awaitable[None]]], HealthCheck] | None = None,
+        *,
+        is_there: bool = True,
+    ) -> None:
+        """Return when it is known what is hosted; with a health check, at once. `health` is given whom to tell.
+
+        An application that is not there hosts nothing until it comes.
+        """
+        if not is_there:
+            self.unwell.clear()
+            self._target.host(self.hosted(), self._channel)
+        elif health is None:
             await self._changed(is_well=True)
         else:
             self._health = asyncio.create_task(health(lambda is_well: self._changed(is_well=is_well)).run())

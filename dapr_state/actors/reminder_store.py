@@ -104,6 +104,13 @@ class StoredReminders(ReminderTable):
         if failure:
             raise failure
 
+    @property
+    def is_idle(self) -> bool:
+        return not self._waiting and (self._writer is None or self._writer.done())
+
+    def hurry(self) -> None:
+        self._write_soon()
+
     async def close(self) -> None:
         self._write_soon()
         if self._writer:

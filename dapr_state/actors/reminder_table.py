@@ -70,6 +70,15 @@ class ReminderTable(ABC):
     async def write(self, change: Change, *, is_patient: bool = False) -> bool:
         """Return once it is written; False if it may not happen. A patient call waits for others to be written with."""
 
+    @property
+    @abstractmethod
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be written."""
+
+    @abstractmethod
+    def hurry(self) -> None:
+        """Write what patient calls have asked for."""
+
     @abstractmethod
     async def paused(self) -> set[str]:
         """The types that are paused."""

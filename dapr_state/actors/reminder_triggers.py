@@ -101,6 +101,11 @@ class ReminderTriggers:
         """How many are under way."""
         return len(self._firing)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether none is under way, nor about to be, and none waits for the application or the store."""
+        return self._firing.is_idle and not self._renewing and not self.known.waits
+
     def hosted(self, types: Collection[str]) -> None:
         """These types are hosted now: what waited for them is due."""
         for actor_type in types:

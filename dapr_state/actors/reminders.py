@@ -147,6 +147,28 @@ class ReminderBackend(ABC):
     def counts(self) -> Mapping[str, int]:
         """The number of reminders of each type, as far as this sidecar knows."""
 
+    # Where the clock that users see is moved, what falls due by it is rung for by whoever moves it
+
+    @property
+    def next_due(self) -> int | None:
+        """When the next trigger falls due by that clock, in nanoseconds since 1970; None: another service knows."""
+        return None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is fired or written."""
+        return True
+
+    def ring(self) -> None:  # noqa: B027 - another service does
+        """Fire those that are due now, by type, id and name."""
+
+    def hurry(self) -> None:  # noqa: B027 - as above
+        """Write now what would wait for others to be written with."""
+
+    async def clear(self) -> int:
+        """Forget all that this sidecar knows of, in the table too; how many there were."""
+        return 0
+
     @abstractmethod
     def stop(self) -> None:
         """Begin no trigger any more."""

@@ -155,6 +155,26 @@ class ActorRuntime:
                 found[activation.actor.type] = found.get(activation.actor.type, 0) + waiting
         return found
 
+    # Where the clock that users see is moved
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next actor has rested long enough, in monotonic seconds."""
+        return self._directory.next_due
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no actor has a turn, and none is ending."""
+        return not self._endings and next(self._directory.busy(), None) is None
+
+    def busy(self) -> list[ActorId]:
+        """The actors that have a turn."""
+        return [activation.actor for activation in self._directory.busy()]
+
+    def ring(self) -> None:
+        """End the actors that have rested long enough by now."""
+        self._directory.ring()
+
     # Turns
 
     async def invoke(self, call: ActorCall) -> AppAnswer:

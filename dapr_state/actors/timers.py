@@ -109,6 +109,32 @@ class Timers:
             for (actor, name), timer in self._timers.items()
         ]
 
+    @property
+    def next_due(self) -> int | None:
+        """When the next one falls due, in monotonic nanoseconds."""
+        return self._agenda.next
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no trigger is under way, nor about to be."""
+        return self._firing.is_idle
+
+    def ring(self) -> None:
+        """Fire those that are due now, by actor and name."""
+        self._agenda.ring(lambda timer: (timer.trigger.actor.type, timer.trigger.actor.id, timer.trigger.name))
+
+    def find(self, actor: ActorId, name: str) -> Trigger | None:
+        """What a timer tells its actor; None if there is none."""
+        timer = self._timers.get((actor, name))
+        return timer.trigger if timer else None
+
+    def clear(self) -> int:
+        """Forget all; how many there were."""
+        for actor, name in (timers := tuple(self._timers)):
+            self.delete(actor, name)
+        self._firing.clear()
+        return len(timers)
+
     def create(self, trigger: Trigger, ttl: str = "") -> None:
         """Start a timer as its trigger says, in the place of one of the same name. Raises ScheduleError."""
         actor, now = trigger.actor, self._clock.nanoseconds()

@@ -97,7 +97,10 @@ RPCS: Final = (
     _row("Test", "Reset", "POST test/reset", changes=True),
     _row("Test", "AddFault", "POST test/faults", changes=True),
     _row("Test", "RemoveFault", "DELETE test/faults/{id}", changes=True),
+    _row("Test", "ListFaults", "GET test/faults"),
     _row("Test", "Calls", "GET test/calls"),
+    _row("Test", "Clock", "POST test/clock", changes=True),
+    _row("Test", "TriggerTimer", "POST test/timers:trigger", changes=True),
 )
 
 

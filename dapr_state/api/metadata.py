@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
@@ -29,6 +30,7 @@ CAPABILITIES: Final = {
     "state.yugabytedb": _USUAL,
     "state.yugabyte": _USUAL,
 }
+TEST_MODE: Final = {"testMode": "true"}
 _SECOND: Final = "v2"  # version of a store, which daprd does not query
 VERSION_KEY = "daprRuntimeVersion"  # among what is noted; nobody can overwrite it
 
@@ -90,7 +92,9 @@ class Metadata:
         actors: Callable[[], ActorRuntimeMetadata] = ActorRuntimeMetadata,
         schedulers: Callable[[], Sequence[str]] = tuple,
         resiliencies: Callable[[], Sequence[str]] = tuple,
+        own_notes: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        """`own_notes` are told beside what the application notes, which cannot change them."""
         self.app_id = app_id
         self.version = DAPR_VERSION
         self.app = app
@@ -99,6 +103,7 @@ class Metadata:
         self.actors = actors
         self.schedulers = schedulers  # their addresses
         self.resiliencies = resiliencies  # names of the resources
+        self._own_notes = {**own_notes, VERSION_KEY: self.version}
         self._noted: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -106,11 +111,15 @@ class Metadata:
 
     def extended(self) -> dict[str, str]:
         """All that was noted, and our version, by name."""
-        return dict(sorted({**self._noted, VERSION_KEY: self.version}.items()))
+        return dict(sorted({**self._noted, **self._own_notes}.items()))
 
     def note(self, key: str, value: str) -> None:
         """Keep a word of the application until the sidecar ends."""
         self._noted[key] = value
+
+    def forget(self) -> None:
+        """Keep no word of the application any more."""
+        self._noted.clear()
 
 
 def capabilities(component_type: str, version: str, store: StateStore) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from dapr_state.runtime.options import Options
     from dapr_state.security.credentials import Credentials
     from dapr_state.serving.request_memory import RequestMemory
+    from dapr_state.testmode.service import TestMode
     from dapr_state.transports.grpc.actors import Subscribe
 
 # What daprd is not ready with until actors can be called, and until it knows the schedulers
@@ -59,18 +60,22 @@ class ActorServices:
         memory: RequestMemory,
         metrics: Metrics | None = None,
         credentials: Credentials | None = None,
+        *,
+        test: TestMode | None = None,
     ) -> None:
         """Without an application, a store for actors and placement there are none. Raises ListeningError."""
         self._options = options
         self._credentials = credentials
         self.is_on = bool(options.app_port or components.actor_store or options.placement_addresses)
+        self._renewing = asyncio.Lock()
+        self.renewals = 0  # how often the application came or went so far
         self.runtime = ActorRuntime(has_app=bool(options.app_port), is_alone=not options.placement_addresses)
         self._cluster = _cluster(options, self.runtime, memory, credentials) if options.placement_addresses else None
         router = self._cluster.router if self._cluster else ActorRouter(self.runtime, Embedded(self.runtime.is_hosted))
-        self._registrar = registrar(options, self.runtime)
+        self._registrar = registrar(options, test.target(self.runtime) if test else self.runtime)
         state = ActorState(options.app_id, lambda: components.actor_store)
         self.api = Actors(router, state) if self.is_on else Actors()
-        self._timers = Timers(router, fired=_fired(metrics.actor_timers_fired if metrics else None))
+        self.timers = Timers(router, fired=_fired(metrics.actor_timers_fired if metrics else None))
         target = _Reminded(router, self._cluster) if self._cluster else router
         fired = _fired(metrics.actor_reminders_fired if metrics else None)
         self._scheduled: ScheduledReminders | None = None
@@ -79,13 +84,13 @@ class ActorServices:
         embedded = EmbeddedReminders(
             target, StoredReminders(options.app_id, lambda: components.reminder_store), _name(options), fired=fired
         )
-        self._backend: ReminderBackend = WithLeftovers(self._scheduled, embedded) if self._scheduled else embedded
+        self.backend: ReminderBackend = WithLeftovers(self._scheduled, embedded) if self._scheduled else embedded
         if metrics:
             self._count(metrics)
-        self.runtime.on_hosted.append(self._backend.hosted)
+        self.runtime.on_hosted.append(self.backend.hosted)
         if self._cluster:
-            self._cluster.placement.on_ready.append(lambda: self._backend.hosted(tuple(self.runtime.counts())))
-        self.reminders = Reminders(self.api, self._backend, self._timers)
+            self._cluster.placement.on_ready.append(lambda: self.backend.hosted(tuple(self.runtime.counts())))
+        self.reminders = Reminders(self.api, self.backend, self.timers)
         self._router = router
         self._components = components
         if options.app_port and not components.actor_store:
@@ -123,8 +128,8 @@ class ActorServices:
 
         def settle() -> None:
             _set(metrics.actors_waiting, self.runtime.waiting())
-            _set(metrics.actor_timers, self._timers.counts())
-            _set(metrics.actor_reminders, self._backend.counts())
+            _set(metrics.actor_timers, self.timers.counts())
+            _set(metrics.actor_reminders, self.backend.counts())
 
         self.runtime.on_deactivated = ended
         metrics.before_reading.append(settle)
@@ -183,16 +188,16 @@ class ActorServices:
         if self._scheduled:
             self._scheduled.hosts.begin()
 
-    async def begin(self) -> None:
-        """Find out what the application hosts; its reminders fire from then on."""
-        self._backend.begin()
+    async def begin(self, *, is_there: bool = True) -> None:
+        """Find out what the application hosts, if it is there; its reminders fire from then on."""
+        self.backend.begin()
         if self._registrar:
-            await self._registrar.begin(health(self._options))
+            await self._registrar.begin(health(self._options), is_there=is_there)
 
     async def renew(self, *, is_there: bool) -> None:
         """The application goes, or another process of it has come."""
-        if self._registrar:
-            await (self._registrar.come() if is_there else self._registrar.leave())
+        async with self._renewing:
+            await self._renew(is_there=is_there)
 
     def parts(self) -> Parts:
         """For administration."""
@@ -203,8 +208,8 @@ class ActorServices:
             self._options.app_id,
             self.runtime,
             self._router,
-            self._backend,
-            self._timers,
+            self.backend,
+            self.timers,
             lambda: components.actor_store,
             lambda: components.actor_store_name,
             self.drain,
@@ -212,13 +217,19 @@ class ActorServices:
 
     async def reload(self) -> tuple[str, ...]:
         """Ask the application again what it hosts; what the process before it had active is forgotten."""
-        await self.renew(is_there=False)
-        await self.renew(is_there=True)
-        return tuple(self.runtime.counts())
+        async with self._renewing:
+            await self._renew(is_there=False)
+            await self._renew(is_there=True)
+            return tuple(self.runtime.counts())
+
+    async def _renew(self, *, is_there: bool) -> None:
+        self.renewals += 1
+        if self._registrar:
+            await (self._registrar.come() if is_there else self._registrar.leave())
 
     async def drain(self, grace: float | None) -> None:
-        self._timers.stop()
-        self._backend.stop()
+        self.timers.stop()
+        self.backend.stop()
         began = WAITING.monotonic()
         if self._cluster:
             await self._cluster.leave(grace)
@@ -227,8 +238,8 @@ class ActorServices:
     async def close(self) -> None:
         if self._registrar:  # first: it ends the turns that timers and reminders would wait for
             await self._registrar.close()
-        await self._timers.close()
-        await self._backend.close()
+        await self.timers.close()
+        await self.backend.close()
         if self._cluster:
             await self._cluster.close()
 

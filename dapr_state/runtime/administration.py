@@ -80,7 +80,7 @@ def answers(  # noqa: PLR0917  each of them is one of its kind
             flags=options.given,
             metrics=layers.metrics,
             is_read_only=not may_change,
-            is_test=False,
+            is_test=layers.test is not None,
         )
     )
     found |= {
@@ -89,5 +89,7 @@ def answers(  # noqa: PLR0917  each of them is one of its kind
         "ReloadApp": of_runtime.reload_app,
     }
     served = {rpc.name: found[rpc.name] for rpc in table.RPCS if rpc.name in found and (may_change or not rpc.changes)}
+    if layers.test:
+        served |= layers.test.answers()
     of_runtime.capabilities = sorted(served)
     return served

@@ -86,6 +86,11 @@ async def until_listening(options: Options) -> None:
     log.info("application discovered on port %d", port)
 
 
+async def is_listening(options: Options) -> bool:
+    """Whether the application accepts connections at this moment."""
+    return bool(options.app_port) and await _accepts(options.app_channel_address, options.app_port)
+
+
 async def pause() -> None:
     await WAITING.sleep(PERIOD)
 

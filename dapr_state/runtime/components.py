@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dapr_state.api import keys
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from dapr_state.resources.loader import OpenSecrets, Resources
     from dapr_state.resources.manifest import Manifest
 
+    PutOn = Callable[[str, str, StateStore], StateStore]  # a component's name, its prefix, and its store
     Count = Callable[[Component | Manifest, Sequence[str]], None]  # the reasons that it failed for; none: it is loaded
 
 ACTOR_STORE = "actorStateStore"  # the component's metadata name
@@ -55,12 +57,17 @@ class Components:
         *,
         count: Count | None = None,
         guard: Callable[[str], Guard | None] = lambda _: None,
+        put_on: PutOn | None = None,
     ) -> None:
-        """`count` is told what became of each component; `guard` gives the policies of a store by its name."""
+        """`count` is told what became of each component; `guard` gives the policies of a store by its name.
+
+        `put_on` puts what a test wants on the store itself, below encryption and policies.
+        """
         self._app_id = app_id
         self._namespace = namespace
         self._count = count
         self._guard = guard
+        self._put_on = put_on
         self.stores: dict[str, BoundStore] = {}
         self.secret_stores: dict[str, OpenSecrets] = {}
         self._components: dict[str, Component] = {}
@@ -147,7 +154,7 @@ class Components:
         """The prefix of its keys, and its store, not yet open. Raises ComponentError."""
         prefix = self._prefix(component)
         self._check_actor_store(component)
-        return prefix, self._create(component)
+        return prefix, self._create(component, prefix)
 
     async def remove(self, name: str) -> None:
         """Serve this component no longer."""
@@ -182,9 +189,9 @@ class Components:
         if self._count:
             self._count(component, reasons)
 
-    def _create(self, component: Component) -> StateStore:
+    def _create(self, component: Component, prefix: str) -> StateStore:
         try:
-            return build(component)
+            return build(component, partial(self._put_on, component.name, prefix) if self._put_on else None)
         except registry.UnknownStoreError as error:
             text = f"{error}; known types: {', '.join(registry.known_types())}"
             raise ComponentError(component.creation_failure(text), CREATION) from error

@@ -154,6 +154,7 @@ FLAGS: Final = (
     Flag("scheduler-job-streams", Kind.UINT, 3, "Streams to each scheduler"),
     Flag("sentry-address", Kind.TEXT, "", "Address of Dapr's certificate service"),
     Flag("sentry-request-jwt-audiences", Kind.LIST, (), "Audiences of tokens that sentry signs", idle=_NO_TOKENS),
+    Flag("test-mode", Kind.BOOL, default=False, about="Let tests move the clock, empty the stores and put faults in"),
     Flag("unix-domain-socket", Kind.TEXT, "", "Folder for Unix sockets, which replace the ports"),
     Flag("version", Kind.BOOL, default=False, about="Print the version of the Dapr API, and exit"),
     Flag("wait", Kind.BOOL, default=False, about="Wait until a running sidecar is ready for its application"),

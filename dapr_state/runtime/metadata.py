@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dapr_state.api.metadata import (
+    TEST_MODE,
     AppConnectionHealthProperties,
     AppConnectionProperties,
     Metadata,
@@ -45,6 +46,7 @@ def build_metadata(
         actors=actors.metadata,
         schedulers=lambda: actors.schedulers,
         resiliencies=lambda: policies.names,
+        own_notes=TEST_MODE if options.test_mode else {},
     )
 
 

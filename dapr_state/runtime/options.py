@@ -88,6 +88,8 @@ class Options(Struct, frozen=True, kw_only=True):
     control_plane_trust_domain: str = "localhost"
     control_plane_namespace: str = "default"
 
+    test_mode: bool = False
+
     api_logging: bool | None = None  # None: the Configuration decides
     metrics: bool = True
     metrics_port: int = 9090
@@ -142,6 +144,9 @@ class Options(Struct, frozen=True, kw_only=True):
 
         listen_addresses = _split(flags["dapr-listen-addresses"]) or ("127.0.0.1",)
         console = _console(flags, listen_addresses, has_token=bool(environ.get("DAPR_API_TOKEN")))
+        if flags["test-mode"]:
+            console = _of_test(flags, listen_addresses, console)
+
         grace = flags["dapr-graceful-shutdown-seconds"]
         return cls(
             app_id=flags["app-id"],
@@ -192,6 +197,7 @@ class Options(Struct, frozen=True, kw_only=True):
             sentry_token_file=environ.get("DAPR_SENTRY_TOKEN_FILE", ""),
             control_plane_trust_domain=control_plane.trust_domain,
             control_plane_namespace=control_plane.namespace,
+            test_mode=flags["test-mode"],
             api_logging=flags["enable-api-logging"] if "enable-api-logging" in flags.given else None,
             metrics=flags["enable-metrics"],
             metrics_port=metrics_port,
@@ -271,6 +277,16 @@ def _check_mode(mode: str) -> None:
         raise _fatal("mode kubernetes is not available in dapr-state: use --mode standalone")
     if mode != "standalone":
         raise _fatal(f"invalid mode: {mode}")
+
+
+def _of_test(flags: Parsed, addresses: Iterable[str], console: str) -> str:
+    """What the administration API, which serves the test, may do."""
+    for address in addresses:
+        if not is_loopback(address):
+            raise _fatal(f"--test-mode lets every caller empty the stores: it does not listen on {address}")
+    if console == "off":
+        raise _fatal("--test-mode is served by the administration API: leave out --console off")
+    return console if "console" in flags.given else "write"
 
 
 def _port(flags: Parsed, name: str, shown: str) -> int:

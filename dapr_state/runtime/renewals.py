@@ -31,6 +31,7 @@ class Renewals:
         self._supervisor = supervisor
         self._wishes: asyncio.Queue[signal.Signals | None] = asyncio.Queue()  # None: no more
         self._task: asyncio.Task[None] | None = None
+        self._discovery: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         for number in (LEAVES, COMES, ENDS):
@@ -40,6 +41,8 @@ class Renewals:
     async def __aexit__(self, *exception: object) -> None:
         for number in (LEAVES, COMES, ENDS):
             asyncio.get_running_loop().remove_signal_handler(number)
+        if self._discovery:
+            self._discovery.cancel()
         if self._task:
             self._wishes.put_nowait(None)
             await self._task
@@ -59,6 +62,15 @@ class Renewals:
                 continue
             await self._actors.renew(is_there=wish is COMES)
             log.info("the application %s", "is another process" if wish is COMES else "leaves")
+
+    def discover(self) -> None:
+        """Ask the application once it listens, unless somebody has said by then that it came."""
+        self._discovery = asyncio.create_task(self._discover())
+
+    async def _discover(self) -> None:
+        await application.until_listening(self._options)
+        if not self._actors.renewals:
+            await self._actors.renew(is_there=True)
 
     async def _listening(self) -> None:
         """Return when it is there, or leaves again."""

@@ -88,6 +88,8 @@ class Servers:
         options, layers = self._options, self._layers
         state = State(options.app_id, components.stores, layers.metrics, options.max_concurrent_queries)
         metadata = build_metadata(options, components, actors, policies, features)
+        if layers.test:
+            layers.test.metadata = metadata
         servicer = DaprServicer(
             state,
             metadata,

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 import uvloop
+from msgspec import structs
 
 from dapr_state import DAPR_VERSION, __version__
 from dapr_state.api.lifecycle import RUNTIME, Lifecycle
@@ -30,10 +31,11 @@ from dapr_state.runtime.renewals import Renewals
 from dapr_state.runtime.resiliency import Resiliency
 from dapr_state.runtime.servers import Servers
 from dapr_state.runtime.signals import FATAL, StopSignals, exit_at_once
-from dapr_state.runtime.supervised import DISCOVERED, Supervisor
+from dapr_state.runtime.supervised import DISCOVERED, EndsWithInput, Supervisor
 
 if TYPE_CHECKING:
     from dapr_state.runtime.options import Options
+    from dapr_state.testmode.service import TestMode
 
 BLOCKED: Final = "security-provider"  # what daprd is not ready with while a shutdown is put off
 HOT_RELOAD: Final = "HotReload"
@@ -120,6 +122,8 @@ class Sidecar:
             at_the_end(asyncio.to_thread, layers.tracer.close)
         log.info("standalone mode configured")
         log.info("app id: %s", options.app_id)
+        test = _test_mode(options.app_id) if options.test_mode else None
+        layers = structs.replace(layers, test=test)
         servers = Servers(options, layers)
         at_the_end(servers.stop_metrics)
         await servers.start_metrics()
@@ -129,12 +133,13 @@ class Sidecar:
             options.namespace,
             guard=policies.of_store,
             count=lambda component, reasons: middleware.count_component(layers, component, reasons),
+            put_on=test.store if test else None,
         )
         at_the_end(components.close)
         policies.on_change.append(components.apply_policies)
         folders = await open_components(options, components, settings, policies)
         application.announce(options)
-        actors = ActorServices(options, components, servers.memory, layers.metrics, known)
+        actors = ActorServices(options, components, servers.memory, layers.metrics, known, test=test)
         self._unwell = actors.unwell
         if actors.is_awaited:
             self._lifecycle.pending.add(PLACEMENT)
@@ -143,6 +148,9 @@ class Sidecar:
             self._lifecycle.pending.add(SCHEDULERS)
         at_the_end(self._drain_servers, servers)
         at_the_end(self._drain_actors, actors)  # before the servers: turns that run may still need those
+        if test:
+            self._opened.enter_context(EndsWithInput(options.environment, self._signals.stop))
+            test.attach(components.stores, actors.runtime, actors.timers, actors.backend)
         await servers.start(components, actors, self._lifecycle, policies, settings.features)
         await actors.listen()
         self._lifecycle.is_outbound_ready = True
@@ -151,16 +159,25 @@ class Sidecar:
         if folders and HOT_RELOAD in settings.features:
             at_the_end(asyncio.wait, [asyncio.create_task(folders.watch())])
             self._opened.callback(folders.stop)
-        renewals = await self._opened.enter_async_context(Renewals(options, actors, self._supervisor))
-        await application.until_listening(options)
-        self._supervisor.tell(STATUS=DISCOVERED)
-        self._lifecycle.pending.discard(RUNTIME)
-        await actors.begin()
-        renewals.begin()
+        await self._meet_application(actors)
         collector = Collector()
         self._opened.callback(collector.stop)
         collector.start()
         log.info("dapr initialized. Status: Running. Init Elapsed %dms", (WAITING.monotonic() - self._began) * 1000)
+
+    async def _meet_application(self, actors: ActorServices) -> None:
+        options = self._options
+        renewals = await self._opened.enter_async_context(Renewals(options, actors, self._supervisor))
+        # those of tests come and go: they are not waited for
+        is_there = not options.test_mode or await application.is_listening(options)
+        if is_there:
+            await application.until_listening(options)
+            self._supervisor.tell(STATUS=DISCOVERED)
+        self._lifecycle.pending.discard(RUNTIME)
+        await actors.begin(is_there=is_there)
+        renewals.begin()
+        if not is_there:
+            renewals.discover()
 
     def _entry(self, servers: Servers) -> Entry:
         options = self._options
@@ -221,6 +238,13 @@ def _settings(options: Options) -> Configuration:
     from dapr_state.resources import configuration_files  # noqa: PLC0415 - YAML takes 13 ms of the start
 
     return configuration_files.load(options.config_paths, options.environment)
+
+
+def _test_mode(app_id: str) -> TestMode:
+    # nobody else pays for it
+    from dapr_state.testmode.service import TestMode  # noqa: PLC0415
+
+    return TestMode(app_id)
 
 
 def _exit_soon() -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import json
+import os
 import signal
 import socket
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
 NOTIFY_SOCKET: Final = "NOTIFY_SOCKET"
 RUN: Final = "DAPR_STATE_RUN"  # the process id of `run`, where there is one
 RUN_AS: Final = "DAPR_STATE_RUN_AS"  # for the sidecar: the command and the file of that run, as JSON
+ENDS_WITH_INPUT: Final = "DAPR_STATE_ENDS_WITH_INPUT"
 LEAVES, COMES = signal.SIGUSR1, signal.SIGUSR2  # the application, which `run` starts again, or which has ended
 ENDS: Final = signal.SIGURG  # the application, soon: it is called once more for each of its actors
 DISCOVERED: Final = "application discovered"
@@ -40,6 +43,31 @@ class Supervisor:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
             sender.sendto(message.encode(errors="replace"), self._address)
+
+
+class EndsWithInput:
+    """While entered: where the environment says so, `stop` is called once nobody writes to the input any more.
+
+    Whoever has started the process holds the other end, and cannot forget it, however he ends.
+    """
+
+    def __init__(self, environ: Mapping[str, str], stop: Callable[[], object]) -> None:
+        self._is_on = bool(environ.get(ENDS_WITH_INPUT))
+        self._stop = stop
+
+    def __enter__(self) -> Self:
+        if self._is_on:
+            asyncio.get_running_loop().add_reader(0, self._read)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._is_on:
+            asyncio.get_running_loop().remove_reader(0)
+
+    def _read(self) -> None:
+        if not os.read(0, 1024):
+            asyncio.get_running_loop().remove_reader(0)
+            self._stop()
 
 
 def started_by(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dapr_state.stores.ttl import TtlRule
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dapr_state.clock import VisibleClock
     from dapr_state.errors import ErrorInfo
     from dapr_state.stores.model import Operation
     from dapr_state.stores.query.budget import QueryBudget
@@ -213,6 +214,14 @@ class StateStore(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Finish what is under way, then let go of every connection and file. Later calls raise StoreError."""
+
+    def follow(self, clock: VisibleClock) -> bool:  # noqa: ARG002
+        """Keep time by a clock that a test may move, from `open` on; False if it is its server's that counts."""
+        return False
+
+    async def expire(self, prefix: str) -> int:  # noqa: ARG002
+        """Of a store that follows such a clock: remove the keys with this prefix that have expired; how many."""
+        return 0
 
     @abstractmethod
     async def ping(self) -> None:

@@ -9,6 +9,8 @@ from dapr_state.stores import encryption, registry
 from dapr_state.stores.wrapper import Wrapper
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dapr_state.resiliency.guard import Guard
     from dapr_state.resources.component import Component
     from dapr_state.stores.base import StateStore
@@ -16,16 +18,21 @@ if TYPE_CHECKING:
 log = logging.getLogger("dapr.runtime.processor.state")
 
 
-def build(component: Component) -> StateStore:
-    """The store, not yet open. Raises UnknownStoreError, UnusableKeyError, and what the store's fields raise."""
+def build(component: Component, put_on: Callable[[StateStore], StateStore] | None = None) -> StateStore:
+    """The store, not yet open. Raises UnknownStoreError, UnusableKeyError, and what the store's fields raise.
+
+    `put_on` puts on the store itself what a test wants of it.
+    """
     keys = encryption.keys(component)
     store = registry.create(component)
+    if put_on:
+        store = put_on(store)
     return _encrypted(component, store, keys) if keys else _unencrypted(component, store)
 
 
 def under(store: StateStore, guard: Guard | None) -> StateStore:
     """The same store with its calls under these policies, or under none; encryption stands before them."""
-    if isinstance(store, Wrapper):
+    if isinstance(store, Wrapper) and not store.is_ground:
         inner = under(store.inner, guard)
         return store.over(inner) if store.stays else inner
     if guard is None:

@@ -64,6 +64,7 @@ class MemoryStore(StateStore):
         self._sweeper: asyncio.Task[None] | None = None
         self._large: asyncio.Task[None] | None = None  # a transaction that takes several turns of the loop
         self._is_closed = False
+        self._expired = 0  # since that was asked last
 
     @classmethod
     def from_component(cls, _: Component) -> MemoryStore:
@@ -88,6 +89,17 @@ class MemoryStore(StateStore):
                 key, _ = self._rows.popitem()
                 self._mortal.discard(key)
             await asyncio.sleep(0)
+
+    def follow(self, clock: VisibleClock) -> bool:
+        self._clock = clock
+        return True
+
+    async def expire(self, prefix: str) -> int:  # noqa: ARG002
+        """Those of other prefixes are removed as well, as nobody else sees them."""
+        for key in [key for key, second in self._mortal.items() if second <= self._clock.now() + 1]:
+            self._live(key)
+        expired, self._expired = self._expired, 0
+        return expired
 
     async def ping(self) -> None:
         self._check_open()
@@ -289,6 +301,7 @@ class MemoryStore(StateStore):
         if row is None or row.expires_at is None or row.expires_at > self._clock.now():
             return row
         self._put(key, None)
+        self._expired += 1
         return None
 
     async def _sweep_for_ever(self) -> None:
@@ -301,4 +314,5 @@ class MemoryStore(StateStore):
         while due := self._mortal.take_due(self._clock.now(), _AT_ONCE):
             for key in due:
                 self._put(key, None)
+            self._expired += len(due)
             await asyncio.sleep(0)

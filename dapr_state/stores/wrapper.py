@@ -11,6 +11,7 @@ from dapr_state.stores.model import Feature
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dapr_state.clock import VisibleClock
     from dapr_state.stores.model import Operation
     from dapr_state.stores.query.budget import QueryBudget
     from dapr_state.stores.query.scan import Matches, Position
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 class Wrapper(StateStore):
     """Forwards everything to `inner`, whose features are told as far as the wrapper keeps them."""
 
+    is_ground: ClassVar[bool] = False  # it belongs to the store: encryption and policies stand before both
     stays: ClassVar[bool] = True  # before the store, when its policies change
     keeps: ClassVar[frozenset[Feature]] = frozenset(Feature)
 
@@ -42,11 +44,11 @@ class Wrapper(StateStore):
 
     @property
     def unencrypted(self) -> StateStore:
-        return self._inner.unencrypted
+        return self if self.is_ground else self._inner.unencrypted
 
     @property
     def bare(self) -> StateStore:
-        return self._inner.bare
+        return self if self.is_ground else self._inner.bare
 
     def over(self, inner: StateStore) -> Self:
         """The same before another store."""
@@ -64,6 +66,12 @@ class Wrapper(StateStore):
 
     async def close(self) -> None:
         await self._inner.close()
+
+    def follow(self, clock: VisibleClock) -> bool:
+        return self._inner.follow(clock)
+
+    async def expire(self, prefix: str) -> int:
+        return await self._inner.expire(prefix)
 
     async def ping(self) -> None:
         await self._inner.ping()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dapr_state.observability.tracecontext import Tracer
     from dapr_state.security.origins import Origins
     from dapr_state.security.tokens import ApiToken
+    from dapr_state.testmode.service import TestMode
 
 
 class Middleware(Struct, frozen=True, kw_only=True):
@@ -31,4 +32,5 @@ class Middleware(Struct, frozen=True, kw_only=True):
     api_log: ApiLog | None = None
     tracer: Tracer | None = None
     echoes_context: bool = True  # without a tracer: whether answers carry the caller's trace context
+    test: TestMode | None = None
     count_errors: Callable[[str], None] | None = None  # is given the code of each error that is answered

@@ -21,6 +21,8 @@ CACHE = ROOT / ".cache"
 SDK = "dapr==1.19.0"  # the official Python SDK
 HOSTING = ("dapr-ext-fastapi==1.18.3", "uvicorn==0.54.0")  # what an application adds that hosts actors over HTTP
 
+TESTING = ("pytest==9.2.0", "pytest-xdist==3.8.0")
+
 
 def cached(name: str, make: Callable[[Path], None]) -> Path:
     """Give the folder .cache/<name>, which `make` fills once; two runs do not get in each other's way."""
@@ -41,8 +43,8 @@ def sdk_python() -> Path:
 
 
 def hosting_python() -> Path:
-    """The same, with what hosts actors over HTTP."""
-    return _python(f"hosting-{sys.version_info.major}.{sys.version_info.minor}-{SDK}", SDK, *HOSTING)
+    """The same, with what hosts actors over HTTP, and what tests such an application."""
+    return _python(f"testing-{sys.version_info.major}.{sys.version_info.minor}-{SDK}", SDK, *HOSTING, *TESTING)
 
 
 def _python(name: str, *packages: str) -> Path:

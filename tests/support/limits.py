@@ -67,8 +67,11 @@ class Limit:
         return f"| `{self.where}` | `{self.default}` | {self.why.replace('|', chr(92) + '|')} |"
 
 
+ELSEWHERE = {"testing", "pytest"}  # rooms that run in the process of who tests
+
+
 def limits() -> list[Limit]:
-    served = [path for path in sorted(PACKAGE.rglob("*.py")) if PACKAGE / "testing" not in path.parents]
+    served = [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in ELSEWHERE]
     return [limit for path in served for limit in _of(path)]
 
 

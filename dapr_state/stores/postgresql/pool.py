@@ -28,8 +28,9 @@ _CLOSE_SECONDS: Final = 2.0  # for a server to read that a client goes
 
 
 class Pool:
-    def __init__(self, options: Options, clock: WaitingClock) -> None:
+    def __init__(self, options: Options, clock: WaitingClock, kind: type[Any] = asyncpg.Connection) -> None:
         self._options = options
+        self._kind = kind
         self.clock = self._clock = clock
         self.answer_seconds = options.timeout + _GRACE_SECONDS
         self._free = asyncio.Semaphore(options.max_connections)
@@ -90,6 +91,7 @@ class Pool:
                 connection = await asyncpg.connect(
                     self._options.dsn,
                     timeout=None,
+                    connection_class=self._kind,
                     statement_cache_size=100 if self._options.prepared else 0,
                     server_settings=self._settings(),
                 )

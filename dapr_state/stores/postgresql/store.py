@@ -7,6 +7,8 @@ from abc import abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
+import asyncpg
+
 from dapr_state.clock import WAITING, WaitingClock
 from dapr_state.errors import untraced
 from dapr_state.stores import paging
@@ -27,6 +29,7 @@ from dapr_state.stores.batching import Batcher, Budget, runs, weight, weight_of_
 from dapr_state.stores.model import Feature, StoredValue
 from dapr_state.stores.postgresql import options, schema, tables
 from dapr_state.stores.postgresql.cleanup import TableCleanup
+from dapr_state.stores.postgresql.following import connections
 from dapr_state.stores.postgresql.groups import KEYS_AT_MOST, OCTETS_AT_MOST, WRITES_AT_MOST, Groups
 from dapr_state.stores.postgresql.indexes import QueryIndexes
 from dapr_state.stores.postgresql.lanes import Lane
@@ -37,6 +40,7 @@ from dapr_state.stores.sql.groups import Write
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dapr_state.clock import VisibleClock
     from dapr_state.resources.component import Component
     from dapr_state.resources.properties import Properties
     from dapr_state.stores.model import Operation
@@ -73,6 +77,7 @@ class _PostgresStore(StateStore):
         self._writes: Batcher[Write, Outcomes] | None = None
         self._lanes: list[Lane] = []
         self._cleanup: asyncio.Task[None] | None = None
+        self._follows: VisibleClock | None = None
 
     @classmethod
     def from_component(cls, component: Component) -> Self:
@@ -89,8 +94,20 @@ class _PostgresStore(StateStore):
         """A row of the metadata table, which does not name the table: so has daprd decided."""
         return name
 
+    def follow(self, clock: VisibleClock) -> bool:
+        self._follows = clock
+        return True
+
+    async def expire(self, prefix: str) -> int:
+        if self._pool is None:
+            raise _closed()
+        async with self._pool.use() as connection:
+            expired: int = await connection.fetchval(self._table.expire, prefix, paging.end_of(prefix))
+            return expired
+
     async def open(self) -> None:
-        pool = self._pool = Pool(self._options, self._clock)
+        kind = connections(self._follows) if self._follows else asyncpg.Connection
+        pool = self._pool = Pool(self._options, self._clock, kind)
         try:
             await schema.migrate(pool, self._options, self._metadata_key("migrations"), self.steps)
             async with pool.use() as connection:
@@ -108,7 +125,8 @@ class _PostgresStore(StateStore):
         self._lanes = [reads, writes]
         self._reads = self._batcher(reads, weight_of_keys, KEYS_AT_MOST)
         self._writes = self._batcher(writes, _weight_of_writes, WRITES_AT_MOST)
-        if self._options.cleanup_interval:
+        # others who use the table have not moved with us: their rows are not for us to remove
+        if self._options.cleanup_interval and not self._follows:
             cleanup = TableCleanup(self._options, self.layout, self._metadata_key("last-cleanup"), pool)
             self._cleanup = asyncio.create_task(cleanup.run_for_ever())
 

@@ -162,6 +162,10 @@ class StateTable:
             f"WHERE key = $1 AND {live} AND ($3::text = '' OR {layout.etag} = $3)"
         )
         self.etag = f"SELECT {layout.etag} FROM {table} WHERE key = $1 AND {live}"  # noqa: S608
+        self.expire = (
+            f'WITH gone AS (DELETE FROM {table} WHERE key COLLATE "C" >= $1 AND '  # noqa: S608
+            f'($2::text IS NULL OR key COLLATE "C" < $2) AND {layout.expired} RETURNING 1) SELECT count(*) FROM gone'
+        )
         sets = [f"{name} = excluded.{name}" for name in layout.columns.split(", ")[1:]]
         put = f"INSERT INTO {table} AS stored ({layout.columns}) SELECT {layout.new} FROM {_ROWS}"  # noqa: S608
         merge = f"ON CONFLICT (key) DO UPDATE SET {', '.join(sets)}, {layout.updated} = CURRENT_TIMESTAMP"

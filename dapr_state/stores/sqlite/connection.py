@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from dapr_state.stores.sqlite import failures
@@ -10,10 +11,11 @@ from dapr_state.stores.sqlite import failures
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dapr_state.clock import WaitingClock
+    from dapr_state.clock import VisibleClock, WaitingClock
     from dapr_state.stores.sqlite.options import Database
 
 _STATEMENTS_KEPT: Final = 96  # prepared ones: a few kinds, each in four lengths to a power of two
+_SECOND: Final = 1_000_000_000
 _RETRY_SECONDS: Final = 0.005  # between two attempts on a file that another holds
 
 T = TypeVar("T")
@@ -39,6 +41,15 @@ def connect(database: Database, clock: WaitingClock, *, busy_timeout: float) -> 
         connection.close()
         raise
     return connection
+
+
+def follow(connection: sqlite3.Connection, clock: VisibleClock) -> None:
+    """Have SQL's CURRENT_TIMESTAMP tell this clock's time: the word calls the function, also in a column's default."""
+
+    def current_timestamp() -> str:
+        return datetime.fromtimestamp(clock.nanoseconds() // _SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+    connection.create_function("current_timestamp", 0, current_timestamp)
 
 
 def _set(connection: sqlite3.Connection, pragma: str) -> None:

@@ -84,6 +84,7 @@ class StateTable:
             f"WHERE key = ? AND {_LIVE} AND (? = '' OR CAST(etag AS TEXT) = ?)"
         )
         self._first = f"SELECT 1 FROM {table} LIMIT 1"  # noqa: S608
+        self._expire = f"DELETE FROM {table} WHERE key >= ? AND key < ? AND NOT {_LIVE}"  # noqa: S608
         self._replace = f"REPLACE INTO {table} ({_COLUMNS}) VALUES "  # noqa: S608
 
     def read(self, connection: sqlite3.Connection, keys: Sequence[str], octets: float = math.inf) -> Found:
@@ -214,6 +215,10 @@ class StateTable:
     def ping(self, connection: sqlite3.Connection) -> None:
         """Raise if the table cannot be read."""
         connection.execute(self._first).fetchall()
+
+    def expire(self, prefix: str, connection: sqlite3.Connection) -> int:
+        """Remove the rows that begin with `prefix` and live no longer; how many."""
+        return connection.execute(self._expire, (prefix, paging.end_of(prefix) or b"")).rowcount
 
     def etags(self, connection: sqlite3.Connection, keys: Collection[str]) -> dict[str, str]:
         """The etags of those that are there and live."""

@@ -17,6 +17,7 @@ from dapr_state.stores.sql.groups import Write
 from dapr_state.stores.sql.keys import refusal
 from dapr_state.stores.sqlite import failures, inline, options, reaching, schema
 from dapr_state.stores.sqlite.cleanup import FileCleanup
+from dapr_state.stores.sqlite.connection import follow
 from dapr_state.stores.sqlite.executor import Call, Executor, Read
 from dapr_state.stores.sqlite.file import DatabaseFile
 from dapr_state.stores.sqlite.indexes import QueryIndexes
@@ -27,6 +28,7 @@ from dapr_state.stores.sqlite.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
+    from dapr_state.clock import VisibleClock
     from dapr_state.resources.component import Component
     from dapr_state.stores.model import Operation
     from dapr_state.stores.query.tree import Condition
@@ -58,6 +60,7 @@ class SqliteStore(StateStore):
         self._reading: Worker | None = None
         self._inline: InlineReads | None = None  # if the database allows it
         self._cleanup: asyncio.Task[None] | None = None
+        self._follows: VisibleClock | None = None
 
     @classmethod
     def from_component(cls, component: Component) -> SqliteStore:
@@ -66,6 +69,14 @@ class SqliteStore(StateStore):
     def __repr__(self) -> str:
         state = f"{self._executors[0].commits} commits" if self._executors else "closed"
         return f"<SqliteStore {self._options.database.uri} {state}>"
+
+    def follow(self, clock: VisibleClock) -> bool:
+        self._follows = clock
+        return True
+
+    async def expire(self, prefix: str) -> int:
+        expired: int = await _ask(self._writing, Call(partial(self._table.expire, prefix)))
+        return expired
 
     async def open(self) -> None:
         try:
@@ -78,7 +89,8 @@ class SqliteStore(StateStore):
         if others:
             self._reading = self._worker(others[0])
             self._inline = InlineReads(others[1])
-        if self._options.cleanup_interval:
+        # others who use the file have not moved with us: their rows are not for us to remove
+        if self._options.cleanup_interval and not self._follows:
             self._cleanup = asyncio.create_task(FileCleanup(self._options, self._writing, self._clock).run_for_ever())
 
     async def reach(self) -> None:
@@ -107,9 +119,12 @@ class SqliteStore(StateStore):
     def _executor(self, **limits: Any) -> Executor:
         limits = {"busy_timeout": self._options.database.busy_timeout, "timeout": self._options.timeout, **limits}
         try:
-            return Executor(self._options, self._table, self._clock, **limits)
+            executor = Executor(self._options, self._table, self._clock, **limits)
         except sqlite3.Error as error:
             raise StoreError(f"failed to ping: {failures.describe(error)}") from error
+        if self._follows:
+            follow(executor.connection, self._follows)
+        return executor
 
     def _worker(self, executor: Executor) -> Worker:
         return Worker(executor.handle, self._clock, self._options.timeout)

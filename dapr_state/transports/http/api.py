@@ -73,6 +73,11 @@ def api(
         hooks.insert(0, cors.after)
     checks += (*before, *middleware.checks(layers, page))
     handler = checked(middleware.route(router, layers, metadata.app_id), checks)
+    if layers.test:
+        # whoever does not test does not pay for it
+        from dapr_state.transports.http.tested import tested  # noqa: PLC0415
+
+        handler = tested(handler, layers.test, router)
     if layers.tracer:
         handler = traced(handler, layers.tracer, router)
     return Service(

@@ -887,17 +887,21 @@ class ResetRequest(_message.Message):
     def __init__(self, keep_state: _Optional[bool] = ..., keep_clock: _Optional[bool] = ..., keep_faults: _Optional[bool] = ..., stores: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ResetResponse(_message.Message):
-    __slots__ = ("keys", "reminders", "actors")
+    __slots__ = ("keys", "reminders", "actors", "busy", "faults")
     KEYS_FIELD_NUMBER: _ClassVar[int]
     REMINDERS_FIELD_NUMBER: _ClassVar[int]
     ACTORS_FIELD_NUMBER: _ClassVar[int]
+    BUSY_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
     keys: int
     reminders: int
     actors: int
-    def __init__(self, keys: _Optional[int] = ..., reminders: _Optional[int] = ..., actors: _Optional[int] = ...) -> None: ...
+    busy: _containers.RepeatedScalarFieldContainer[str]
+    faults: _containers.RepeatedCompositeFieldContainer[FaultHandle]
+    def __init__(self, keys: _Optional[int] = ..., reminders: _Optional[int] = ..., actors: _Optional[int] = ..., busy: _Optional[_Iterable[str]] = ..., faults: _Optional[_Iterable[_Union[FaultHandle, _Mapping]]] = ...) -> None: ...
 
 class Fault(_message.Message):
-    __slots__ = ("on", "store", "key_prefix", "actor_type", "method", "error", "delay", "hang", "drop_connection", "after_commit", "times", "skip", "probability", "seed")
+    __slots__ = ("on", "store", "key_prefix", "actor_type", "method", "error", "delay", "hang", "drop_connection", "after_commit", "etag_conflict", "goaway", "times", "skip", "probability", "seed", "actor_id")
     class On(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ON_UNSPECIFIED: _ClassVar[Fault.On]
@@ -928,10 +932,13 @@ class Fault(_message.Message):
     HANG_FIELD_NUMBER: _ClassVar[int]
     DROP_CONNECTION_FIELD_NUMBER: _ClassVar[int]
     AFTER_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    ETAG_CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    GOAWAY_FIELD_NUMBER: _ClassVar[int]
     TIMES_FIELD_NUMBER: _ClassVar[int]
     SKIP_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_ID_FIELD_NUMBER: _ClassVar[int]
     on: Fault.On
     store: str
     key_prefix: str
@@ -942,11 +949,14 @@ class Fault(_message.Message):
     hang: bool
     drop_connection: bool
     after_commit: bool
+    etag_conflict: bool
+    goaway: bool
     times: int
     skip: int
     probability: float
     seed: int
-    def __init__(self, on: _Optional[_Union[Fault.On, str]] = ..., store: _Optional[str] = ..., key_prefix: _Optional[str] = ..., actor_type: _Optional[str] = ..., method: _Optional[str] = ..., error: _Optional[str] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hang: _Optional[bool] = ..., drop_connection: _Optional[bool] = ..., after_commit: _Optional[bool] = ..., times: _Optional[int] = ..., skip: _Optional[int] = ..., probability: _Optional[float] = ..., seed: _Optional[int] = ...) -> None: ...
+    actor_id: str
+    def __init__(self, on: _Optional[_Union[Fault.On, str]] = ..., store: _Optional[str] = ..., key_prefix: _Optional[str] = ..., actor_type: _Optional[str] = ..., method: _Optional[str] = ..., error: _Optional[str] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hang: _Optional[bool] = ..., drop_connection: _Optional[bool] = ..., after_commit: _Optional[bool] = ..., etag_conflict: _Optional[bool] = ..., goaway: _Optional[bool] = ..., times: _Optional[int] = ..., skip: _Optional[int] = ..., probability: _Optional[float] = ..., seed: _Optional[int] = ..., actor_id: _Optional[str] = ...) -> None: ...
 
 class FaultHandle(_message.Message):
     __slots__ = ("id", "hits")
@@ -955,6 +965,16 @@ class FaultHandle(_message.Message):
     id: str
     hits: int
     def __init__(self, id: _Optional[str] = ..., hits: _Optional[int] = ...) -> None: ...
+
+class ListFaultsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListFaultsResponse(_message.Message):
+    __slots__ = ("faults",)
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    faults: _containers.RepeatedCompositeFieldContainer[FaultHandle]
+    def __init__(self, faults: _Optional[_Iterable[_Union[FaultHandle, _Mapping]]] = ...) -> None: ...
 
 class CallsRequest(_message.Message):
     __slots__ = ("from_event",)
@@ -967,3 +987,35 @@ class CallsResponse(_message.Message):
     CALLS_FIELD_NUMBER: _ClassVar[int]
     calls: _containers.RepeatedCompositeFieldContainer[TrafficEvent]
     def __init__(self, calls: _Optional[_Iterable[_Union[TrafficEvent, _Mapping]]] = ...) -> None: ...
+
+class ClockRequest(_message.Message):
+    __slots__ = ("frozen",)
+    FROZEN_FIELD_NUMBER: _ClassVar[int]
+    frozen: bool
+    def __init__(self, frozen: _Optional[bool] = ...) -> None: ...
+
+class ClockResponse(_message.Message):
+    __slots__ = ("now", "frozen", "moved")
+    NOW_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    now: _timestamp_pb2.Timestamp
+    frozen: bool
+    moved: _duration_pb2.Duration
+    def __init__(self, now: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frozen: _Optional[bool] = ..., moved: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class TriggerTimerRequest(_message.Message):
+    __slots__ = ("actor", "name")
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    actor: ActorId
+    name: str
+    def __init__(self, actor: _Optional[_Union[ActorId, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
+
+class TriggerTimerResponse(_message.Message):
+    __slots__ = ("delivered", "error")
+    DELIVERED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    delivered: bool
+    error: str
+    def __init__(self, delivered: _Optional[bool] = ..., error: _Optional[str] = ...) -> None: ...

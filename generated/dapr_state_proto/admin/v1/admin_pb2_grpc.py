@@ -1157,10 +1157,25 @@ class TestStub:
                 request_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.FaultHandle.SerializeToString,
                 response_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.FaultHandle.FromString,
                 _registered_method=True)
+        self.ListFaults = channel.unary_unary(
+                '/dapr_state.admin.v1.Test/ListFaults',
+                request_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.ListFaultsRequest.SerializeToString,
+                response_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.ListFaultsResponse.FromString,
+                _registered_method=True)
         self.Calls = channel.unary_unary(
                 '/dapr_state.admin.v1.Test/Calls',
                 request_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.CallsRequest.SerializeToString,
                 response_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.CallsResponse.FromString,
+                _registered_method=True)
+        self.Clock = channel.unary_unary(
+                '/dapr_state.admin.v1.Test/Clock',
+                request_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.ClockRequest.SerializeToString,
+                response_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.ClockResponse.FromString,
+                _registered_method=True)
+        self.TriggerTimer = channel.unary_unary(
+                '/dapr_state.admin.v1.Test/TriggerTimer',
+                request_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.TriggerTimerRequest.SerializeToString,
+                response_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.TriggerTimerResponse.FromString,
                 _registered_method=True)
 
 
@@ -1204,8 +1219,28 @@ class TestServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFaults(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Calls(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Clock(self, request, context):
+        """Tells the time that users see; stops it, or lets it go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TriggerTimer(self, request, context):
+        """Fires a timer in its actor's turn, now; its schedule stays as it is.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1243,10 +1278,25 @@ def add_TestServicer_to_server(servicer, server):
                     request_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.FaultHandle.FromString,
                     response_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.FaultHandle.SerializeToString,
             ),
+            'ListFaults': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFaults,
+                    request_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.ListFaultsRequest.FromString,
+                    response_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.ListFaultsResponse.SerializeToString,
+            ),
             'Calls': grpc.unary_unary_rpc_method_handler(
                     servicer.Calls,
                     request_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.CallsRequest.FromString,
                     response_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.CallsResponse.SerializeToString,
+            ),
+            'Clock': grpc.unary_unary_rpc_method_handler(
+                    servicer.Clock,
+                    request_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.ClockRequest.FromString,
+                    response_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.ClockResponse.SerializeToString,
+            ),
+            'TriggerTimer': grpc.unary_unary_rpc_method_handler(
+                    servicer.TriggerTimer,
+                    request_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.TriggerTimerRequest.FromString,
+                    response_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.TriggerTimerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1423,6 +1473,33 @@ class Test:
             _registered_method=True)
 
     @staticmethod
+    def ListFaults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr_state.admin.v1.Test/ListFaults',
+            dapr__state_dot_admin_dot_v1_dot_admin__pb2.ListFaultsRequest.SerializeToString,
+            dapr__state_dot_admin_dot_v1_dot_admin__pb2.ListFaultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Calls(request,
             target,
             options=(),
@@ -1439,6 +1516,60 @@ class Test:
             '/dapr_state.admin.v1.Test/Calls',
             dapr__state_dot_admin_dot_v1_dot_admin__pb2.CallsRequest.SerializeToString,
             dapr__state_dot_admin_dot_v1_dot_admin__pb2.CallsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Clock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr_state.admin.v1.Test/Clock',
+            dapr__state_dot_admin_dot_v1_dot_admin__pb2.ClockRequest.SerializeToString,
+            dapr__state_dot_admin_dot_v1_dot_admin__pb2.ClockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TriggerTimer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr_state.admin.v1.Test/TriggerTimer',
+            dapr__state_dot_admin_dot_v1_dot_admin__pb2.TriggerTimerRequest.SerializeToString,
+            dapr__state_dot_admin_dot_v1_dot_admin__pb2.TriggerTimerResponse.FromString,
             options,
             channel_credentials,
             insecure,
