@@ -16,14 +16,20 @@ if TYPE_CHECKING:
 
 
 class Activation:
-    __slots__ = ("actor", "idle_since", "is_ending", "since", "turns")
+    __slots__ = ("actor", "idle_since", "is_ending", "is_lost", "since", "turns")
 
     def __init__(self, actor: ActorId) -> None:
         self.actor = actor
         self.turns = TurnQueue()
         self.since = WAITING.monotonic()
         self.is_ending = False  # the application is told of the end
+        self.is_lost = False  # it goes on elsewhere, whatever the application still does for it here
         self.idle_since = 0.0  # monotonic; means something only while no turn runs
+
+    def lose(self, error: Exception) -> None:
+        """Have the turn that runs end as soon as it can; its callers get the error."""
+        self.is_lost = True
+        self.turns.stop(error)
 
     def __repr__(self) -> str:
         state = "busy" if self.turns.is_busy else "idle"

@@ -120,8 +120,12 @@ class Directory:
             yield from hosted.busy.values()
 
     def is_active(self, actor: ActorId) -> bool:
+        """Here, and not lost."""
         hosted = self._types.get(actor.type)
-        return hosted is not None and (actor.id in hosted.busy or actor.id in hosted.resting)
+        if hosted is None:
+            return False
+        busy = hosted.busy.get(actor.id)
+        return actor.id in hosted.resting if busy is None else not busy.is_lost
 
     def take(self, hosted: ActorType, actor: ActorId) -> Activation:
         """The actor's activation, a new one if it was not active; it does not rest until it is given back."""

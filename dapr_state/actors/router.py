@@ -91,6 +91,10 @@ class ActorRouter:
     def is_hosted(self, actor_type: str) -> bool:
         return self.local.is_hosted(actor_type)
 
+    def may_write(self, actor: ActorId) -> bool:
+        """Whether the actor is active here, and nobody else can have it: a turn that goes on elsewhere is over here."""
+        return self._placement.holds() and self.local.is_active(actor)
+
     # What this sidecar's own callers, reminders and timers ask
 
     async def invoke(self, call: ActorCall) -> AppAnswer:

@@ -330,7 +330,7 @@ class ActorRuntime:
             move = self._moving[activation] = asyncio.ensure_future(self._halt(activation, drains=drains))
             move.add_done_callback(lambda _: self._moving.pop(activation))
         elif not drains:  # the time that it was given is over
-            activation.turns.stop(LostError())
+            activation.lose(LostError())
         return move
 
     async def _halt(self, activation: Activation, *, drains: bool) -> None:
@@ -338,7 +338,7 @@ class ActorRuntime:
         activation.turns.close()
         if hosted is None or activation.is_ending:
             return
-        lost = partial(activation.turns.stop, LostError())
+        lost = partial(activation.lose, LostError())
         drain = hosted.config.drain_timeout if drains and self._drains_rebalanced else 0.0
         alarm = self._waiting.call_at(self._waiting.monotonic() + drain, lost)
         try:
@@ -348,6 +348,7 @@ class ActorRuntime:
         if hosted.is_hosted and not self._is_closing:
             self._begin_end(hosted.channel, activation, last)
         else:  # the application is not told, or told with all others at the end
+            activation.is_lost = False
             activation.turns.leave(last)
             self._directory.give_back(activation)
 

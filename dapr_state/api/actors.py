@@ -84,9 +84,9 @@ class Actors:
             raise errors.ACTOR_NO_STATE_STORE() from error  # noqa: RSE102  a row is called to make its error
 
     async def check_active(self, actor: ActorId, octets: int) -> None:
-        """Raise unless the actor is active on this sidecar; said before the operations, of `octets`, are looked at."""
+        """Raise unless the actor is active on this sidecar alone; said before the operations, of `octets`, are read."""
         router = await self.ready(octets)
-        if not router.local.is_active(actor):
+        if not router.may_write(actor):
             raise errors.ACTOR_INSTANCE_MISSING()  # noqa: RSE102  a row is called to make its error
 
     async def transact(self, actor: ActorId, changes: Sequence[Put | Remove]) -> None:

@@ -56,6 +56,10 @@ class Placement(ABC):
     async def lookup(self, actor: ActorId) -> Claim:
         """The same, once it is known. Raises NoHostError."""
 
+    def holds(self) -> bool:
+        """Whether actors that are active here may be written for: not while others may have them already."""
+        return True
+
 
 class Embedded(Placement):
     """One sidecar alone: all that it hosts lives here."""

@@ -59,6 +59,7 @@ class DaprPlacement(Placement):
         self._connected = Gate(waiting, is_open=False, what=_WHAT)
         self._closed: dict[str, Gate] = {}
         self._alive_until = math.inf  # monotonic
+        self._is_severed = False  # others may have what is active here; until the next round is over
         self._unlocked = asyncio.Event()  # a new one for each round
         self._waiters = 0  # for types that nobody hosts
         self._halts: set[asyncio.Task[None]] = set()
@@ -115,6 +116,11 @@ class DaprPlacement(Placement):
         finally:
             self._waiters -= 1
 
+    def holds(self) -> bool:
+        if self._waiting.monotonic() > self._alive_until:
+            self._thaw()
+        return not self._is_severed
+
     def _claim(self, name: str) -> Claim:
         found = HERE if self._is_me(name) else Claim(name, self._hosts[name])
         self._claims[name] = found
@@ -158,6 +164,7 @@ class DaprPlacement(Placement):
     def unlock(self) -> None:
         """The round is over everywhere."""
         self._alive_until = self._waiting.monotonic() + FROZEN
+        self._is_severed = False
         self._connected.open()
         self._open_types()
         for tell in self.on_ready:
@@ -180,6 +187,7 @@ class DaprPlacement(Placement):
     def lose(self, *, drains: bool) -> None:
         """The service is gone; `drains` False: others may take over at any moment."""
         self._connected.shut()
+        self._is_severed = self._is_severed or not drains
         self._alive_until = math.inf
         self._table, self._hosts = Table(), {}
         self._open_types()  # who waits there waits for the service from now on

@@ -77,6 +77,31 @@ async def test_names_of_the_loopback_are_one(name: str) -> None:
     assert scene.placement.lookup_now(ActorId("ta", MINE)) is HERE
 
 
+@pytest.mark.parametrize(
+    ("drains", "holds"), [(True, True), (False, False)], ids=["the service is gone", "others may have its actors"]
+)
+async def test_what_is_active_may_be_written_for(drains: bool, holds: bool) -> None:
+    """While it ends in its own time; not once it may be elsewhere, until the next round is over."""
+    scene = Scene()
+    await scene.round(tables(ta=(ME,)))
+    before = scene.placement.holds()
+    scene.placement.lose(drains=drains)
+    meanwhile = scene.placement.holds()
+    await scene.round(tables(ta=(ME,)))
+
+    assert (before, meanwhile, scene.placement.holds()) == (True, holds, True)
+
+
+async def test_one_that_was_frozen_writes_nothing_before_it_knows() -> None:
+    """The question itself tells it: it need not be looked up first."""
+    scene = Scene()
+    await scene.round(tables(ta=(ME,)))
+    scene.clock.advance(FROZEN + 0.1)
+
+    assert not scene.placement.holds()
+    assert scene.told == ["frozen"]
+
+
 async def test_nobody_is_let_in_before_the_first_round_ends() -> None:
     """Who asks waits, and is refused in the end."""
     scene = Scene()

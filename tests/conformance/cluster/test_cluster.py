@@ -13,7 +13,7 @@ from dapr_state.actors.placement.ring import Ring
 from tests.support import oracle
 from tests.support.cluster import TYPE, Member, wait_connected
 from tests.support.control_plane import Placement, Placements
-from tests.support.http import ask
+from tests.support.http import Socket, ask, request
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -183,22 +183,34 @@ def test_a_placement_that_says_nothing_is_left(tmp_path: Path, placement: Servic
 
 @pytest.mark.oracle
 def test_a_sidecar_that_is_frozen_is_replaced(tmp_path: Path) -> None:
-    """Calls to it are made again elsewhere, and when it runs again it begins no turn that others may have."""
+    """Calls to it are made again elsewhere. When it runs again it begins no turn that others may have, and what one of
+    before wants to write then is refused."""
     service = Placement(oracle.program("placement"), tmp_path)
     with service, Member(tmp_path, service.address) as one, Member(tmp_path, service.address) as two:
         wait_connected(one, two)
-        there = owned(Ring((one.name, two.name), 100), two)[0]
+        there, other = owned(Ring((one.name, two.name), 100), two)[:2]
         one.call(there)
-        two.sidecar.pause()
-        try:
-            answer = one.call(there, "again", b"1")
-        finally:
-            two.sidecar.resume()
+        two.app.obey({"match": "/method/held", "hold": True, "times": 1})
+        operations = json.dumps([{"operation": "upsert", "request": {"key": "k", "value": 1}}])
+        write = request("POST", f"/v1.0/actors/{TYPE}/{other}/state", operations)
+        with two.calling(other, "held") as held, Socket(two.sidecar.http_port) as application:
+            two.app.holding()
+            before = application.send(write).answer()
+            two.sidecar.pause()
+            try:
+                answer = one.call(there, "again", b"1")
+                application.send(write)
+            finally:
+                two.sidecar.resume()
+            refused = application.answer()
+            made_again = held.result()
         until(lambda: there in deleted(two), what="its actor has ended")
         wait_connected(two)
 
         assert (answer.code, answer.body) == (200, b"1")
-        assert [each.target.rpartition("/")[2] for each in two.app.seen("/method/")] == ["m"]
+        assert [each.target.rpartition("/")[2] for each in two.app.seen(f"/{there}/method/")] == ["m"]
+        assert (before.code, made_again.code) == (204, 200)
+        assert (refused.code, refused.json["errorCode"]) == (400, "ERR_ACTOR_INSTANCE_MISSING")
 
 
 def test_a_reminder_fires_where_its_actor_lives(tmp_path: Path, placement: Service) -> None:
