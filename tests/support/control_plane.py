@@ -101,12 +101,13 @@ class Placements:
 class Scheduler(_Service):
     """It keeps the reminders, and says when they are due."""
 
-    def __init__(self, binary: Path, folder: Path, *flags: str) -> None:
+    def __init__(self, binary: Path, folder: Path, *flags: str, number: int = 0, cluster: str = "") -> None:
+        """`cluster` is what all that belong together are told of one another; empty: it is alone."""
         # certificates of schedulers name them as Kubernetes does
-        name = "dapr-scheduler-server-0"
+        name = f"dapr-scheduler-server-{number}"
         scheme = "https" if "--tls-enabled" in flags else "http"
-        peers = f"{name}={scheme}://127.0.0.1:{free_port()}"
-        data = str(folder / "etcd")
+        peers = cluster or f"{name}={scheme}://127.0.0.1:{free_port()}"
+        data = str(folder / (f"etcd-{number}" if cluster else "etcd"))
         client_port = str(free_port())
         super().__init__(
             binary,
@@ -115,6 +116,26 @@ class Scheduler(_Service):
             *("--etcd-initial-cluster", peers),
             *flags,
         )
+
+
+class Schedulers:
+    """Three of them, which share the reminders out."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        peers = ",".join(f"dapr-scheduler-server-{number}=http://127.0.0.1:{free_port()}" for number in range(3))
+        self.all = [Scheduler(binary, folder, number=number, cluster=peers) for number in range(3)]
+        self.address = ",".join(each.address for each in self.all)
+
+    def __enter__(self) -> Self:
+        for each in self.all:
+            each.launch()
+        for each in self.all:
+            each.wait_ready()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for each in self.all:
+            each.close()
 
 
 class OwnPlacement(Process):
