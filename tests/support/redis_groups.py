@@ -31,7 +31,7 @@ sentinel parallel-syncs {name} 2
 
 
 class Sentinel(Process):
-    def __init__(self, folder: Path, master: int, *, password: str = "") -> None:
+    def __init__(self, folder: Path, master: int, *, password: str = "", **options: str) -> None:
         program = shutil.which("redis-server")
         if program is None:
             pytest.skip("redis-server is missing: apt-get install redis-server")
@@ -39,7 +39,8 @@ class Sentinel(Process):
         self.address = f"127.0.0.1:{self.port}"
         self.password = password
         settings = folder / f"sentinel-{self.port}.conf"
-        more = f"requirepass {password}\nsentinel sentinel-pass {password}" if password else ""
+        more = "\n".join(f"{name.replace('_', '-')} {value}" for name, value in options.items())
+        more += f"\nrequirepass {password}\nsentinel sentinel-pass {password}" if password else ""
         settings.write_text(
             _SENTINEL.format(port=self.port, folder=folder, master=master, name=MASTER, more=more), encoding="utf-8"
         )
@@ -181,7 +182,13 @@ SLOTS = 16384
 
 
 class ClusterServers(Servers):
-    """Three primaries, each with a replica."""
+    """Three primaries, each with a replica or without; options as RedisServer has them."""
+
+    def __init__(self, folder: Path, *, replicas: int = 1, **options: str) -> None:
+        super().__init__(folder)
+        self._replicas = replicas
+        self._options = options
+        self.tls_addresses: list[str] = []  # with the option tls_cluster
 
     @property
     def address(self) -> str:
@@ -189,7 +196,8 @@ class ClusterServers(Servers):
         return ",".join(server.address for server in self.servers[:2])
 
     def _start(self) -> None:
-        buses = [free_port() for _ in range(6)]
+        size = 3 + 3 * self._replicas
+        buses = [free_port() for _ in range(size)]
         for number, bus in enumerate(buses):
             server = RedisServer(
                 self._folder,
@@ -201,6 +209,8 @@ class ClusterServers(Servers):
                 repl_diskless_sync_delay="0",
                 repl_ping_replica_period="1",
                 dbfilename=f"{number}.rdb",
+                **self._options,
+                **self._tls_port(),
             )
             self.servers.append(server.launch())
             self._started.callback(server.close)
@@ -213,10 +223,17 @@ class ClusterServers(Servers):
                 self.ask(server, "CLUSTER", "ADDSLOTSRANGE", first, min(first + share, SLOTS) - 1)
                 self.ask(server, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             self.ask(self.servers[0], "CLUSTER", "MEET", "127.0.0.1", server.port, buses[number])
-        until(lambda: all(len(self.nodes(server)) == 6 for server in self.servers))
-        for number in range(3, 6):
+        until(lambda: all(len(self.nodes(server)) == size for server in self.servers))
+        for number in range(3, size):
             self.ask(self.servers[number], "CLUSTER", "REPLICATE", self.name(self.servers[number - 3]))
         self.whole()
+
+    def _tls_port(self) -> dict[str, str]:
+        if "tls_cluster" not in self._options:
+            return {}
+        port = free_port()
+        self.tls_addresses.append(f"127.0.0.1:{port}")
+        return {"tls_port": str(port)}
 
     def ask(self, server: RedisServer, *words: object) -> object:
         with server.client(decode_responses=True) as client:
@@ -237,7 +254,7 @@ class ClusterServers(Servers):
         primaries = 0
         for server in self.servers:
             nodes = self.nodes(server)
-            if len(nodes) != 6 or any("fail" in node[2] or "handshake" in node[2] for node in nodes):
+            if len(nodes) != len(self.servers) or any("fail" in node[2] or "handshake" in node[2] for node in nodes):
                 return False
             with server.client() as client:
                 told = client.info("replication")
@@ -249,7 +266,8 @@ class ClusterServers(Servers):
                     return False
             else:
                 primaries += 1
-                if told["connected_slaves"] != 1 or told["slave0"]["state"] != "online":
+                replicas = [told[f"slave{each}"]["state"] for each in range(told["connected_slaves"])]
+                if replicas != ["online"] * self._replicas:
                     return False
         return primaries == 3
 

@@ -27,6 +27,10 @@ _GRACE_SECONDS: Final = 1.0  # in which the server itself may say that a stateme
 _CLOSE_SECONDS: Final = 2.0  # for a server to read that a client goes
 
 
+_PROTOCOL: Final = "08P01"  # a violation of it
+_UNSUPPORTED: Final = "unsupported startup parameter"  # as PgBouncer says of a session's settings
+
+
 class Pool:
     def __init__(self, options: Options, clock: WaitingClock, kind: type[Any] = asyncpg.Connection) -> None:
         self._options = options
@@ -98,7 +102,7 @@ class Pool:
         except TimeoutError:
             raise NotDone(f"failed to connect: no answer within {self.patience}") from None
         except failures.DRIVER as error:
-            raise NotDone(f"failed to connect: {failures.describe(error)}") from error
+            raise NotDone(f"failed to connect: {failures.describe(error)}{_hint(error)}") from error
         except ValueError:  # its text holds what stands where a port should: part of a password with a # or a /
             raise NotDone(
                 "failed to connect: the connection string is no URL with host and port (percent-encode what is special)"
@@ -182,6 +186,12 @@ class _Use:
             self._connection.terminate()
             self._pool.close_all()
         raise failures.store_error(error) from error
+
+
+def _hint(error: Exception) -> str:
+    if failures.code(error) == _PROTOCOL and _UNSUPPORTED in str(error):
+        return ": a pooler is there, for which the component says `queryExecMode: exec`"
+    return ""
 
 
 async def _close(connection: Any) -> None:

@@ -79,6 +79,7 @@ class Reconnecting:
 
     def open(self) -> None:
         """Begin to connect."""
+        self._reason = ConnectError(f"dial tcp {self._options.address}: i/o timeout")  # until an attempt has ended
         self._keeper = asyncio.create_task(self._keep_connected())
 
     async def close(self) -> None:

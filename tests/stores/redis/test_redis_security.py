@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from dapr_state.stores.model import Delete, StoredValue, Upsert
 from tests.stores.redis.conftest import create, opened
 from tests.support.processes import free_port
 from tests.support.redis import RedisServer
+from tests.support.redis_groups import MASTER, ClusterServers, Sentinel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,10 +129,15 @@ class Certificates:
     def text(self, name: str) -> str:
         return (self.folder / name).read_text()
 
+    def options(self, name: str) -> dict[str, str]:
+        """Of a server that has this one."""
+        files = {"tls_cert_file": f"{name}.crt", "tls_key_file": f"{name}.key", "tls_ca_cert_file": "ca.crt"}
+        return {"tls_auth_clients": "no", **{option: str(self.folder / file) for option, file in files.items()}}
+
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """An authority, and what it signed for the server (localhost) and for a client."""
+    """An authority, and what it signed for a server (localhost), for a client, and for one of many servers."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is missing: apt-get install openssl")
     folder = tmp_path_factory.mktemp("tls")
@@ -140,9 +147,10 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=ca")
-    for name in ("server", "client"):
+    names = {"server": "DNS:localhost", "client": "DNS:localhost", "node": "IP:127.0.0.1"}
+    for name, of in names.items():
         openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        (folder / "names").write_text("subjectAltName=DNS:localhost\n")
+        (folder / "names").write_text(f"subjectAltName={of}\n")
         signed = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
         openssl("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.crt", *signed)
     return Certificates(folder)
@@ -152,12 +160,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 def tls_server(folder: Path, certificates: Certificates, **options: str) -> Iterator[str]:
     """A server with TLS: its address."""
     port = str(free_port())
-    files = {
-        "tls_cert_file": str(certificates.folder / "server.crt"),
-        "tls_key_file": str(certificates.folder / "server.key"),
-        "tls_ca_cert_file": str(certificates.folder / "ca.crt"),
-    }
-    with RedisServer(folder, tls_port=port, **{"tls_auth_clients": "no", **files, **options}):
+    with RedisServer(folder, tls_port=port, **{**certificates.options("server"), **options}):
         yield f"localhost:{port}"
 
 
@@ -188,6 +191,48 @@ async def test_tls_shows_the_certificate_of_the_client(tmp_path: Path, certifica
 
     assert shown
     assert hidden
+
+
+async def test_tls_to_all_nodes_of_a_cluster(
+    tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that the first one names are asked, and checked, as it is; a slot that moves is followed."""
+    options = {**certificates.options("node"), "tls_cluster": "yes", "tls_replication": "yes"}
+    tls = {"redisType": "cluster", "enableTLS": "true"}
+    keys = [f"key{number}" for number in range(9)]
+    with ClusterServers(tmp_path, replicas=0, **options) as servers:
+        unknown = await refusal(servers.tls_addresses[0], **tls)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificates.folder / "ca.crt"))
+        async with opened(servers.tls_addresses[0], **tls) as store:
+            outcomes = await store.write([Upsert(key, b"v") for key in keys])
+            owner = servers.owner(keys[0])
+            target = next(each for each in servers.servers if each is not owner)
+            await asyncio.to_thread(servers.begin_to_move, servers.slot(keys[0]), owner, target)
+            await asyncio.to_thread(servers.end_move, servers.slot(keys[0]), target)
+            moved = await store.write([Upsert(keys[0], b"w")])
+
+    assert re.search("tls: .*certificate verify failed", unknown)
+    assert (outcomes, moved) == ([None] * len(keys), [None])
+
+
+async def test_tls_to_sentinels_and_to_their_master(
+    tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sentinels are checked as the master is, and name the port at which it speaks TLS."""
+    options, port, asked = certificates.options("node"), free_port(), free_port()
+    tls = {"failover": "true", "sentinelMasterName": MASTER, "enableTLS": "true"}
+    master = RedisServer(tmp_path, tls_port=str(port), **options)
+    sentinel = Sentinel(tmp_path, port, tls_port=str(asked), tls_replication="yes", **options)
+    address = f"127.0.0.1:{asked}"
+    with master, sentinel:
+        unknown = await refusal(address, **tls)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificates.folder / "ca.crt"))
+        served = await works(address, **tls)
+        plain = await refusal(sentinel.address, **tls)
+
+    assert unknown.endswith("redis: all sentinels specified in configuration are unreachable")
+    assert served
+    assert plain == f"dial tcp {sentinel.address}: i/o timeout"
 
 
 def test_a_key_that_does_not_fit_its_certificate_is_refused(certificates: Certificates) -> None:
