@@ -21,6 +21,7 @@ from dapr_state.runtime.metadata import build_metadata
 from dapr_state.security.access import ADMIN
 from dapr_state.serving.grpc.server import NativeServer
 from dapr_state.serving.http.server import HttpServer
+from dapr_state.serving.http.settings import Settings
 from dapr_state.serving.request_memory import RequestMemory
 from dapr_state.transports.grpc.dapr import DaprServicer
 from dapr_state.transports.grpc.server import GrpcServer
@@ -229,10 +230,5 @@ class Servers:
 
     def _http_server(self, service: Service, *, http2: bool = False) -> HttpServer:
         options = self._options
-        return HttpServer(
-            service,
-            max_body=options.max_body_size,
-            read_buffer=options.read_buffer_size,
-            http2=http2,
-            memory=self.memory,
-        )
+        allowed = Settings.read(max_body=options.max_body_size, read_buffer=options.read_buffer_size, http2=http2)
+        return HttpServer(service, allowed, memory=self.memory)

@@ -11,6 +11,7 @@ from dapr_state.serving.grpc.server import NativeServer
 from dapr_state.serving.http.response import Response
 from dapr_state.serving.http.server import HttpServer
 from dapr_state.serving.http.service import Service
+from dapr_state.serving.http.settings import Settings
 from dapr_state.serving.sockets import bind, bind_patiently, close, port_of
 from tests.serving.http.serving import blocking
 from tests.support.http import Socket, request
@@ -38,7 +39,7 @@ def http() -> HttpServer:
     async def answer(_: object) -> Response:
         return Response(204)
 
-    return HttpServer(Service(answer, lambda *_: Response(500)), max_body=0, read_buffer=0)
+    return HttpServer(Service(answer, lambda *_: Response(500)), Settings.read())
 
 
 @pytest.fixture(params=[http, NativeServer], ids=["HTTP", "gRPC"])

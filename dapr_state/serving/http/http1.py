@@ -16,9 +16,9 @@ from dapr_state.clock import WAITING
 from dapr_state.serving.answer_memory import CrowdedError, reset
 from dapr_state.serving.http.exchange import Exchange
 from dapr_state.serving.http.http2 import HttpOverHttp2Protocol
-from dapr_state.serving.http.limits import LITTLE, TURN
 from dapr_state.serving.http.request import Request
 from dapr_state.serving.http.response import LONG, pieces, render
+from dapr_state.serving.http.settings import LITTLE, TURN
 from dapr_state.serving.request_memory import JSON_PARTS, SMALL, weight
 from dapr_state.wire.http1.request import RefusedError, RequestReader
 from dapr_state.wire.http2.frames import PREFACE
@@ -66,7 +66,7 @@ class Http1Protocol(asyncio.Protocol):
         self._shared = shared
         self._exchange = _Http1Exchange(self, shared)
         self.request: Request | None = None  # the one that is being answered, or is whole and waits for memory
-        self._reader = RequestReader(Request, shared.max_head, shared.max_body, shared.known)
+        self._reader = RequestReader(Request, shared.settings.max_head, shared.settings.max_body, shared.known)
         self._transport: asyncio.Transport
         self._peer: object = None  # the client's address, where requests are to say it
         self._state = _READING
@@ -174,7 +174,7 @@ class Http1Protocol(asyncio.Protocol):
         try:
             is_others_turn = self._answer_in_turn()
         except RefusedError as refusal:
-            limits = self._shared.http2
+            limits = self._shared.settings.http2
             if limits and self._is_new and self._reader.unread.startswith(_HTTP2_HEAD):
                 self._speak_http2(limits)
             else:

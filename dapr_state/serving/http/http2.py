@@ -14,11 +14,10 @@ from dapr_state.serving.http.response import TEXT, WITHOUT_LENGTH, Response
 from dapr_state.serving.http2 import CHECK_INTERVAL, Http2Protocol
 from dapr_state.serving.pieces import Pieces
 from dapr_state.serving.request_memory import JSON_PARTS, SMALL, weight
-from dapr_state.wire.http1.body import NO_LIMIT, TOO_LARGE
+from dapr_state.wire.http1.body import TOO_LARGE
 from dapr_state.wire.http1.request import HEAD_TOO_LARGE, RefusedError, request_of
 from dapr_state.wire.http2 import headers
 from dapr_state.wire.http2.faults import ErrorCode
-from dapr_state.wire.http2.limits import Limits
 
 if TYPE_CHECKING:
     import asyncio
@@ -28,29 +27,22 @@ if TYPE_CHECKING:
     from dapr_state.wire.http2.events import DataReceived, RequestReceived
     from dapr_state.wire.http2.headers import RequestHead
     from dapr_state.wire.http2.hpack import Field
+    from dapr_state.wire.http2.limits import Limits
     from dapr_state.wire.http2.stream import Stream
 
     ParsedHeaders = Request | RefusedError  # what each request with these headers begins as
 
 _now = WAITING.monotonic
 
-MAX_STREAMS: Final = 250  # as daprd
-# HTTP/2 counts 32 octets more for each field than it has (RFC 9113, 6.5.2): beyond it not even a refused head is
-# kept.
-HEAD_FACTOR: Final = 2
 LINE_OVERHEAD: Final = len(": \r\n")  # of each field, as HTTP/1.1 counts it
 _CONTINUE: Final = headers.encode([(b":status", b"100")])
-
-
-def limits(max_head: int) -> Limits:
-    return Limits(max_concurrent_streams=MAX_STREAMS, max_header_list_size=max_head * HEAD_FACTOR)
 
 
 class HttpOverHttp2Protocol(Http2Protocol["ParsedHeaders"]):
     def __init__(self, shared: Shared, limits: Limits) -> None:
         super().__init__(self._parse, limits, shared.timeouts, shared.turns, shared.memory)
         self.shared = shared
-        self.max_body = shared.max_body if shared.max_body > 0 else NO_LIMIT
+        self.max_body = shared.settings.max_body
         self.client: object = None  # its address, where requests are to say it
         self._checking: asyncio.TimerHandle
 
@@ -94,7 +86,7 @@ class HttpOverHttp2Protocol(Http2Protocol["ParsedHeaders"]):
             return RefusedError(HEAD_TOO_LARGE)
         fields = list(_http1_fields(head))
         size = sum(len(name) + len(value) + LINE_OVERHEAD for name, value in fields)
-        if len(head.method) + len(head.path) + size > self.shared.max_head:
+        if len(head.method) + len(head.path) + size > self.shared.settings.max_head:
             return RefusedError(HEAD_TOO_LARGE)
         try:
             return request_of(Request, head.method, head.path, fields)

@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING
 
 from dapr_state.clock import WAITING
 from dapr_state.serving import sockets
-from dapr_state.serving.http import http2 as over_http2
 from dapr_state.serving.http.http1 import Http1Protocol
-from dapr_state.serving.http.limits import DEFAULT_HEAD, HEAD_SLACK
 from dapr_state.serving.http.shared import Shared
 from dapr_state.serving.request_memory import RequestMemory
-from dapr_state.serving.timeouts import Timeouts
 
 if TYPE_CHECKING:
     import asyncio
@@ -20,34 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dapr_state.serving.http.service import Service
+    from dapr_state.serving.http.settings import Settings
 
 
 class HttpServer:
     """A server for one service, over HTTP/1.1, or HTTP/2 where a client begins with it; from `start` to `stop`.
 
-    `max_body` 0 and below mean no limit; `read_buffer` is daprd's limit of a request's head, to which 4 KiB are added;
     `memory` is the process's account of large requests, a new one if none is given.
     """
 
-    def __init__(
-        self,
-        service: Service,
-        *,
-        max_body: int,
-        read_buffer: int,
-        http2: bool = True,
-        timeouts: Timeouts | None = None,
-        memory: RequestMemory | None = None,
-    ) -> None:
-        max_head = (read_buffer if read_buffer > 0 else DEFAULT_HEAD) + HEAD_SLACK
-        self._shared = Shared(
-            service,
-            max_head,
-            max_body,
-            http2=over_http2.limits(max_head) if http2 else None,
-            timeouts=timeouts or Timeouts(),
-            memory=memory or RequestMemory(),
-        )
+    def __init__(self, service: Service, settings: Settings, *, memory: RequestMemory | None = None) -> None:
+        self._shared = Shared(service, settings, memory or RequestMemory())
         self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
 

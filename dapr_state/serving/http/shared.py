@@ -12,10 +12,9 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from dapr_state.serving.http.service import Service
+    from dapr_state.serving.http.settings import Settings
     from dapr_state.serving.request_memory import RequestMemory
-    from dapr_state.serving.timeouts import Timeouts
     from dapr_state.wire.http1.request import Fields
-    from dapr_state.wire.http2.limits import Limits
 
     class Connection(Protocol):
         """A connection, of whatever version of HTTP."""
@@ -28,25 +27,14 @@ if TYPE_CHECKING:
 
 
 class Shared:
-    def __init__(
-        self,
-        service: Service,
-        max_head: int,
-        max_body: int,
-        *,
-        http2: Limits | None,
-        timeouts: Timeouts,
-        memory: RequestMemory,
-    ) -> None:
+    def __init__(self, service: Service, settings: Settings, memory: RequestMemory) -> None:
         self.handler = service.handler
         self.failure = service.failure
         self.after = service.after
         self.names_peers = service.names_peers
-        self.max_head = max_head
-        self.max_body = max_body
-        self.timeouts = timeouts
+        self.settings = settings
+        self.timeouts = settings.timeouts
         self.memory = memory
-        self.http2 = http2  # None: HTTP/1.1 alone
         self.turns = Turns()
         self.known: dict[bytes, Fields] = {}
         self.date = DateLine()

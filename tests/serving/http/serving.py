@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dapr_state.serving.http.server import HttpServer
 from dapr_state.serving.http.service import Service
+from dapr_state.serving.http.settings import Settings
 from dapr_state.serving.sockets import bind, port_of
 from dapr_state.transports.http import problem
 
@@ -32,9 +33,7 @@ async def serving(
     """The server and its port."""
     server = HttpServer(
         Service(handler, problem.failure, after),
-        max_body=max_body,
-        read_buffer=read_buffer,
-        timeouts=timeouts,
+        Settings.read(max_body=max_body, read_buffer=read_buffer, timeouts=timeouts),
         memory=memory,
     )
     bound = bind("127.0.0.1:0")

@@ -14,6 +14,7 @@ from dapr_state.serving.http.http2 import Http2Exchange
 from dapr_state.serving.http.response import JSON, Response, line
 from dapr_state.serving.http.server import HttpServer
 from dapr_state.serving.http.service import Service
+from dapr_state.serving.http.settings import Settings
 from dapr_state.serving.request_memory import RequestMemory
 from dapr_state.serving.sockets import bind, port_of
 from dapr_state.serving.timeouts import Timeouts
@@ -233,7 +234,7 @@ async def test_requests_say_whose_they_are_and_are_noted() -> None:
         with Http2Client(port) as client:
             return client.ask("GET", "/x"), repr(client.raw.getsockname())
 
-    server = HttpServer(Service(handler, problem.failure, [note], names_peers=True), max_body=0, read_buffer=0)
+    server = HttpServer(Service(handler, problem.failure, [note], names_peers=True), Settings.read())
     bound = bind("127.0.0.1:0")
     server.listen_on(bound)
     await server.start()
