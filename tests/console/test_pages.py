@@ -116,6 +116,7 @@ def test_a_key_by_keyboard_alone(open_page: Callable[..., Opened], sidecar: Side
 def test_no_key_acts_while_somebody_types(open_page: Callable[..., Opened], sidecar: Sidecar) -> None:
     """Letters are letters in a field."""
     opened = open_page(sidecar.http_port, "#/state/db")
+    opened.page.get_by_label("Keys that begin with").wait_for()
     opened.press("/")
     opened.type("netcru?")
 

@@ -30,7 +30,7 @@ export function giveToken(text, { remember = false } = {}) {
 }
 
 export function url(path, query = {}, verb = "") {
-  const asked = new URL(path.map(encodeURIComponent).join("/") + (verb && `:${verb}`), ROOT);
+  const asked = new URL(`./${path.map(encodeURIComponent).join("/")}` + (verb && `:${verb}`), ROOT);
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined && value !== null && value !== "" && value !== false) asked.searchParams.set(name, value);
   }
@@ -136,3 +136,9 @@ export const timers = (query, signal) => read(["timers"], query, signal);
 export const fireReminder = (type, id, name) =>
   ask("POST", ["actors", type, id, "reminders", name], { verb: "trigger", body: { wait: true } });
 export const pauseReminders = (type, paused) => ask("POST", ["reminders"], { verb: "pause", body: { type, paused } });
+
+// Dapr's own calls, which are there where the page is on the port of the API
+
+const ofActor = (type, id, ...rest) => new URL(`/v1.0/actors/${[type, id, ...rest].map(encodeURIComponent).join("/")}`, document.baseURI);
+export const callActor = (type, id, method, body) => send("POST", ofActor(type, id, "method", method), { body }).then((answer) => answer.text());
+export const deleteReminder = (type, id, name) => send("DELETE", ofActor(type, id, "reminders", name));

@@ -35,6 +35,9 @@ const two = (large, unit, small, below) => (small ? `${large} ${unit} ${small} $
 export const milliseconds = (duration) => (duration ? Number.parseFloat(duration) * 1000 : 0);
 export const seconds = (duration) => `${duration / 1000}s`;
 
+/** "@every 24h0m0s" as "every 24h": Go writes all units below the largest. */
+export const period = (text) => (text ? text.replace(/^@every /, "every ").replace(/(\d[hm])0s$/, "$1").replace(/(\dh)0m$/, "$1") : "once");
+
 export function took(duration) {
   const value = milliseconds(duration);
   if (value < 1) return `${Math.round(value * 1000)} µs`;

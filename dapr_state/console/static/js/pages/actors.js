@@ -1,16 +1,16 @@
 // Actor types, the actors of a type, and one actor: its turns, state, reminders and timers.
-import { actorTypes, canWrite, deactivate, deleteActor, fireReminder, getActor, listActors, about } from "../lib/api.js";
+import { about, actorTypes, callActor, canWrite, deactivate, deleteActor, deleteReminder, fireReminder, getActor, listActors } from "../lib/api.js";
 import { useAsk } from "../lib/ask.js";
-import { count, milliseconds, plural, size, span, visible } from "../lib/format.js";
+import { count, milliseconds, period, plural, size, span, visible } from "../lib/format.js";
 import { moveAmongRows, useKeys } from "../lib/keys.js";
 import { go, to } from "../lib/router.js";
 import { invoking } from "../lib/snippets.js";
-import { html, useEffect, useRef, useState } from "../lib/ui.js";
-import { Badge, Button, Confirm, Copy, Dialog, Empty, Head, Icon, Kbd, Lines, Pager, Problem, Snippets, Ttl, When } from "../parts/basics.js";
+import { html, useRef, useState } from "../lib/ui.js";
+import { Badge, Button, Confirm, Copy, Dialog, Empty, Head, Lines, Pager, Problem, Snippets, Ttl, When } from "../parts/basics.js";
 import { complain, say } from "../parts/notices.js";
+import { Search } from "../parts/search.js";
 
 const OFTEN = 2000; // milliseconds between two looks at what moves by itself
-const PAUSE = 250;
 
 const moving = { j: () => moveAmongRows(1), k: () => moveAmongRows(-1), ArrowDown: () => moveAmongRows(1), ArrowUp: () => moveAmongRows(-1) };
 
@@ -72,14 +72,12 @@ export function ActorList({ type, query }) {
   const show = (changes, options) => go(["actors", type], { which, id, page: "", ...changes }, options);
   const got = useAsk((signal) => listActors(type, { which: ASKED[which], idPrefix: id, pageSize: 200, pageToken: page }, signal), [type, which, id, page]);
   const input = useRef(null);
-  const timer = useRef(0);
   useKeys({ ...moving, r: got.reload, "/": () => input.current.focus(), Escape: (event) => (event.target === input.current ? event.target.blur() : go(["actors"])) });
   const actors = got.data?.actors ?? [];
   return html`
     <${Head} title=${type} crumbs=${html`<a href=${to(["actors"])}>Actors</a>`}><${Button} icon="refresh" label="Refresh (r)" onClick=${got.reload} /><//>
     <div class="toolbar">
-      <div class="search"><${Icon} of="search" /><input ref=${input} class="input mono" type="search" aria-label="Ids that begin with" placeholder="Id" defaultValue=${id} spellcheck=${false} autocomplete="off"
-        onInput=${(event) => (clearTimeout(timer.current), (timer.current = setTimeout(() => show({ id: event.target.value }, { replace: true }), PAUSE)))} /><${Kbd}>/<//></div>
+      <${Search} input=${input} value=${id} label="Ids that begin with" placeholder="Id" mono onChange=${(text) => show({ id: text }, { replace: true })} />
       <select class="select" aria-label="Which actors" value=${which} onChange=${(event) => show({ which: event.target.value })}>${WHICH.map(([value, name]) => html`<option key=${value} value=${value}>${name}</option>`)}</select>
     </div>
     <${Problem} error=${got.error} />
@@ -123,11 +121,36 @@ export function ActorPage({ type, id, actorStore }) {
       <${Part} title="Reminders" none="It has none." of=${actor.reminders}>${(all) => html`<${ReminderTable} of=${all} reload=${got.reload} />`}<//>
       <${Part} title="Timers" none="It has none." of=${actor.timers}>
         ${(timers) => html`<table class="table"><thead><tr><th scope="col">Name</th><th scope="col">Next</th><th scope="col">Period</th><th scope="col">Callback</th><th scope="col" class="number">Fired</th></tr></thead>
-          <tbody>${timers.map((timer) => html`<tr key=${timer.name}><th scope="row" class="mono">${timer.name}</th><td><${When} at=${timer.nextAt} /></td><td>${timer.period || "once"}</td><td class="mono">${timer.callback}</td><td class="number">${count(timer.fired)}</td></tr>`)}</tbody></table>`}
+          <tbody>${timers.map((timer) => html`<tr key=${timer.name}><th scope="row" class="mono">${timer.name}</th><td><${When} at=${timer.nextAt} /></td><td>${period(timer.period)}</td><td class="mono">${timer.callback}</td><td class="number">${count(timer.fired)}</td></tr>`)}</tbody></table>`}
       <//>`}
-    ${dialog === "call" && html`<${Dialog} title="Call a method" wide onClose=${close}><p>A call is a turn of the application's own code: it may change its state, and cannot be taken back here.</p><${Snippets} of=${invoking(type, id)} /><//>`}
+    ${dialog === "call" && html`<${Call} type=${type} id=${id} onClose=${close} />`}
     ${dialog === "delete" && html`<${DeleteActor} type=${type} id=${id} onClose=${close} />`}
   `;
+}
+
+function Call({ type, id, onClose }) {
+  const [method, setMethod] = useState("");
+  const [body, setBody] = useState("");
+  const [told, setTold] = useState(null);
+  const [busy, setBusy] = useState(false);
+  const call = async (event) => {
+    event.preventDefault();
+    setBusy(true);
+    setTold(await callActor(type, id, method, body).then((text) => ({ text }), (error) => ({ error })));
+    setBusy(false);
+  };
+  return html`<${Dialog} title="Call a method" wide onClose=${onClose}>
+    <p>A call is a turn of the application's own code: it may change anything, and cannot be taken back here.</p>
+    ${canWrite() &&
+    html`<form onSubmit=${call}>
+      <label class="field"><span>Method</span><input class="input mono" autofocus value=${method} spellcheck=${false} autocomplete="off" onInput=${(event) => setMethod(event.target.value)} /></label>
+      <label class="field"><span>Body</span><textarea class="input mono" rows="3" value=${body} spellcheck=${false} onInput=${(event) => setBody(event.target.value)}></textarea></label>
+      <${Problem} error=${told?.error} />
+      ${told?.text !== undefined && html`<div class="field" role="status"><span>Answer</span><pre class="text key-quote" tabindex="0" aria-label="Answer">${told.text || "(empty)"}</pre></div>`}
+      <div class="dialog-foot"><button type="submit" class="button primary" disabled=${!method || busy}>Call</button></div>
+    </form>`}
+    <${Snippets} of=${invoking(type, id)} />
+  <//>`;
 }
 
 /** An actor's key as its space names it, without the application before it. */
@@ -137,16 +160,18 @@ const Part = ({ title, of, none, note, children }) =>
   html`<section class="panel" aria-label=${title}><div class="panel-head"><h2>${title}</h2>${of?.length > 0 && html`<span class="faint">${count(of.length)} ${note}</span>`}</div>${of?.length ? html`<div class="scroll">${children(of)}</div>` : html`<p class="faint">${none}</p>`}</section>`;
 
 export function ReminderTable({ of, reload, withActor }) {
+  const [going, setGoing] = useState(null);
   const fire = (each) => tried(() => fireReminder(each.actor.type, each.actor.id, each.name), (answer) => (answer.error ? `${each.name} failed: ${answer.error}` : `${each.name} fired`)).then(reload);
   return html`<table class="table"><thead><tr>${withActor && html`<th scope="col">Actor</th>`}<th scope="col">Name</th><th scope="col">Next</th><th scope="col">Period</th><th scope="col" class="number">Fired</th><th scope="col">Last</th><th scope="col">State</th><th scope="col"><span class="unseen">Actions</span></th></tr></thead>
     <tbody>${of.map(
       (each) => html`<tr key=${`${each.actor?.type}\n${each.actor?.id}\n${each.name}`}>
         ${withActor && html`<th scope="row" class="mono"><a data-row href=${to(["actors", each.actor.type, each.actor.id])}>${each.actor.type}/${visible(each.actor.id)}</a></th>`}
-        <td class="mono">${visible(each.name)}</td><td><${When} at=${each.nextAt} /></td><td>${each.period || "once"}</td><td class="number">${count(each.fired)}</td><td><${When} at=${each.lastAt} /></td>
-        <td>${each.firing && html`<${Badge} tone="info">firing<//>`}${each.parked && html`<${Badge} tone="warn">parked<//>`}${each.paused && html`<${Badge} tone="warn" icon="pause">paused<//>`}${each.failures > 0 && html`<${Badge} tone="bad" icon="alert" title=${each.lastError}>${plural(each.failures, "failure")}<//>`}${each.lastError && html`<span class="faint cut" title=${each.lastError}>${each.lastError}</span>`}</td>
-        <td class="acts">${canWrite() && html`<${Button} icon="play" onClick=${() => fire(each)}>Fire now<//>`}</td>
+        <td class="mono">${visible(each.name)}</td><td><${When} at=${each.nextAt} /></td><td>${period(each.period)}</td><td class="number">${count(each.fired)}</td><td><${When} at=${each.lastAt} /></td>
+        <td>${each.firing && html`<${Badge} tone="info">firing<//>`}${each.parked && html`<${Badge} tone="warn">parked<//>`}${each.paused && html`<${Badge} tone="warn" icon="pause">paused<//>`}${(each.failures > 0 || each.lastError) && html`<${Badge} tone="bad" icon="alert" title=${each.lastError}>${each.failures > 1 ? plural(each.failures, "failure") : "failed"}<//>`}${each.lastError && html`<span class="faint cut" title=${each.lastError}>${each.lastError}</span>`}</td>
+        <td class="acts">${canWrite() && html`<${Button} icon="play" onClick=${() => fire(each)}>Fire now<//>`}${canWrite() && about.get().sharesPort && html` <${Button} icon="trash" label=${`Delete ${each.name}`} onClick=${() => setGoing(each)} />`}</td>
       </tr>`,
-    )}</tbody></table>`;
+    )}</tbody></table>
+    ${going && html`<${Confirm} title="Delete this reminder?" action="Delete" onClose=${() => setGoing(null)} act=${() => deleteReminder(going.actor.type, going.actor.id, going.name).then(reload)}><p>It does not fire any more. The actor may set it again.</p><p class="mono key-quote">${going.actor.type}/${visible(going.actor.id)} ${visible(going.name)}</p><//>`}`;
 }
 
 function DeleteActor({ type, id, onClose }) {

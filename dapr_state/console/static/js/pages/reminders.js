@@ -1,11 +1,11 @@
 // Reminders and timers of all actors: what fires when, what fails, and what is held back.
 import { actorTypes, canWrite, pauseReminders, reminders, timers } from "../lib/api.js";
 import { useAsk } from "../lib/ask.js";
-import { count, plural, visible } from "../lib/format.js";
+import { count, period, plural, visible } from "../lib/format.js";
 import { moveAmongRows, useKeys } from "../lib/keys.js";
 import { go, to } from "../lib/router.js";
 import { html } from "../lib/ui.js";
-import { Badge, Button, Empty, Head, Icon, Lines, Pager, Problem, Tabs, When, now } from "../parts/basics.js";
+import { Button, Empty, Head, Lines, Pager, Problem, Tabs, When, now } from "../parts/basics.js";
 import { ReminderTable, tried } from "./actors.js";
 
 const OFTEN = 2000;
@@ -52,4 +52,4 @@ const None = ({ what, isFiltered }) =>
 
 const TimerTable = ({ of }) =>
   html`<table class="table"><thead><tr><th scope="col">Actor</th><th scope="col">Name</th><th scope="col">Next</th><th scope="col">Period</th><th scope="col">Callback</th><th scope="col" class="number">Fired</th></tr></thead>
-    <tbody>${of.map((each) => html`<tr key=${`${each.actor?.type}\n${each.actor?.id}\n${each.name}`}><th scope="row" class="mono"><a data-row href=${to(["actors", each.actor.type, each.actor.id])}>${each.actor.type}/${visible(each.actor.id)}</a></th><td class="mono">${visible(each.name)}</td><td><${When} at=${each.nextAt} /></td><td>${each.period || "once"}</td><td class="mono">${each.callback}</td><td class="number">${count(each.fired)}</td></tr>`)}</tbody></table>`;
+    <tbody>${of.map((each) => html`<tr key=${`${each.actor?.type}\n${each.actor?.id}\n${each.name}`}><th scope="row" class="mono"><a data-row href=${to(["actors", each.actor.type, each.actor.id])}>${each.actor.type}/${visible(each.actor.id)}</a></th><td class="mono">${visible(each.name)}</td><td><${When} at=${each.nextAt} /></td><td>${period(each.period)}</td><td class="mono">${each.callback}</td><td class="number">${count(each.fired)}</td></tr>`)}</tbody></table>`;

@@ -11,11 +11,11 @@ import { cell, html, names, useEffect, useMemo, useRef, useState } from "../lib/
 import { Badge, Button, Empty, Head, Icon, Kbd, Lines, Pager, Problem, Snippets, Ttl } from "../parts/basics.js";
 import { DeletePrefix } from "../parts/delete-prefix.js";
 import { Editor } from "../parts/editor.js";
+import { Search } from "../parts/search.js";
 import { Entry } from "./entry.js";
 
 const PAGE = 200;
 const COLLECTED = 10_000; // keys that are sorted here, of a store that does not
-const PAUSE = 250; // milliseconds after the last letter of a prefix
 const DELIMITERS = [["", "List"], ["||", "Tree ||"], [":", "Tree :"], ["/", "Tree /"], ["-", "Tree -"], [".", "Tree ."]];
 
 export function StatePage({ store, stores, appId, query, openKey }) {
@@ -77,7 +77,7 @@ export function StatePage({ store, stores, appId, query, openKey }) {
         ${canWrite() && html`<${Button} icon="plus" tone="primary" onClick=${() => setDialog("new")}>New key<//>`}
       <//>
       <div class="toolbar">
-        <${Prefix} input=${search} value=${prefix} onChange=${(text) => show({ prefix: text }, { replace: true })} />
+        <${Search} input=${search} value=${prefix} label="Keys that begin with" placeholder="Prefix" mono onChange=${(text) => show({ prefix: text }, { replace: true })} />
         <select class="select" aria-label="Which keys" value=${space} onChange=${(event) => show({ space: event.target.value === "application" ? "" : event.target.value, prefix: "" })}>
           <option value="application">Application</option>
           <option value="actors">Actors</option>
@@ -140,25 +140,6 @@ function Unsorted({ list, total, sorted, onSort }) {
   if (sorted) return html`<${Badge}>${list.isWhole ? "sorted here" : `the first ${count(COLLECTED)}, sorted here`}<//>`;
   const share = total?.count > 0 && list.scanned ? ` · looked at ${Math.min(100, Math.round((100 * list.scanned) / total.count))} %` : "";
   return html`<span class="faint">in the store's own order${share}</span><button type="button" class="link" onClick=${onSort}>Sort</button>`;
-}
-
-function Prefix({ input, value, onChange }) {
-  const [text, setText] = useState(value);
-  const timer = useRef(0);
-  useEffect(() => {
-    if (document.activeElement !== input.current) setText(value);
-  }, [value]);
-  const send = (next, wait) => {
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => onChange(next), wait);
-  };
-  return html`<div class="search">
-    <${Icon} of="search" />
-    <input ref=${input} class="input mono" type="search" aria-label="Keys that begin with" placeholder="Prefix" value=${text} spellcheck=${false} autocomplete="off" autocapitalize="off"
-      onInput=${(event) => (setText(event.target.value), send(event.target.value, PAUSE))}
-      onKeyDown=${(event) => event.key === "Enter" && (send(text, 0), event.target.blur())} />
-    <${Kbd}>/<//>
-  </div>`;
 }
 
 function Crumbs({ prefix, by, show }) {

@@ -6,7 +6,8 @@ import { useCan } from "../lib/pulse.js";
 import { go, to } from "../lib/router.js";
 import { repeating } from "../lib/snippets.js";
 import { html, names, useEffect, useRef, useState } from "../lib/ui.js";
-import { Badge, Button, Dialog, Empty, Head, Icon, Kbd, Snippets } from "../parts/basics.js";
+import { Badge, Button, Dialog, Empty, Head, Kbd, Snippets } from "../parts/basics.js";
+import { Search } from "../parts/search.js";
 
 const KEPT = 500;
 
@@ -54,7 +55,7 @@ export function TrafficPage({ query, stores }) {
       <${Button} icon=${held ? "play" : "pause"} onClick=${toggle}>${held ? "Go on" : "Pause"} <${Kbd}>p<//><//>
     <//>
     <div class="toolbar">
-      <div class="search"><${Icon} of="search" /><input ref=${input} class="input" type="search" aria-label="Calls with" placeholder="Operation, key, code" value=${text} spellcheck=${false} autocomplete="off" onInput=${(event) => show({ text: event.target.value }, { replace: true })} /><${Kbd}>/<//></div>
+      <${Search} input=${input} value=${text} label="Calls with" placeholder="Operation, key, code" onChange=${(typed) => show({ text: typed }, { replace: true })} />
       <select class="select" aria-label="How long they took" value=${slower} onChange=${(event) => show({ slower: event.target.value })}><option value="">However long</option><option value="10">Over 10 ms</option><option value="100">Over 100 ms</option><option value="1000">Over 1 s</option></select>
       <label class="check"><input type="checkbox" checked=${Boolean(failures)} onChange=${(event) => show({ failures: event.target.checked ? "1" : "" })} /> Failures</label>
       ${held && html`<button type="button" class="news" onClick=${toggle}>${plural(held.length, "call")} waiting: show</button>`}

@@ -119,25 +119,31 @@ function useClock(draw, deps) {
   return element;
 }
 
+const NEVER = html`<span class="faint">–</span>`;
+
 /** "3 min ago", and the whole of it for whoever hovers. */
-export function When({ at }) {
+export const When = ({ at }) => (at ? html`<${Ago} at=${at} />` : NEVER);
+
+function Ago({ at }) {
   const time = Date.parse(at);
   const element = useClock((node, current) => {
-    node.textContent = Number.isNaN(time) ? "" : ago(time, current);
+    node.textContent = ago(time, current);
   }, [at]);
-  return at ? html`<time ref=${element} datetime=${at} title=${absolute(at)}></time>` : html`<span ref=${element} class="faint">–</span>`;
+  return html`<time ref=${element} datetime=${at} title=${absolute(at)}></time>`;
 }
 
 /** What is left of a key's time: bold under a minute, struck when there is none. */
-export function Ttl({ at }) {
+export const Ttl = ({ at }) => (at ? html`<${Left} at=${at} />` : html`<span class="ttl none"></span>`);
+
+function Left({ at }) {
   const ends = Date.parse(at);
   const element = useClock((node, current) => {
-    const left = ends - current;
-    node.textContent = Number.isNaN(ends) ? "" : left > 0 ? span(Math.ceil(left / 1000) * 1000) : "expired";
-    node.className = names("ttl", left < 60_000 && "soon", left <= 0 && "gone");
-    node.closest?.("[data-expires]")?.classList.toggle("is-gone", left <= 0);
+    const rest = ends - current;
+    node.textContent = rest > 0 ? span(Math.ceil(rest / 1000) * 1000) : "expired";
+    node.className = names("ttl", rest < 60_000 && "soon", rest <= 0 && "gone");
+    node.closest("[data-expires]")?.classList.toggle("is-gone", rest <= 0);
   }, [at]);
-  return at ? html`<time ref=${element} datetime=${at} title=${`Expires ${absolute(at)}`}></time>` : html`<span ref=${element} class="ttl none" aria-label="no expiry"></span>`;
+  return html`<time ref=${element} class="ttl" datetime=${at} title=${`Expires ${absolute(at)}`}></time>`;
 }
 
 /** A few views of one thing; the arrows go between them. */
