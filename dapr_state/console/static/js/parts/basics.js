@@ -119,10 +119,8 @@ function useClock(draw, deps) {
   return element;
 }
 
-const NEVER = html`<span class="faint">–</span>`;
-
 /** "3 min ago", and the whole of it for whoever hovers. */
-export const When = ({ at }) => (at ? html`<${Ago} at=${at} />` : NEVER);
+export const When = ({ at }) => (at ? html`<${Ago} at=${at} />` : html`<span class="faint">–</span>`);
 
 function Ago({ at }) {
   const time = Date.parse(at);
