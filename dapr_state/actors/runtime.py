@@ -15,6 +15,7 @@ from msgspec import structs
 
 from dapr_state.actors.directory import AT_ONCE, ENDING, Directory
 from dapr_state.actors.gate import Gate
+from dapr_state.actors.overdue import LateError, Overdue
 from dapr_state.actors.placement.base import LostError, NoHostError
 from dapr_state.actors.shielded import RunToCompletion
 from dapr_state.actors.turns import ClosedError, TooDeepError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from dapr_state.actors.activation import Activation
     from dapr_state.actors.config import Registration
     from dapr_state.actors.directory import ActorType
+    from dapr_state.actors.overdue import Patience
     from dapr_state.actors.turns import Turn
     from dapr_state.app.channel import AppChannel
     from dapr_state.app.model import ActorCall, ActorId, AppAnswer, Trigger
@@ -71,6 +73,8 @@ class ActorRuntime:
         self._flying: dict[str, int] = {}  # reentrancy ids that calls under way have, and how many of them
         self._endings: set[asyncio.Task[None]] = set()
         self._moving: dict[Activation, asyncio.Task[None]] = {}  # those that are halted while they have a turn
+        self.overdue = Overdue(waiting)
+        self.patience: Callable[[str], Patience | None] | None = None  # of types; None: no caller's wait is bounded
         self.on_deactivated: Watcher | None = None
         self.on_hosted: list[Callable[[Collection[str]], object]] = []  # told each time types come to be hosted
         self.on_unhosted: list[Callable[[], object]] = []
@@ -218,6 +222,9 @@ class ActorRuntime:
         except TooDeepError:
             self._directory.give(hosted, activation)
             raise
+        if self.patience is not None and (patience := self.patience(actor.type)) is not None:
+            leave = partial(self._leave, hosted, activation, turn)
+            return await self.overdue.run(turns, turn, send(what), what, patience=patience, leave=leave)
         work = None
         try:
             turn.what, turn.send = what, send
@@ -230,6 +237,12 @@ class ActorRuntime:
             turns.leave(turn, work)
             self._directory.give(hosted, activation)
 
+    def _leave(
+        self, hosted: ActorType, activation: Activation, turn: Turn, work: RunToCompletion[AppAnswer] | None
+    ) -> None:
+        activation.turns.leave(turn, work)
+        self._directory.give(hosted, activation)
+
     async def _reenter(self, hosted: ActorType, call: ActorCall) -> AppAnswer:
         reentrancy_id = _reentrancy_id(call)
         if not reentrancy_id:
@@ -238,12 +251,22 @@ class ActorRuntime:
             reentrancy_id = str(uuid4())
             call = structs.replace(call, headers=(*call.headers, (REENTRANCY_HEADER, reentrancy_id)))
         self._flying[reentrancy_id] = self._flying.get(reentrancy_id, 0) + 1
+        is_over = True
         try:
             return await self._turn(hosted, call.actor, hosted.channel.invoke, call, reentrancy_id)
+        except LateError as late:
+            if late.begun:  # it goes on, and may call others
+                is_over = False
+                late.begun.ended.add_done_callback(lambda _: self._land(reentrancy_id))
+            raise
         finally:
-            self._flying[reentrancy_id] -= 1
-            if not self._flying[reentrancy_id]:
-                del self._flying[reentrancy_id]
+            if is_over:
+                self._land(reentrancy_id)
+
+    def _land(self, reentrancy_id: str) -> None:
+        self._flying[reentrancy_id] -= 1
+        if not self._flying[reentrancy_id]:
+            del self._flying[reentrancy_id]
 
     # The end of actors
 

@@ -88,6 +88,10 @@ class TurnQueue:
         return f"<TurnQueue {'busy' if self.is_busy else 'idle'}, {self.waiting} waiting>"
 
     @property
+    def running(self) -> Turn | None:
+        return self._running
+
+    @property
     def is_busy(self) -> bool:
         return self._running is not None
 

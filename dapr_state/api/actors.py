@@ -20,6 +20,7 @@ from dapr_state.stores.base import EtagInvalid, EtagMismatch, StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dapr_state.actors.resilient import ResilientCalls
     from dapr_state.actors.router import ActorRouter
     from dapr_state.app.model import Headers
     from dapr_state.stores.model import StoredValue
@@ -45,7 +46,12 @@ class Actors:
 
     def __init__(self, router: ActorRouter | None = None, state: ActorState | None = None) -> None:
         self._router = router
+        self._calls: ActorRouter | ResilientCalls | None = router  # what calls of methods pass
         self._state = state or ActorState("", lambda: None)
+
+    def pass_through(self, calls: ResilientCalls | None) -> None:
+        """Have calls of methods pass these policies, or none."""
+        self._calls = calls or self._router
 
     async def invoke(
         self, actor: ActorId, method: str, body: bytes, headers: Headers, *, query: str = "", body_error: str = ""
@@ -53,12 +59,12 @@ class Actors:
         """Call a method of the actor; of what the application answers only a status of 200 is an answer."""
         router = self._router
         if router is None or not router.local.is_open:
-            router = await self.ready(len(body))
+            await self.ready(len(body))
         method = _checked(actor, method)
         if body_error:
             raise errors.ACTOR_BODY(cause=body_error)
         try:
-            return await router.invoke(ActorCall(actor, method, body, headers, query))
+            return await self._calls.invoke(ActorCall(actor, method, body, headers, query))  # type: ignore[union-attr]  # else it raised
         except RemoteError as error:
             raise errors.ACTOR_INVOKE.of_peer(error.code)(cause=error, details=error.details) from error
         except AppError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from dapr_state.app import callbacks
 from dapr_state.app.callbacks import NOT_FOUND, OK, Caller, Reply
 from dapr_state.app.channel import AppChannel
-from dapr_state.app.model import AppError
+from dapr_state.app.model import AppError, MissingMethodError
 
 if TYPE_CHECKING:
     from dapr_state.app.client import Client
@@ -71,5 +71,5 @@ class HttpChannel(AppChannel):
 
 def _answer(reply: Reply, actor: ActorId, method: str) -> AppAnswer:
     if reply.status == NOT_FOUND:
-        raise AppError(f"actor method not found: actors/{actor.type}/{actor.id}/method/{method}")
+        raise MissingMethodError(f"{MissingMethodError.BEGINNING}actors/{actor.type}/{actor.id}/method/{method}")
     return reply.to_answer()

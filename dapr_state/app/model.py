@@ -65,5 +65,11 @@ class AppError(Exception):
     """The application did not do what it was asked; the text is the detail that daprd gives."""
 
 
+class MissingMethodError(AppError):
+    """The application has no such method: it is there, and has said so."""
+
+    BEGINNING = "actor method not found: "
+
+
 class UnreachableError(AppError):
     """The application was not there: it has not seen the request."""

@@ -22,7 +22,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from dapr_state.app.callbacks import passed_on
 from dapr_state.app.channel import AppChannel
-from dapr_state.app.model import AppAnswer, AppError, UnreachableError
+from dapr_state.app.model import AppAnswer, AppError, MissingMethodError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -119,7 +119,7 @@ class StreamChannel(AppChannel):
         if answer.WhichOneof("request_type") != "request_failed":
             return answer
         if answer.request_failed.code == NOT_FOUND:
-            raise AppError(f"actor method not found: {method}")
+            raise MissingMethodError(f"{MissingMethodError.BEGINNING}{method}")
         raise AppError(f"error from actor service: {answer.request_failed.message}")
 
 

@@ -42,10 +42,14 @@ class Begun(EagerTask):
         elif not self.ended.done():
             self.ended.set_exception(error)
 
-    def let_go(self) -> None:
-        """Nobody waits for it any more: what has not begun of it will not, and how it ends concerns nobody."""
-        self.cancel()
+    def forget(self) -> None:
+        """How it ends concerns nobody, unless somebody asks."""
         self.ended.add_done_callback(_unheard)
+
+    def let_go(self) -> None:
+        """Nobody waits for it any more: what has not begun of it will not."""
+        self.cancel()
+        self.forget()
 
     async def ends_within(self, seconds: float, clock: WaitingClock) -> bool:
         """Whether it ends before so many seconds are over."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dapr_state.clock import WAITING
 from dapr_state.golang.duration import format_duration
@@ -33,7 +33,7 @@ log = logging.getLogger("dapr.runtime")
 class Counts:
     """What happened to the calls of one target since it was last looked at, as daprd counts it."""
 
-    __slots__ = ("calls", "changes", "in_state", "late", "retried")
+    __slots__ = ("calls", "changes", "in_state", "late", "retried", "timed")
 
     def __init__(self) -> None:
         self.clear()
@@ -42,7 +42,8 @@ class Counts:
         self.calls = 0
         self.in_state: Counter[State] = Counter()  # calls that found their breaker so; the others, closed
         self.retried = 0  # calls that were asked again
-        self.late = 0  # that were not answered in time: calls of a store, attempts of an actor
+        self.timed = 0  # attempts at an actor that had their time; of a store each call has
+        self.late = 0  # that were not answered in time: calls of a store, attempts at an actor
         self.changes: Counter[State] = Counter()  # states that a breaker came into
 
     def changed(self, state: State) -> None:
@@ -81,15 +82,30 @@ class Guard:
         return self.chosen.retry.policy.waits(self.clock.monotonic, self._random)
 
 
+class Passed(Protocol):
+    """A breaker, or several that are passed together; a generation is for them alone to understand."""
+
+    @property
+    def generation(self) -> Any: ...
+
+    def refuses(self) -> str: ...
+
+    def succeeded(self, generation: Any, /) -> None: ...
+
+    def failed(self, generation: Any, reason: object, /) -> None: ...
+
+    def left(self, generation: Any, /) -> None: ...
+
+
 class Attempts:
     """Of one call: `refused` or not, then how each has ended; `wait` tells when there may be another."""
 
-    def __init__(self, guard: Guard, breaker: Breaker, what: str = "") -> None:
+    def __init__(self, guard: Guard, breaker: Passed, what: str = "") -> None:
         self._guard = guard
         self._breaker = breaker
         self._what = what or guard.what
         self._waits: Iterator[float] | None = None
-        self._generation = 0
+        self._generation: Any = None
         self._number = 0
 
     def refused(self) -> str:
@@ -98,7 +114,7 @@ class Attempts:
         self.begun(self._breaker.generation)
         return refusal
 
-    def begun(self, generation: int) -> None:
+    def begun(self, generation: Any) -> None:
         """One was begun, in this generation of the breaker."""
         self._number += 1
         self._generation = generation

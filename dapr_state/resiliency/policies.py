@@ -118,6 +118,7 @@ class Names(Struct, frozen=True):
     breaker: str = ""
     scope: str = TYPE
     cache_size: int = BREAKERS
+    longest_turn: float = 0.0  # seconds that a call may hold an actor, 0: any time; daprd has no such bound
 
 
 class Resource(Struct):
@@ -147,9 +148,10 @@ class Chosen(Struct, frozen=True):
     breaker: Named[BreakerRule] | None = None
     scope: str = TYPE
     cache_size: int = BREAKERS
+    longest_turn: float = 0.0  # seconds, 0: any time
 
     def __bool__(self) -> bool:
-        return any((self.timeout, self.retry, self.breaker))
+        return any((self.timeout, self.retry, self.breaker, self.longest_turn))
 
 
 NOTHING: Final = Chosen()
@@ -226,6 +228,7 @@ class Policies:
                 _named(self._breakers, (names.breaker,)),
                 names.scope,
                 names.cache_size,
+                names.longest_turn,
             )
         return Chosen(
             _named(self._timeouts, [text.format(_TIMEOUT) for text in defaults]),

@@ -32,7 +32,7 @@ _GROWING: Final = ("maxInterval", "initialInterval", "multiplier", "randomizatio
 _RETRY: Final = ("policy", "duration", "maxRetries", "matching", *_GROWING)
 _BREAKER: Final = ("maxRequests", "interval", "timeout", "trip")
 _NAMES: Final = ("timeout", "retry", "circuitBreaker")
-_NAMES_OF_ACTORS: Final = (*_NAMES, "circuitBreakerScope", "circuitBreakerCacheSize")
+_NAMES_OF_ACTORS: Final = (*_NAMES, "circuitBreakerScope", "circuitBreakerCacheSize", "maxTurnDuration")
 _KINDS_OF_POLICIES: Final = {"linear": "constant", "fixed": "constant"}  # what people write, and mean
 
 # Status codes that a retry of service invocation may name
@@ -219,16 +219,19 @@ class _Reader:
     def _actors(self, fields: Map) -> Names:
         self._unknown(fields, _NAMES_OF_ACTORS)
         names = self._named(fields)
+        # ours: daprd has no turn that could last, it lets the next one begin beside
+        longest = max(_seconds(fields, "maxTurnDuration", "invalid target", 0.0), 0.0)
+        without = Names(names.timeout, names.retry, longest_turn=longest)
         if not names.breaker:
-            return names
-        without = Names(names.timeout, names.retry)
+            return without
         with self._each():
             scope = fields.text("circuitBreakerScope")
             if not scope:
                 raise fields.error("circuitBreakerScope", "actor circuit breakers must include scope", _WHICH_SCOPE)
             if scope not in SCOPES:
                 raise fields.error("circuitBreakerScope", f"unknown circuit breaker scope {quote(scope)}", _WHICH_SCOPE)
-            return Names(names.timeout, names.retry, names.breaker, scope, self._cache_size(fields))
+            size = self._cache_size(fields)
+            return Names(names.timeout, names.retry, names.breaker, scope, size, longest)
         return without
 
     def _cache_size(self, fields: Map) -> int:

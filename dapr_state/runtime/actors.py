@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from dapr_state.runtime.cluster import Cluster
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.options import Options
+    from dapr_state.runtime.resiliency import Resiliency
     from dapr_state.security.credentials import Credentials
     from dapr_state.serving.request_memory import RequestMemory
     from dapr_state.testmode.service import TestMode
@@ -71,7 +72,8 @@ class ActorServices:
         self.renewals = 0  # how often the application came or went so far
         self.runtime = ActorRuntime(has_app=bool(options.app_port), is_alone=not options.placement_addresses)
         self._cluster = _cluster(options, self.runtime, memory, credentials) if options.placement_addresses else None
-        router = self._cluster.router if self._cluster else ActorRouter(self.runtime, Embedded(self.runtime.is_hosted))
+        alone = ActorRouter(self.runtime, Embedded(self.runtime.is_hosted))
+        router = self._router = self._cluster.router if self._cluster else alone
         self._registrar = registrar(options, test.target(self.runtime) if test else self.runtime)
         state = ActorState(options.app_id, lambda: components.actor_store)
         self.api = Actors(router, state) if self.is_on else Actors()
@@ -133,6 +135,18 @@ class ActorServices:
 
         self.runtime.on_deactivated = ended
         metrics.before_reading.append(settle)
+
+    def apply_policies(self, policies: Resiliency) -> None:
+        """Put calls of actors under the policies that there are now; those under way keep theirs."""
+        if not policies.has_actors:
+            self.api.pass_through(None)
+            self.runtime.patience = None
+            return
+        # as the stores: most sidecars have none
+        from dapr_state.actors.resilient import ResilientCalls  # noqa: PLC0415
+
+        self.api.pass_through(ResilientCalls(self._router, policies.of_actor))
+        self.runtime.patience = policies.patience
 
     @property
     def subscribe(self) -> Subscribe | None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
 
 from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from dapr_state.actors.overdue import Patience
+    from dapr_state.actors.resilient import ActorGuard
     from dapr_state.clock import WaitingClock
     from dapr_state.observability.metrics import Metrics
     from dapr_state.resiliency.guard import Guard
     from dapr_state.resiliency.meter import Meter
     from dapr_state.resiliency.policies import Policies
     from dapr_state.resources.resiliency import Reading
+
+TYPES_AT_MOST: Final = 1000  # of actors whose policies are ready; the one called least recently is forgotten
 
 log = logging.getLogger("dapr.runtime")
 
@@ -31,6 +36,7 @@ class Resiliency:
         self.policies: Policies | None = None  # while there are none, what they are made of is not imported either
         self.on_change: list[Callable[[], object]] = []
         self._stores: dict[str, Guard] = {}  # by component
+        self._actors: OrderedDict[str, ActorGuard | None] = OrderedDict()  # by type; callers can make up any number
         self._meter: Meter | None = None
 
     def __repr__(self) -> str:
@@ -56,6 +62,8 @@ class Resiliency:
         for remark in self.policies.remarks:
             log.warning("%s", remark)
         self._stores = {name: guard for name in self._stores if (guard := self._guard(name))}
+        for actor_type, before in list(self._actors.items()):
+            self._actors[actor_type] = self._actor_guard(actor_type, before)
         self._settle()
         for changed in self.on_change:
             changed()
@@ -65,6 +73,39 @@ class Resiliency:
         if component not in self._stores and (guard := self._guard(component)):
             self._stores[component] = guard
         return self._stores.get(component)
+
+    @property
+    def has_actors(self) -> bool:
+        """Whether calls of any type of actors pass policies."""
+        return self.policies is not None and self.policies.has_actors
+
+    def of_actor(self, actor_type: str) -> ActorGuard | None:
+        """What the calls of a type of actors pass."""
+        actors = self._actors
+        if actor_type in actors:
+            actors.move_to_end(actor_type)
+            return actors[actor_type]
+        guard = actors[actor_type] = self._actor_guard(actor_type, None)
+        if len(actors) > TYPES_AT_MOST:
+            self._settle()  # what is forgotten was counted
+            actors.popitem(last=False)
+        return guard
+
+    def patience(self, actor_type: str) -> Patience | None:
+        """How long calls of a type are waited for here."""
+        guard = self.of_actor(actor_type)
+        return guard.patience if guard else None
+
+    def _actor_guard(self, actor_type: str, before: ActorGuard | None) -> ActorGuard | None:
+        chosen = self.policies.of_actor(actor_type) if self.policies else None
+        if before and chosen == before.chosen:
+            return before
+        if not chosen:
+            return None
+        from dapr_state.actors.resilient import ActorGuard  # noqa: PLC0415
+        from dapr_state.resiliency.guard import Counts  # noqa: PLC0415
+
+        return ActorGuard(actor_type, chosen, before.counts if before else Counts(), self._clock, before)
 
     def _tell(self, reading: Reading) -> None:
         resource = reading.resource
@@ -104,6 +145,9 @@ class Resiliency:
         self._meter.begin(self.policies.label)
         for component, guard in self._stores.items():
             self._meter.hand_in(f"Statestore_{component}", guard, [guard.breaker], guard.counts.calls)
+        for actor_type, of_type in self._actors.items():
+            if of_type:
+                self._meter.hand_in(f"actor_{actor_type}", of_type, of_type.breakers(), of_type.counts.timed)
 
 
 def tell_faults(reading: Reading) -> None:

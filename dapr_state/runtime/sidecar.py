@@ -140,6 +140,8 @@ class Sidecar:
         folders = await open_components(options, components, settings, policies)
         application.announce(options)
         actors = ActorServices(options, components, servers.memory, layers.metrics, known, test=test)
+        policies.on_change.append(lambda: actors.apply_policies(policies))
+        actors.apply_policies(policies)
         self._unwell = actors.unwell
         if actors.is_awaited:
             self._lifecycle.pending.add(PLACEMENT)

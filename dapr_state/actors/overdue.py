@@ -1,0 +1,188 @@
+"""Turns under a policy that bounds how long a caller waits, and turns that go on though theirs waits no longer.
+
+Rules that a change must keep:
+1. A turn ends when the application has answered, or its connection has: never because somebody has waited long enough.
+   The next one would run beside it.
+2. Who is told that it took too long is told so once, and the answer that comes after all is kept for him (`LateError`).
+3. Who waits behind such a turn waits for it no longer than for an answer of his own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from dapr_state.actors.shielded import RunToCompletion
+from dapr_state.app.model import ActorCall, AppError
+from dapr_state.golang.duration import format_duration
+from dapr_state.resiliency.begun import Begun
+from dapr_state.resiliency.guard import DEADLINE_TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from dapr_state.actors.turns import Turn, TurnQueue
+    from dapr_state.app.model import ActorId, AppAnswer, Trigger
+    from dapr_state.clock import WaitingClock
+    from dapr_state.resiliency.guard import Counts
+
+    Leave = Callable[[RunToCompletion[Any] | None], None]  # the turn, with what ran in it
+
+QUIET: Final = 1.0  # seconds between two lines of the log on one type: an application may hang in a thousand actors
+
+log = logging.getLogger("dapr.runtime.actor")
+
+
+class LateError(AppError):
+    """There was no answer in time. `begun` is what goes on, None where it was only waited for a turn."""
+
+    def __init__(self, begun: Begun | None = None) -> None:
+        super().__init__(DEADLINE_TEXT)
+        self.begun = begun
+
+
+class Patience(NamedTuple):
+    """Of a type: how long its callers wait for an answer, and how long a turn may take; in seconds, 0 is any time."""
+
+    seconds: float
+    longest_turn: float
+    counts: Counts
+
+
+class Held(NamedTuple):
+    """A turn that is taken by a call whose caller has had his answer."""
+
+    actor: ActorId
+    method: str
+    began: float  # by the clock that waits
+    overdue_since: float
+
+
+class Overdue:
+    """`run` a call in its turn; `held` are those that the application owes an answer."""
+
+    def __init__(self, clock: WaitingClock) -> None:
+        self._clock = clock
+        self._held: dict[RunToCompletion[Any], Held] = {}
+        self._told: dict[str, float] = {}  # by type, when the log has last said something of it
+        self._untold: dict[str, int] = {}  # and how much it has not said since
+
+    def __repr__(self) -> str:
+        return f"<Overdue {len(self._held)}>"
+
+    @property
+    def held(self) -> list[Held]:
+        return list(self._held.values())
+
+    async def run(
+        self,
+        turns: TurnQueue,
+        turn: Turn,
+        answer: Coroutine[Any, Any, AppAnswer],
+        what: ActorCall | Trigger,
+        *,
+        patience: Patience,
+        leave: Leave,
+    ) -> AppAnswer:
+        """What `answer` comes to in the turn, which `leave` is to end. Raises as that, LateError or ClosedError."""
+        try:
+            if not turn.has_begun:
+                await self._begin(turns, turn, patience)
+        except BaseException:
+            answer.close()
+            leave(None)
+            raise
+        began = self._clock.monotonic()
+        work = RunToCompletion(answer)
+        turn.work.append(work)
+        patience.counts.timed += 1
+        begun = Begun(self._finish(work, leave))
+        if patience.longest_turn and not begun.ended.done():
+            alarm = self._clock.call_at(began + patience.longest_turn, lambda: self._cut(work, what, patience))
+            begun.ended.add_done_callback(lambda _: alarm.cancel())
+        if not await self._is_answered(begun, patience):
+            patience.counts.late += 1
+            self._hold(work, Held(what.actor, _method(what), began, self._clock.monotonic()), patience)
+            raise LateError(begun)
+        answered: AppAnswer = begun.ended.result()
+        return answered
+
+    async def _begin(self, turns: TurnQueue, turn: Turn, patience: Patience) -> None:
+        """Return when the turn has begun. Raises LateError behind one that is overdue, and ClosedError."""
+        if not patience.seconds:
+            await turn.begun()
+            return
+        clock, waiting = self._clock, Begun(turn.begun())
+        came = clock.monotonic()
+        until = came + patience.seconds
+        try:
+            while not await waiting.ends_within(until - clock.monotonic(), clock):
+                since = self._overdue_since(turns)
+                # those before are in time: each has its own
+                until = (clock.monotonic() if since is None else max(since, came)) + patience.seconds
+                if since is not None and until <= clock.monotonic():
+                    patience.counts.late += 1
+                    raise LateError
+        finally:
+            if not waiting.ended.done():
+                waiting.let_go()
+        waiting.ended.result()
+
+    def _overdue_since(self, turns: TurnQueue) -> float | None:
+        running = turns.running.work if turns.running else ()
+        return next((self._held[work].overdue_since for work in running if work in self._held), None)
+
+    async def _is_answered(self, begun: Begun, patience: Patience) -> bool:
+        """Whether it was in time. One who is cancelled leaves the turn to itself."""
+        is_heard = False
+        try:
+            if patience.seconds:
+                is_heard = await begun.ends_within(patience.seconds, self._clock)
+            else:
+                await asyncio.wait([begun.ended])
+                is_heard = True
+        finally:
+            if not is_heard:
+                begun.forget()
+        return is_heard
+
+    async def _finish(self, work: RunToCompletion[AppAnswer], leave: Leave) -> AppAnswer:
+        try:
+            return await work
+        finally:
+            self._held.pop(work, None)
+            leave(work)
+
+    def _hold(self, work: RunToCompletion[Any], held: Held, patience: Patience) -> None:
+        self._held[work] = held
+        kind, now = held.actor.type, held.overdue_since
+        if now - self._told.get(kind, -QUIET) < QUIET:
+            self._untold[kind] = self._untold.get(kind, 0) + 1
+            return
+        self._told[kind] = now
+        more = self._untold.pop(kind, 0)
+        log.warning(
+            "Actor '%s' has not answered %s within %s: its turn stays taken until it has, or its connection ends%s",
+            held.actor,
+            held.method,
+            format_duration(patience.seconds),
+            f" ({more} more calls of its type since the last such line)" if more else "",
+        )
+
+    def _cut(self, work: RunToCompletion[Any], what: ActorCall | Trigger, patience: Patience) -> None:
+        longest = format_duration(patience.longest_turn)
+        log.error(
+            "Actor '%s' has not answered %s within %s, its longest turn: the connection is closed, and the turn ends;"
+            " the method may still run",
+            what.actor,
+            _method(what),
+            longest,
+        )
+        work.stop(AppError(f"the application did not answer within {longest}, the longest turn of the actor's type"))
+
+
+def _method(what: ActorCall | Trigger) -> str:
+    if isinstance(what, ActorCall):
+        return what.method
+    return f"{'timer' if what.callback else 'remind'}/{what.name}"
