@@ -359,6 +359,8 @@ class ActorRuntime:
     async def _halt(self, activation: Activation, *, drains: bool) -> None:
         hosted = self._directory.keeping(activation)
         activation.turns.close()
+        if self._directory.wake(activation):  # its turn has ended since it was seen
+            self._expired(activation)
         if hosted is None or activation.is_ending:
             return
         lost = partial(activation.lose, LostError())

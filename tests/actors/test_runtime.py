@@ -329,6 +329,21 @@ async def test_an_actor_that_moves_ends_here_and_the_others_stay() -> None:
     assert scene.deactivated == [("cart", False)]
 
 
+@pytest.mark.parametrize("turns_of_the_loop", range(8))
+async def test_an_actor_whose_turn_ends_just_then_is_ended(turns_of_the_loop: int) -> None:
+    """Between the look at who has a turn and the wait for it: it was at rest then, and stayed active here for ever."""
+    scene = Scene()
+    call = scene.call("wait")
+    await steps()
+    scene.app.release()
+    await steps(turns_of_the_loop)
+    await scene.runtime.halt(lambda _: True)
+    await call
+
+    assert scene.app.log == ["+1 wait", "-1 wait", "+1 end", "-1 end"]
+    assert scene.runtime.counts()["cart"] == 0
+
+
 async def test_a_turn_that_ends_in_time_ends_well_and_who_waits_looks_again() -> None:
     """The one that runs has the drain time; the others are sent away at once, and look again."""
     scene = Scene()
