@@ -227,14 +227,14 @@ class _Stream:
         self._deadline: float | None = None  # monotonic: for the next order of the round
         self._outgoing: asyncio.Queue[Host] = asyncio.Queue()
         self._orders: asyncio.Queue[tuple[PlacementOrder, int]] = asyncio.Queue()
-        self._reports_none = False
+        self._is_named = True  # by the table that was told last
         self.has_begun = False  # an order has come: this is the leader
         self.is_void = asyncio.Event()
-        self.is_out = asyncio.Event()  # a round is over in which this sidecar hosted nothing
+        self.is_out = asyncio.Event()  # since the last report a round is over whose table does not name this sidecar
 
     def report(self, types: Collection[str]) -> None:
         me = self._me
-        self._reports_none = not types
+        self.is_out.clear()
         self._outgoing.put_nowait(
             Host(
                 name=me.name,
@@ -325,12 +325,13 @@ class _Stream:
             order, version = await self._orders.get()
             if order.operation == "update":
                 await self._member.update(order.tables)
+                self._is_named = any(self._me.name in each.load_map for each in order.tables.entries.values())
                 self._answer(HostOperation.UPDATE, version)
             else:
                 self._member.unlock()
                 log.info("Dissemination complete for version %d", version)
                 self._answer(HostOperation.UNLOCK, version)
-                if self._reports_none:
+                if not self._is_named:
                     self.is_out.set()
 
 

@@ -317,3 +317,25 @@ async def test_a_change_of_types_is_reported_on_the_same_stream() -> None:
     assert [*changed.entities] == ["ta", "tb"]
     assert (left.operation, [*left.entities]) == (REPORT, [])
     assert not before
+
+
+async def test_a_round_that_is_older_than_the_last_report_does_not_count() -> None:
+    """Its table still names this sidecar: the others go on calling here until they have one that does not."""
+    async with Script() as service, client(Heard(), service.address) as made:
+        stream = await service.stream()
+        await stream.order("lock", 1)
+        await stream.answer()
+        leaving = asyncio.create_task(made.leave(5))
+        await stream.answer()  # nothing is hosted any more; but the round that is under way goes on
+        for operation in ("update", "unlock"):
+            await stream.order(operation, 1, "ta")
+            await stream.answer()
+        await asyncio.wait([leaving], timeout=0.05)
+        after_the_old_one = leaving.done()
+        for operation in ("lock", "update", "unlock"):
+            await stream.order(operation, 2)
+            await stream.answer()
+        async with asyncio.timeout(1):
+            await leaving
+
+    assert not after_the_old_one
