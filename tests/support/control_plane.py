@@ -141,9 +141,12 @@ class Schedulers:
 class OwnPlacement(Process):
     """A simple one of ours, for machines that have not the real one."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, hosts: int = 0) -> None:
+        """`hosts` more are in its tables, of which nobody is there."""
         self.port = port or free_port()
-        super().__init__([sys.executable, PROGRAM, str(self.port)], folder / f"own-placement-{self.port}.log")
+        super().__init__(
+            [sys.executable, PROGRAM, str(self.port), str(hosts)], folder / f"own-placement-{self.port}.log"
+        )
 
     @property
     def address(self) -> str:

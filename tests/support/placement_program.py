@@ -1,9 +1,9 @@
 """A placement service of our own for machines that have not the real one: one server, the rounds, and nothing else.
 
-    placement_program.py PORT
+    placement_program.py PORT [HOSTS]
 
 Every change of what is hosted is a round of its own for all streams: lock, update, unlock, each when all have answered
-the one before. What comes during a round is dealt with after it.
+the one before. What comes during a round is dealt with after it. HOSTS more are in its tables, and nowhere else.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 FACTOR = 100
+TYPES = ("far", "further")
 ANSWERS = {"lock": HostOperation.LOCK, "update": HostOperation.UPDATE, "unlock": HostOperation.UNLOCK}
 
 
@@ -38,7 +39,8 @@ class Stream:
 
 
 class Placement(placement_pb2_grpc.PlacementServicer):
-    def __init__(self) -> None:
+    def __init__(self, hosts: int) -> None:
+        self.hosts = hosts
         self.streams: list[Stream] = []
         self.changed = asyncio.Event()
         self.version = 0
@@ -84,12 +86,18 @@ class Placement(placement_pb2_grpc.PlacementServicer):
             if stream.host:
                 for kind in stream.host.entities:
                     entries.setdefault(kind, PlacementTable()).load_map[stream.host.name].CopyFrom(stream.host)
+        for number in range(self.hosts):
+            name = f"10.0.{number >> 8}.{number & 255}:50002"
+            for kind in TYPES[number % 2 :]:  # no two types have the same hosts
+                entries.setdefault(kind, PlacementTable()).load_map[name].CopyFrom(
+                    Host(name=name, id=f"app-{number}", entities=TYPES, namespace="default")
+                )
         return PlacementTables(entries=entries, version=str(self.version), replication_factor=FACTOR)
 
 
-async def main(port: str) -> None:
+async def main(port: str, hosts: str = "0") -> None:
     server = grpc.aio.server()
-    placement = Placement()
+    placement = Placement(int(hosts))
     placement_pb2_grpc.add_PlacementServicer_to_server(placement, server)
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()

@@ -12,7 +12,9 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from dapr_state.slices import Work
 
 REMEMBERED: Final = 1024  # hosts whose points are remembered: 8 kB each, and 0.1 ms to compute anew
 
@@ -33,9 +35,33 @@ class Ring:
     __slots__ = ("_hosts", "_points")
 
     def __init__(self, names: Iterable[str], factor: int) -> None:
-        found = {each: name for name in sorted(names) for each in _points(name, factor)}
-        self._points = sorted(found)
-        self._hosts = [found[each] for each in self._points]
+        self._points: list[int] = []
+        self._hosts: list[str] = []
+        for _ in self._steps(names, factor):
+            pass
+
+    @classmethod
+    async def make(cls, names: Iterable[str], factor: int, work: Work) -> Ring:
+        """The same, of as many as there may be: a thousand hosts take 0.1 s."""
+        ring = cls((), factor)
+        for _ in ring._steps(names, factor):
+            if work.is_over():
+                await work.pause()
+        return ring
+
+    def _steps(self, names: Iterable[str], factor: int) -> Iterator[None]:
+        """Hashes are spread evenly: those with the same first octet are few, and are sorted by themselves."""
+        parts: list[dict[int, str]] = [{} for _ in range(256)]
+        for name in sorted(names):
+            for each in _points(name, factor):
+                parts[each >> 56][each] = name
+            yield
+        for part in parts:
+            if part:
+                ordered = sorted(part)
+                self._points += ordered
+                self._hosts += [part[each] for each in ordered]
+                yield
 
     def __repr__(self) -> str:
         return f"<Ring of {len(set(self._hosts))} hosts, {len(self._points)} points>"

@@ -18,6 +18,7 @@ class Table:
 
     def __init__(self, factor: int = 0) -> None:
         self.rings: dict[str, Ring] = {}
+        self.hosts: dict[str, str] = {}  # their app ids, by their names
         self._factor = factor
         self._signatures: dict[str, Signature] = {}
 
@@ -29,21 +30,19 @@ class Table:
         """What did not change is taken over; a type that is absent is gone."""
         table = cls(tables.replication_factor)
         work = Work()
+        made: dict[Signature, Ring] = {}  # most types have the same hosts as others
         for actor_type, each in tables.entries.items():
             signature = tuple(sorted((name, host.id, host.port) for name, host in each.load_map.items()))
             table._signatures[actor_type] = signature
-            if before._has(actor_type, table):
-                table.rings[actor_type] = before.rings[actor_type]
-            else:
-                table.rings[actor_type] = Ring((name for name, _, _ in signature), table._factor)
+            if signature not in made:
+                names = [name for name, _, _ in signature]
+                known = before.rings[actor_type] if before._has(actor_type, table) else None
+                made[signature] = known or await Ring.make(names, table._factor, work)
+                table.hosts |= {name: app_id for name, app_id, _ in signature}
+            table.rings[actor_type] = made[signature]
             if work.is_over():
                 await work.pause()
         return table
-
-    @property
-    def hosts(self) -> dict[str, str]:
-        """Their app ids, by their names."""
-        return {name: app_id for signature in self._signatures.values() for name, app_id, _ in signature}
 
     def changed(self, before: Table) -> set[str]:
         """The types that appeared, disappeared, or have other hosts."""
