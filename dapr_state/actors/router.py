@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from dapr_state.actors.placement.base import LostError, NoHostError
+from dapr_state.actors.placement.base import HERE, LostError, NoHostError
 from dapr_state.actors.turns import ClosedError
 from dapr_state.app.model import AppError
 from dapr_state.clock import WAITING
@@ -107,7 +107,9 @@ class ActorRouter:
         while True:
             if not local.is_open:
                 await local.admit(call)
-            claim = placement.lookup_now(call.actor) or await placement.lookup(call.actor)
+            claim = placement.lookup_now(call.actor) or (
+                HERE if local.joins(call) else await placement.lookup(call.actor)
+            )
             try:
                 if claim.is_here:
                     return await local.invoke(call)
@@ -155,7 +157,8 @@ class ActorRouter:
     async def take_call(self, call: ActorCall) -> AppAnswer:
         """Raises LostError if the actor does not live here, else as `invoke`."""
         await self.local.admit(call)
-        await self._check_here(call.actor)
+        if not self.local.joins(call):
+            await self._check_here(call.actor)
         try:
             return await self.local.invoke(call)
         except (ClosedError, NoHostError):

@@ -105,6 +105,13 @@ class ActorRuntime:
         if self._is_closing and _reentrancy_id(call) not in self._flying:
             raise ClosingError  # only what a running turn calls is let in
 
+    def joins(self, call: ActorCall) -> bool:
+        """Whether it is a part of a turn that runs here: that cannot end without it."""
+        if not self._flying or (reentrancy_id := _reentrancy_id(call)) not in self._flying:
+            return False
+        activation = self._directory.find_busy(call.actor)
+        return activation is not None and activation.turns.runs(reentrancy_id)
+
     def check_open(self) -> None:
         """Raise ClosingError once no trigger may come."""
         if self._is_closing:

@@ -95,6 +95,10 @@ class TurnQueue:
     def is_busy(self) -> bool:
         return self._running is not None
 
+    def runs(self, reentrancy_id: str) -> bool:
+        """Whether the turn that runs has this id."""
+        return self._running is not None and self._running.id == reentrancy_id
+
     def enter(self, reentrancy_id: str = "", max_depth: int = 1) -> Turn:
         """Join the turn with this id, or queue with one of our own. Raises TooDeepError."""
         if reentrancy_id:

@@ -2,7 +2,8 @@
 
 Rules that a change must keep:
 1. A round closes the types whose hosts are others now. Before it is answered, every actor that has gone elsewhere has
-   ended here, or its turn was stopped after ROUND; until it is over nobody is let to these types. All others go on.
+   ended here, or its turn was stopped after ROUND; until it is over nobody is let to those that are others' now. All
+   others go on: a turn that is to end may call them.
 2. Without the service nothing lives here: what runs is ended before others may take it over, and who asks waits.
 3. When a round is over, or the service is lost, no type stays closed by what was before.
 4. A sidecar that was frozen knows it before it looks at anything else: others may have its actors since.
@@ -21,11 +22,12 @@ from dapr_state.actors.placement.table import Table
 from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from typing import Protocol
 
     from dapr_state_proto.placement.v1 import placement_pb2
 
+    from dapr_state.actors.placement.ring import Ring
     from dapr_state.app.model import ActorId
     from dapr_state.clock import WaitingClock
 
@@ -38,11 +40,30 @@ if TYPE_CHECKING:
 ROUND: Final = 6.0  # seconds for what a round asks of this sidecar: the service closes streams that take 8
 NO_HOST_WAIT: Final = 5.0  # seconds for which a type that nobody hosts is waited for, as daprd
 WAITING_AT_MOST: Final = 1024  # callers who wait for such types
+FOLDED: Final = 8  # rounds that may follow each other without an end, before nothing is compared any more
 FROZEN: Final = 3.0  # seconds between two beats, of one each second, that say so: placement waits for 5
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 _WHAT: Final = "the placement service"
 
 log = logging.getLogger("dapr.runtime.actor.placement")
+
+
+class _Closed:
+    """A type whose hosts change: who waits, and the rings that there were since somebody was let to it."""
+
+    def __init__(self, waiting: WaitingClock) -> None:
+        self.gate = Gate(waiting, is_open=False, what=_WHAT)
+        self._before: list[tuple[Ring | None, Mapping[str, str]]] = []
+
+    def add(self, ring: Ring | None, hosts: Mapping[str, str]) -> None:
+        self._before = [*self._before, (ring, hosts)] if len(self._before) < FOLDED else [(None, {})]
+
+    def has_always(self, owner: str | None, hosts: Mapping[str, str], actor_id: str) -> bool:
+        """Whether the actor lived there all the time: nobody else begins a turn of it."""
+        return owner is not None and all(
+            ring and ring.owner(actor_id) == owner and before.get(owner) == hosts[owner]
+            for ring, before in self._before
+        )
 
 
 class DaprPlacement(Placement):
@@ -57,7 +78,7 @@ class DaprPlacement(Placement):
         self._hosts: dict[str, str] = {}  # app ids by names
         self._claims: dict[str, Claim] = {}
         self._connected = Gate(waiting, is_open=False, what=_WHAT)
-        self._closed: dict[str, Gate] = {}
+        self._closed: dict[str, _Closed] = {}
         self._alive_until = math.inf  # monotonic
         self._is_severed = False  # others may have what is active here; until the next round is over
         self._unlocked = asyncio.Event()  # a new one for each round
@@ -80,25 +101,27 @@ class DaprPlacement(Placement):
     def lookup_now(self, actor: ActorId) -> Claim | None:
         if self._waiting.monotonic() > self._alive_until:
             self._thaw()
-        if not self._connected.is_open or actor.type in self._closed:
+        if not self._connected.is_open:
             return None
         ring = self._table.rings.get(actor.type)
         if ring is None:
             return None
         owner = ring.owner(actor.id) if actor.id else None
+        closed = self._closed.get(actor.type) if self._closed else None
+        if closed and not closed.has_always(owner, self._hosts, actor.id):
+            return None
         if owner is None:
             raise NoHostError(actor)
         return self._claims.get(owner) or self._claim(owner)
 
     async def lookup(self, actor: ActorId) -> Claim:
         while True:
-            closed = self._closed.get(actor.type)
             if not self._connected.is_open:
                 await self._connected.pass_through()
-            elif closed:
-                await closed.pass_through()
             elif claim := self.lookup_now(actor):
                 return claim
+            elif closed := self._closed.get(actor.type):
+                await closed.gate.pass_through()
             else:
                 await self._appears(actor)
 
@@ -144,7 +167,9 @@ class DaprPlacement(Placement):
         table = await Table.read(tables, self._table)
         changed = table.changed(self._table)
         for actor_type in changed:
-            self._closed.setdefault(actor_type, Gate(self._waiting, is_open=False, what=_WHAT))
+            self._closed.setdefault(actor_type, _Closed(self._waiting)).add(
+                self._table.rings.get(actor_type), self._hosts
+            )
         hosts = table.hosts
         gone = {Claim(*host) for host in self._hosts.items() - hosts.items()}
         self._table, self._hosts = table, hosts
@@ -197,8 +222,8 @@ class DaprPlacement(Placement):
 
     def _open_types(self) -> None:
         closed, self._closed = self._closed, {}
-        for gate in closed.values():
-            gate.open()
+        for each in closed.values():
+            each.gate.open()
         self._unlocked.set()
         self._unlocked = asyncio.Event()
 

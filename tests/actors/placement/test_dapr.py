@@ -10,7 +10,7 @@ from dapr_state_proto.placement.v1.placement_pb2 import Host, PlacementTable, Pl
 
 from dapr_state.actors.gate import LONGEST, AwayError
 from dapr_state.actors.placement.base import HERE, Claim, NoHostError
-from dapr_state.actors.placement.dapr import FROZEN, NO_HOST_WAIT, ROUND, DaprPlacement
+from dapr_state.actors.placement.dapr import FOLDED, FROZEN, NO_HOST_WAIT, ROUND, DaprPlacement
 from dapr_state.actors.placement.ring import Ring
 from dapr_state.app.model import ActorId
 from dapr_state.clock import ManualClock
@@ -19,7 +19,7 @@ from tests.actors.apps import steps
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ME, OTHER = "127.0.0.1:43001", "127.0.0.1:43002"
+ME, OTHER, THIRD = "127.0.0.1:43001", "127.0.0.1:43002", "127.0.0.1:43003"
 RING = Ring((ME, OTHER), 100)
 MINE = next(str(number) for number in range(100) if RING.owner(str(number)) == ME)
 THEIRS = next(str(number) for number in range(100) if RING.owner(str(number)) == OTHER)
@@ -153,13 +153,52 @@ async def test_the_same_table_changes_nothing() -> None:
     assert scene.halted[1:] == [([], True)]
 
 
-async def test_another_number_of_points_is_another_ring() -> None:
-    """And so is another app id behind the same name."""
+async def test_who_stays_is_called_during_the_round() -> None:
+    """A turn that has to end elsewhere may need it; who moves, or has moved and come back meanwhile, is waited for."""
+    scene = Scene()
+    ids = [ActorId("ta", str(number)) for number in range(100)]
+    before, after = (Ring(hosts, 100) for hosts in ((ME, OTHER), (ME, OTHER, THIRD)))
+    staying, moving = (
+        [each for each in ids if (before.owner(each.id) == after.owner(each.id)) is stays] for stays in (True, False)
+    )
+    await scene.round(tables(ta=(ME, OTHER)))
+    await scene.placement.update(tables(ta=(ME, OTHER, THIRD)))
+    found = {each: scene.placement.lookup_now(each) for each in ids}
+    await scene.placement.update(tables(ta=(THIRD,)))
+    await scene.placement.update(tables(ta=(ME, OTHER, THIRD)))
+
+    assert {each for each in ids if found[each]} == {*staying}
+    assert {found[each] for each in staying} == {HERE, Claim(OTHER, "app")}
+    assert all(scene.placement.lookup_now(each) is None for each in (*staying, *moving))
+
+
+async def test_rounds_that_never_end_are_not_remembered() -> None:
+    """Of too many nobody can say who stayed."""
     scene = Scene()
     await scene.round(tables(ta=(ME, OTHER)))
-    await scene.placement.update(tables(10, ta=(ME, OTHER)))
+    found = []
+    for number in range(FOLDED + 1):
+        await scene.placement.update(tables(100 + number % 2 + 1, ta=(ME,)))
+        found.append(scene.placement.lookup_now(ActorId("ta", MINE)))
 
-    assert scene.placement.lookup_now(ActorId("ta", MINE)) is None
+    assert found == [HERE] * FOLDED + [None]
+
+
+@pytest.mark.parametrize(("factor", "app_id"), [(10, "app"), (100, "other")])
+async def test_another_ring_of_the_same_hosts(factor: int, app_id: str) -> None:
+    """By another number of points, or another app id behind the name: who moves is waited for."""
+    scene = Scene()
+    name = next(
+        name
+        for name in map(str, range(100))
+        if RING.owner(name) == OTHER and (factor == 100 or Ring((ME, OTHER), factor).owner(name) == ME)
+    )
+    await scene.round(tables(ta=(ME, OTHER)))
+    table = tables(factor, ta=(ME, OTHER))
+    table.entries["ta"].load_map[OTHER].id = app_id
+    await scene.placement.update(table)
+
+    assert scene.placement.lookup_now(ActorId("ta", name)) is None
 
 
 async def test_a_type_that_nobody_hosts_is_waited_for() -> None:

@@ -104,6 +104,33 @@ def test_actors_move_to_one_who_joins_and_back(tmp_path: Path, placement: Servic
         assert one.ran()[-1] == moving[0]
 
 
+def test_a_turn_that_has_to_end_calls_others(tmp_path: Path, placement: Service) -> None:
+    """And itself, by its id: without that it would wait for the end of the round, which waits for it."""
+    patient = {"drainOngoingCallTimeout": "5s", "reentrancy": {"enabled": True, "maxStackDepth": 4}}
+    one, two = (Member(tmp_path, placement.address, config=patient) for _ in range(2))
+    around = {"Dapr-Reentrancy-Id": "around"}
+    with one:
+        wait_connected(one)
+        moving, staying = (owned(Ring((one.name, two.name), 100), member) for member in (two, one))
+        for each in moving:
+            one.call(each)
+        one.app.obey({"match": "/method/held", "hold": True})
+        with one.calling(moving[0], "held", b"1", **around) as held:
+            one.app.holding()
+            with two:
+                until(lambda: deleted(one) == {*moving[1:]}, what="the others end")
+                inner = [one.call(each, "inner", b"2", **around) for each in (moving[0], staying[0])]
+                is_held = not held.done()
+                one.app.release()
+                outer = held.result()
+                wait_connected(two)
+                elsewhere = two.ran()
+
+    assert [(each.code, each.body) for each in (*inner, outer)] == [(200, b"2"), (200, b"2"), (200, b"1")]
+    assert is_held
+    assert elsewhere == []
+
+
 def deleted(member: Member) -> set[str]:
     """The actors of whose end its application was told."""
     return {each.target.split("/")[3] for each in member.app.seen() if each.method == "DELETE"}
