@@ -4,6 +4,7 @@
     scripts/bench --stores redis --only get,save   some of it
     scripts/bench --soak 600                       this sidecar alone under load: its memory, ten times
     scripts/bench --metrics                        this sidecar without metrics and with: CPU per request
+    scripts/bench --hosts                          actors that live on another host; --hosts secured: with mTLS
 
 Ratios above 1 mean that this sidecar is ahead: requests per second ours/theirs, CPU per request theirs/ours. Rounds
 alternate, so what else the machine does hits both. Needs h2load and wrk (Debian: nghttp2-client, wrk) and redis-server.
@@ -29,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.suppor
 from dapr_state_proto.common.v1 import common_pb2
 from dapr_state_proto.runtime.v1 import state_pb2
 
+from scripts.bench_hosts import compare
 from tests.support import oracle
 from tests.support.components import component
 from tests.support.redis import RedisServer
@@ -95,6 +97,10 @@ def main() -> None:
     for tool in ("h2load", "wrk", "redis-server"):
         if not shutil.which(tool):
             sys.exit(f"{tool} is missing: apt-get install nghttp2-client wrk redis-server")
+    if arguments.hosts:
+        with tempfile.TemporaryDirectory() as folder:
+            compare(Path(folder), arguments.rounds, secured=arguments.hosts == "secured")
+        return
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         bench = Bench(Path(folder), running, arguments)
         if arguments.soak:
@@ -114,6 +120,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--daprd", type=Path, help="the daprd to compare with (default: the one that the tests use)")
     parser.add_argument("--soak", type=int, metavar="SECONDS", help="load this sidecar alone, and watch its memory")
     parser.add_argument("--metrics", action="store_true", help="what metrics cost, instead of a comparison")
+    parser.add_argument(
+        "--hosts", nargs="?", const="plain", choices=("plain", "secured"), help="two hosts (bench_hosts.py)"
+    )
     return parser.parse_args()
 
 

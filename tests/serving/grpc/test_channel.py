@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -323,3 +325,12 @@ async def test_a_channel_that_is_closed_answers_all() -> None:
         assert (await refused(waiting)).code() is grpc.StatusCode.UNAVAILABLE
         assert (await refused(other)).code() is grpc.StatusCode.CANCELLED
         assert (await refused(unary(channel, "echo")(b""))).code() is grpc.StatusCode.CANCELLED
+
+
+def test_a_connection_that_nobody_uses_is_small() -> None:
+    """A peer more is one each way: both ends together are far below 200 kB, also with TLS."""
+    command = [sys.executable, "-m", "tests.serving.grpc.idle_program"]
+    plain, secured = map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+    assert plain < 50_000
+    assert secured < 200_000
