@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Raw, Struct
 
+from dapr_state.slices import Work
+from dapr_state.stores.sortedkeys import SortedKeys
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 
     from dapr_state.app.model import ActorId
 
@@ -176,3 +179,16 @@ class ReminderBackend(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Stop; a trigger that is still under way is given up, and comes again after the next start."""
+
+
+async def in_order(views: Iterable[ReminderView]) -> list[ReminderView]:
+    """By id and name; of several with the same the last counts."""
+    found: dict[tuple[str, ...], ReminderView] = {}
+    keys: SortedKeys[tuple[str, ...]] = SortedKeys()
+    work = Work()
+    for view in views:
+        found[view.id, view.name] = view
+        keys.add((view.id, view.name))
+        if work.is_over():
+            await work.pause()
+    return await work.each(found.__getitem__, keys)

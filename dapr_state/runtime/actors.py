@@ -83,6 +83,10 @@ class ActorServices:
         self._scheduled: ScheduledReminders | None = None
         if options.scheduler_addresses and self.is_on:
             self._scheduled = self._in_scheduler(target, fired)
+        elif options.scheduler_addresses:
+            log.info(
+                "Dapr's scheduler is not used: there are no actors, with neither an application nor a store for them"
+            )
         embedded = EmbeddedReminders(
             target, StoredReminders(options.app_id, lambda: components.reminder_store), _name(options), fired=fired
         )

@@ -148,6 +148,7 @@ class Options(Struct, frozen=True, kw_only=True):
             console = _of_test(flags, listen_addresses, console)
 
         grace = flags["dapr-graceful-shutdown-seconds"]
+        scheduler_addresses = _scheduler(flags, environ)
         return cls(
             app_id=flags["app-id"],
             namespace=environ.get("NAMESPACE", ""),
@@ -186,9 +187,9 @@ class Options(Struct, frozen=True, kw_only=True):
             app_health_threshold=threshold,
             disable_init_endpoints=disable_init_endpoints,
             placement_addresses=_placement(flags),
-            scheduler_addresses=_scheduler(flags, environ),
+            scheduler_addresses=scheduler_addresses,
             scheduler_job_streams=flags["scheduler-job-streams"],
-            idle_flags=flags.idle(),
+            idle_flags=flags.idle() + _idle_streams(flags, scheduler_addresses),
             given=flags.differing(),
             disseminate_timeout=flags["actors-disseminate-timeout"],
             mtls=flags["enable-mtls"],
@@ -381,6 +382,11 @@ def _scheduler(flags: Parsed, environ: Mapping[str, str]) -> tuple[str, ...]:
         return _split(environ.get("DAPR_SCHEDULER_HOST_ADDRESS_DNS_A", ""))
     given = (address.strip().strip("\"'").strip() for address in flags["scheduler-host-address"])
     return tuple(address for address in given if address)  # with a blank in quotes, daprd's users turn it off
+
+
+def _idle_streams(flags: Parsed, addresses: tuple[str, ...]) -> tuple[str, ...]:
+    is_idle = "scheduler-job-streams" in flags.given and not addresses
+    return ("--scheduler-job-streams (no scheduler is given)",) if is_idle else ()
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -124,6 +124,14 @@ def test_addresses_of_schedulers(given: list[str], addresses: tuple[str, ...]) -
     assert _options(*argv, DAPR_SCHEDULER_HOST_ADDRESS_DNS_A="e:1").scheduler_addresses == addresses
 
 
+@pytest.mark.parametrize(("scheduler", "idle"), [("a:1", 0), ("", 1)])
+def test_streams_to_no_scheduler_have_no_effect(scheduler: str, idle: int) -> None:
+    """That is told at the start; one that the environment names counts."""
+    options = _options("--scheduler-job-streams", "2", DAPR_SCHEDULER_HOST_ADDRESS_DNS_A=scheduler)
+
+    assert len(options.idle_flags) == idle
+
+
 def test_a_flag_wins_over_the_environment() -> None:
     """The variable is a fallback."""
     options = _options("--scheduler-host-address", "f:1", DAPR_SCHEDULER_HOST_ADDRESS_DNS_A="e:1")

@@ -11,17 +11,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from dapr_state.actors.reminders import ExistsError, ReminderBackend
+from dapr_state.actors.reminders import ExistsError, ReminderBackend, in_order
 from dapr_state.actors.state import NoStoreError
 from dapr_state.stores.base import Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from dapr_state.actors.embedded_reminders import EmbeddedReminders
-    from dapr_state.actors.reminders import ReminderRequest, ReminderView
+    from dapr_state.actors.reminders import ReminderRequest, ReminderState, ReminderView
     from dapr_state.app.model import ActorId
 
 log = logging.getLogger("dapr.runtime.actor.reminders")
@@ -67,14 +68,28 @@ class WithLeftovers(ReminderBackend):
             old = await self._old.list(actor_type, actor_id)
         except (NoStoreError, Unsupported):
             return new
-        both = {(each.id, each.name): each for each in (*old, *new)}
-        return [both[key] for key in sorted(both)]
+        return await in_order(chain(old, new))
 
     async def delete_all(self, actor_type: str, actor_id: str | None = None) -> None:
         if self._may_have_old:
             with suppress(NoStoreError, Unsupported):  # then there are none
                 await self._old.delete_all(actor_type, actor_id)
         await self._new.delete_all(actor_type, actor_id)
+
+    # What administration asks
+
+    async def states(self, actor_type: str, actor_id: str | None = None) -> AsyncIterator[Sequence[ReminderState]]:
+        async for page in self._new.states(actor_type, actor_id):
+            yield page
+        if self._may_have_old:
+            with suppress(NoStoreError, Unsupported):
+                async for page in self._old.states(actor_type, actor_id):
+                    yield page
+
+    def parked(self, actor_type: str) -> int:
+        return self._old.parked(actor_type)
+
+    # What the store may have
 
     @property
     def _may_have_old(self) -> bool:

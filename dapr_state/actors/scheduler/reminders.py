@@ -12,7 +12,7 @@ from dapr_state_proto.scheduler.v1.scheduler_pb2 import (
     ListJobsRequest,
 )
 
-from dapr_state.actors.reminders import ExistsError, RefusedError, ReminderBackend
+from dapr_state.actors.reminders import ExistsError, RefusedError, ReminderBackend, in_order
 from dapr_state.actors.scheduler import jobs
 from dapr_state.actors.scheduler.calls import CallError, Calls
 from dapr_state.actors.scheduler.hosts import Hosts
@@ -23,10 +23,12 @@ from dapr_state.clock import WAITING
 from dapr_state.slices import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+
+    from dapr_state_proto.scheduler.v1.scheduler_pb2 import NamedJob
 
     from dapr_state.actors.reminder_triggers import TriggerTarget
-    from dapr_state.actors.reminders import ReminderRequest, ReminderView
+    from dapr_state.actors.reminders import ReminderRequest, ReminderState, ReminderView
     from dapr_state.actors.scheduler.jobs import Identity
     from dapr_state.clock import WaitingClock
     from dapr_state.serving.tls import Tls
@@ -94,16 +96,7 @@ class ScheduledReminders(ReminderBackend):
         if actor_id == "":  # to the scheduler that is all of the type
             return []
         answer = await self._do("ListJobs", self._request(ListJobsRequest, actor_type, actor_id))
-        found, work = [], Work()
-        for each in answer.jobs:
-            target = each.metadata.target.actor
-            try:
-                found.append(jobs.view(ActorId(target.type, target.id), each.name, each.job))
-            except ValueError as error:
-                raise RefusedError(f"reminder {target.type}||{target.id}||{each.name}: {error}") from error
-            if work.is_over():
-                await work.pause()
-        return sorted(found, key=lambda view: (view.id, view.name))
+        return await in_order(await Work().each(_listed, answer.jobs))
 
     async def delete_all(self, actor_type: str, actor_id: str | None = None) -> None:
         if actor_id == "":
@@ -122,6 +115,11 @@ class ScheduledReminders(ReminderBackend):
             return kind(metadata=self._me.metadata(actor_type, actor_id or ""), **fields)
         except UnicodeEncodeError as error:
             raise RefusedError(f"the name is not valid Unicode: {error.reason}") from None
+
+    async def states(self, actor_type: str, actor_id: str | None = None) -> AsyncIterator[Sequence[ReminderState]]:
+        for each in [actor_type] if actor_type else self._types():
+            async for page in super().states(each, actor_id):
+                yield page
 
     # Life
 
@@ -146,3 +144,11 @@ class ScheduledReminders(ReminderBackend):
         await self._streams.close()
         await self._triggers.close()
         await self.hosts.close()
+
+
+def _listed(each: NamedJob) -> ReminderView:
+    target = each.metadata.target.actor
+    try:
+        return jobs.view(ActorId(target.type, target.id), each.name, each.job)
+    except ValueError as error:
+        raise RefusedError(f"reminder {target.type}||{target.id}||{each.name}: {error}") from error

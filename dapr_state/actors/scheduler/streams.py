@@ -27,6 +27,7 @@ from dapr_state_proto.scheduler.v1.scheduler_pb2 import (
 from dapr_state.actors.scheduler import jobs
 from dapr_state.actors.scheduler.triggers import Due
 from dapr_state.clock import WAITING
+from dapr_state.slices import Work
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -240,11 +241,14 @@ class Conversation:
             self._results.put_nowait(None)
 
     async def _read(self) -> None:
+        work = Work()
         while True:
             await self._triggers.room()
             message = await self._call.read()
             if message is grpc.aio.EOF:
                 return
+            if work.is_over():  # many may have come at once
+                await work.pause()
             if message.id in self._open:
                 raise OrderError(f"the scheduler has sent two triggers with the id {message.id}")
             try:

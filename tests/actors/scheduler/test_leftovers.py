@@ -68,7 +68,9 @@ async def test_both_are_shown() -> None:
         await here.both.create(request("c"))
         one, other = await here.both.get(ACTOR, "a"), await here.both.get(ACTOR, "b")
         listed = await here.both.list("ta")
+        states = [each.name async for page in here.both.states("") for each in page]
 
+    assert sorted(states) == ["a", "b", "b", "c"]  # as administration is told: one may come twice
     assert one
     assert other
     assert (one.due_time, other.due_time) == ("1h", "2h")
