@@ -101,7 +101,7 @@ class Groups:
             rows = await self._rows([key for key in keys if not tables.refusal(key)])
             return [tables.refusal(key) or rows.get(key) for key in keys]
         rows = await self._rows(list(dict.fromkeys(keys)))
-        return [rows.get(key) for key in keys]
+        return [*map(rows.get, keys)]
 
     async def write(self, works: Sequence[Write]) -> list[Outcomes | Postponed]:
         """One commit for all of them; for each one outcome per operation, or one for the transaction.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from itertools import chain
+from itertools import chain, compress, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.golang.duration import format_duration
@@ -133,12 +133,9 @@ class Lane:
 
     async def _settle(self, group: list[Batch[Any, Any]]) -> None:
         asked = [batch.still_wanted() for batch in group]
-        wanted = [
-            each
-            for batch, is_wanted in zip(group, asked, strict=True)
-            for each, wants in zip(batch.wanted, is_wanted, strict=True)
-            if wants
-        ]
+        wanted = [*chain.from_iterable(batch.wanted for batch in group)]
+        if not all(map(all, asked)):  # some have given up
+            wanted = [*compress(wanted, chain.from_iterable(asked))]
         try:
             outcomes = await self._answer(wanted) if wanted else []
         except StoreError as error:
@@ -150,8 +147,13 @@ class Lane:
                 batch.fail(StoreError(f"the request cannot be sent to the database: {type(error).__name__}"))
             return
         following = iter(outcomes)
-        answers = [[next(following) if wants else None for wants in is_wanted] for is_wanted in asked]
-        if not any(isinstance(outcome, Postponed) for outcome in outcomes):
+        answers = [
+            [*islice(following, len(is_wanted))]
+            if all(is_wanted)
+            else [next(following) if wants else None for wants in is_wanted]
+            for is_wanted in asked
+        ]
+        if not any(issubclass(kind, Postponed) for kind in set(map(type, outcomes))):  # there may be thousands of them
             for batch, answer in zip(group, answers, strict=True):
                 batch.settle(answer)
             return
