@@ -22,6 +22,8 @@ EXIT_OK: Final = 0
 EXIT_FATAL: Final = 1
 EXIT_USAGE: Final = 2
 
+_WITH_RUN_FILE: Final = frozenset({"run-file", "only", "keep-going", "name"})
+
 _HELP: Final = f"""\
 dapr-state {__version__}: Dapr's State and Actors APIs (Dapr {DAPR_VERSION}) as one process.
 
@@ -29,8 +31,9 @@ Usage: dapr-state <command> [flags]
 
 Commands:
   run         run an application with its sidecar: dapr-state run --app-port 8000 -- python app.py
-  list        show the sidecars that run: [-o table|json|yaml]
+  list        show the sidecars that run: [-o table|wide|json|yaml] [--all]
   stop        end them, and what they serve: ID… or --all [--timeout SECONDS]
+  logs        show what an application of a run file has written: ID [--sidecar] [--follow] [-n LINES]
   check       say what is wrong with component files, without starting: --resources-path FOLDER… [--connect]
   reminders   migrate: move reminders from the actor state store into Dapr's scheduler; takes the flags of `serve`
   serve       run the sidecar; takes daprd's flags, `dapr-state serve --help` lists them
@@ -45,8 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, and return the exit code of the process."""
     command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     match command:
-        case "serve" | "run" | "list" | "stop" | "check" | "reminders":
-            commands = {"serve": serve, "run": run, "list": show, "stop": stop, "check": check, "reminders": reminders}
+        case "serve" | "run" | "list" | "stop" | "logs" | "check" | "reminders":
+            commands = {
+                "serve": serve,
+                "run": run,
+                "list": show,
+                "stop": stop,
+                "logs": logs,
+                "check": check,
+                "reminders": reminders,
+            }
             return commands[command](rest)
         case "--help" | "-h" | "help":
             print(_HELP, end="")
@@ -111,17 +122,18 @@ def run(argv: Sequence[str]) -> int:
 def _run_file(parsed: RunFlags) -> int:
     from dapr_state.runtime.run import runfile, supervisor  # noqa: PLC0415
 
-    others = [f"--{flag.name}" for flag, _ in parsed.given if flag.name != "run-file"]
+    others = [f"--{flag.name}" for flag, _ in parsed.given if flag.name not in _WITH_RUN_FILE]
     if others:
         print(f"dapr-state: {' '.join(others)}: the run file says that, and these have no effect", file=sys.stderr)
     try:
-        file = runfile.read(parsed.get("run-file"), os.environ)
+        file = runfile.read(parsed.get("run-file"), os.environ, parsed.get("name"))
+        plans = runfile.only([text for flag, text in parsed.given if flag.name == "only"], file.plans)
     except runfile.RunFileError as error:
         print(f"dapr-state: {error}", file=sys.stderr)
         return EXIT_FATAL
     for remark in file.remarks:
         print(f"dapr-state: {remark}", file=sys.stderr)
-    return supervisor.run(file.plans, os.environ)
+    return supervisor.run(plans, os.environ, keeps_going=parsed.get("keep-going") == "true")
 
 
 def show(argv: Sequence[str]) -> int:
@@ -129,9 +141,11 @@ def show(argv: Sequence[str]) -> int:
     from dapr_state.runtime.run import listing  # noqa: PLC0415
 
     arguments = _parser("list")
-    arguments.add_argument("-o", "--output", default="table", metavar="table|json|yaml")
+    arguments.add_argument("-o", "--output", default="table", metavar="table|wide|json|yaml")
+    arguments.add_argument("--all", action="store_true", help="also daprd processes that are not ours")
+    given = arguments.parse_args(argv)
     try:
-        print(listing.show(os.environ, arguments.parse_args(argv).output))
+        print(listing.show(os.environ, given.output, all_of_them=given.all))
     except ValueError as error:
         print(error, file=sys.stderr)
         return EXIT_FATAL
@@ -156,6 +170,31 @@ def stop(argv: Sequence[str]) -> int:
     for sentence in failures:
         print(sentence, file=sys.stderr)
     return EXIT_FATAL if failures else EXIT_OK
+
+
+def logs(argv: Sequence[str]) -> int:
+    """Show what an application has written."""
+    from dapr_state.runtime.run import logs  # noqa: PLC0415
+
+    arguments = _parser("logs")
+    arguments.add_argument("id", metavar="ID")
+    arguments.add_argument("--app", action="store_true", help="what the application has written, as without it")
+    arguments.add_argument("--sidecar", action="store_true", help="what its sidecar has written")
+    arguments.add_argument("--follow", "-f", action="store_true")
+    arguments.add_argument("-n", type=int, default=100, metavar="LINES")
+    given = arguments.parse_args(argv)
+    path = logs.find(given.id, os.environ, of_sidecar=given.sidecar)
+    if path is None:
+        print(f"{given.id}: no logs are kept: they are of applications that run -f has started", file=sys.stderr)
+        return EXIT_FATAL
+    try:
+        logs.show(path, given.n, follows=given.follow)
+    except OSError as error:
+        print(f"{path}: {error.strerror}", file=sys.stderr)
+        return EXIT_FATAL
+    except KeyboardInterrupt:
+        pass
+    return EXIT_OK
 
 
 def check(argv: Sequence[str]) -> int:

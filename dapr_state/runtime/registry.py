@@ -36,6 +36,8 @@ class Entry(Struct, frozen=True):
     max_body_size: int
     read_buffer_size: int
     token_needed: bool
+    app_log: str  # the file, where there is one
+    sidecar_log: str
 
 
 class Registered:

@@ -156,8 +156,8 @@ class Sidecar:
         await servers.start(components, actors, self._lifecycle, policies, settings.features)
         await actors.listen()
         self._lifecycle.is_outbound_ready = True
-        self._supervisor.tell(READY=1, X_DAPR_HTTP_PORT=servers.http_port, X_DAPR_GRPC_PORT=servers.grpc_port)
         self._registered.be(self._entry(servers))
+        self._supervisor.tell(READY=1, X_DAPR_HTTP_PORT=servers.http_port, X_DAPR_GRPC_PORT=servers.grpc_port)
         if folders and HOT_RELOAD in settings.features:
             at_the_end(asyncio.wait, [asyncio.create_task(folders.watch())])
             self._opened.callback(folders.stop)

@@ -72,7 +72,7 @@ class EndsWithInput:
 
 def started_by(environ: Mapping[str, str]) -> dict[str, Any]:
     """What the registry says of the `run` that has started this process."""
-    nobody = {"run_pid": 0, "run_file": "", "run_name": "", "command": ""}
+    nobody = {"run_pid": 0, "run_file": "", "run_name": "", "command": "", "app_log": "", "sidecar_log": ""}
     try:
         return {**nobody, "run_pid": int(environ[RUN]), **json.loads(environ[RUN_AS])}
     except (KeyError, ValueError):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dapr_state.runtime import registry
 from tests.support.configured import MEMORY
 from tests.support.http import Socket, request
 from tests.support.sidecar import GRPC_SERVERS, Sidecar
@@ -49,6 +50,7 @@ def test_ready_with_the_ports_that_it_has_found_then_stopping(told: Told, tmp_pa
     )
     sidecar.launch()
     ready = told.next()
+    listed = [entry.pid for entry in registry.entries({"XDG_RUNTIME_DIR": str(tmp_path)})]
     with Socket(int(ready["X_DAPR_HTTP_PORT"])) as client:
         health = client.send(request("GET", "/v1.0/healthz/outbound")).answer()
     with socket.create_connection(("127.0.0.1", int(ready["X_DAPR_GRPC_PORT"]))):
@@ -57,6 +59,7 @@ def test_ready_with_the_ports_that_it_has_found_then_stopping(told: Told, tmp_pa
     code = sidecar.stop()
 
     assert (ready["READY"], health.status) == ("1", "HTTP/1.1 204 No Content")
+    assert listed == [sidecar.pid]
     assert discovered == {"STATUS": "application discovered"}
     assert (told.next(), code) == ({"STOPPING": "1"}, 0)
 

@@ -59,7 +59,13 @@ FLAGS: Final = (
     Flag("app-grace", "Seconds that the application may take to end; else 10", passed=False),
     Flag("reload", "Start the application again when a file of it changes", passed=False, is_switch=True),
     Flag("reload-dir", "Folder in which changes count; else the current one; several times", passed=False),
+    Flag("restart", "Start it again when it has ended: never, always, on-failure, on-failure:N", passed=False),
+    Flag("print-env", "Start the sidecar alone, and print its variables; =dotenv: as a .env file", "", False, True),
+    Flag("open", "Show the console in the browser", passed=False, is_switch=True),
     Flag("run-file", "dapr.yaml, its folder, or - for standard input: several applications", "f", passed=False),
+    Flag("only", "With a run file: only the application with this id; several times", passed=False),
+    Flag("keep-going", "With a run file: one that fails does not end the others", passed=False, is_switch=True),
+    Flag("name", "Of the run, for its logs; else that in the run file", passed=False),
     Flag("kubernetes", "Not supported", "k", passed=False, is_switch=True),
 )
 _BY_NAME: Final = {flag.name: flag for flag in FLAGS}

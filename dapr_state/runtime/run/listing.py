@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.clock import WAITING
 from dapr_state.runtime import registry
+from dapr_state.runtime.run import daprd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +43,12 @@ _COLUMNS: Final[tuple[tuple[str, str], ...]] = (
     ("RUN TEMPLATE PATH", "runTemplatePath"),
     ("STATUS", "status"),
 )
+_WIDE: Final = (
+    ("APP LOG PATH", "appLogPath"),
+    ("DAPRD LOG PATH", "daprdLogPath"),
+    ("RUNTEMPLATENAME", "runTemplateName"),
+)
+_NAMES: Final = tuple(name for _, name in (*_COLUMNS, *_WIDE))
 _ALWAYS: Final = 7  # of the columns are shown also where nothing is in them
 
 
@@ -58,12 +65,21 @@ class _OverSocket(HTTPConnection):
         self.sock.connect(self._path)
 
 
-def show(environ: Mapping[str, str], output: str) -> str:
-    """All sidecars, in one of these forms: table, json, yaml. Raises ValueError for another one."""
-    forms: dict[str, Callable[[list[dict[str, Any]]], str]] = {"table": _table, "json": _json, "yaml": _yaml}
+def show(environ: Mapping[str, str], output: str, *, all_of_them: bool = False) -> str:
+    """Our sidecars, or the daprd processes too, as table, wide, json or yaml. Raises ValueError for another form."""
+    forms: dict[str, Callable[[list[dict[str, Any]]], str]] = {
+        "table": _table,
+        "wide": _wide,
+        "json": _json,
+        "yaml": _yaml,
+    }
     if output not in forms:
         raise ValueError("An invalid output format was specified.")
-    return forms[output](_rows(list(registry.entries(environ))))
+    rows = _rows(list(registry.entries(environ)))
+    if all_of_them:
+        ours = {row["daprdPid"] for row in rows}
+        rows += [{**dict.fromkeys(_NAMES, ""), **each} for each in daprd.found() if each["daprdPid"] not in ours]
+    return forms[output](rows)
 
 
 def stop(
@@ -145,8 +161,8 @@ def _row(entry: Entry) -> dict[str, Any]:
         "maxRequestBodySize": entry.max_body_size,
         "httpReadBufferSize": entry.read_buffer_size,
         "runTemplatePath": entry.run_file,
-        "appLogPath": "",
-        "daprdLogPath": "",
+        "appLogPath": entry.app_log,
+        "daprdLogPath": entry.sidecar_log,
         "runTemplateName": entry.run_name,
         "status": "not answering",
     }
@@ -197,12 +213,16 @@ def _yaml(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) or "[]"
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
+def _wide(rows: list[dict[str, Any]]) -> str:
+    return _table(rows, (*_COLUMNS, *_WIDE))
+
+
+def _table(rows: list[dict[str, Any]], shown: Sequence[tuple[str, str]] = _COLUMNS) -> str:
     if not rows:
         return "No Dapr instances found."
     columns = [
         (title, [_cell(name, row[name]) for row in rows])
-        for number, (title, name) in enumerate(_COLUMNS)
+        for number, (title, name) in enumerate(shown)
         if number < _ALWAYS or any(row[name] for row in rows)
     ]
     widths = [max(map(len, (title, *cells))) for title, cells in columns]

@@ -34,7 +34,7 @@ class Relay:
         self._source = source
         self._mark = mark.encode()
         self._target = target.fileno() if target else None
-        self._file = file.open("wb", buffering=0) if file else None
+        self._file = file.open("ab", buffering=0) if file else None
         self.last: deque[bytes] = deque(maxlen=REMEMBERED)
         self._is_deaf = False  # nobody reads what we write
         self._thread = threading.Thread(target=self._copy, daemon=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from dapr_state.runtime.run import ports
 from dapr_state.runtime.run.flags import UsageError, valid_id
+from dapr_state.runtime.run.restart import Restarts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,12 +46,30 @@ class Plan:
     grace: float = APP_GRACE
     folder: Path = Path()  # in which both work
     reloads: tuple[Path, ...] = ()  # folders: a change in them starts the application again
+    restart: str = "never"
+    opens: bool = False  # the console in a browser
+    prints_env: str = ""  # or the form in which the variables are printed
     # of an application of a run file
+    defaults: Mapping[str, str] = field(default_factory=dict)  # variables that the shell's own win over
     overriding: Mapping[str, str] = field(default_factory=dict)  # variables that come last
+    depends_on: Mapping[str, str] = field(default_factory=dict)  # ids, and what is waited for
     run_file: str = ""
     run_name: str = ""
     app_log: str = "console"
     sidecar_log: str = "console"
+    logs: Path | None = None  # the folder
+
+    @property
+    def app_file(self) -> Path | None:
+        """Where its output is kept."""
+        return self._file("app") if self.app_log != "console" else None
+
+    @property
+    def sidecar_file(self) -> Path | None:
+        return self._file("daprd") if self.sidecar_log != "console" else None
+
+    def _file(self, kind: str) -> Path | None:
+        return self.logs / f"{self.app_id}_{kind}.log" if self.logs else None
 
 
 def of(
@@ -82,7 +101,7 @@ def of(
     return Plan(
         app_id,
         tuple(words),
-        tuple(command),
+        () if "print-env" in parsed else tuple(command),
         _environment(parsed, app_id),
         resources,
         app_port="" if port in {"-1", "0"} else port,
@@ -90,7 +109,26 @@ def of(
         grace=_seconds(parsed.get("app-grace")),
         folder=folder,
         reloads=_reloads(parsed, folder),
+        restart=_restart(parsed.get("restart", "never")),
+        opens=parsed.get("open") == "true",
+        run_name=parsed.get("name"),
+        prints_env=_form(parsed.get("print-env", "false")),
     )
+
+
+def _form(given: str) -> str:
+    forms = {"false": "", "true": "export", "dotenv": "dotenv"}
+    if given not in forms:
+        raise UsageError(f"--print-env: {given!r} is not dotenv")
+    return forms[given]
+
+
+def _restart(policy: str) -> str:
+    try:
+        Restarts(policy)
+    except ValueError as error:
+        raise UsageError(f"--restart: {error}") from None
+    return policy
 
 
 def _reloads(parsed: Parsed, folder: Path) -> tuple[Path, ...]:

@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from dapr_state.runtime.run import logs, stages, variables
 from dapr_state.runtime.run import plan as planning
 from dapr_state.runtime.run.flags import FLAGS, Parsed, valid_id
+from dapr_state.runtime.run.stages import READY, STAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from dapr_state.runtime.run.plan import Plan
 
@@ -90,6 +92,26 @@ def _scalar(value: Any) -> str:
     raise ValueError("is neither text nor number")
 
 
+def _list(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else _texts(value)
+
+
+def _reload(value: Any) -> list[str]:
+    """The folders; none is all of the application's."""
+    return _list(value) if isinstance(value, (str, list)) else {"true": ["."], "false": []}[_truth(value)]
+
+
+def _seconds(value: Any) -> str:
+    return _scalar(value).removesuffix("s")
+
+
+def _dependencies(value: Any) -> dict[str, str]:
+    found = _variables(value) if isinstance(value, dict) else dict.fromkeys(_list(value), READY)
+    if unknown := [stage for stage in found.values() if stage not in STAGES]:
+        raise ValueError(f"{unknown[0]!r} is not one of {', '.join(STAGES)}")
+    return found
+
+
 def _destination(value: Any) -> str:
     if value in DESTINATIONS:
         return str(value)
@@ -138,8 +160,15 @@ _KEYS: Final[Mapping[str, Key]] = {
     "env": Key(_variables),
     "daprdLogDestination": Key(_destination),
     "appLogDestination": Key(_destination),
+    # not of the dapr command, which passes over what it does not know
+    "dependsOn": Key(_dependencies, is_common=False),
+    "envFile": Key(_list),
+    "logsDir": Key(_text),
+    "reload": Key(_reload),
+    "restart": Key(_text, "restart"),
+    "appGrace": Key(_seconds, "app-grace"),
 }
-_TOP: Final = ("version", "name", "common", "apps")
+_TOP: Final = ("version", "name", "common", "apps", "interpolate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +191,30 @@ def find(path: str) -> Path:
     return found.resolve()
 
 
-def read(path: str, environ: Mapping[str, str]) -> RunFile:
-    """All applications of a file, a folder or `-`. Raises RunFileError before anything has started."""
+def read(path: str, environ: Mapping[str, str], name: str = "") -> RunFile:
+    """All applications of a file, a folder or `-`; `name` is the run's, else the file says it. Raises RunFileError."""
     file = None if path == "-" else find(path)
     try:
         text = file.read_text() if file else sys.stdin.read()
     except (OSError, UnicodeDecodeError) as error:
         raise RunFileError(f"{file or '-'}: {error}") from None
     try:
-        return _Reader(file or Path.cwd() / "-", environ).read(text)
+        return _Reader(file or Path.cwd() / "-", environ).read(text, name)
     except ValueError as error:
         raise RunFileError(f"{path}: {error}") from None
+
+
+def only(ids: Sequence[str], plans: Sequence[Plan]) -> Sequence[Plan]:
+    """Those with these ids, which wait for nobody else; all where none is given. Raises RunFileError."""
+    if unknown := set(ids) - {plan.app_id for plan in plans}:
+        raise RunFileError(f"--only: there is no application {min(unknown)}")
+    if not ids:
+        return plans
+    return [
+        replace(plan, depends_on={each: stage for each, stage in plan.depends_on.items() if each in ids})
+        for plan in plans
+        if plan.app_id in ids
+    ]
 
 
 class _Reader:
@@ -181,7 +223,7 @@ class _Reader:
         self._environ = environ
         self._remarks: list[str] = []
 
-    def read(self, text: str) -> RunFile:
+    def read(self, text: str, name: str) -> RunFile:
         from dapr_state.golang import yaml  # noqa: PLC0415  20 ms that other runs do not need
 
         document = yaml.parse(text)
@@ -190,13 +232,16 @@ class _Reader:
         if not isinstance(document.get("version"), int) or not document["version"]:
             raise RunFileError("required field 'version' not found in the provided run template file")
         self._remark_unknown(document, _TOP, "")
+        if document.get("interpolate") is True:
+            document = variables.filled(document, self._environ)
         common = self._section(document.get("common") or {}, "common", lambda key: key.is_common)
         apps = document.get("apps")
         if not isinstance(apps, list) or not apps:
             raise RunFileError("No apps to run")
-        name = str(document.get("name") or self._file.parent.name)
+        name = name or str(document.get("name") or self._file.parent.name)
         plans = [self._app(each, f"apps[{number}]", common, name) for number, each in enumerate(apps)]
         ids = [plan.app_id for plan in plans]
+        _check_dependencies(plans)
         self._remarks += [f"{each} is the id of two applications" for each in sorted(set(ids)) if ids.count(each) > 1]
         return RunFile(tuple(plans), tuple(self._remarks))
 
@@ -241,20 +286,44 @@ class _Reader:
             parsed.given.append((_FLAGS["resources-path"], str(path)))
         for path in self._places(own, common, folder, ".dapr/config.yaml", _configuration):
             parsed.given.append((_FLAGS["config"], str(path)))
-        variables = {**common.get("env", {}), **own.get("env", {})}
-        environ = {**self._environ, **variables}
+        for path in merged.get("reload", ()):
+            parsed.given += [(_FLAGS["reload"], "true"), (_FLAGS["reload-dir"], str(self._path(path, folder)))]
+        own_variables = {**common.get("env", {}), **own.get("env", {})}
+        defaults = self._of_files(own, common, folder)
+        environ = {**defaults, **self._environ, **own_variables}
         try:
             planned = planning.of(parsed, own.get("command", ()), environ, folder, is_alone=False)
         except planning.CommandError as error:
             raise RunFileError(f"{where}.command: {error}") from None
         return replace(
             planned,
-            overriding=variables,
+            defaults=defaults,
+            overriding=own_variables,
+            depends_on=own.get("dependsOn", {}),
             run_file=str(self._file),
             run_name=name,
             app_log=merged.get("appLogDestination", "fileAndConsole"),
             sidecar_log=merged.get("daprdLogDestination", "file"),
+            logs=self._logs(own, common, folder, name),
         )
+
+    def _of_files(self, own: Mapping[str, Any], common: Mapping[str, Any], folder: Path) -> dict[str, str]:
+        """The variables of its .env files, the last of which wins."""
+        paths = [self._path(each, self._file.parent) for each in common.get("envFile", ())]
+        paths += [self._path(each, folder) for each in own.get("envFile", ())]
+        found: dict[str, str] = {}
+        for path in paths:
+            try:
+                found |= variables.of_text(path.read_text())
+            except (OSError, ValueError) as error:
+                raise RunFileError(f"{path}: {error}") from None
+        return found
+
+    def _logs(self, own: Mapping[str, Any], common: Mapping[str, Any], folder: Path, name: str) -> Path:
+        for section, base in ((own, folder), (common, folder)):
+            if text := section.get("logsDir"):
+                return base / Path(text).expanduser()
+        return logs.folder(self._environ) / name
 
     def _places(
         self,
@@ -284,6 +353,16 @@ class _Reader:
                 near = difflib.get_close_matches(name, list(known), 1)
                 hint = f": did you mean {near[0]}?" if near else ""
                 self._remarks.append(f"{where}{name} is unknown and has no effect{hint}")
+
+
+def _check_dependencies(plans: Sequence[Plan]) -> None:
+    depends = {plan.app_id: plan.depends_on for plan in plans}
+    for number, plan in enumerate(plans):
+        for each in plan.depends_on:
+            if each not in depends:
+                raise RunFileError(f"apps[{number}].dependsOn: there is no application {each}")
+    if way := stages.cycle(depends):
+        raise RunFileError(f"dependsOn: {' → '.join(way)}: none of them can be the first")
 
 
 def _resources(section: Mapping[str, Any]) -> list[str]:

@@ -15,16 +15,21 @@ import signal
 import subprocess
 import sys
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from dapr_state.clock import WAITING
+from dapr_state.runtime.run import editor
 from dapr_state.runtime.run import plan as planning
 from dapr_state.runtime.run.child import Child
+from dapr_state.runtime.run.guarded import Guardian
 from dapr_state.runtime.run.messages import Messages
-from dapr_state.runtime.run.output import COLOURS, Relay, mark, rotated, say
+from dapr_state.runtime.run.output import Relay, mark, say
+from dapr_state.runtime.run.restart import Restarts
+from dapr_state.runtime.run.screen import Screen
 from dapr_state.runtime.run.sources import Sources
+from dapr_state.runtime.run.stages import READY, STARTED, Stages
 from dapr_state.runtime.run.terminal import Terminal
+from dapr_state.runtime.run.wishes import Wishes
 from dapr_state.runtime.supervised import COMES, ENDS, LEAVES, NOTIFY_SOCKET, RUN, RUN_AS
 
 if TYPE_CHECKING:
@@ -35,82 +40,28 @@ if TYPE_CHECKING:
 FAILED: Final = 125  # `run` itself, or the sidecar, as env, timeout and docker
 SIDECAR_GRACE: Final = 10.0  # seconds: its own are five, and two to close
 COPYING: Final = 1.0  # seconds for the last lines of a child that has ended
-_ASKING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Guardian:
-    """The process that ends the groups which are left when this one is killed; see `guardian.py`."""
+class Shared(NamedTuple):
+    """What all applications of a run have together; without a screen the terminal is the application's."""
 
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "dapr_state.runtime.run.guardian"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is not for it
-        )
-        self._pipe = self._process.stdin.fileno() if self._process.stdin else -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        with suppress(OSError):
-            self._process.communicate()
-
-    def watch(self, group: int) -> None:
-        self._tell(f"+{group}\n")
-
-    def forget(self, group: int) -> None:
-        self._tell(f"-{group}\n")
-
-    def _tell(self, line: str) -> None:
-        with suppress(OSError):  # somebody has killed it
-            os.write(self._pipe, line.encode())
-
-
-class Wishes:
-    """What signals ask for: an end, and then an end at once."""
-
-    def __init__(self) -> None:
-        self.first: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.children: list[Child] = []
-        self.lives = 0  # runs that do not end yet
-
-    def __enter__(self) -> Self:
-        for number in _ASKING:
-            asyncio.get_running_loop().add_signal_handler(number, self._receive, number)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number in _ASKING:
-            asyncio.get_running_loop().remove_signal_handler(number)
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Wish it for all, if nobody has yet."""
-        if not self.first.done():
-            self.first.set_result(number)
-
-    def _receive(self, number: signal.Signals) -> None:
-        if self.lives and not self.first.done():
-            self.end(number)
-            return
-        for child in self.children:
-            if not child.ended.done():
-                child.send(signal.SIGKILL)
+    guardian: Guardian
+    wishes: Wishes
+    stages: Stages
+    screen: Screen | None
 
 
 class Run:
-    """`live` it once. `screen` is where its lines appear, or None where the terminal is the application's."""
+    """One application and its sidecar: `live` it once."""
 
-    def __init__(
-        self, plan: Plan, environ: Mapping[str, str], guardian: Guardian, wishes: Wishes, screen: Screen | None
-    ) -> None:
+    def __init__(self, plan: Plan, environ: Mapping[str, str], shared: Shared) -> None:
         self._plan = plan
-        self._environ = environ
-        self._guardian = guardian
-        self._wishes = wishes
+        self._environ = {**plan.defaults, **environ}
+        self._guardian, self._wishes, self._stages, screen = shared
         self._screen = screen
+        self._restarts = Restarts(plan.restart)
+        self._began = 0.0  # the last start of the application
+        self._starts = 0
         self._terminal = None if screen else Terminal()
         self._app_relay: Relay | None = None
         self._is_ending = False
@@ -118,6 +69,14 @@ class Run:
     async def live(self) -> int:
         """The exit code, once everything has ended."""
         self._wishes.lives += 1
+        code = FAILED
+        try:
+            code = await self._live()
+        finally:
+            self._stages.end(self._plan.app_id, is_failed=bool(code))
+        return code
+
+    async def _live(self) -> int:
         async with AsyncExitStack() as opened:
             opened.callback(self._no_more)
             messages = Messages()
@@ -131,11 +90,17 @@ class Run:
                 return await self._sidecar_failed(sidecar, relay, messages)
             ports = self._ports(messages.ready.result())
             self._announce(ports)
+            if self._plan.opens and ports:
+                editor.show_console(ports["DAPR_HTTP_PORT"])
             if not self._plan.command:
                 self._say("no application command: the sidecar runs alone")
+                self._up()
+                self._print_environment(ports)
                 await _first(sidecar.ended, self._wishes.first)
                 return await self._alone(sidecar, relay, messages)
-            opened.enter_context(_Announcing(self._say, messages, waits=bool(self._plan.app_port)))
+            if code := await self._others(sidecar, relay, messages):
+                return code
+            opened.enter_context(_Announcing(self._up, messages, waits=bool(self._plan.app_port)))
             sources = Sources(self._plan.reloads) if self._plan.reloads else None
             while True:
                 try:
@@ -145,38 +110,74 @@ class Run:
                     return planning.CANNOT_RUN
                 try:
                     await asyncio.to_thread(_introduce, ports, self._environ, app.pid, self._plan.command)
-                    if not await self._changes(app, sidecar, sources):
+                    if not await self._starts_again(app, sidecar, sources):
                         return await self._end(app, sidecar, relay, messages)
                     _tell(sidecar, messages, LEAVES)
                 finally:
                     await self._end_app(app)
                 _tell(sidecar, messages, COMES)
 
-    async def _changes(self, app: Child, sidecar: Child, sources: Sources | None) -> bool:
-        """Whether a change asks for a new start; False once something has ended, or is to end."""
-        if not sources:
-            await _first(app.ended, sidecar.ended, self._wishes.first)
-            return False
-        changed = asyncio.create_task(sources.changed())
+    async def _others(self, sidecar: Child, relay: Relay, messages: Messages) -> int:
+        """Wait for those that it depends on; a code where it cannot start."""
+        waiting = asyncio.create_task(self._stages.wait(self._plan.depends_on))
         try:
-            await _first(app.ended, changed, sidecar.ended, self._wishes.first)
-            if app.ended.done() and app.ended.result() and not self._wishes.first.done():
+            await _first(waiting, sidecar.ended, self._wishes.first)
+            if self._wishes.first.done():
+                return 128 + self._wishes.first.result()
+            if sidecar.ended.done():
+                return await self._sidecar_failed(sidecar, relay, messages)
+            if failed := waiting.result():
+                self._say(f"it depends on {failed}, which has failed")
+                return FAILED
+            return 0
+        finally:
+            waiting.cancel()
+
+    async def _starts_again(self, app: Child, sidecar: Child, sources: Sources | None) -> bool:
+        """Whether the application is to start again; False once something has ended, or is to end."""
+        changed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        if sources:
+            changed = asyncio.create_task(sources.changed())
+        others = (changed, sidecar.ended, self._wishes.first)
+        try:
+            await _first(app.ended, *others)
+            if app.ended.done() and not any(each.done() for each in others):
                 await self._end_app(app)  # now, while no other process can have the number of its group
-                self._say(f"the application ended with {_code(app.ended.result())}: it starts again after a change")
-                await _first(changed, sidecar.ended, self._wishes.first)
-            if self._wishes.first.done() or sidecar.ended.done() or not changed.done():
+                if not await self._rests(_code(app.ended.result()), others, reloads=sources is not None):
+                    return False
+            if self._wishes.first.done() or sidecar.ended.done():
                 return False
-            self._say(f"{changed.result()} has changed: the application starts again")
+            if changed.done():
+                self._say(f"{changed.result()} has changed: the application starts again")
             return True
         finally:
             changed.cancel()
+
+    async def _rests(self, code: int, until: Sequence[asyncio.Future[Any]], *, reloads: bool) -> bool:
+        """Wait between the end of the application and its next start; False if there is none."""
+        pause = self._restarts.pause(code, WAITING.monotonic() - self._began)
+        if pause is not None:
+            self._say(f"the application ended with {code}: it starts again in {pause:g} s")
+            await _first(*until, seconds=pause)
+            return True
+        if not (reloads and code):
+            return False
+        self._say(f"the application ended with {code}: it starts again after a change")
+        await _first(*until)
+        return True
 
     # Children
 
     def _start_sidecar(self, messages: Messages) -> tuple[Child, Relay]:
         plan = self._plan
         described = json.dumps(
-            {"command": " ".join(plan.command), "run_file": plan.run_file, "run_name": plan.run_name}
+            {
+                "command": " ".join(plan.command),
+                "run_file": plan.run_file,
+                "run_name": plan.run_name,
+                "app_log": str(plan.app_file or ""),
+                "sidecar_log": str(plan.sidecar_file or ""),
+            }
         )
         environment = {
             **self._environ,
@@ -198,6 +199,8 @@ class Run:
 
     def _start_app(self, ports: Mapping[str, str]) -> Child:
         plan = self._plan
+        self._began = WAITING.monotonic()
+        self._starts += 1
         environment = {**self._environ, **plan.environment, **ports, RUN: str(os.getpid()), **plan.overriding}
         if self._screen or not sys.stdout.isatty():
             environment.setdefault("PYTHONUNBUFFERED", "1")  # else its lines come late, or never
@@ -210,7 +213,8 @@ class Run:
                 stderr=subprocess.STDOUT,
                 cwd=plan.folder,
             )
-            self._app_relay = self._screen.relay(app, plan, is_app=True)
+            self._app_relay = self._screen.relay(app, plan, is_app=True, is_first=self._starts == 1)
+            self._stages.reach(plan.app_id, STARTED)
             return app
         app = self._start(plan.command, environment, on_stopped=self._suspend, cwd=plan.folder)
         if self._terminal:
@@ -284,6 +288,15 @@ class Run:
 
     # What is told
 
+    def _print_environment(self, ports: Mapping[str, str]) -> None:
+        if self._plan.prints_env:
+            print(*editor.lines({**self._plan.environment, **ports}, self._plan.prints_env), sep="\n", flush=True)  # noqa: T201
+
+    def _up(self) -> None:
+        self._stages.reach(self._plan.app_id, READY)
+        if self._plan.command:
+            self._say("up and running")
+
     def _say(self, sentence: str) -> None:
         say(f"{self._plan.app_id}: {sentence}")
 
@@ -298,10 +311,10 @@ class Run:
 
 
 class _Announcing:
-    """Says that all is up, when the application's port is open."""
+    """Tells that all is up, when the application's port is open."""
 
-    def __init__(self, say: Callable[[str], None], messages: Messages, *, waits: bool) -> None:
-        self._say = say
+    def __init__(self, tell: Callable[[], None], messages: Messages, *, waits: bool) -> None:
+        self._tell = tell
         self._task = asyncio.create_task(self._announce(messages, waits=waits))
 
     def __enter__(self) -> Self:
@@ -313,48 +326,25 @@ class _Announcing:
     async def _announce(self, messages: Messages, *, waits: bool) -> None:
         if waits:
             await messages.discovered.wait()
-        self._say("up and running")
+        self._tell()
 
 
-class Screen:
-    """Where the lines of several applications appear, each with its id in front, and the files that keep them."""
-
-    def __init__(self, plans: Sequence[Plan], environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self._width = max(len(plan.app_id) for plan in plans)
-        self._colours = {plan.app_id: COLOURS[number % len(COLOURS)] for number, plan in enumerate(plans)}
-
-    def relay(self, child: Child, plan: Plan, *, is_app: bool) -> Relay:
-        """As the run file wishes: to the screen, to a file, to both."""
-        wish, kind = (plan.app_log, "app") if is_app else (plan.sidecar_log, "daprd")
-        text = f"{plan.app_id if is_app else f'{plan.app_id}/dapr':<{self._width}}"
-        before = mark(text, self._environ, self._colours[plan.app_id]) if is_app else mark(text, self._environ)
-        target = (sys.stdout if is_app else sys.stderr) if wish != "file" else None
-        return Relay(child.output, before, target, self._file(plan, kind) if wish != "console" else None)
-
-    def _file(self, plan: Plan, kind: str) -> Path | None:
-        base = self._environ.get("XDG_STATE_HOME") or Path(self._environ.get("HOME") or "/nonexistent") / ".local/state"
-        try:
-            return rotated(Path(base) / "dapr-state" / "logs" / plan.run_name / f"{plan.app_id}_{kind}.log")
-        except OSError as error:
-            say(f"{plan.app_id}: no log file: {error}")
-            return None
+def run(plans: Sequence[Plan], environ: Mapping[str, str], *, keeps_going: bool = False) -> int:
+    return asyncio.run(_run(plans, environ, keeps_going=keeps_going))
 
 
-def run(plans: Sequence[Plan], environ: Mapping[str, str]) -> int:
-    return asyncio.run(_run(plans, environ))
-
-
-async def _run(plans: Sequence[Plan], environ: Mapping[str, str]) -> int:
-    """The exit code of the one, or of the first that fails: the others end with it."""
+async def _run(plans: Sequence[Plan], environ: Mapping[str, str], *, keeps_going: bool) -> int:
+    """The exit code of the one, or of the first that fails: the others end with it, unless they shall go on."""
     screen = Screen(plans, environ) if plans[0].run_file else None
+    stages = Stages(plan.app_id for plan in plans)
     failure = 0
     with Guardian() as guardian, Wishes() as wishes:
-        lives = [asyncio.create_task(Run(plan, environ, guardian, wishes, screen).live()) for plan in plans]
+        shared = Shared(guardian, wishes, stages, screen)
+        lives = [asyncio.create_task(Run(plan, environ, shared).live()) for plan in plans]
         for ended in asyncio.as_completed(lives):
             code = await ended
             failure = failure or code
-            if code:
+            if code and not keeps_going:
                 wishes.end()
     return failure
 

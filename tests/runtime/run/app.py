@@ -39,6 +39,14 @@ def waits() -> None:
         time.sleep(60)
 
 
+def fails_when(path: str, code: str) -> None:
+    """As soon as this file is there."""
+    print("waiting", flush=True)
+    while not os.path.exists(path):  # noqa: PTH110
+        time.sleep(0.01)
+    sys.exit(int(code))
+
+
 def saves() -> None:
     """At a signal call the sidecar once more, and end with 0."""
 

@@ -176,6 +176,28 @@ def test_an_application_that_is_killed(tmp_path: Path) -> None:
         assert started.code() == 137
 
 
+def test_nothing_is_left_when_run_is_killed_while_it_starts(tmp_path: Path) -> None:
+    """The sidecar is there, or not yet."""
+    with Started(tmp_path, *app("waits")) as started:
+        until(lambda: len(processes(started.pid)) == 1)
+        started.send(signal.SIGKILL)
+        started.code()
+        until(lambda: not processes(started.pid))
+
+
+@pytest.mark.parametrize("which", ["run", "sidecar", "application"])
+def test_nothing_is_left_when_one_is_killed_while_all_end(tmp_path: Path, which: str) -> None:
+    """The application, which does not want to end, too; the code is that of its end."""
+    with Started(tmp_path, "--app-grace", "1", *app("ignores")) as started:
+        told = until(lambda: re.search(r"waiting (\d+)\s", started.text))
+        victim = {"run": started.pid, "sidecar": _sidecar(started), "application": int(told[1])}[which]
+        started.send(signal.SIGTERM)
+        os.kill(victim, signal.SIGKILL)
+
+        assert started.code() == (-signal.SIGKILL if which == "run" else 137)
+        until(lambda: not processes(started.pid))
+
+
 @pytest.mark.parametrize("program", ["waits", "saves"])
 def test_nothing_is_left_when_run_itself_is_killed(tmp_path: Path, program: str) -> None:
     """Sidecar and application end a moment later."""
@@ -198,6 +220,24 @@ def test_without_a_command_the_sidecar_runs_alone(tmp_path: Path) -> None:
         started.send(signal.SIGINT)
 
         assert started.code() == 0
+
+
+def test_the_editor_starts_the_application(tmp_path: Path) -> None:
+    """It is given the variables, in its form; the console is shown in the browser."""
+    browser = tmp_path / "browser"
+    browser.write_text('#!/bin/sh\necho "shown $1"\n')
+    browser.chmod(0o755)
+    words = ("-a", "x", "-p", "8000", "--print-env=dotenv", "--open", *app("waits"))
+    with Started(tmp_path, *words, BROWSER=str(browser)) as started:
+        said = until(lambda: re.search(r"^DAPR_HTTP_PORT=(\d+)$", started.text, re.MULTILINE))
+        started.says(f"shown http://127.0.0.1:{said[1]}/dapr-state/")
+        started.says("DAPR_GRPC_PORT=")
+        started.send(signal.SIGINT)
+
+        assert started.code() == 0
+        assert "APP_ID=x\n" in started.text
+        assert "APP_PORT=8000\n" in started.text
+        assert "waiting" not in started.text
 
 
 def test_up_means_that_the_applications_port_is_open(tmp_path: Path) -> None:
