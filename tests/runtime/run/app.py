@@ -14,6 +14,11 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
+def say(*words: object) -> None:
+    """At once: a handler of signals that prints while another line is printed fails."""
+    os.write(1, f"{' '.join(map(str, words))}\n".encode())
+
+
 def ends(code: str) -> None:
     """End with this code."""
     sys.exit(int(code))
@@ -34,14 +39,14 @@ def shows(*names: str) -> None:
 
 def waits() -> None:
     """Until a signal ends it."""
-    print("waiting", os.getpid(), flush=True)
+    say("waiting", os.getpid())
     while True:
         time.sleep(60)
 
 
 def fails_when(path: str, code: str) -> None:
     """As soon as this file is there."""
-    print("waiting", flush=True)
+    say("waiting")
     while not os.path.exists(path):  # noqa: PTH110
         time.sleep(0.01)
     sys.exit(int(code))
@@ -52,7 +57,7 @@ def saves() -> None:
 
     def save(*_: object) -> None:
         url = f"http://127.0.0.1:{os.environ['DAPR_HTTP_PORT']}/v1.0/healthz"
-        print("at the end", urllib.request.urlopen(url).status, flush=True)
+        say("at the end", urllib.request.urlopen(url).status)
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, save)
@@ -64,7 +69,7 @@ def asks_again() -> None:
     """At the first SIGINT; the second one ends it."""
 
     def ask(*_: object) -> None:
-        print("sure?", flush=True)
+        say("sure?")
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     signal.signal(signal.SIGINT, ask)
@@ -81,7 +86,7 @@ def ignores() -> None:
 def parent() -> None:
     """Start another that lives on, and end."""
     child = subprocess.Popen([sys.executable, __file__, "waits"])
-    print("child", child.pid, flush=True)
+    say("child", child.pid)
 
 
 def asks() -> None:
@@ -98,7 +103,7 @@ def breaks() -> None:
 
 def resized() -> None:
     """Say how wide the terminal is, each time that it changes."""
-    signal.signal(signal.SIGWINCH, lambda *_: print("columns", os.get_terminal_size().columns, flush=True))
+    signal.signal(signal.SIGWINCH, lambda *_: say("columns", os.get_terminal_size().columns))
     waits()
 
 
@@ -111,7 +116,7 @@ class _Actors(BaseHTTPRequestHandler):
     def answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.command == "DELETE":
-            print("ended", self.path, flush=True)
+            say("ended", self.path)
         body = json.dumps({"entities": self.types} if "config" in self.path else self.types).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
