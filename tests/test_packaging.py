@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 from tests.support.cache import ROOT
 from tests.support.client import item
 from tests.support.components import component
+from tests.support.http import ask
 from tests.support.sidecar import Sidecar
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+
+
+MOST = 1_400_000  # octets of the wheel, the page among them
 
 
 def run(*command: str | Path) -> None:
@@ -38,3 +42,5 @@ def test_wheel_serves_in_an_empty_environment(tmp_path: Path, monkeypatch: pytes
         client.save("mem", item("greeting", b"hello"))
 
         assert client.get("mem", "greeting").response["data"] == b"hello"
+        assert ask(sidecar.http_port, "GET", "/dapr-state/js/main.js").code == 200
+        assert wheel.stat().st_size < MOST

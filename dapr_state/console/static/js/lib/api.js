@@ -111,10 +111,20 @@ export const listKeys = (store, query, signal) =>
 export const countKeys = (store, query, signal) => read(stores(store, "count"), { ...query, space: space(query.space) }, signal);
 export const getEntry = (store, key, query, signal) =>
   read(stores(store, "entry"), { key, ...query, space: space(query.space) }, signal);
-export const saveEntry = (store, entry) => ask("POST", stores(store, "entry"), { body: { ...entry, space: space(entry.space) } });
+const written = new Map(); // when this page last wrote a key: what is then told of it is no news
+const SOON = 3000;
+export const wroteItself = (store, key) => Date.now() - (written.get(`${store}\n${key}`) ?? 0) < SOON;
+const writes = (store, key, call) => {
+  written.set(`${store}\n${key}`, Infinity);
+  return call.finally(() => written.set(`${store}\n${key}`, Date.now()));
+};
+
+export const saveEntry = (store, entry) =>
+  writes(store, entry.key, ask("POST", stores(store, "entry"), { body: { ...entry, space: space(entry.space) } }));
 export const deleteEntry = (store, key, query) =>
-  ask("DELETE", stores(store, "entry"), { query: { key, ...query, space: space(query.space) } });
-export const touch = (store, body) => ask("POST", stores(store), { verb: "touch", body: { ...body, space: space(body.space) } });
+  writes(store, key, ask("DELETE", stores(store, "entry"), { query: { key, ...query, space: space(query.space) } }));
+export const touch = (store, body) =>
+  writes(store, body.key, ask("POST", stores(store), { verb: "touch", body: { ...body, space: space(body.space) } }));
 export const deleteByPrefix = (store, body, signal) =>
   ask("POST", stores(store), { verb: "deleteByPrefix", body: { ...body, space: space(body.space) }, signal });
 

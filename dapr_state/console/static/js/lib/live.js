@@ -4,7 +4,7 @@ import { useEffect, useRef } from "./ui.js";
 
 const AGAIN = 1000; // milliseconds before a stream that has ended is asked for again
 
-/** Calls `on(event, data)` for each event until `signal` is aborted; resumes behind the last one. */
+/** Calls `on` with each message until `signal` is aborted; resumes behind the last one. */
 export async function listen(path, query, on, signal) {
   let last = "";
   while (!signal.aborted) {
@@ -13,7 +13,7 @@ export async function listen(path, query, on, signal) {
       const answer = await send("GET", url(path, query), { accept: "text/event-stream", headers, signal });
       for await (const event of events(answer.body)) {
         last = event.id || last;
-        if (event.data) on(event.name, JSON.parse(event.data));
+        if (event.data && event.name !== "error") on(JSON.parse(event.data)); // after an error it ends, and is asked for again
       }
     } catch (error) {
       if (error.name === "AbortError") return;

@@ -27,16 +27,19 @@ export function Entry({ store, space, name, feed, onClose, onChanged }) {
   const ours = useRef(new Set()); // etags that were written from here
   const value = useMemo(() => got.data && looked(got.data), [got.data]);
   const entry = got.data?.entry;
+  const shown = useRef("");
+  shown.current = entry?.etag;
 
-  const note = (told) => {
-    for (const change of told.changes ?? []) {
-      if (change.entry?.key !== name) continue;
-      const etag = change.entry.etag ?? "";
-      if (change.kind !== "SNAPSHOT" && !(etag && (etag === entry?.etag || ours.current.has(etag)))) setElsewhere({ kind: change.kind, at: change.at });
-    }
+  // What is told has no etag, and may be what this page has written itself: the store is asked which it is
+  const note = async (told) => {
+    const change = (told.changes ?? []).findLast((each) => each.entry?.key === name && each.kind !== "SNAPSHOT");
+    if (!change) return;
+    const now = change.kind === "SAVED" ? await getEntry(store, name, { space, maxBytes: 1 }).catch(() => null) : null;
+    const etag = now?.entry?.etag;
+    if (!etag || (etag !== shown.current && !ours.current.has(etag))) setElsewhere({ kind: change.kind, at: change.at });
   };
   const canWatch = useCan("Watch");
-  useLive(canWatch && !feed && ["state", store, "watch"], { key: name, space: space === "application" ? "" : space.toUpperCase() }, (_, told) => note(told));
+  useLive(canWatch && !feed && ["state", store, "watch"], { key: name, space: space === "application" ? "" : space.toUpperCase() }, note);
   const noting = useRef(note);
   noting.current = note;
   useEffect(() => feed?.watch((told) => noting.current(told)), [feed]);

@@ -1,5 +1,5 @@
 // The keys of a store: by prefix, in pages, as a list or by a delimiter; the one that is open stands beside them.
-import { canWrite, countKeys, listKeys } from "../lib/api.js";
+import { canWrite, countKeys, listKeys, wroteItself } from "../lib/api.js";
 import { useAsk } from "../lib/ask.js";
 import { count, plural, size, visible } from "../lib/format.js";
 import { moveAmongRows, useKeys } from "../lib/keys.js";
@@ -16,6 +16,8 @@ import { Entry } from "./entry.js";
 
 const PAGE = 200;
 const COLLECTED = 10_000; // keys that are sorted here, of a store that does not
+const TOGETHER = 250; // milliseconds for which changes are gathered
+const MANY = 1000;
 const DELIMITERS = [["", "List"], ["||", "Tree ||"], [":", "Tree :"], ["/", "Tree /"], ["-", "Tree -"], [".", "Tree ."]];
 
 export function StatePage({ store, stores, appId, query, openKey }) {
@@ -34,10 +36,14 @@ export function StatePage({ store, stores, appId, query, openKey }) {
 
   useEffect(() => setNews(new Set()), [list.data]);
   useEffect(() => setSorted(false), [store, prefix, space, by]);
-  useLive(useCan("Watch") && ["state", store, "watch"], { prefix, space: space === "application" ? "" : space.toUpperCase() }, (_, told) => {
+  const come = useRef(new Set());
+  useEffect(() => {
+    const timer = setInterval(() => come.current.size && setNews((before) => merged(before, come.current)), TOGETHER);
+    return () => clearInterval(timer);
+  }, []);
+  useLive(useCan("Watch") && ["state", store, "watch"], { prefix, space: space === "application" ? "" : space.toUpperCase() }, (told) => {
     feed.set(told);
-    const changed = (told.changes ?? []).map((change) => change.entry?.key).filter((key) => key !== undefined);
-    if (changed.length) setNews((before) => new Set([...before, ...changed]));
+    for (const { entry } of told.changes ?? []) if (entry && !wroteItself(store, entry.key)) come.current.add(entry.key);
   });
   const refresh = () => {
     list.reload();
@@ -90,7 +96,7 @@ export function StatePage({ store, stores, appId, query, openKey }) {
       ${by && prefix && html`<${Crumbs} prefix=${prefix} by=${by} show=${show} />`}
       <div class="list-head">
         <span class="tally" role="status">${tally(total.data, list)}</span><span class="columns" aria-hidden="true"><span>Expires</span><span>Etag</span><span>Size</span></span>
-        ${news.size > 0 && html`<button type="button" class="news" onClick=${refresh}>${plural(news.size, "change")}: show</button>`}
+        ${news.size > 0 && html`<button type="button" class="news" onClick=${refresh}>${news.size < MANY ? plural(news.size, "change") : `${count(MANY)} changes or more`}: show</button>`}
         ${list.data && list.data.ordered === false && html`<${Unsorted} list=${list.data} total=${total.data} sorted=${sorted} onSort=${() => setSorted(true)} />`}
       </div>
       <${Problem} error=${list.error} />
@@ -112,6 +118,14 @@ export function StatePage({ store, stores, appId, query, openKey }) {
     ${dialog === "new" && html`<${Editor} store=${store} space=${space} prefix=${prefix} onClose=${() => setDialog(null)} onSaved=${(key) => (setDialog(null), refresh(), go(["state", store, "key", key], here({})))} />`}
     ${dialog === "prefix" && html`<${DeletePrefix} store=${store} space=${space} prefix=${prefix} onClose=${() => setDialog(null)} onDone=${refresh} />`}
   </div>`;
+}
+
+/** What has come since, taken out of where it was gathered; many are no more told one by one. */
+function merged(before, come) {
+  const all = new Set(before);
+  for (const key of come) if (all.size < MANY) all.add(key);
+  come.clear();
+  return all;
 }
 
 /** The pages of a store without an order, together and sorted. */
@@ -160,7 +174,7 @@ const Row = ({ entry, prefix, isOpen, href }) =>
     ${entry.error && html`<${Badge} tone="bad" icon="alert" title=${entry.error}>unreadable<//>`}
     ${entry.encrypted && html`<span class="faint" title="Encrypted in the store"><${Icon} of="lock" size=${12} /><span class="unseen">encrypted</span></span>`}
     <${Ttl} at=${entry.expiresAt} />
-    <span class="etag mono faint" title=${entry.etag && `Etag ${entry.etag}`}>${(entry.etag ?? "").slice(0, 8)}</span>
+    <span class="etag mono faint" title=${entry.etag && `Etag ${entry.etag}`}>${(entry.etag ?? "").slice(-8)}</span>
     <span class="size">${entry.size === undefined ? "" : size(entry.size)}</span>
   </a>`;
 

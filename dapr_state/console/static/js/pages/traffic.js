@@ -35,7 +35,7 @@ export function TrafficPage({ query, stores }) {
     const timer = setInterval(() => latest.current(), 250);
     return () => clearInterval(timer);
   }, []);
-  useLive(useCan("Traffic") && ["traffic"], { failuresOnly: failures && "true", slowerThan: slower && `${slower / 1000}s` }, (_, event) => waiting.current.push(event));
+  useLive(useCan("Traffic") && ["traffic"], { failuresOnly: failures && "true", slowerThan: slower && `${slower / 1000}s` }, (event) => isOurs(event) || waiting.current.push(event));
   const toggle = () => {
     if (held) {
       setEvents((before) => [...held, ...before].slice(0, KEPT));
@@ -76,6 +76,8 @@ export function TrafficPage({ query, stores }) {
   `;
 }
 
+/** What pages like this one ask for is not what somebody looks for. */
+const isOurs = ({ api = "" }) => api.startsWith("admin");
 const isFailure = ({ code = "" }) => !(code === "" || code === "OK" || /^[123]\d\d$/.test(code));
 
 /** The key or actor that the call was for. */
