@@ -11,22 +11,38 @@ import subprocess
 import threading
 import time
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
-
-    from dapr_state.pytest.sidecar import Dapr
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
 START: Final = 30.0  # seconds until it must listen
 STOP: Final = 5.0
 LOOK_EVERY: Final = 0.002
 
 
+class Host(Protocol):
+    """The sidecar, as whoever serves its application knows it."""
+
+    serving: Applications | None  # whose application is served now
+
+    @property
+    def app_port(self) -> int: ...
+    @property
+    def env(self) -> dict[str, str]: ...
+    @property
+    def is_running(self) -> bool: ...
+    def reload_app(self) -> list[str]: ...
+    def leave_app(self) -> None: ...
+    def served_by(self, loop: asyncio.AbstractEventLoop | None) -> None: ...
+
+
 class Served:
     """An application that the sidecar calls; `types` are those of its actors that were registered."""
 
-    def __init__(self, dapr: Dapr, app: Any, types: list[str]) -> None:
+    def __init__(self, dapr: Host, app: Any, types: list[str]) -> None:
         self.dapr = dapr
         self.app = app
         self.types = types
@@ -40,11 +56,16 @@ class Served:
 
 
 class Applications:
-    """`serve` one; it is served until the fixture's scope ends, or another one is served in its place."""
+    """`serve` one; it is served until the fixture's scope ends, or another one is served in its place.
 
-    def __init__(self, dapr: Dapr) -> None:
+    A sidecar has one application at a time: one that is served meanwhile, by a fixture of a wider scope, rests.
+    """
+
+    def __init__(self, dapr: Host) -> None:
         self._dapr = dapr
-        self._stop: Any = None
+        self._begin: Callable[[], AbstractContextManager[None]] | None = None
+        self._running: AbstractContextManager[None] | None = None
+        self._outer: Applications | None = None
 
     def serve(self, app: Any, *, env: dict[str, str] | None = None) -> Served:
         """An ASGI application (with uvicorn, in a thread), or a command as a text or a list of words.
@@ -52,42 +73,81 @@ class Applications:
         Returns when its actor types are registered.
         """
         self.stop()
-        running = _command(self._dapr, app, env) if isinstance(app, str | list | tuple) else _in_thread(self._dapr, app)
-        running.__enter__()
-        self._stop = running
-        return Served(self._dapr, app, self._dapr.reload_app())
+        self._displace()
+        is_command = isinstance(app, str | list | tuple)
+        self._begin = partial(_command, self._dapr, app, env) if is_command else partial(_in_thread, self._dapr, app)
+        try:
+            types = self._start()
+        except BaseException:
+            self._begin = None
+            self._put_back()
+            raise
+        return Served(self._dapr, app, types)
 
     @asynccontextmanager
     async def aserve(self, app: Any) -> AsyncIterator[Served]:
         """The same, in this test's event loop, for the block."""
-        self.stop()
+        await asyncio.to_thread(self.stop)
+        await asyncio.to_thread(self._displace)
         server = _server(app)
-        with _bound(self._dapr.app_port) as bound:
-            task = asyncio.ensure_future(server.serve(sockets=[bound]))
-            try:
-                while not (server.started or task.done()):  # noqa: ASYNC110 - uvicorn tells it by an attribute
-                    await asyncio.sleep(LOOK_EVERY)
-                if task.done():
-                    raise RuntimeError("the application does not start: see what it has logged")
-                self._dapr.served_by(asyncio.get_running_loop())
-                types = await asyncio.to_thread(self._dapr.reload_app)
-                yield Served(self._dapr, app, types)
-                await asyncio.to_thread(self._dapr.leave_app)
-            finally:
-                self._dapr.served_by(None)
-                server.should_exit = True
-                await task
+        try:
+            with _bound(self._dapr.app_port) as bound:
+                task = asyncio.ensure_future(server.serve(sockets=[bound]))
+                try:
+                    while not (server.started or task.done()):  # noqa: ASYNC110 - uvicorn tells it by an attribute
+                        await asyncio.sleep(LOOK_EVERY)
+                    if task.done():
+                        raise RuntimeError("the application does not start: see what it has logged")
+                    self._dapr.served_by(asyncio.get_running_loop())
+                    types = await asyncio.to_thread(self._dapr.reload_app)
+                    yield Served(self._dapr, app, types)
+                    await asyncio.to_thread(self._dapr.leave_app)
+                finally:
+                    self._dapr.served_by(None)
+                    server.should_exit = True
+                    await task
+        finally:
+            await asyncio.to_thread(self._put_back)
 
     def stop(self) -> None:
         """Have its actors end through it, and then itself."""
-        running, self._stop = self._stop, None
-        if running is None:
+        if self._begin is None:
             return
+        self._begin = None
+        try:
+            self._end()
+        finally:
+            self._put_back()
+
+    def _start(self) -> list[str]:
+        if self._begin:
+            self._running = self._begin()
+            self._running.__enter__()
+            self._dapr.serving = self
+        return self._dapr.reload_app()
+
+    def _end(self) -> None:
+        running, self._running = self._running, None
         try:
             self._dapr.leave_app()
         finally:
-            running.__exit__(None, None, None)
-        if self._dapr.is_running:
+            if running:
+                running.__exit__(None, None, None)
+
+    def _displace(self) -> None:
+        self._outer = self._dapr.serving
+        if self._outer:
+            self._outer._end()  # noqa: SLF001 - one of us
+        self._dapr.serving = None
+
+    def _put_back(self) -> None:
+        self._dapr.serving = outer = self._outer
+        self._outer = None
+        if not self._dapr.is_running:
+            return
+        if outer:
+            outer._start()  # noqa: SLF001 - one of us
+        else:
             self._dapr.reload_app()
 
 
@@ -114,7 +174,7 @@ def _bound(port: int) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _in_thread(dapr: Dapr, app: Any) -> Iterator[None]:
+def _in_thread(dapr: Host, app: Any) -> Iterator[None]:
     server = _server(app)
     with _bound(dapr.app_port) as bound:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, name="application", daemon=True)
@@ -132,7 +192,7 @@ def _in_thread(dapr: Dapr, app: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _command(dapr: Dapr, words: str | Sequence[str], env: dict[str, str] | None) -> Iterator[None]:
+def _command(dapr: Host, words: str | Sequence[str], env: dict[str, str] | None) -> Iterator[None]:
     command = shlex.split(words) if isinstance(words, str) else [*words]
     running = subprocess.Popen(  # noqa: S603 - the test's own command
         command, env={**os.environ, **dapr.env, **(env or {})}, stdin=subprocess.DEVNULL

@@ -28,14 +28,10 @@ TOLD: Final = 4000  # characters of its log, where it ends by itself
 # The sidecar ends when its input does: it outlives no test run, however that ends
 ENDS_WITH_INPUT: Final = {"DAPR_STATE_ENDS_WITH_INPUT": "1"}
 # What a developer's shell may say is not for the sidecar of a test
-LEFT_OUT: Final = (
-    "DAPR_API_TOKEN",
-    "APP_API_TOKEN",
-    "NOTIFY_SOCKET",
-    "DAPR_STATE_RUN",
-    "DAPR_STATE_RUN_AS",
-    "NAMESPACE",
+LEFT_OUT: Final = frozenset(
+    {"DAPR_API_TOKEN", "APP_API_TOKEN", "NOTIFY_SOCKET", "DAPR_STATE_RUN", "DAPR_STATE_RUN_AS", "NAMESPACE"}
 )
+OF_THIS_PYTHON: Final = frozenset({"PYTHONPATH", "PYTHONHOME"})  # nor for one of another environment
 
 _ERROR_LINE: Final = re.compile(r"^.*\blevel=(?:error|fatal)\b.*$", re.MULTILINE)
 
@@ -98,6 +94,7 @@ class Process:
 
     def start(self) -> None:
         """Return when it answers."""
+        self.kill()  # what is left of one that has ended
         settings = self.settings
         words = [*settings.command, "--test-mode", "--app-id", settings.app_id]
         words += ["--dapr-http-port", str(self.http_port), "--dapr-grpc-port", str(self.grpc_port)]
@@ -105,7 +102,8 @@ class Process:
         words += ["--dapr-graceful-shutdown-seconds=1"]
         words += [word for folder in settings.folders for word in ("--resources-path", str(folder))]
         words += [word for file in settings.config for word in ("--config", str(file))]
-        environment = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
+        left_out = LEFT_OUT if settings.command[0] == sys.executable else LEFT_OUT | OF_THIS_PYTHON
+        environment = {name: value for name, value in os.environ.items() if name not in left_out}
         with self._log.open("ab") as log:
             self._running = subprocess.Popen(  # noqa: S603 - the test's own command
                 [*words, *settings.flags],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.pytest import faults
 from dapr_state.pytest.actors import Actor, Actors
+from dapr_state.pytest.application import Applications
 from dapr_state.pytest.calls import Calls
 from dapr_state.pytest.client import Client, SidecarEnded
 from dapr_state.pytest.clock import Clock
@@ -41,6 +42,8 @@ class Dapr:
         self._expected: list[str] = []
         self._began = 0  # of the log
         self._loop: asyncio.AbstractEventLoop | None = None  # that serves the application
+        self.apps = Applications(self)
+        self.serving: Applications | None = None  # whose application is served now
         self.clock = Clock(self._client, self._check_loop)
         self.calls = Calls(self._client)
 
@@ -224,6 +227,7 @@ class Dapr:
         self.is_clean = not keep_state
 
     def close(self) -> None:
+        self.apps.stop()
         self._client.close()
         if self._process:
             self._process.stop()

@@ -57,6 +57,17 @@ class Context(EagerTask):
         self._trailing_fields: Sequence[Field] = ()
         self._callbacks: list[Callable[[Any], Any]] | None = None
 
+    # What no servicer asks of grpc's own: for tests of what a client does then
+
+    def cut_off(self) -> None:
+        """Reset the client's connection, with all its calls."""
+        self._protocol.end()
+
+    def go_away(self) -> None:
+        """Take no further call on the client's connection; those under way are answered."""
+        self._protocol.announce_shutdown()
+        self._protocol.refuse_streams()
+
     # Status
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Metadata = ()) -> NoReturn:

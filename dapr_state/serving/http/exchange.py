@@ -26,6 +26,10 @@ def answer_of_any_server(request: Request) -> Response | None:
     return None
 
 
+class CutError(Exception):
+    """There is no answer: the client's connection is to end, as where the network fails."""
+
+
 class Exchange(EagerTask):
     """`begin` a whole request, or `refuse` one: `send` is called once for each, at once or later.
 
@@ -42,6 +46,10 @@ class Exchange(EagerTask):
 
     def send(self, request: Request, response: Response) -> None:
         """Send the answer, if somebody still waits for it."""
+        raise NotImplementedError
+
+    def cut(self) -> None:
+        """Reset the client's connection."""
         raise NotImplementedError
 
     def begin(self, request: Request) -> None:
@@ -75,4 +83,7 @@ class Exchange(EagerTask):
         self.send(request, response)
 
     def _raised(self, error: BaseException) -> None:
+        if isinstance(error, CutError):
+            self.cut()
+            return
         self._returned(self.shared.failure(self.request, error))

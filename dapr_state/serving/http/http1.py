@@ -52,13 +52,15 @@ _READING, _WAITING, _ANSWERING, _LINGERING, _CLOSED = State  # a look into an En
 
 
 class _Http1Exchange(Exchange):
-    __slots__ = ("send",)
+    __slots__ = ("cut", "send")
 
+    cut: Callable[[], None]
     send: Callable[[Request, Response], None]  # type: ignore[assignment] # a frame less than a method
 
     def __init__(self, connection: Http1Protocol, shared: Shared) -> None:
         super().__init__(shared)
         self.send = connection.answer
+        self.cut = connection.end
 
 
 class Http1Protocol(asyncio.Protocol):

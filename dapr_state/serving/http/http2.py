@@ -155,6 +155,9 @@ class Http2Exchange(Exchange):
         self._is_waiting = False  # for `on_memory`
         self._moved = connection.last_received  # when a piece of the body came
 
+    def cut(self) -> None:
+        self._connection.end()
+
     def __repr__(self) -> str:
         return f"<Exchange {self.request!r}{' over' * self._is_over}>"
 

@@ -77,6 +77,11 @@ def wrap(method: str, handler: Handler, layers: Middleware) -> Handler:
         return _refusal(errors.hidden(), handler)
     if not method.startswith(OWN_SERVICES):
         return handler
+    if layers.test:
+        # whoever does not test does not pay for it
+        from dapr_state.transports.grpc.tested import tested  # noqa: PLC0415
+
+        handler = tested(method, handler, layers.test)
     if layers.tracer:
         handler = traced(method, handler, layers.tracer)
     return ObservedHandler(handler, status.of_exception, _after(method, handler, layers))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from dapr_state import errors
 from dapr_state.admin.table import BASE
+from dapr_state.serving.http.exchange import CutError
 from dapr_state.testmode.store import is_looking
 from dapr_state.transports.http import target
 
@@ -35,13 +36,19 @@ def tested(handler: Handler, test: TestMode, router: Router) -> Handler:
         with test.calls.recorded(operation.groups.partition(".")[0], operation.key, about, "http") as event:
             event.request_bytes = len(request.body)
             fault = test.faults.of_api(operation.key)
-            if fault and await fault.wait() and fault.effect != "after_commit":
+            is_met = fault is not None and await fault.wait()
+            effect = fault.effect if fault and is_met else ""
+            if effect == "drop_connection":
+                raise CutError
+            if effect == "goaway":
+                request.keep_alive = False
+            elif fault and is_met and effect != "after_commit":
                 raise errors.TEST_UNAVAILABLE(reason=fault.text)
             response = await handler(request)
             event.response_bytes = len(response.body)
             if isinstance(response.error, errors.DaprError):
                 event.code = response.error.row.code
-            if fault and fault.effect == "after_commit":
+            if fault and effect == "after_commit":
                 raise errors.TEST_UNAVAILABLE(reason=fault.text)
             return response
 
