@@ -156,8 +156,7 @@ class Sidecar:
         await servers.start(components, actors, self._lifecycle, policies, settings.features)
         await actors.listen()
         self._lifecycle.is_outbound_ready = True
-        self._registered.be(self._entry(servers))
-        self._supervisor.tell(READY=1, X_DAPR_HTTP_PORT=servers.http_port, X_DAPR_GRPC_PORT=servers.grpc_port)
+        self._introduce(servers)
         if folders and HOT_RELOAD in settings.features:
             at_the_end(asyncio.wait, [asyncio.create_task(folders.watch())])
             self._opened.callback(folders.stop)
@@ -180,6 +179,13 @@ class Sidecar:
         renewals.begin()
         if not is_there:
             renewals.discover()
+
+    def _introduce(self, servers: Servers) -> None:
+        """Whoever hears that it is ready can find it, too."""
+        self._registered.be(self._entry(servers))
+        if supervised.RUN in self._options.environment:
+            supervised.show_ports({"dapr-http-port": servers.http_port, "dapr-grpc-port": servers.grpc_port})
+        self._supervisor.tell(READY=1, X_DAPR_HTTP_PORT=servers.http_port, X_DAPR_GRPC_PORT=servers.grpc_port)
 
     def _entry(self, servers: Servers) -> Entry:
         options = self._options

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ ENDS: Final = signal.SIGURG  # the application, soon: it is called once more for
 DISCOVERED: Final = "application discovered"
 DRAINED: Final = "actors drained"
 
+NO_PORT: Final = "00000"  # one of the system's choice, with room for it in the command line
+
 _PR_SET_NAME: Final = 15  # of Linux's prctl
+_ARG_START: Final = 45  # of the fields in Linux's /proc/self/stat behind the name
 _NAME: Final = b"daprd"  # what the dapr command looks for
 
 
@@ -84,3 +88,17 @@ def take_name() -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_NAME, _NAME, 0, 0, 0)
+
+
+def show_ports(ports: Mapping[str, int]) -> None:
+    """Write the ports that the system has chosen into our command line: Dapr's tools read them there."""
+    if sys.platform != "linux":
+        return
+    with suppress(OSError, ValueError, IndexError):
+        start = int(Path("/proc/self/stat").read_text().rpartition(") ")[2].split()[_ARG_START])
+        words = Path("/proc/self/cmdline").read_bytes()
+        for flag, port in ports.items():
+            before = f"--{flag}\0".encode()
+            at = words.find(f"{before.decode()}{NO_PORT}\0".encode())
+            if at >= 0 and start:
+                ctypes.memmove(start + at + len(before), f"{port:05}".encode(), len(NO_PORT))

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.runtime.run import ports
-from dapr_state.runtime.run.flags import UsageError, valid_id
+from dapr_state.runtime.run.flags import FLAGS, UsageError, valid_id
 from dapr_state.runtime.run.restart import Restarts
+from dapr_state.runtime.supervised import NO_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ from dapr_state.runtime.run.flags import Parsed
 HTTP_PORT: Final = 3500
 GRPC_PORT: Final = 50001
 APP_GRACE: Final = 10.0  # seconds
+_CHOSEN: Final = frozenset({"--dapr-http-port", "--dapr-grpc-port"})  # which may be the system's choice
+_SWITCHES: Final = frozenset({"--enable-metrics", *(f"--{flag.name}" for flag in FLAGS if flag.is_switch)})
 CANNOT_RUN: Final = 126  # as `env` and shells
 NOT_FOUND: Final = 127
 
@@ -153,7 +156,15 @@ def check(command: Sequence[str], environ: Mapping[str, str], folder: Path) -> N
 
 
 def serve(plan: Plan) -> list[str]:
-    return [sys.executable, "-m", "dapr_state", "serve", *plan.sidecar]
+    """Its command. Each value is a word of its own, as Dapr's tools read it; but those of switches."""
+    words = [sys.executable, "-m", "dapr_state", "serve"]
+    for word in plan.sidecar:
+        name, _, value = word.partition("=")
+        if name in _SWITCHES or value.startswith("-"):
+            words.append(word)
+        else:
+            words += [name, NO_PORT if name in _CHOSEN and value == "0" else value]
+    return words
 
 
 def _environment(parsed: Parsed, app_id: str) -> dict[str, str]:

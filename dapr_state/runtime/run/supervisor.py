@@ -109,7 +109,7 @@ class Run:
                     self._say(f"{self._plan.command[0]}: {error.strerror}")
                     return planning.CANNOT_RUN
                 try:
-                    await asyncio.to_thread(_introduce, ports, self._environ, app.pid, self._plan.command)
+                    await asyncio.to_thread(_introduce, ports, self._environ, app.pid, self._plan)
                     if not await self._starts_again(app, sidecar, sources):
                         return await self._end(app, sidecar, relay, messages)
                     _tell(sidecar, messages, LEAVES)
@@ -367,7 +367,7 @@ def _code(ended: int) -> int:
     return ended if ended >= 0 else 128 - ended
 
 
-def _introduce(ports: Mapping[str, str], environ: Mapping[str, str], app: int, command: tuple[str, ...]) -> None:
+def _introduce(ports: Mapping[str, str], environ: Mapping[str, str], app: int, plan: Plan) -> None:
     """Tell the sidecar's metadata whose it is, as the dapr command does: its `list` shows it."""
     if not ports:
         return
@@ -377,7 +377,16 @@ def _introduce(ports: Mapping[str, str], environ: Mapping[str, str], app: int, c
     headers = {"dapr-api-token": token} if token else {}
     connection = HTTPConnection("127.0.0.1", int(ports["DAPR_HTTP_PORT"]), timeout=1)
     with suppress(OSError, HTTPException):
-        for name, value in (("cliPID", os.getpid()), ("appPID", app), ("appCommand", " ".join(command))):
+        said = {
+            "cliPID": os.getpid(),
+            "appPID": app,
+            "appCommand": " ".join(plan.command),
+            "runTemplatePath": plan.run_file,
+            "runTemplateName": plan.run_name,
+            "appLogPath": plan.app_file,
+            "daprdLogPath": plan.sidecar_file,
+        }
+        for name, value in ((name, value) for name, value in said.items() if value):
             connection.request("PUT", f"/v1.0/metadata/{name}", str(value).encode(), headers)
             connection.getresponse().read()
     connection.close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dapr_state.runtime.run import daprd
 from tests.runtime.run.runs import Started, app, ask, processes
 from tests.support.configured import MEMORY
 from tests.support.sidecar import Sidecar
@@ -39,12 +40,17 @@ def test_a_run_is_listed_and_stopped(tmp_path: Path) -> None:
     with Started(tmp_path, "-a", "shop", *app("waits")) as started:
         started.says("up and running")
         (shop,) = _listed(tmp_path)
+        theirs = [each for each in daprd.found() if each["appId"] == "shop"]
         table = ask(tmp_path, "list")[1].splitlines()
         stopped = ask(tmp_path, "stop", "shop")
         left = processes(started.pid)
 
         assert (shop["appId"], shop["cliPid"], shop["status"]) == ("shop", started.pid, "ready")
         assert shop["command"].endswith("app.py waits")
+        # as Dapr's own tools find it, by its name and command line
+        assert [(each["daprdPid"], each["httpPort"], each["grpcPort"]) for each in theirs] == [
+            (shop["daprdPid"], shop["httpPort"], shop["grpcPort"])
+        ]
         assert f"waiting {shop['appPid']}" in started.text
         assert [line.split()[0] for line in table] == ["APP", "shop"]
         assert (stopped, left) == ((0, ""), [])
