@@ -119,10 +119,6 @@ class Directory:
         for hosted in self._types.values():
             yield from hosted.busy.values()
 
-    def find_busy(self, actor: ActorId) -> Activation | None:
-        hosted = self._types.get(actor.type)
-        return hosted.busy.get(actor.id) if hosted else None
-
     def is_active(self, actor: ActorId) -> bool:
         """Here, and not lost."""
         hosted = self._types.get(actor.type)

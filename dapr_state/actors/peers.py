@@ -22,12 +22,13 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from dapr_state.actors.router import AgainError, Remote, RemoteError
 from dapr_state.app.callbacks import OK, canonical, passed_on
 from dapr_state.app.model import CANCEL_HEADER, AppAnswer, AppError, UnreachableError
+from dapr_state.clock import WAITING
 from dapr_state.golang import codes
 from dapr_state.serving.grpc.channel import Channel, Reach
 from dapr_state.serving.grpc.connection import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine
+    from collections.abc import Callable, Collection, Coroutine, Mapping
 
     from dapr_state_proto.internals.v1.service_invocation_pb2 import InternalInvokeResponse
 
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
     from dapr_state.serving.grpc.calling import UnaryCall
     from dapr_state.serving.tls import Tls
 
+    # a status, octets of answer and request, and seconds
+    Count = Callable[[int, int, int, float], None]
+
+CALL: Final = "CallActor"  # the two methods that are called here
+REMIND: Final = "CallActorReminder"
 MOVED: Final = "remote actor moved"  # these three are daprd's words, by which callers know that they may call again
 INVOKE_MOVED: Final = f"error invoke actor method: {MOVED}"
 DISSEMINATING: Final = ": placement is disseminating"
@@ -94,8 +100,17 @@ _SILENT: Final = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE
 class Peers(Remote):
     """`close` it at the end."""
 
-    def __init__(self, max_message: int, tls: Callable[[str], Tls] | None = None) -> None:
-        """`max_message` octets at most, either way; `tls` secures the way to a sidecar of this app id."""
+    def __init__(
+        self,
+        max_message: int,
+        tls: Callable[[str], Tls] | None = None,
+        counts: Mapping[str, Count] | None = None,
+    ) -> None:
+        """`max_message` octets at most, either way; `tls` secures the way to a sidecar of this app id.
+
+        `counts` are told, for each method, how a call of it has ended.
+        """
+        self._counts = counts
         self._peers: OrderedDict[Claim, _Peer] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._reach = Reach(max_message, max_message, patience=Patience(PING, PING_ANSWER, IDLE))
@@ -128,8 +143,7 @@ class Peers(Remote):
     async def invoke(self, claim: Claim, call: ActorCall) -> AppAnswer:
         request, metadata = _request(call)
         try:
-            peer = self._peer(claim)
-            return _answer(await peer.answer(peer.stub.CallActor(request, metadata=metadata)))
+            return _answer(await self._ask(claim, CALL, request, metadata))
         except grpc.aio.AioRpcError as error:
             raise _refused(error) from None
 
@@ -141,8 +155,7 @@ class Peers(Remote):
 
     async def _deliver(self, claim: Claim, reminder: Reminder) -> AppAnswer:
         try:
-            peer = self._peer(claim)
-            await peer.answer(peer.stub.CallActorReminder(reminder))
+            await self._ask(claim, REMIND, reminder)
         except grpc.aio.AioRpcError as error:
             if error.details() == CANCELED:
                 return AppAnswer(((CANCEL_HEADER, "true"),))
@@ -150,6 +163,23 @@ class Peers(Remote):
                 raise UnreachableError(str(_remote(error))) from None
             raise _refused(error) from None
         return AppAnswer()
+
+    async def _ask(self, claim: Claim, method: str, request: Any, metadata: Any = ()) -> Any:
+        peer = self._peer(claim)
+        call = getattr(peer.stub, method)(request, metadata=metadata)
+        if self._counts is None:
+            return await peer.answer(call)
+        began = WAITING.monotonic()
+        code = grpc.StatusCode.CANCELLED
+        try:
+            answer = await peer.answer(call)
+            code = grpc.StatusCode.OK
+        except grpc.aio.AioRpcError as error:
+            code = error.code()
+            raise
+        finally:
+            self._counts[method](code.value[0], call.received, call.sent, WAITING.monotonic() - began)
+        return answer
 
     def _peer(self, claim: Claim) -> _Peer:
         peer = self._peers.get(claim)

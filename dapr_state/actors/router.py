@@ -158,7 +158,7 @@ class ActorRouter:
         """Raises LostError if the actor does not live here, else as `invoke`."""
         await self.local.admit(call)
         if not self.local.joins(call):
-            await self._check_here(call.actor)
+            await self.check_here(call.actor)
         try:
             return await self.local.invoke(call)
         except (ClosedError, NoHostError):
@@ -168,13 +168,14 @@ class ActorRouter:
         """Raises LostError if the actor does not live here, else as `deliver_reminder`."""
         await self.local.ready()
         self.local.check_open()
-        await self._check_here(trigger.actor)
+        await self.check_here(trigger.actor)
         try:
             return await (self.local.deliver_timer(trigger) if is_timer else self.local.deliver_reminder(trigger))
         except (ClosedError, NoHostError):
             raise LostError from None
 
-    async def _check_here(self, actor: ActorId) -> None:
+    async def check_here(self, actor: ActorId) -> None:
+        """Raises LostError if the actor does not live here."""
         claim = self._placement.lookup_now(actor) or await self._placement.lookup(actor)
         if not claim.is_here:
             raise LostError

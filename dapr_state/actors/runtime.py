@@ -76,6 +76,7 @@ class ActorRuntime:
         self.overdue = Overdue(waiting)
         self.patience: Callable[[str], Patience | None] | None = None  # of types; None: no caller's wait is bounded
         self.on_deactivated: Watcher | None = None
+        self.on_rebalanced: Callable[[str], object] | None = None  # told the type of each actor that ends to move
         self.on_hosted: list[Callable[[Collection[str]], object]] = []  # told each time types come to be hosted
         self.on_unhosted: list[Callable[[], object]] = []
 
@@ -109,7 +110,7 @@ class ActorRuntime:
         """Whether it is a part of a turn that runs here: that cannot end without it."""
         if not self._flying or (reentrancy_id := _reentrancy_id(call)) not in self._flying:
             return False
-        activation = self._directory.find_busy(call.actor)
+        activation = self._directory.find_actor(call.actor)
         return activation is not None and activation.turns.runs(reentrancy_id)
 
     def check_open(self) -> None:
@@ -277,12 +278,12 @@ class ActorRuntime:
 
     # The end of actors
 
-    def _expired(self, activation: Activation) -> None:
+    def _expired(self, activation: Activation, *, moves: bool = False) -> None:
         hosted = self._directory.find(activation.actor.type)
         if hosted is None or activation.turns.is_busy:
             return
         # a turn of its own: a call that comes meanwhile waits, and finds the actor active still, or anew
-        self._begin_end(hosted.channel, activation, activation.turns.enter())
+        self._begin_end(hosted.channel, activation, activation.turns.enter(), moves=moves)
 
     async def deactivate(
         self, actor: ActorId, wait: float, first: Callable[[], Awaitable[object]] | None = None
@@ -311,7 +312,11 @@ class ActorRuntime:
         await asyncio.wait([self._begin_end(hosted.channel, activation, turn)])
         return True if was_active else None
 
-    def _begin_end(self, channel: AppChannel, activation: Activation, turn: Turn) -> asyncio.Task[None]:
+    def _begin_end(
+        self, channel: AppChannel, activation: Activation, turn: Turn, *, moves: bool = False
+    ) -> asyncio.Task[None]:
+        if moves and self.on_rebalanced:
+            self.on_rebalanced(activation.actor.type)
         activation.is_ending = True
         ending = asyncio.create_task(self._end(channel, activation, turn))
         self._endings.add(ending)
@@ -345,7 +350,7 @@ class ActorRuntime:
         work = Work()
         for activation in self._directory.resting():
             if is_lost(activation.actor) and self._directory.wake(activation):
-                self._expired(activation)
+                self._expired(activation, moves=True)
             while len(self._endings) >= ENDING:
                 await asyncio.wait(self._endings, return_when=asyncio.FIRST_COMPLETED)
             if work.is_over():
@@ -367,7 +372,7 @@ class ActorRuntime:
         hosted = self._directory.keeping(activation)
         activation.turns.close()
         if self._directory.wake(activation):  # its turn has ended since it was seen
-            self._expired(activation)
+            self._expired(activation, moves=True)
         if hosted is None or activation.is_ending:
             return
         lost = partial(activation.lose, LostError())
@@ -378,7 +383,7 @@ class ActorRuntime:
         finally:
             alarm.cancel()
         if hosted.is_hosted and not self._is_closing:
-            self._begin_end(hosted.channel, activation, last)
+            self._begin_end(hosted.channel, activation, last, moves=True)
         else:  # the application is not told, or told with all others at the end
             activation.is_lost = False
             activation.turns.leave(last)

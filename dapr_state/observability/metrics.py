@@ -91,6 +91,22 @@ class Metrics:
             "grpc_io_server_sent_bytes_per_rpc", "Size of gRPC responses.", method, SIZES
         )
 
+        # of calls to other sidecars
+        self.grpc_client_latency = self._histogram(
+            "grpc_io_client_roundtrip_latency",
+            "Latency of gRPC calls to other sidecars in ms.",
+            ("grpc_client_method", "grpc_client_status"),
+            bounds,
+        )
+        self._count_of("grpc_io_client_completed_rpcs", "gRPC calls to other sidecars.", self.grpc_client_latency)
+        method = ("grpc_client_method",)
+        self.grpc_client_received_bytes = self._histogram(
+            "grpc_io_client_received_bytes_per_rpc", "Size of gRPC responses.", method, SIZES
+        )
+        self.grpc_client_sent_bytes = self._histogram(
+            "grpc_io_client_sent_bytes_per_rpc", "Size of gRPC requests.", method, SIZES
+        )
+
         self.components_loaded = self._counter("runtime_component_loaded", "Components that were loaded.", ())
         self.components_begun = self._counter(
             "runtime_component_init_total", "Components that were initialized.", ("component",)
@@ -115,6 +131,9 @@ class Metrics:
         )
         self.actors_not_deactivated = self._counter(
             "runtime_actor_deactivated_failed_total", "Actors whose application failed to deactivate them.", actor
+        )
+        self.actors_rebalanced = self._counter(
+            "runtime_actor_rebalanced_total", "Actors that were deactivated since they had to move.", actor
         )
         policy = ("flow_direction", "name", "namespace", "policy", "status", "target")
         self.resiliency_loaded = self._counter(

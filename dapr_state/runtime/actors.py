@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from dapr_state.serving.request_memory import RequestMemory
     from dapr_state.testmode.service import TestMode
     from dapr_state.transports.grpc.actors import Subscribe
+    from dapr_state.transports.middleware import Middleware
 
 # What daprd is not ready with until actors can be called, and until it knows the schedulers
 PLACEMENT: Final = "internal-placement-service"
@@ -59,19 +60,22 @@ class ActorServices:
         options: Options,
         components: Components,
         memory: RequestMemory,
-        metrics: Metrics | None = None,
+        layers: Middleware | None = None,
         credentials: Credentials | None = None,
         *,
         test: TestMode | None = None,
     ) -> None:
         """Without an application, a store for actors and placement there are none. Raises ListeningError."""
+        metrics = layers.metrics if layers else None
         self._options = options
         self._credentials = credentials
         self.is_on = bool(options.app_port or components.actor_store or options.placement_addresses)
         self._renewing = asyncio.Lock()
         self.renewals = 0  # how often the application came or went so far
         self.runtime = ActorRuntime(has_app=bool(options.app_port), is_alone=not options.placement_addresses)
-        self._cluster = _cluster(options, self.runtime, memory, credentials) if options.placement_addresses else None
+        self._cluster: Cluster | None = None
+        if options.placement_addresses:
+            self._cluster = _cluster(options, self.runtime, memory, credentials, layers)
         alone = ActorRouter(self.runtime, Embedded(self.runtime.is_hosted))
         router = self._router = self._cluster.router if self._cluster else alone
         self._registrar = registrar(options, test.target(self.runtime) if test else self.runtime)
@@ -132,12 +136,16 @@ class ActorServices:
             family = metrics.actors_not_deactivated if is_failed else metrics.actors_deactivated
             family.series(actor_type).value += 1
 
+        def moved(actor_type: str) -> None:
+            metrics.actors_rebalanced.series(actor_type).value += 1
+
         def settle() -> None:
             _set(metrics.actors_waiting, self.runtime.waiting())
             _set(metrics.actor_timers, self.timers.counts())
             _set(metrics.actor_reminders, self.backend.counts())
 
         self.runtime.on_deactivated = ended
+        self.runtime.on_rebalanced = moved
         metrics.before_reading.append(settle)
 
     def apply_policies(self, policies: Resiliency) -> None:
@@ -274,11 +282,17 @@ class _Reminded:
         return self._placement.is_ready and self._router.is_hosted(actor_type)
 
 
-def _cluster(options: Options, local: ActorRuntime, memory: RequestMemory, credentials: Credentials | None) -> Cluster:
+def _cluster(
+    options: Options,
+    local: ActorRuntime,
+    memory: RequestMemory,
+    credentials: Credentials | None,
+    layers: Middleware | None,
+) -> Cluster:
     # some MB that a sidecar alone never needs
     from dapr_state.runtime.cluster import Cluster  # noqa: PLC0415
 
-    return Cluster(options, local, memory, credentials)
+    return Cluster(options, local, memory, credentials, layers)
 
 
 def _name(options: Options) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state_proto.internals.v1 import service_invocation_pb2_grpc
 
-from dapr_state.actors.peers import IDLE, PING, PING_ANSWER, Peers
+from dapr_state.actors.peers import CALL, IDLE, PING, PING_ANSWER, REMIND, Peers
 from dapr_state.actors.placement.client import Identity, PlacementClient
 from dapr_state.actors.placement.dapr import DaprPlacement
 from dapr_state.actors.router import ActorRouter
@@ -16,17 +16,23 @@ from dapr_state.runtime.host_address import host_address
 from dapr_state.runtime.listening import ListeningError
 from dapr_state.serving import sockets
 from dapr_state.serving.grpc.server import NativeServer
+from dapr_state.transports.grpc.call_metrics import CallMetrics
+from dapr_state.transports.grpc.interceptors import Services
 from dapr_state.transports.grpc.internal import InternalServicer
+from dapr_state.transports.middleware import Middleware
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Mapping
 
+    from dapr_state.actors.peers import Count
     from dapr_state.actors.runtime import ActorRuntime
     from dapr_state.runtime.options import Options
     from dapr_state.security.credentials import Credentials
     from dapr_state.serving.request_memory import RequestMemory
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
+_SERVICE: Final = "dapr.proto.internals.v1.ServiceInvocation"
 CLOSING: Final = 0.5  # seconds for what peers have under way when nothing is hosted any more
 
 log = logging.getLogger("dapr.runtime")
@@ -37,7 +43,12 @@ class Cluster:
     """`start` it before the application is asked what it hosts, `leave` before the actors end, `close` after that."""
 
     def __init__(
-        self, options: Options, local: ActorRuntime, memory: RequestMemory, credentials: Credentials | None = None
+        self,
+        options: Options,
+        local: ActorRuntime,
+        memory: RequestMemory,
+        credentials: Credentials | None = None,
+        layers: Middleware | None = None,
     ) -> None:
         """Takes the internal port. Without credentials nothing is encrypted. Raises ListeningError."""
         host = _host(options)
@@ -46,14 +57,18 @@ class Cluster:
         self._has_app = bool(options.app_port)
         self._is_secured = credentials is not None
         self.placement = DaprPlacement(self._name, local)
-        self._peers = Peers(options.max_body_size, credentials.peer if credentials else None)
+        self._peers = Peers(options.max_body_size, credentials.peer if credentials else None, _counts(layers))
         self.placement.on_gone.append(self._peers.left)
         self.router = ActorRouter(local, self.placement, self._peers)
         self._server = NativeServer(
             options=_limits(options.max_body_size), memory=memory, tls=credentials.server() if credentials else None
         )
         self._server.listen_on(bound)
-        service_invocation_pb2_grpc.add_ServiceInvocationServicer_to_server(InternalServicer(self.router), self._server)
+        # of what requests pass at other doors only what is observed: peers have no token, and no list is for them
+        layers = Middleware(metrics=layers.metrics, tracer=layers.tracer) if layers else Middleware()
+        services: Any = Services(layers)  # generated code names grpc's own class
+        service_invocation_pb2_grpc.add_ServiceInvocationServicer_to_server(InternalServicer(self.router), services)
+        self._server.add_generic_rpc_handlers((services,))
         me = Identity(self._name, options.app_id, options.namespace or DEFAULT_NAMESPACE)
         self._client = PlacementClient(
             options.placement_addresses,
@@ -90,6 +105,14 @@ class Cluster:
         await self._client.close()
         await self._server.stop(CLOSING)
         await self._peers.close()
+
+
+def _counts(layers: Middleware | None) -> Mapping[str, Count] | None:
+    if layers is None or layers.metrics is None:
+        return None
+    return {
+        method: CallMetrics(f"/{_SERVICE}/{method}", layers.metrics, is_client=True).made for method in (CALL, REMIND)
+    }
 
 
 def _host(options: Options) -> str:

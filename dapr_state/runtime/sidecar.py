@@ -139,7 +139,7 @@ class Sidecar:
         policies.on_change.append(components.apply_policies)
         folders = await open_components(options, components, settings, policies)
         application.announce(options)
-        actors = ActorServices(options, components, servers.memory, layers.metrics, known, test=test)
+        actors = ActorServices(options, components, servers.memory, layers, known, test=test)
         policies.on_change.append(lambda: actors.apply_policies(policies))
         actors.apply_policies(policies)
         self._unwell = actors.unwell

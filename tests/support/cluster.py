@@ -67,6 +67,11 @@ class Member:
         command = self.sidecar.command
         return f"127.0.0.1:{command[command.index('--dapr-internal-grpc-port') + 1]}"
 
+    @property
+    def metrics_port(self) -> int:
+        command = self.sidecar.command
+        return int(command[command.index("--metrics-port") + 1])
+
     def runtime(self) -> dict[str, Any]:
         found: dict[str, Any] = ask(self.sidecar.http_port, "GET", "/v1.0/metadata").json.get("actorRuntime", {})
         return found

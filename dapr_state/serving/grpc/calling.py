@@ -139,6 +139,11 @@ class OutgoingCall:
         self._begin_again = begin
 
     @property
+    def sent(self) -> int:
+        """Octets of the request, where it was known at once."""
+        return len(self.body) - framing.PREFIX_SIZE if self.body else 0
+
+    @property
     def is_done(self) -> bool:
         return self._code is not None
 
@@ -247,6 +252,11 @@ class UnaryCall(OutgoingCall):
         super().__init__(line, head)
         self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._message: bytes | None = None
+
+    @property
+    def received(self) -> int:
+        """Octets of the answer."""
+        return len(self._message or b"")
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self._result().__await__()

@@ -37,12 +37,14 @@ class CallMetrics:
         "_usual",
     )
 
-    def __init__(self, method: str, metrics: Metrics) -> None:
+    def __init__(self, method: str, metrics: Metrics, *, is_client: bool = False) -> None:
+        """`is_client`: they are made here, not answered."""
         self._method = method
-        self._latency = metrics.grpc_latency
-        self._ok = metrics.grpc_latency.series(method, _GO_NAMES[0])
-        self._received = metrics.grpc_received_bytes.series(method)
-        self._sent = metrics.grpc_sent_bytes.series(method)
+        self._latency = metrics.grpc_client_latency if is_client else metrics.grpc_latency
+        received = metrics.grpc_client_received_bytes if is_client else metrics.grpc_received_bytes
+        sent = metrics.grpc_client_sent_bytes if is_client else metrics.grpc_sent_bytes
+        self._ok = self._latency.series(method, _GO_NAMES[0])
+        self._received, self._sent = received.series(method), sent.series(method)
         self._small = self._received.first_bound
         self._usual = self._received_bytes = self._sent_bytes = 0
         metrics.before_reading.append(self._settle)
@@ -61,6 +63,10 @@ class CallMetrics:
         latency.observe(int(seconds * 1000))
         self._received.observe(received)
         self._sent.observe(sent)
+
+    def made(self, code: int, received: int, sent: int, seconds: float) -> None:
+        """A call to somebody else has ended."""
+        self.count(None, code, received, sent, seconds, None)
 
     def _settle(self) -> None:
         self._ok.observe_small(self._usual, 0)

@@ -39,7 +39,7 @@ class Services(grpc.GenericRpcHandler):
     of asking matters: grpc.aio asks those first that it was made with.
     """
 
-    def __init__(self, layers: Middleware, otherwise: grpc.GenericRpcHandler) -> None:
+    def __init__(self, layers: Middleware, otherwise: grpc.GenericRpcHandler | None = None) -> None:
         """`otherwise` takes every call that no service takes; what it makes of a method is not remembered."""
         self._layers = layers
         self._otherwise = otherwise
@@ -66,7 +66,7 @@ class Services(grpc.GenericRpcHandler):
             if handler is not None:
                 self._known[method] = wrap(method, handler, layers)
                 return self._known[method]
-        unknown = self._otherwise.service(details)
+        unknown = self._otherwise.service(details) if self._otherwise else None
         return unknown and wrap(method, unknown, layers)
 
 

@@ -24,6 +24,7 @@ from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.turns import TooDeepError
 from dapr_state.app.callbacks import OK
 from dapr_state.app.model import ActorCall, ActorId, AppError, Trigger
+from dapr_state.transports.grpc.traced import current
 
 if TYPE_CHECKING:
     from dapr_state_proto.internals.v1.reminders_pb2 import Reminder
@@ -77,8 +78,14 @@ class InternalServicer(service_invocation_pb2_grpc.ServiceInvocationServicer):
             await context.abort(grpc.StatusCode.UNKNOWN, CANCELED)
         return Empty()
 
-    async def CallActorStream(self, _: InternalInvokeRequest, context: Context) -> Any:
+    async def CallActorStream(self, request: InternalInvokeRequest, context: Context) -> Any:
         """Only actors of workflows are called so, and there are none."""
+        try:
+            await self._router.check_here(ActorId(request.actor.actor_type, request.actor.actor_id))
+        except LostError:
+            await context.abort(grpc.StatusCode.UNKNOWN, MOVED)
+        except (NoHostError, AwayError) as error:
+            await _refuse(error, context)
         await context.abort(grpc.StatusCode.UNKNOWN, "not implemented")
         yield InternalInvokeResponse()
 
@@ -93,7 +100,8 @@ async def _refuse(error: Exception, context: Context) -> NoReturn:
 def _call(request: InternalInvokeRequest, context: Context) -> ActorCall:
     message = request.message
     headers = [REMOTE]
-    trace = next((str(value) for name, value in context.invocation_metadata() or () if name == "traceparent"), "")
+    given = next((str(value) for name, value in context.invocation_metadata() or () if name == "traceparent"), "")
+    trace = str(current.get() or given)  # of our own span, where there is one
     said = {"x-dapr-remote", *(("traceparent",) if trace else ()), *(("content-type",) if message.content_type else ())}
     if trace:
         headers.append(("Traceparent", trace))

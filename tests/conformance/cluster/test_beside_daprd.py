@@ -6,8 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from dapr_state_proto.internals.v1.service_invocation_pb2 import Actor, InternalInvokeRequest
 
 from dapr_state.actors.placement.ring import Ring
+from tests.conformance.cluster.test_internal_port import ERROR, invocation, reminder
+from tests.conformance.cluster.test_internal_port import ask as ask_peer
 from tests.support import oracle
 from tests.support.cluster import TYPE, Member, wait_connected
 from tests.support.control_plane import Placement
@@ -103,6 +106,62 @@ def test_an_error_of_the_application_keeps_its_header(way: tuple[Member, Member,
     answer = caller.call(there[0])
 
     assert (answer.code, answer.body, answer.header("X-Daprerrorresponseheader")) == (200, b"no", "true")
+
+
+def of_actor(name: str) -> InternalInvokeRequest:
+    return invocation(actor=Actor(actor_type=TYPE, actor_id=name))
+
+
+def test_a_call_goes_on_with_its_trace(way: tuple[Member, Member, list[str]]) -> None:
+    """The application there sees the trace of the one who called here, with what goes along with it."""
+    caller, called, there = way
+    trace = {"Traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01", "Tracestate": "x=1", "Baggage": "k=v"}
+    caller.call(there[0], **trace)
+    caller.call(there[0])
+    traced, untraced = called.app.seen("/method/")
+
+    assert {name: traced.header(name) for name in trace} == trace
+    assert untraced.header("Traceparent") in {None, f"00-{'0' * 32}-{'0' * 16}-00"}
+
+
+@pytest.mark.parametrize("method", ["CallActor", "CallActorReminder", "CallActorStream"])
+def test_one_who_asks_the_wrong_sidecar_is_told(way: tuple[Member, Member, list[str]], method: str) -> None:
+    """By the words that say to look again; nothing is passed on."""
+    asked, owner, there = way
+    request = reminder(actor_id=there[0]) if method == "CallActorReminder" else of_actor(there[0])
+    told = {"CallActor": ("INTERNAL", f"{ERROR}remote actor moved")}
+
+    assert ask_peer(asked, method, request) == told.get(method, ("UNKNOWN", "remote actor moved"))
+    assert owner.app.seen("/method/") == []
+
+
+def test_a_stream_for_an_ordinary_actor(way: tuple[Member, Member, list[str]]) -> None:
+    """Only those of workflows are called so."""
+    _, called, there = way
+
+    assert ask_peer(called, "CallActorStream", of_actor(there[0])) == (
+        "UNKNOWN",
+        "not implemented",
+    )
+
+
+def test_calls_among_sidecars_are_counted(pair: Pair) -> None:
+    """Under the same names, for the one who calls and the one who is called."""
+    ring = Ring([member.name for member in pair], 100)
+    for asked in pair:
+        asked.call(next(each for each in IDS if ring.owner(each) != asked.name), body=b'"x"')
+
+    def counted(member: Member) -> set[str]:
+        lines = ask(member.metrics_port, "GET", "/metrics").body.decode().splitlines()
+        return {line.rpartition(" ")[0] for line in lines if 'ServiceInvocation/CallActor"' in line}
+
+    def both() -> bool:
+        return all("client" in "".join(counted(each)) and "server" in "".join(counted(each)) for each in pair)
+
+    until(both, what="daprd counts after the answer")
+    ours, theirs = ({line for line in counted(each) if "Internal" not in line} for each in pair)
+
+    assert ours == theirs
 
 
 def test_an_id_of_reentrancy_goes_around(way: tuple[Member, Member, list[str]]) -> None:

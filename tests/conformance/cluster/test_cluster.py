@@ -95,10 +95,12 @@ def test_actors_move_to_one_who_joins_and_back(tmp_path: Path, placement: Servic
             two.sidecar.close()
             two_deleted = deleted(two)
         until(lambda: one.call(moving[0], "back").code == 200, what="it is back")
+        page = ask(one.metrics_port, "GET", "/metrics").body.decode()
 
         assert [(each.code, each.body) for each in answers] == [(200, b"1"), (200, b"2")]
         assert seen == ["waiting"]
         assert deleted(one) == {*moving}
+        assert f'dapr_runtime_actor_rebalanced_total{{actor_type="{TYPE}",app_id="app"}} {len(moving)}\n' in page
         assert two_ran == {*moving}
         assert two_deleted == {*moving}
         assert one.ran()[-1] == moving[0]
