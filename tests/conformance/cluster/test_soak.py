@@ -91,7 +91,7 @@ def test_a_lost_write_is_seen(answers: list[str], count: int, found: int) -> Non
 )
 def test_a_caller_without_an_answer_is_seen(made: Call, outages: list[Outage], found: int) -> None:
     """Unless its host was away meanwhile."""
-    assert len(checks.unanswered(Record(calls=[made], outages=outages), 20)) == found
+    assert len(checks.unanswered(Record(calls=[made], outages=outages))) == found
 
 
 def test_a_reminder_that_is_late_or_lost_is_seen() -> None:

@@ -36,7 +36,7 @@ class Outage:
 
 @dataclass(frozen=True)
 class Call:
-    """A call that was made through a host; `status` 0: it was not answered."""
+    """A call that was made through a host, or a registration; `status` 0: it was not answered."""
 
     host: str
     actor: str
@@ -44,6 +44,7 @@ class Call:
     ended: float
     status: int
     answer: str
+    longest: float = 20.0  # seconds that it may take
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,8 @@ def lost_writes(record: Record) -> list[str]:
     return found
 
 
-def unanswered(record: Record, longest: float) -> list[str]:
-    """Each call through a host that was there all the time has an answer, in so many seconds."""
+def unanswered(record: Record) -> list[str]:
+    """Each call through a host that was there all the time has an answer, in time."""
     found = []
     for call in record.calls:
         gone = [
@@ -136,7 +137,7 @@ def unanswered(record: Record, longest: float) -> list[str]:
             continue
         if not call.status:
             found.append(f"a call through {call.host} had no answer: {call.answer}")
-        elif call.ended - call.began > longest:
+        elif call.ended - call.began > call.longest:
             found.append(f"a call through {call.host} waited {call.ended - call.began:.1f} s")
     return found
 

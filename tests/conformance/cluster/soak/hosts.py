@@ -15,7 +15,7 @@ from tests.conformance.cluster.soak.checks import Outage, turns_of
 from tests.support import oracle
 from tests.support.components import component
 from tests.support.control_plane import Placement, Placements, Scheduler, Schedulers
-from tests.support.http import Answer, ask
+from tests.support.http import Answer, Socket, ask, request
 from tests.support.processes import Process, free_port
 from tests.support.redis import RedisServer
 from tests.support.sidecar import Daprd, Sidecar
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = Path(__file__).with_name("app.py")
 SETTLED: Final = 0.1  # seconds for what an application was sent before its sidecar froze
+REMINDED: Final = 35.0  # seconds for a registration: schedulers have 30 of them, and may be without a leader for 24
 JOINED: Final = 30.0  # seconds for a host to be up
 
 
@@ -71,7 +72,9 @@ class Host:
 
     def remind(self, actor: str, name: str, due_time: str) -> Answer:
         path = f"/v1.0/actors/{TYPE}/{actor}/reminders/{name}"
-        return ask(self.sidecar.http_port, "POST", path, json.dumps({"dueTime": due_time}))
+        with Socket(self.sidecar.http_port) as connection:
+            connection.raw.settimeout(REMINDED)
+            return connection.send(request("POST", path, json.dumps({"dueTime": due_time}))).answer()
 
     def count(self, actor: str) -> int:
         return int(ask(self.sidecar.http_port, "GET", f"/v1.0/actors/{TYPE}/{actor}/state/count").body or b"0")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.conformance.cluster.soak import checks
 from tests.conformance.cluster.soak.checks import Call, Record, Registered
-from tests.conformance.cluster.soak.hosts import Cluster
+from tests.conformance.cluster.soak.hosts import REMINDED, Cluster
 from tests.conformance.cluster.soak.scenarios import ACTIONS
 from tests.support.waiting import until
 
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
     from tests.conformance.cluster.soak.hosts import Host
     from tests.conformance.cluster.soak.scenarios import Scenario
+    from tests.support.http import Answer
 
 ACTORS: Final = [str(number) for number in range(8)]
 CALLERS: Final = 4
 PAUSE: Final = 0.02  # seconds between two calls of a caller
-REMINDED: Final = 0.25  # seconds between two reminders
+PAUSES: Final = 0.25  # seconds between two reminders
+NO_CONTENT: Final = 204
 DUE: Final = 1.0  # seconds until each of them is due
 ANSWERED: Final = 19.0  # seconds for an answer; tests.support.http gives up after 20
 FROZEN: Final = (2.0, 9.0)  # seconds: below what anybody notices, to beyond what all notice
@@ -63,24 +65,24 @@ class Load:
 
     def _call(self, chosen: random.Random) -> None:
         host, actor = chosen.choice(self._cluster.live), chosen.choice(ACTORS)
-        began = time.monotonic()
-        try:
-            answer = host.call(actor)
-            status, text = answer.code, answer.body.decode()
-        except OSError as error:
-            status, text = 0, repr(error)
-        self._record.calls.append(Call(host.name, actor, began, time.monotonic(), status, text))
+        self._ask(host, actor, lambda: host.call(actor), ANSWERED)
         self._stop.wait(PAUSE)
 
     def _remind(self, chosen: random.Random) -> None:
         host, actor, name = chosen.choice(self._cluster.live), chosen.choice(ACTORS), f"r{next(self._names)}"
-        try:
-            answer = host.remind(actor, name, f"{DUE:g}s")
-        except OSError:
-            return
-        if answer.code == 204:
+        if self._ask(host, actor, lambda: host.remind(actor, name, f"{DUE:g}s"), REMINDED) == NO_CONTENT:
             self._record.reminders.append(Registered(name, actor, time.monotonic() + DUE))
-        self._stop.wait(REMINDED)
+        self._stop.wait(PAUSES)
+
+    def _ask(self, host: Host, actor: str, call: Callable[[], Answer], longest: float) -> int:
+        began = time.monotonic()
+        try:
+            answer = call()
+            status, text = answer.code, answer.body.decode()
+        except OSError as error:
+            status, text = 0, repr(error)
+        self._record.calls.append(Call(host.name, actor, began, time.monotonic(), status, text, longest))
+        return status
 
 
 @dataclass
@@ -109,7 +111,7 @@ class Outcome:
     def lines(self) -> Iterator[str]:
         """The figures."""
         statuses = Counter(call.status for call in self.record.calls)
-        texts = Counter(call.answer[:150] for call in self.record.calls if call.status not in {0, 200})
+        texts = Counter(call.answer[:150] for call in self.record.calls if call.status not in {0, 200, NO_CONTENT})
         waits = sorted(call.ended - call.began for call in self.record.calls if call.status)
         turns, calls = len(self.record.turns), len(self.record.calls)
         yield f"{len(self.rounds)} rounds, {turns} turns, {calls} calls: {dict(statuses)}"
@@ -224,7 +226,7 @@ def _judge(outcome: Outcome) -> None:
     overlaps = checks.overlaps(record)
     ours = [str(each) for each in overlaps if not each.early.host.endswith("daprd")]
     outcome.of_daprd = len(overlaps) - len(ours)
-    outcome.faults = [*ours, *checks.lost_writes(record), *checks.unanswered(record, ANSWERED)]
+    outcome.faults = [*ours, *checks.lost_writes(record), *checks.unanswered(record)]
     for reminder, seconds in checks.lateness(record):
         during = [
             each

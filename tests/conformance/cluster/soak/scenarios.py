@@ -37,5 +37,6 @@ SCENARIOS: Final = {
     "three of ours": Scenario(("ours", "ours", "ours")),
     "ours and daprd": Scenario(("ours", "daprd")),
     "two of ours and daprd": Scenario(("ours", "ours", "daprd")),
+    "two of ours, with services that end": Scenario(("ours", "ours"), actions=PLANE),
     "three of each": Scenario(("ours", "ours", "ours"), 3, 3, (*HOSTS, *PLANE)),
 }
