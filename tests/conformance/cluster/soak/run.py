@@ -31,6 +31,7 @@ PAUSE: Final = 0.02  # seconds between two calls of a caller
 PAUSES: Final = 0.25  # seconds between two reminders
 NO_CONTENT: Final = 204
 DUE: Final = 1.0  # seconds until each of them is due
+UNDISTURBED: Final = 1.0  # seconds that a reminder may be late where nothing happens
 ANSWERED: Final = 19.0  # seconds for an answer; tests.support.http gives up after 20
 FROZEN: Final = (2.0, 9.0)  # seconds: below what anybody notices, to beyond what all notice
 CALM: Final = 1.0  # seconds of load between two rounds
@@ -96,7 +97,7 @@ class Round:
     ended: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.action} {self.host}: all actors answer after {self.recovered - self.began:.1f} s"
+        return f"{self.action} {self.host}: all answer after {self.recovered - self.began:.1f} s"
 
 
 @dataclass
@@ -125,7 +126,7 @@ class Outcome:
             recovered = sorted(each.recovered - each.began for each in rounds)
             seconds = [late[each] for each in late if any(one.began - DUE < each.due < one.ended for one in rounds)]
             yield (
-                f"{action}: {len(rounds)} rounds; all actors answer after {recovered[len(recovered) // 2]:.1f} s,"
+                f"{action}: {len(rounds)} rounds; all answer after {recovered[len(recovered) // 2]:.1f} s,"
                 f" at most {recovered[-1]:.1f}; reminders late by {max(seconds, default=0):.1f} s at most"
             )
         yield f"{len(late)} reminders, {sum(seconds == checks.FOR_EVER for seconds in late.values())} of them lost"
@@ -173,7 +174,7 @@ def _round(cluster: Cluster, scenario: Scenario, action: str, record: Record, ch
         case ("kill -9", service):
             _again(chosen.choice(cluster.services(service)), lambda each: each.kill())
         case ("SIGTERM", service):
-            _again(chosen.choice(cluster.services(service)), lambda each: each.stop())
+            _again(chosen.choice(cluster.services(service)), lambda each: each.stop(timeout=60))
         case _:
             cluster.join("ours")
     _recover(cluster, ACTIONS[action])
@@ -195,15 +196,23 @@ def _again(service: Any, end: Callable[[Any], object]) -> None:
 
 
 def _recover(cluster: Cluster, seconds: float) -> None:
-    """Each actor answers, whichever host is asked."""
+    """Each actor answers, whichever host is asked, and a reminder is taken."""
     for host in cluster.live:
         for actor in ACTORS:
             until(lambda: _is_answered(host, actor), seconds + ANSWERED, what=f"{actor} answers through {host}")  # noqa: B023
+        until(lambda: _is_taken(host), seconds + REMINDED, what=f"{host} takes a reminder")  # noqa: B023
 
 
 def _is_answered(host: Host, actor: str) -> bool:
     try:
         return host.call(actor, "ask").code == 200
+    except OSError:
+        return False
+
+
+def _is_taken(host: Host) -> bool:
+    try:
+        return host.remind(ACTORS[0], "recovered", "1h").code == NO_CONTENT
     except OSError:
         return False
 
@@ -228,10 +237,8 @@ def _judge(outcome: Outcome) -> None:
     outcome.of_daprd = len(overlaps) - len(ours)
     outcome.faults = [*ours, *checks.lost_writes(record), *checks.unanswered(record)]
     for reminder, seconds in checks.lateness(record):
-        during = [
-            each
-            for each in outcome.rounds
-            if each.began - DUE < reminder.due + min(seconds, 60) and reminder.due < each.ended
-        ]
-        if seconds > max([ACTIONS[each.action] for each in during], default=1.0):
+        fired = reminder.due + seconds
+        # not later than so many seconds after whatever has happened
+        by = max((each.began + ACTIONS[each.action] for each in outcome.rounds if each.began < fired), default=0.0)
+        if fired > max(by, reminder.due + UNDISTURBED):
             outcome.faults.append(f"reminder {reminder.name} of actor {reminder.actor} fired {seconds:.1f} s late")
