@@ -7,7 +7,7 @@ from typing import Final
 
 # What a round may do, and how many seconds after it all reminders that are due have fired at most. A frozen sidecar is
 # noticed by placement after 5 s and by the scheduler after 8 (placement.md 1.3, scheduler.md); a scheduler that was
-# killed is replaced after 14 to 24 s (scheduler.md 1.4), and its own lease stands in its way when it is back: 32 s seen.
+# killed is replaced after 14 to 24 s (scheduler.md 1.4), and its own lease stands in its way when it is back: 32 s.
 ACTIONS: Final = {
     "kill -9 a host": 10.0,
     "SIGTERM a host": 10.0,
