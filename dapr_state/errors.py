@@ -510,6 +510,15 @@ ADMIN_TOO_MANY = _of_admin(
     "TOO_MANY", 409, Grpc.ABORTED, "{count} keys or more begin with this, and {expected} were expected: none is removed"
 )
 ADMIN_BUSY = _of_admin("BUSY", 409, Grpc.ABORTED, "actor {actor} is busy: its turn has not come within {seconds} s")
+ADMIN_BEHIND = _of_admin(
+    "BEHIND",
+    429,
+    Grpc.RESOURCE_EXHAUSTED,
+    "you read more slowly than is written, and what comes behind {revision} is not known any more: begin anew",
+)
+ADMIN_WATCHERS = _of_admin(
+    "WATCHERS", 429, Grpc.RESOURCE_EXHAUSTED, "{limit} watch already, which is as many as may: end one of them"
+)
 ADMIN_CANNOT = _of_admin("CANNOT", 501, Grpc.UNIMPLEMENTED, "{cause}")
 ADMIN_ACTORS = _of_admin("ACTORS", 500, Grpc.INTERNAL, "{cause}")
 ADMIN_UNCONFIRMED = _of_admin("UNCONFIRMED", 412, Grpc.FAILED_PRECONDITION, "{cause}")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dapr_state.admin import table
 from dapr_state.admin.actors import ActorsAdmin
+from dapr_state.admin.feed import Feed
 from dapr_state.admin.runtime import About, RuntimeAdmin
 from dapr_state.admin.state import StateAdmin
 from dapr_state.admin.tokens import Seals
+from dapr_state.admin.traffic import TrafficAdmin
+from dapr_state.admin.watch import Watching
+from dapr_state.observability.tap import Tap
 from dapr_state.runtime import registry
 
 if TYPE_CHECKING:
@@ -27,7 +31,14 @@ if TYPE_CHECKING:
 WRITE: Final = "write"
 
 
-def answers(  # noqa: PLR0917  each of them is one of its kind
+class Administration(NamedTuple):
+    """`answers` are the calls that are served; `close` ends those that never end by themselves."""
+
+    answers: Answers
+    close: Callable[[], None]
+
+
+def build(  # noqa: PLR0917  each of them is one of its kind
     options: Options,
     layers: Middleware,
     components: Components,
@@ -36,7 +47,7 @@ def answers(  # noqa: PLR0917  each of them is one of its kind
     lifecycle: Lifecycle,
     metadata: Metadata,
     ports: Callable[[], tuple[int, int]],
-) -> Answers:
+) -> Administration:
     """What answers each call; where nothing may be changed, the calls that would are not there."""
     may_change = options.console == WRITE
     seals = Seals(f"{options.app_id}\0{options.api_token}")
@@ -53,6 +64,8 @@ def answers(  # noqa: PLR0917  each of them is one of its kind
         "DeleteByPrefix": of_state.delete_by_prefix,
         "Touch": of_state.touch,
     }
+    feed, traffic = Feed(components.watch), TrafficAdmin(layers.tap or Tap())
+    found |= {"Watch": Watching(of_state, feed).watch, "Traffic": traffic.traffic}
     of_actors = ActorsAdmin(actors.parts(), seals)
     found |= {
         "ListTypes": of_actors.list_types,
@@ -92,4 +105,9 @@ def answers(  # noqa: PLR0917  each of them is one of its kind
     if layers.test:
         served |= layers.test.answers()
     of_runtime.capabilities = sorted(served)
-    return served
+
+    def close() -> None:
+        feed.close()
+        traffic.close()
+
+    return Administration(served, close)

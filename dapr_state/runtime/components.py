@@ -16,7 +16,7 @@ from dapr_state.resources.loader import start_failure
 from dapr_state.resources.properties import PropertiesError, is_truthy
 from dapr_state.stores import encryption, registry
 from dapr_state.stores.base import StateStore, StoreError
-from dapr_state.stores.build import build, under
+from dapr_state.stores.build import build, under, unwatched, watched
 from dapr_state.stores.model import Feature
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from dapr_state.resources.component import Component
     from dapr_state.resources.loader import OpenSecrets, Resources
     from dapr_state.resources.manifest import Manifest
+    from dapr_state.stores.model import Operation
 
     PutOn = Callable[[str, str, StateStore], StateStore]  # a component's name, its prefix, and its store
+    Watch = Callable[[str, Sequence[Operation], str], None]  # the store, what was written, the transaction or ""
     Count = Callable[[Component | Manifest, Sequence[str]], None]  # the reasons that it failed for; none: it is loaded
 
 ACTOR_STORE = "actorStateStore"  # the component's metadata name
@@ -72,6 +74,7 @@ class Components:
         self.secret_stores: dict[str, OpenSecrets] = {}
         self._components: dict[str, Component] = {}
         self._actor_store = ""  # its name
+        self._watch: Watch | None = None
 
     def __repr__(self) -> str:
         return f"<Components {', '.join(component.display for component in self.loaded) or 'none'}>"
@@ -100,6 +103,16 @@ class Components:
         """Put the stores that are open under the policies that there are now; calls under way keep theirs."""
         for name, bound in self.stores.items():
             self.stores[name] = BoundStore(name, bound.prefix, under(bound.store, self._guard(name)))
+
+    def watch(self, tell: Watch | None) -> None:
+        """Have all that is written told from now on, with the name of the store; None: no more."""
+        self._watch = tell
+        for name, bound in self.stores.items():
+            self.stores[name] = BoundStore(name, bound.prefix, self._seen(name, unwatched(bound.store)))
+
+    def _seen(self, name: str, store: StateStore) -> StateStore:
+        tell = self._watch
+        return watched(store, partial(tell, name)) if tell else store
 
     def note(self, resources: Resources) -> None:
         """Take note of the secret stores, which are open already, and of what could not even be resolved."""
@@ -141,7 +154,8 @@ class Components:
             raise
         self._tell(component, ())
         before, old = self._components.get(component.name), self.stores.get(component.name)
-        self.stores[component.name] = BoundStore(component.name, prefix, under(store, self._guard(component.name)))
+        served = self._seen(component.name, under(store, self._guard(component.name)))
+        self.stores[component.name] = BoundStore(component.name, prefix, served)
         self._components[component.name] = component
         self.note_actor_store(component, store)
         log.info("Component loaded: %s", component.display)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dapr_state.observability.apilog import ApiLog
 from dapr_state.observability.metrics import Metrics
+from dapr_state.observability.tap import Tap
 from dapr_state.runtime import tracing
 from dapr_state.security import access
 from dapr_state.security.access import GrpcAccess, HttpAccess
@@ -59,6 +60,7 @@ def of(options: Options, configuration: Configuration) -> Middleware:
         api_log=_api_log(options, configuration),
         tracer=tracing.tracer(options.app_id, configuration.tracing, options.environment),
         echoes_context=not tracing.is_off(configuration.tracing),
+        tap=None if options.console == "off" else Tap(),
         count_errors=metrics.error if metrics and configuration.metrics.record_error_codes else None,
     )
 

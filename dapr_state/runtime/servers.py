@@ -30,7 +30,7 @@ from dapr_state.transports.http.api import api, console, public
 from dapr_state.transports.http.scrape import scrape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dapr_state.admin.table import Answers
     from dapr_state.api.lifecycle import Lifecycle
@@ -65,6 +65,7 @@ class Servers:
         self._running: list[Server] = []  # those that callers use
         self._metrics: Server | None = None
         self.http_port = self.grpc_port = 0  # once they have started; 0 for a file
+        self._end_streams: Callable[[], None] = lambda: None
         self._closing: Sequence[str] = ()  # the addresses that the log speaks of at the end
 
     async def start_metrics(self) -> None:
@@ -130,6 +131,7 @@ class Servers:
 
     async def stop(self, grace: float | None) -> bool:
         """Refuse new calls, answer those under way; False if some were still under way after `grace` seconds."""
+        self._end_streams()  # nobody waits for what has no end
         for address in self._closing:
             http_log.info("Closing HTTP server %s…", address)
         began = WAITING.monotonic()
@@ -208,9 +210,9 @@ class Servers:
         def ports() -> tuple[int, int]:
             return self.http_port, self.grpc_port
 
-        return administration.answers(
-            self._options, self._layers, components, actors, state, lifecycle, metadata, ports
-        )
+        built = administration.build(self._options, self._layers, components, actors, state, lifecycle, metadata, ports)
+        self._end_streams = built.close
+        return built.answers
 
     def _admin_routes(self, answers: Answers) -> AdminRoutes | None:
         if not answers or self._layers.http_access.hides(ADMIN, "v1"):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dapr_state.resiliency.guard import Guard
     from dapr_state.resources.component import Component
     from dapr_state.stores.base import StateStore
+    from dapr_state.stores.watched import Tell
 
 log = logging.getLogger("dapr.runtime.processor.state")
 
@@ -41,6 +42,20 @@ def under(store: StateStore, guard: Guard | None) -> StateStore:
     from dapr_state.stores.resilient import ResilientStore  # noqa: PLC0415
 
     return ResilientStore(store, guard)
+
+
+def watched(store: StateStore, tell: Tell) -> StateStore:
+    """The same store; what is written to it is told."""
+    from dapr_state.stores.watched import WatchedStore  # noqa: PLC0415  nobody watches most stores
+
+    return WatchedStore(store, tell)
+
+
+def unwatched(store: StateStore) -> StateStore:
+    """The same with nobody who is told: that one stands before all others."""
+    from dapr_state.stores.watched import WatchedStore  # noqa: PLC0415  as above
+
+    return store.inner if isinstance(store, WatchedStore) else store
 
 
 def _encrypted(component: Component, store: StateStore, keys: tuple[encryption.Key, ...]) -> StateStore:

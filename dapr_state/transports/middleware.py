@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from dapr_state.observability.apilog import ApiLog
     from dapr_state.observability.metrics import Metrics
+    from dapr_state.observability.tap import Tap
     from dapr_state.observability.tracecontext import Tracer
     from dapr_state.security.origins import Origins
     from dapr_state.security.tokens import ApiToken
@@ -33,4 +34,5 @@ class Middleware(Struct, frozen=True, kw_only=True):
     tracer: Tracer | None = None
     echoes_context: bool = True  # without a tracer: whether answers carry the caller's trace context
     test: TestMode | None = None
+    tap: Tap | None = None  # where calls are told to whoever looks at the traffic
     count_errors: Callable[[str], None] | None = None  # is given the code of each error that is answered

@@ -23,6 +23,7 @@ from dapr_state.stores.encryption import Key
 from dapr_state.stores.memory import MemoryStore
 from dapr_state.stores.model import Feature
 from dapr_state.stores.resilient import ResilientStore
+from dapr_state.stores.watched import WatchedStore
 from dapr_state.stores.wrapper import Wrapper
 from dapr_state.testing.stores import Ability, Declaration, Place, kind, over  # noqa: F401 - a fixture
 from tests.support.pluggable import PluggableComponent
@@ -49,6 +50,7 @@ pytest_generate_tests = over(
     Declaration("memory", (E, T, L, P, S, U, Q), TEXTS | {Ability.ANY_KEY}, UUID),
     Declaration("resilient", (E, T, L, P, S, U, Q), TEXTS | {Ability.ANY_KEY}, UUID),
     Declaration("encrypted", (E, T, L, P, S, U), TEXTS | {Ability.ANY_KEY}, UUID),
+    Declaration("watched", (E, T, L, P, S, U, Q), TEXTS | {Ability.ANY_KEY}, UUID),
     Declaration("sqlite_file", (E, T, L, P, S, U, Q), TEXTS | SQL, UUID),
     Declaration("sqlite_no_wal", (E, T, L, P, S, U, Q), TEXTS | SQL, UUID),
     Declaration("sqlite_memory", (E, T, L, P, S, U, Q), TEXTS, UUID),
@@ -106,6 +108,13 @@ def resilient() -> Place:
     chosen = Chosen(Named("t", 60.0), Named("r", Retry(max_retries=3)), Named("b", BreakerRule()))
     guard = Guard("component[store] output", chosen, Breaker("b-store", BreakerRule(), clock.monotonic))
     return Place(lambda: ResilientStore(MemoryStore(clock), guard), lambda: None, clock.advance)
+
+
+@pytest.fixture
+def watched() -> Place:
+    """Who is told of the writes changes nothing for those who write."""
+    clock = ManualClock()
+    return Place(lambda: WatchedStore(MemoryStore(clock), lambda *_: None), lambda: None, clock.advance)
 
 
 @pytest.fixture

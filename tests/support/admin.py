@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
@@ -17,6 +19,8 @@ from dapr_state.admin import table
 from tests.support.http import Answer, Socket, request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.support.sidecar import Sidecar
 
 TRANSPORTS = ("grpc", "http")
@@ -53,6 +57,48 @@ class Admin:
         message = rpc.request(**fields)
         return self._over_grpc(rpc, message) if self.transport == "grpc" else self._over_http(rpc, message)
 
+    @contextmanager
+    def stream(self, name: str, /, seen: str = "", **fields: Any) -> Iterator[Iterator[Any]]:
+        """The messages of a call that answers with many. Raises Refused."""
+        rpc = RPCS[name]
+        message = rpc.request(**fields)
+        with (
+            self._stream_of_grpc(rpc, message)
+            if self.transport == "grpc"
+            else self._stream_of_http(rpc, message, {"last-event-id": seen} if seen else {}) as messages
+        ):
+            yield messages
+
+    @contextmanager
+    def _stream_of_grpc(self, rpc: table.Rpc, message: Any) -> Iterator[Iterator[Any]]:
+        def read(call: Any) -> Iterator[Any]:
+            try:
+                yield from call
+            except grpc.RpcError as error:
+                raise _refused(error) from None
+
+        with grpc.insecure_channel(self.sidecar.address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+            send: Any = channel.unary_stream(
+                f"/{rpc.full_name}",
+                request_serializer=rpc.request.SerializeToString,
+                response_deserializer=rpc.response.FromString,
+            )
+            yield read(send(message, timeout=TIMEOUT))
+
+    @contextmanager
+    def _stream_of_http(self, rpc: table.Rpc, message: Any, headers: dict[str, str]) -> Iterator[Iterator[Any]]:
+        verb, target, _ = http_form(rpc, message)
+        connection = HTTPConnection("127.0.0.1", self.sidecar.http_port, timeout=TIMEOUT)
+        try:
+            connection.request(verb, target, headers=headers)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                told = json.loads(answer.read())
+                raise Refused(told["errorCode"], str(answer.status), told["message"])
+            yield _read_lines(rpc, answer)
+        finally:
+            connection.close()
+
     def _over_grpc(self, rpc: table.Rpc, message: Any) -> Any:
         with grpc.insecure_channel(self.sidecar.address) as channel:
             send: Any = channel.unary_unary(
@@ -71,6 +117,22 @@ class Admin:
         if answer.code != 200:
             raise Refused(told["errorCode"], str(answer.code), told["message"])
         return json_format.ParseDict(told, rpc.response(), ignore_unknown_fields=True)
+
+
+def _read_lines(rpc: table.Rpc, answer: HTTPResponse) -> Iterator[Any]:
+    """Of JSON, or of server-sent events."""
+    is_error = False
+    for line in answer:
+        text = line.decode().removesuffix("\n")
+        if text.startswith("event: "):
+            is_error = text == "event: error"
+        text = text.removeprefix("data: ")
+        if not text.startswith("{"):
+            continue
+        told = json.loads(text)
+        if is_error:
+            raise Refused(told["errorCode"], "", told["message"])
+        yield json_format.ParseDict(told, rpc.response(), ignore_unknown_fields=True)
 
 
 def http_form(rpc: table.Rpc, message: Any) -> tuple[str, str, bytes]:
@@ -108,6 +170,8 @@ def _leaves(message: Any, before: str = "") -> list[tuple[str, Any]]:
 
 def _text(field_and_value: tuple[Any, Any]) -> str:
     field, value = field_and_value
+    if field.is_repeated:
+        return ",".join(map(str, value))
     if field.enum_type:
         return str(field.enum_type.values_by_number[value].name)
     if field.message_type:

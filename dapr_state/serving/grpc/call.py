@@ -83,6 +83,11 @@ class Call(Context):
         state = "cancelled" if self._cancelled else "over" if self._over else "running" if self._running else "opening"
         return f"<Call {self._method.path} {state}>"
 
+    @property
+    def octets(self) -> bytes:
+        """Its one message, for whoever is told of its end; of one that came packed, nothing."""
+        return self._request if isinstance(self._request, bytes) else b""
+
     # Receiving: the protocol's side
 
     def open(self) -> None:

@@ -17,8 +17,9 @@ from dapr_state.serving.answer_memory import CrowdedError, reset
 from dapr_state.serving.http.exchange import Exchange
 from dapr_state.serving.http.http2 import HttpOverHttp2Protocol
 from dapr_state.serving.http.request import Request
-from dapr_state.serving.http.response import LONG, pieces, render
+from dapr_state.serving.http.response import LAST_CHUNK, LONG, chunk, pieces, render, stream_head
 from dapr_state.serving.http.settings import LITTLE, TURN
+from dapr_state.serving.http.streaming import Streamed, Streaming
 from dapr_state.serving.request_memory import JSON_PARTS, SMALL, weight
 from dapr_state.wire.http1.request import RefusedError, RequestReader
 from dapr_state.wire.http2.frames import PREFACE
@@ -83,6 +84,7 @@ class Http1Protocol(asyncio.Protocol):
         self._is_serving = False  # further up in the stack, or in the next turn of the loop
         self._client_ended = False  # nothing more is taken from it; it may still read
         self._is_stopping = False  # the next answer is the last one
+        self._streaming: Streaming | None = None  # an answer that is sent as it comes
 
     def __repr__(self) -> str:
         return f"<Http1Protocol {self._state.value}, {self._reader.waiting} bytes waiting>"
@@ -121,6 +123,8 @@ class Http1Protocol(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_full = False
+        if self._streaming:
+            self._streaming.go_on()
         self._end_long()
         self._shared.memory.answers.forget(self)
         if self._stall:
@@ -136,6 +140,8 @@ class Http1Protocol(asyncio.Protocol):
             self._stall.cancel()
         if self._is_full:
             self._shared.memory.answers.forget(self)
+        if self._streaming:
+            self._streaming.end()
         self._reader.drop()
         if state is _ANSWERING:  # the handler still holds what it was given, until it ends
             self._give_up_in_vain()
@@ -148,6 +154,8 @@ class Http1Protocol(asyncio.Protocol):
         """The client has gone: there are answers that only make sense while somebody waits."""
         if (request := self.request) and request.needs_client:
             self._exchange.cancel()
+            if self._streaming:
+                self._streaming.end()
 
     # What the server asks of it
 
@@ -272,6 +280,12 @@ class Http1Protocol(asyncio.Protocol):
         elif request.is_http10:
             connection = _KEEP_ALIVE
         head = request.method == "HEAD"
+        if isinstance(response.body, Streamed):
+            head_of_it = stream_head(response, date, connection=connection or _CLOSE, is_http10=True)
+            if not request.is_http10:
+                head_of_it = stream_head(response, date, connection=connection)
+            self._stream(request, head_of_it, response.body)
+            return
         if len(response.body) > LONG and not head:
             self._send_long(
                 len(response.body), pieces(response, date, connection=connection, is_http10=request.is_http10)
@@ -280,6 +294,33 @@ class Http1Protocol(asyncio.Protocol):
             self._transport.write(render(response, date, connection=connection, is_http10=request.is_http10, head=head))
         if not keep:
             self._linger() if request.body_error or self._is_paused else self._close()
+
+    def _stream(self, request: Request, head: bytes, body: Streamed) -> None:
+        """The request is under way until the last piece is sent."""
+        self._state, self.request = _ANSWERING, request
+        is_chunked = not request.is_http10
+        self._transport.write(head)
+
+        def write(piece: bytes) -> bool:
+            self._transport.write(chunk(piece) if is_chunked else piece)
+            return not self._is_full
+
+        def over(is_whole: bool) -> None:
+            self._streaming = self.request = None
+            if self._state is not _ANSWERING:  # the client has gone
+                return
+            if not is_whole:
+                self._transport.abort()
+                return
+            self._state = _READING
+            if is_chunked:
+                self._transport.write(LAST_CHUNK)
+            if not is_chunked or not request.keep_alive or self._is_stopping:
+                self._close()
+            elif not self._is_full:
+                self._serve()
+
+        self._streaming = Streaming(body, write, over)
 
     def _send_long(self, size: int, octets: Iterable[bytes]) -> None:
         """The transport holds the answer whole as long as one octet of it is left, and tells when none is."""

@@ -11,6 +11,7 @@ from dapr_state.serving.answer_memory import CrowdedError
 from dapr_state.serving.http.exchange import Exchange
 from dapr_state.serving.http.request import Request
 from dapr_state.serving.http.response import TEXT, WITHOUT_LENGTH, Response
+from dapr_state.serving.http.streaming import Streamed, Streaming
 from dapr_state.serving.http2 import CHECK_INTERVAL, Http2Protocol
 from dapr_state.serving.pieces import Pieces
 from dapr_state.serving.request_memory import JSON_PARTS, SMALL, weight
@@ -112,14 +113,24 @@ class HttpOverHttp2Protocol(Http2Protocol["ParsedHeaders"]):
         if event.stream.call is not None:
             event.stream.call.receive(event.data, event.ended)
 
+    def send_head(self, stream: Stream[ParsedHeaders], response: Response) -> None:
+        """Of an answer whose body is sent as it comes."""
+        fields = _answer_fields(response, self.shared.date.at(_now()))
+        block = headers.encode([each for each in fields if each[0] != b"content-length"])
+        self.connection.send_headers(stream, block)
+        self.flush_soon()
+
     def send(self, stream: Stream[ParsedHeaders], response: Response, *, head: bool = False) -> None:
         """Send a whole answer; `head`: without the body."""
         connection, body = self.connection, response.body
         block = headers.encode(_answer_fields(response, self.shared.date.at(_now())))
         if body and not head:
             connection.send_headers(stream, block)
-            for piece in body if isinstance(body, Pieces) else (body,):
-                connection.send_data(stream, piece)
+            if isinstance(body, Pieces):
+                for piece in body:
+                    connection.send_data(stream, piece)
+            elif isinstance(body, bytes):
+                connection.send_data(stream, body)
             block = b""
         connection.send_trailers(stream, block)
         if len(body) > SMALL:
@@ -140,6 +151,7 @@ class Http2Exchange(Exchange):
         "_memory",
         "_moved",
         "_stream",
+        "_streaming",
     )
 
     def __init__(self, connection: HttpOverHttp2Protocol, stream: Stream[ParsedHeaders], request: Request) -> None:
@@ -154,6 +166,7 @@ class Http2Exchange(Exchange):
         self._has_memory = False  # something of this request is on the process's account
         self._is_waiting = False  # for `on_memory`
         self._moved = connection.last_received  # when a piece of the body came
+        self._streaming: Streaming | None = None  # an answer that is sent as it comes
 
     def cut(self) -> None:
         self._connection.end()
@@ -246,22 +259,54 @@ class Http2Exchange(Exchange):
         if self._is_over:
             self._connection.unwinding.discard(self)
             return
+        if isinstance(response.body, Streamed):
+            self._send_as_it_comes(response, response.body)
+            return
         self._is_over = True
         self._stream.call = None
         self._connection.send(self._stream, response, head=request.method == "HEAD")
 
+    def _send_as_it_comes(self, response: Response, body: Streamed) -> None:
+        connection, stream = self._connection, self._stream
+        connection.send_head(stream, response)
+
+        def write(piece: bytes) -> bool:
+            is_sent = connection.connection.send_data(stream, piece)
+            connection.flush_soon()
+            return is_sent
+
+        def over(is_whole: bool) -> None:
+            self._streaming = None
+            if self._is_over:
+                return
+            self._is_over = True
+            stream.call = None
+            if is_whole:
+                connection.connection.send_trailers(stream, b"")
+            else:
+                connection.connection.reset(stream, ErrorCode.INTERNAL_ERROR)
+            connection.flush_soon()
+
+        self._streaming = Streaming(body, write, over)
+
     def on_drained(self) -> None:
-        """Nothing waits for it: an answer is sent whole."""
+        """There is room for more of an answer that is sent as it comes; others are sent whole."""
+        if self._streaming:
+            self._streaming.go_on()
 
     def on_lost(self) -> None:
         """The client has given the request up, or is lost."""
         self._is_over = True
         self._stream.call = None
+        if self._streaming:
+            self._streaming.end()
         self._unwind()
 
     def on_shutdown(self) -> None:
         """The grace period is over."""
-        if self._running:
+        if self._streaming:
+            self._streaming.end()
+        elif self._running:
             self.send(self.request, self.shared.failure(self.request, CancelledError()))
             self._unwind()
         else:  # nothing was done

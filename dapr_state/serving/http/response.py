@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NewType
 import msgspec
 
 from dapr_state.clock import WAITING
+from dapr_state.serving.http.streaming import Streamed
 from dapr_state.serving.pieces import Pieces
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Response(msgspec.Struct, eq=False):
 
     status: int
     lines: list[Line] = []  # each response has a list of its own
-    body: bytes | Pieces = b""
+    body: bytes | Pieces | Streamed = b""
     error: Exception | None = None  # what it tells, where it was made of one
 
     def __repr__(self) -> str:
@@ -97,7 +98,7 @@ def pieces(response: Response, date: bytes, *, connection: bytes = b"", is_http1
     body = response.body
     if isinstance(body, Pieces):
         yield from body
-    else:
+    elif isinstance(body, bytes):
         yield body
 
 
@@ -111,8 +112,24 @@ def render(
         status = b"HTTP/1.0" + status[8:]
     lines.sort()
     length = b"" if response.status in WITHOUT_LENGTH else b"Content-Length: %d\r\n" % len(body)
-    if head:
+    if head or isinstance(body, Streamed):
         body = b""
     elif type(body) is not bytes:
         body = bytes(body)
     return b"".join((status, *lines, date, length, connection, b"\r\n", body))
+
+
+def stream_head(response: Response, date: bytes, *, connection: bytes = b"", is_http10: bool = False) -> bytes:
+    """What comes before the pieces of an answer of unknown length; before HTTP/1.1 the connection's end is its end."""
+    status = _STATUS_LINES[response.status]
+    if is_http10:
+        status = b"HTTP/1.0" + status[8:]
+    coding = b"" if is_http10 else b"Transfer-Encoding: chunked\r\n"
+    return b"".join((status, *sorted(response.lines), date, coding, connection, b"\r\n"))
+
+
+def chunk(piece: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
+
+
+LAST_CHUNK: Final = b"0\r\n\r\n"

@@ -9,7 +9,10 @@ import grpc
 from dapr_state.observability.exposition import WHOLE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dapr_state.observability.metrics import Metrics
+    from dapr_state.transports.grpc.tapped import TappedCalls
 
 # Go's names of the codes, which the metrics have as labels
 _GO_NAMES: Final = {
@@ -27,6 +30,7 @@ class CallMetrics:
 
     __slots__ = (
         "_latency",
+        "_listeners",
         "_method",
         "_ok",
         "_received",
@@ -34,12 +38,17 @@ class CallMetrics:
         "_sent",
         "_sent_bytes",
         "_small",
+        "_tell",
         "_usual",
     )
 
-    def __init__(self, method: str, metrics: Metrics, *, is_client: bool = False) -> None:
-        """`is_client`: they are made here, not answered."""
+    def __init__(
+        self, method: str, metrics: Metrics, tapped: TappedCalls | None = None, *, is_client: bool = False
+    ) -> None:
+        """`tapped` is told of each call, too: from here it costs a look. `is_client`: they are made, not answered."""
         self._method = method
+        self._listeners: Sequence[object] = tapped.listeners if tapped else ()
+        self._tell = tapped.tell if tapped else None
         self._latency = metrics.grpc_client_latency if is_client else metrics.grpc_latency
         received = metrics.grpc_client_received_bytes if is_client else metrics.grpc_received_bytes
         sent = metrics.grpc_client_sent_bytes if is_client else metrics.grpc_sent_bytes
@@ -52,8 +61,12 @@ class CallMetrics:
     def __repr__(self) -> str:
         return f"<CallMetrics {self._method}>"
 
-    def count(self, _: Any, code: int, received: int, sent: int, seconds: float, __: BaseException | None) -> None:
+    def count(  # noqa: PLR0917  as the server calls it
+        self, context: Any, code: int, received: int, sent: int, seconds: float, error: BaseException | None
+    ) -> None:
         """A call has ended: its status, the sizes of its messages, and how long it took."""
+        if self._listeners and self._tell:
+            self._tell(context, code, received, sent, seconds, error)
         if not code and seconds < WHOLE and received < self._small and sent < self._small:
             self._usual += 1
             self._received_bytes += received

@@ -17,6 +17,7 @@ from dapr_state.security.access import ADMIN_SERVICES, GRPC_PREFIX
 from dapr_state.serving.grpc.observed import ObservedHandler, with_behavior
 from dapr_state.transports.grpc import status
 from dapr_state.transports.grpc.call_metrics import CallMetrics
+from dapr_state.transports.grpc.tapped import TappedCalls
 from dapr_state.transports.grpc.traced import traced
 
 if TYPE_CHECKING:
@@ -100,8 +101,11 @@ def _after(method: str, handler: Handler, layers: Middleware) -> After | None:
     """What is told of each call's end; only unary calls and their errors are counted, as by daprd."""
     told: list[After] = []
     is_unary = not (handler.request_streaming or handler.response_streaming)
+    tapped = TappedCalls(method, layers.tap, handler.request_deserializer) if layers.tap and is_unary else None
     if layers.metrics and is_unary:
-        told.append(CallMetrics(method, layers.metrics).count)
+        told.append(CallMetrics(method, layers.metrics, tapped).count)
+    elif tapped:
+        told.append(tapped.tell)
     if layers.count_errors and is_unary:
         told.append(_error_count(layers.count_errors))
     if layers.api_log:

@@ -7,7 +7,9 @@ which is JSON stands beside its octets as the text that it is.
 
 from __future__ import annotations
 
+import asyncio
 import re
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf import json_format
@@ -15,13 +17,17 @@ from google.protobuf import json_format
 from dapr_state import errors
 from dapr_state.admin import table
 from dapr_state.admin.table import BASE
+from dapr_state.clock import WAITING
+from dapr_state.errors import DaprError
 from dapr_state.golang.duration import parse_duration
+from dapr_state.golang.marshal import encode
 from dapr_state.serving.http.response import JSON, NO_SNIFF, Response, line
+from dapr_state.serving.http.streaming import Streamed
 from dapr_state.transports.http import messages, target
 from dapr_state.transports.http.router import APP_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from dapr_state.admin.table import Answers, Rpc
     from dapr_state.serving.http.request import Request
@@ -30,6 +36,11 @@ if TYPE_CHECKING:
 GUARD: Final = "x-dapr-state"  # no page of another origin can send it without being asked first
 NO_STORE: Final = line("Cache-Control", "no-store")
 OCTETS: Final = "application/octet-stream"
+LINES: Final = "StreamKeys"  # the stream that is lines of JSON; the others are events
+LAST_SEEN: Final = "last-event-id"  # what a browser's EventSource says when it comes back
+ONLY_OWN: Final = line("X-Dapr-State-Watch", "writes of this sidecar only")
+BEAT: Final = 15.0  # seconds without an event after which a comment is sent: proxies wait for a minute
+PART: Final = 16 * 1024  # octets of lines that are sent together
 _BASE: Final = BASE.encode()
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _PLACE: Final = re.compile(r"\{([a-z_.]+)\}")
@@ -41,8 +52,6 @@ class AdminRoutes:
     def __init__(self, answers: Answers) -> None:
         self._routes: list[tuple[str, re.Pattern[bytes], list[str], Rpc, Any]] = []
         for rpc, answer in table.served(answers):
-            if rpc.is_stream:
-                continue
             for verb, path in rpc.routes:
                 fields = _PLACE.findall(path)
                 pattern = "([^/]+)".join(map(re.escape, _PLACE.split(path)[::2]))
@@ -77,11 +86,80 @@ async def _answer(
     if request.method not in _SAFE:
         _check_guard(request)
     message = _message(request, rpc, named, query)
+    if rpc.is_stream:
+        return await _stream(request, rpc, answer, message)
     told = await answer(message)
     if rpc.name == "GetEntry" and OCTETS in request.headers.get("accept", ""):
         lines = [line("Content-Type", OCTETS), line("ETag", f'"{told.entry.etag}"'), NO_SNIFF, NO_STORE]
         return Response(200, [*lines, line("Content-Disposition", "attachment")], told.entry.value)
     return Response(200, [JSON, NO_SNIFF, NO_STORE], await messages.encode(told))
+
+
+async def _stream(request: Request, rpc: Rpc, answer: Any, message: Any) -> Response:
+    """What is refused is refused before the answer begins; what fails later is told in its place in the stream."""
+    is_events = rpc.name != LINES
+    if is_events:
+        request.needs_client = True
+        if (seen := request.headers.get(LAST_SEEN, "")) and rpc.name == "Watch":
+            message.from_revision = seen
+    request.is_plain = False  # nor is the answer
+    messages_of = answer(message)
+    first = asyncio.ensure_future(anext(messages_of, None))
+    if rpc.name != "Traffic":  # where the first may take its time
+        await asyncio.wait([first])
+        if first.exception():
+            await first
+    kind = line("Content-Type", "text/event-stream" if is_events else "application/x-ndjson")
+    lines = [kind, NO_SNIFF, NO_STORE, *([ONLY_OWN] if rpc.name == "Watch" else [])]
+    written = _events(rpc, first, messages_of) if is_events else _lines(first, messages_of)
+    return Response(200, lines, Streamed(written))
+
+
+async def _lines(first: asyncio.Future[Any], rest: Any) -> AsyncGenerator[bytes, None]:
+    """A message on each line, some of them together."""
+    async with aclosing(rest):
+        part = bytearray()
+        message = await first
+        while message is not None:
+            part += messages.line(message) + b"\n"
+            if len(part) > PART:
+                yield bytes(part)
+                part.clear()
+            try:
+                message = await anext(rest, None)
+            except DaprError as error:
+                part += encode({"error": {"errorCode": error.row.code, "message": error.http_message}}) + b"\n"
+                break
+        if part:
+            yield bytes(part)
+
+
+async def _events(rpc: Rpc, first: asyncio.Future[Any], rest: Any) -> AsyncGenerator[bytes, None]:
+    """Server-sent events; a comment now and then, by which either side notices that the other has gone."""
+    name = "change" if rpc.name == "Watch" else rpc.name.lower()
+    following = first
+    try:
+        yield b": dapr-state\n\n"
+        while True:
+            done, _ = await WAITING.wait([following], timeout=BEAT)
+            if not done:
+                yield b":\n\n"
+                continue
+            try:
+                message = following.result()
+            except DaprError as error:
+                told = encode({"errorCode": error.row.code, "message": error.http_message})
+                yield b"event: error\ndata: %b\n\n" % told
+                return
+            if message is None:
+                return
+            seen = message.revision if rpc.name == "Watch" else message.id
+            yield b"id: %b\nevent: %b\ndata: %b\n\n" % (seen.encode(), name.encode(), messages.line(message))
+            following = asyncio.ensure_future(anext(rest, None))
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+        await rest.aclose()
 
 
 def _check_guard(request: Request) -> None:

@@ -13,7 +13,7 @@ from dapr_state.errors import DaprError
 from dapr_state.security import tokens
 from dapr_state.serving.http.response import Response, line, text
 from dapr_state.serving.http.service import HeaderCheck
-from dapr_state.transports.http import target
+from dapr_state.transports.http import tapped, target
 from dapr_state.transports.http.labels import VERBS
 from dapr_state.transports.http.router import APP_ID
 
@@ -74,6 +74,8 @@ def after(layers: Middleware, router: Router) -> list[After]:
         told.append(_error_count(layers.count_errors))
     if layers.api_log:
         told.append(_log(layers.api_log, router))
+    if layers.tap:
+        told.append(tapped.told(layers.tap, router))
     return told
 
 
