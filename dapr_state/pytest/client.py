@@ -59,7 +59,8 @@ class Client:
         """Status, headers and body of any answer. Raises SidecarEnded. A client's call meets faults, and counts."""
         headers = {name: value for name, value in self._headers.items() if not (as_client and name == LOOKS)}
         for attempt in (1, 2):
-            connection, is_used = self._take()
+            # a client's call is made once: on a connection of its own, so that none is asked again
+            connection, is_used = (self._new(), False) if as_client else self._take()
             try:
                 connection.request(verb, target, body or None, headers)
                 response = connection.getresponse()
@@ -70,7 +71,10 @@ class Client:
                     self.close()
                     continue
                 raise SidecarEnded(self._why_gone() or f"the sidecar cannot be reached: {error!r}") from error
-            self._idle.append(connection)
+            if as_client:
+                connection.close()
+            else:
+                self._idle.append(connection)
             return response.status, {name.lower(): value for name, value in response.getheaders()}, answer
         raise AssertionError  # never: the second attempt returns or raises
 
@@ -79,7 +83,10 @@ class Client:
         try:
             return self._idle.pop(), True
         except IndexError:
-            return http.client.HTTPConnection("127.0.0.1", self._port), False
+            return self._new(), False
+
+    def _new(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self._port)
 
     def close(self) -> None:
         """Close those that nobody uses."""

@@ -287,6 +287,8 @@ def _of_test(flags: Parsed, addresses: Iterable[str], console: str) -> str:
             raise _fatal(f"--test-mode lets every caller empty the stores: it does not listen on {address}")
     if console == "off":
         raise _fatal("--test-mode is served by the administration API: leave out --console off")
+    if flags["scheduler-host-address"]:
+        raise _fatal("--test-mode cannot move the time of Dapr's scheduler: leave out --scheduler-host-address")
     return console if "console" in flags.given else "write"
 
 

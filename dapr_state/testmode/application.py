@@ -34,6 +34,7 @@ class Deliveries:
         self.reminders = self.timers = self.deactivations = self.ticks = 0
         self.failures: list[str] = []
         self.last = ""  # tick
+        self.met: set[ActorId] = set()  # the actors that the application was really asked for, and that are active
         self._running: dict[asyncio.Task[Any], tuple[str, float]] = {}
         self._given_up: set[asyncio.Task[Any]] = set()
         self.ended = asyncio.Event()  # set with each that ends
@@ -101,6 +102,9 @@ class TestedChannel(AppChannel):
             await self._inner.deactivate(actor)
             return AppAnswer()
 
+        if actor not in self._deliveries.met:  # all calls of it were dropped: SDKs fail at what they do not know
+            return
+        self._deliveries.met.discard(actor)
         with self._calls.recorded("app", "deactivate", f"{actor.type}/{actor.id}"):
             await self._deliveries.of(f"{actor.type}/{actor.id} deactivation", sending())
         self._deliveries.deactivations += 1
@@ -119,8 +123,13 @@ class TestedChannel(AppChannel):
     async def _ask(self, on: int, actor: ActorId, name: str, send: Sending) -> AppAnswer:
         what = f"{actor.type}/{actor.id} {_WORDS[on]} {name}"
         fault = self._faults.of_actor(on, actor.type, actor.id, name)
+
+        def really() -> Coroutine[Any, Any, AppAnswer]:
+            self._deliveries.met.add(actor)
+            return send()
+
         with self._calls.recorded("app", _WORDS[on], f"{actor.type}/{actor.id}/{name}"):
-            return await self._deliveries.of(what, self._faulty(fault, on, send) if fault else send())
+            return await self._deliveries.of(what, self._faulty(fault, on, really) if fault else really())
 
     async def _faulty(self, fault: Fault, on: int, send: Sending) -> AppAnswer:
         if not await fault.wait():

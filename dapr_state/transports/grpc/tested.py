@@ -31,7 +31,7 @@ def tested(method: str, handler: Handler, test: TestMode) -> Handler:
     behavior = behavior_of(handler)
 
     async def around(request: Any, context: Context) -> Any:
-        if any(name == LOOKS for name, _ in context.invocation_metadata() or ()):
+        if operation not in _APIS or any(name == LOOKS for name, _ in context.invocation_metadata() or ()):
             is_looking.set(True)
             return await behavior(request, context)
         about = "/".join(str(getattr(request, name)) for name in _SUBJECT if getattr(request, name, ""))
