@@ -14,13 +14,14 @@ from tests.fairness.place import Place
 from tests.fairness.test_worst_requests import STORES, cases, check
 from tests.support.http import request
 from tests.support.rawapp import RawApp
-from tests.support.stores import one_of_each
+from tests.support.stores import on_postgresql, one_of_each
 from tests.support.waiting import until
 from tests.support.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.support.postgresql import PostgresServer
     from tests.support.redis import RedisServer
 
 REDIS_DB = 4
@@ -32,12 +33,16 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RawApp]:
         yield app
 
 
-@pytest.fixture(scope="module", params=STORES)
+@pytest.fixture(scope="module", params=(*STORES, "pg2"))
 def place(
-    request: pytest.FixtureRequest, app: RawApp, tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer
+    request: pytest.FixtureRequest,
+    app: RawApp,
+    tmp_path_factory: pytest.TempPathFactory,
+    redis_server: RedisServer,
+    postgres_server: PostgresServer,
 ) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("watched")
-    stores = one_of_each(folder, redis_server, REDIS_DB)
+    stores = [*one_of_each(folder, redis_server, REDIS_DB), *on_postgresql(postgres_server, "fair_actors")]
     (store,) = (each for each in stores if each["metadata"]["name"] == request.param)
     store["spec"]["metadata"].append({"name": "actorStateStore", "value": "true"})
     with (
