@@ -292,4 +292,4 @@ NO_STORE = [
     )
 ]
 
-SUITE = Suite.of(__file__, ALL, (*STORES, "pg2"))
+SUITE = Suite.of(__file__, ALL, (*STORES, "pg2", "pg1"))
