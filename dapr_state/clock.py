@@ -43,7 +43,7 @@ class Clock(Protocol):
 
 
 class WaitingClock:
-    """Real time, by a clock that never goes back."""
+    """Monotonic real time."""
 
     if TYPE_CHECKING:
 
