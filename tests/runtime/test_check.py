@@ -246,11 +246,14 @@ def test_connect_asks_each_store(folder: Folder, redis_server: RedisServer, post
         ],
     )
 
+    with redis_server.client(db=9) as client:
+        before = client.dbsize()
+
     assert folder.check("--connect") == (0, [])
     assert postgres_server.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", database="checked") == []
     assert not (folder.path.parent / "new.db").exists()
     with redis_server.client(db=9) as client:
-        assert client.dbsize() == 0
+        assert client.dbsize() == before
 
 
 def test_connect_leaves_a_file_of_sqlite_as_it_is(folder: Folder) -> None:

@@ -55,7 +55,7 @@ pytest_generate_tests = over(
     Declaration("sqlite_no_wal", (E, T, L, P, S, U, Q), TEXTS | SQL, UUID),
     Declaration("sqlite_memory", (E, T, L, P, S, U, Q), TEXTS, UUID),
     Declaration("postgresql_v1", (E, T, L, P, S, Q), SQL, XMIN),
-    Declaration("postgresql_v2", (E, T, L, P, S, U, Q), SQL | {Ability.JSON_AS_TEXT}, UUID),
+    Declaration("postgresql_v2", (E, T, L, P, S, Q, U), SQL | {Ability.JSON_AS_TEXT}, UUID),
     Declaration("pluggable", (E, T, L), TEXTS | {Ability.DURABLE}, UUID),
     Declaration("redis", (E, T, L, P, U, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
     Declaration("redis_replicated", (E, T, L, P, U, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),

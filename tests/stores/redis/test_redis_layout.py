@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dapr_state.api import expiry
-from dapr_state.stores.base import EtagInvalid, EtagMismatch, StoreError
+from dapr_state.stores.base import EtagInvalid, EtagMismatch, StoreError, Unfit
 from dapr_state.stores.model import Delete, StoredValue, Upsert
 from tests.stores.redis.conftest import opened
 from tests.support.redis import RedisServer
@@ -66,7 +66,7 @@ async def test_what_is_no_row_is_an_error_of_its_entry(
         first, broken, last = await store.get(["a", "k", "b"])
 
     assert (first, last) == (StoredValue(b"1", "1"), StoredValue(b"2", "1"))
-    assert (type(broken), str(broken)) == (StoreError, text)
+    assert (type(broken), str(broken)) == (Unfit, text)
 
 
 async def test_a_plain_string_is_a_value_without_an_etag(redis_server: RedisServer, client: redis.Redis) -> None:

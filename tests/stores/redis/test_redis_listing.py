@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dapr_state.stores.base import StoreError
+from dapr_state.stores.base import StoreError, Unfit
 from dapr_state.stores.model import StoredValue, Upsert
 from dapr_state.stores.redis import listing
 from dapr_state.stores.redis.connection import ConnectionLost
@@ -90,8 +90,8 @@ async def test_keys_of_others_are_listed_as_get_gives_them(own_redis: RedisServe
     assert {key: type(row) for key, row in entries.items()} == {
         "app||string": StoredValue,
         "app||row": StoredValue,
-        "app||list": StoreError,
-        "app||half": StoreError,
+        "app||list": Unfit,
+        "app||half": Unfit,
     }
     assert [*map(str, entries.values())] == [*map(str, got.values())]
 
