@@ -32,6 +32,7 @@ class Deliveries:
 
     def __init__(self) -> None:
         self.reminders = self.timers = self.deactivations = self.ticks = 0
+        self.done = 0  # of all three, ever
         self.failures: list[str] = []
         self.last = ""  # tick
         self.met: set[ActorId] = set()  # the actors that the application was really asked for, and that are active
@@ -89,12 +90,14 @@ class TestedChannel(AppChannel):
         with self._tick(REMINDER, trigger):
             answer = await self._ask(REMINDER, trigger.actor, trigger.name, lambda: self._inner.remind(trigger))
             self._deliveries.reminders += 1
+            self._deliveries.done += 1
         return answer
 
     async def timer(self, trigger: Trigger) -> AppAnswer:
         with self._tick(TIMER, trigger):
             answer = await self._ask(TIMER, trigger.actor, trigger.name, lambda: self._inner.timer(trigger))
             self._deliveries.timers += 1
+            self._deliveries.done += 1
         return answer
 
     async def deactivate(self, actor: ActorId) -> None:
@@ -108,6 +111,7 @@ class TestedChannel(AppChannel):
         with self._calls.recorded("app", "deactivate", f"{actor.type}/{actor.id}"):
             await self._deliveries.of(f"{actor.type}/{actor.id} deactivation", sending())
         self._deliveries.deactivations += 1
+        self._deliveries.done += 1
 
     @contextmanager
     def _tick(self, kind: int, trigger: Trigger) -> Iterator[None]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 KEPT: Final = 10_000  # calls: the oldest go first
+LONGEST: Final = 200  # characters of a text that is kept of one
 
 
 class Calls:
@@ -23,6 +24,7 @@ class Calls:
         self._calls: deque[admin_pb2.TrafficEvent] = deque(maxlen=KEPT)
         self._numbers = count(1)
         self._under_way: dict[int, tuple[str, float]] = {}  # of the API
+        self.answered = 0  # calls of the API so far
         self.on_end: Callable[[], object] = lambda: None
 
     def __repr__(self) -> str:
@@ -50,7 +52,7 @@ class Calls:
         """One call: what is raised is its outcome, unless the event is given another one."""
         number = next(self._numbers)
         event = admin_pb2.TrafficEvent(
-            id=str(number), api=api, operation=operation, target=target, transport=transport, code="OK"
+            id=str(number), api=api, operation=operation, target=target[:LONGEST], transport=transport, code="OK"
         )
         event.at.FromNanoseconds(VISIBLE.nanoseconds())
         began = WAITING.monotonic_ns()
@@ -59,11 +61,12 @@ class Calls:
         try:
             yield event
         except BaseException as error:
-            event.error = str(error)[:200]
+            event.error = str(error)[:LONGEST]
             event.code = error.row.code if isinstance(error, DaprError) else Grpc.UNKNOWN.name
             raise
         finally:
             event.took.FromNanoseconds(WAITING.monotonic_ns() - began)
             self._calls.append(event)
-            self._under_way.pop(number, None)
+            if self._under_way.pop(number, None):
+                self.answered += 1
             self.on_end()

@@ -14,7 +14,7 @@ from dapr_state.clock import WAITING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-FOREVER: Final = 0  # as `times`
+AT_MOST: Final = 1000  # at one time: each is asked about each call
 
 GET, WRITE, TRANSACT = admin_pb2.Fault.GET, admin_pb2.Fault.WRITE, admin_pb2.Fault.TRANSACT
 ANY_STORE, APP_CALL = admin_pb2.Fault.ANY_STORE, admin_pb2.Fault.APP_CALL
@@ -88,6 +88,10 @@ class Faults:
 
     def all(self) -> tuple[Fault, ...]:
         return tuple(self._faults.values())
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._faults) >= AT_MOST
 
     def add(self, message: admin_pb2.Fault) -> Fault:
         fault = Fault(next(self._numbers), message)

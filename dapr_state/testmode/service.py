@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,13 +14,13 @@ from dapr_state.clock import VISIBLE
 from dapr_state.stores.base import Unsupported
 from dapr_state.testmode.application import Deliveries, TestedChannel, TestedRuntime
 from dapr_state.testmode.calls import Calls
-from dapr_state.testmode.faults import Faults
+from dapr_state.testmode.faults import AT_MOST, Faults
 from dapr_state.testmode.store import FaultyStore, is_looking
 from dapr_state.testmode.timekeeper import Timekeeper
 from dapr_state.testmode.travel import NotQuietError, Parts, RunawayError, Travel
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from google.protobuf.duration_pb2 import Duration
 
@@ -54,7 +55,8 @@ class TestMode:
         self.calls = Calls()
         self._deliveries = Deliveries()
         self.calls.on_end = self._deliveries.ended.set
-        self._is_travelling = False
+        self._journey: asyncio.Task[None] | None = None
+        self._resetting = asyncio.Lock()
         self.metadata: Metadata  # of this sidecar
         log.warning(WARNING)
 
@@ -134,22 +136,29 @@ class TestMode:
         return admin_pb2.WaitIdleResponse(idle=True)
 
     async def _to(self, moment: Callable[[], int], patience: Duration, max_ticks: int = 0) -> admin_pb2.AdvanceResponse:
-        if self._is_travelling:
+        if self._journey or self._resetting.locked():
             raise errors.TEST_TRAVELS()  # noqa: RSE102  a row is called to make its error
-        self._is_travelling = True
+        end = moment()
+        if end >= LATEST:
+            raise errors.TEST_TIME_BACK(reason="no time is told beyond the year 9999")
+        journey = self._travel.to(end, _seconds(patience), max_ticks or MAX_TICKS)
+        self._journey = asyncio.ensure_future(self._travelled(journey))
         try:
-            end = moment()
-            if end >= LATEST:
-                raise errors.TEST_TIME_BACK(reason="no time is told beyond the year 9999")
-            await self._expire()  # what did so before is not counted
-            await self._travel.to(end, _seconds(patience), max_ticks or MAX_TICKS)
+            await asyncio.wait([self._journey])
+            await self._journey
             return self._advanced(await self._expire(), end)
+        except asyncio.CancelledError:
+            raise errors.TEST_NOT_QUIET(busy="the sidecar was reset meanwhile") from None
         except NotQuietError as error:
             raise errors.TEST_NOT_QUIET(busy=error) from error
         except RunawayError as error:
             raise errors.TEST_RUNAWAY(reason=error) from error
         finally:
-            self._is_travelling = False
+            self._journey = None
+
+    async def _travelled(self, journey: Coroutine[Any, Any, None]) -> None:
+        await self._expire()  # what did so before is not counted
+        await journey
 
     def _advanced(self, expired: int, end: int | None = None) -> admin_pb2.AdvanceResponse:
         done = self._deliveries
@@ -172,7 +181,15 @@ class TestMode:
     # Isolation
 
     async def reset(self, request: admin_pb2.ResetRequest) -> admin_pb2.ResetResponse:
+        """Of who moves the clock at that moment nothing is left either: the test that did so was broken off."""
         is_looking.set(True)
+        async with self._resetting:
+            if self._journey:
+                self._journey.cancel()
+                await asyncio.wait([self._journey])
+            return await self._reset(request)
+
+    async def _reset(self, request: admin_pb2.ResetRequest) -> admin_pb2.ResetResponse:
         answer = admin_pb2.ResetResponse()
         answer.faults.extend(self._handles())
         self._clock.hold()
@@ -233,6 +250,8 @@ class TestMode:
     async def add_fault(self, request: admin_pb2.Fault) -> admin_pb2.FaultHandle:
         if request.on == admin_pb2.Fault.ON_UNSPECIFIED:
             raise errors.TEST_FAULT_BAD(reason="`on` says what it is for: GET, WRITE, TRANSACT, …")
+        if self.faults.is_full:
+            raise errors.TEST_FAULT_BAD(reason=f"there are {AT_MOST} faults already")
         if request.store and request.store not in self._stores:
             stores = ", ".join(self._stores) or "none"
             raise errors.TEST_FAULT_BAD(reason=f"there is no store {request.store!r} (stores: {stores})")

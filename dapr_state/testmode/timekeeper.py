@@ -6,6 +6,7 @@ anybody looks. So that it outlives this process, it stands in a row of the store
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,7 @@ class Timekeeper(Wrapper):
         self._row = before + ROW
         self._ends: dict[str, int] = {}  # of keys, in nanoseconds since 1970
         self._expired = 0
+        self._sweeping = asyncio.Lock()  # one at a time: a removal must not come behind a write that found the key gone
 
     def follow(self, clock: VisibleClock) -> bool:
         self._clock = clock
@@ -122,16 +124,21 @@ class Timekeeper(Wrapper):
 
     async def _sweep(self) -> None:
         """Remove what has expired."""
-        now = self._clock.nanoseconds()
-        due = [key for key, end in self._ends.items() if end <= now]
-        if not due:
+        if not self._due():
             return
-        for refusal in filter(None, await self._inner.write([Delete(key) for key in due])):
-            raise refusal
-        self._expired += len(due)
-        for key in due:
-            self._ends.pop(key, None)
-        await self._save(self._ends)
+        async with self._sweeping:
+            if not (due := self._due()):
+                return
+            for refusal in filter(None, await self._inner.write([Delete(key) for key in due])):
+                raise refusal
+            self._expired += len(due)
+            for key in due:
+                self._ends.pop(key, None)
+            await self._save(self._ends)
+
+    def _due(self) -> Sequence[str]:
+        now = self._clock.nanoseconds()
+        return [key for key, end in self._ends.items() if end <= now]
 
     async def _prepare(self, operations: Sequence[Operation]) -> None:
         """Before a key is there without an end, its end is in the row."""

@@ -188,3 +188,50 @@ def test_a_timer_and_a_reminder_are_fired_by_hand(dapr: Dapr, app: RawApp) -> No
     assert len(app.seen("timer/later")) == 1
     with pytest.raises(DaprError, match="there is no timer other of Cart/1"):
         dapr.actor("Cart", "1").fire_timer("other")
+
+
+def test_an_application_that_is_away_is_named(dapr: Dapr, hosting: RawApp) -> None:
+    """It is asked again and again in real time, which gets nowhere: the patience ends, and the tick is not lost."""
+    remind(dapr, "1", "daily", dueTime="1h")
+    hosting.stop()
+    with pytest.raises(DaprError, match="still busy: a reminder that waits for its application or its store"):
+        dapr.clock.advance("2h", patience=1.5)
+    hosting.start()
+
+    assert dapr.clock.advance("2h").reminders == 1
+
+
+def test_a_type_that_nobody_hosts_is_passed_over(dapr: Dapr, hosting: RawApp) -> None:
+    """Its reminders wait for it, and time is moved all the same; they come when it is hosted again."""
+    remind(dapr, "1", "daily", dueTime="1h")
+    hosting.stop()
+    dapr.reload_app()
+    away = dapr.clock.advance("1d")
+    hosting.start()
+    dapr.reload_app()
+    dapr.wait_idle()
+
+    assert away.reminders == 0
+    assert len(hosting.seen("remind/daily")) == 1
+
+
+def test_a_reset_ends_a_move(dapr: Dapr, app: RawApp) -> None:
+    """Of a test that was broken off while it moved the clock nothing is left for the next."""
+    app.obey({"match": "remind/stuck", "hold": True})
+    remind(dapr, "7", "stuck", dueTime="1h")
+    told: list[str] = []
+
+    def move() -> None:
+        with pytest.raises(DaprError) as caught:
+            dapr.clock.advance("2h", patience=60)
+        told.append(str(caught.value))
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    app.holding()
+    dapr._client.ask("POST", "test/reset", {})
+    mover.join()
+
+    assert told == ["still busy: the sidecar was reset meanwhile"]
+    assert abs(dapr.clock.moved) < timedelta(seconds=1)
+    assert dapr.clock.advance("1d").reminders == 0
