@@ -41,6 +41,8 @@ TOLD_AGAIN: Final = 60.0  # an address that cannot be reached is told of once a 
 # Of the messages: a list of all reminders of a type is one; no message of gRPC can be longer
 REACH: Final = Reach(UNLIMITED, UNLIMITED, connect=FIRST_LIST, patience=Patience(SILENCE, ANSWER))
 
+DNS: Final = "dns:///"  # how gRPC names an address that is looked up: as all are
+
 log = logging.getLogger("dapr.runtime.scheduler")
 
 
@@ -180,7 +182,7 @@ class Hosts:
         return True
 
     def _dial(self, address: str) -> Channel:
-        return Channel(address, self._tls, REACH)
+        return Channel(address.removeprefix(DNS), self._tls, REACH)
 
     def _retire(self, connection: Connection) -> None:
         task = asyncio.ensure_future(connection.channel.close(RETIRED))

@@ -180,6 +180,8 @@ class Channel(grpc.aio.Channel):
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             self._refuse(f"Error while dialing: dial tcp {self._address}: connect: {reason}")
+        except Exception as error:  # noqa: BLE001 - an address that is none, for one: whoever waits is told
+            self._refuse(f"Error while dialing: dial tcp: address {self._address}: {error}")
         else:
             self._pause = FIRST_PAUSE
             self._refused_until = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import grpc
@@ -36,6 +37,19 @@ async def test_the_list_is_asked_of_any_address_until_one_answers() -> None:
         await reminders.hosts.known()
 
         assert addresses(reminders) == [one.address]
+
+
+@pytest.mark.parametrize("address", ["localhost", "bad:port", "bad:99999", "[::1", ":", "dns:///nowhere.invalid:1"])
+async def test_an_address_that_is_none_is_passed_over(address: str, caplog: pytest.LogCaptureFixture) -> None:
+    """At once, with its reason; a name may be given as gRPC writes it."""
+    async with Service() as one, scheduled(Target(), address) as reminders:
+        await eventually(lambda: "Failed to connect to scheduler host" in caplog.text)
+        reminders.hosts._given = (address, f"dns:///{one.address}")
+        await reminders.hosts.known()
+
+        assert addresses(reminders) == [one.address]
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 async def test_a_later_list_counts() -> None:
