@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+import msgspec
 
 from dapr_state.resources.properties import LenientFields, PropertiesError
 from dapr_state.stores.query import indexes
@@ -31,8 +32,7 @@ _OF_THE_DRIVER: Final = frozenset({
 _UNAVAILABLE: Final = {"useAzureAD": "Azure AD", "useAWSIAM": "AWS IAM"}
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     """The component's settings; durations in seconds."""
 
     dsn: str  # holds the password
