@@ -99,14 +99,15 @@ def test_every_store_is_tested_and_shown(place: str) -> None:
 
 
 def test_every_wrapper_is_put_on_and_tested() -> None:
-    """build.py makes it, and the contract is declared for a store in it."""
-    for path in (PACKAGE / "stores").rglob("*.py"):
+    """build.py or the test mode makes it, and the contract is declared for a store in it."""
+    made = SOURCES[Path("stores/build.py")] + SOURCES[Path("testmode/service.py")]
+    for path in (*(PACKAGE / "stores").rglob("*.py"), *(PACKAGE / "testmode").rglob("*.py")):
         importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
     wrappers = {each.__name__ for each in _all(Wrapper) if each.__module__.startswith("dapr_state.")}
     declared = (ROOT / "tests/stores/conftest.py").read_text()
 
     assert wrappers
-    assert {each for each in wrappers if f"{each}(" not in SOURCES[Path("stores/build.py")]} == set()
+    assert {each for each in wrappers if f"{each}(" not in made} == set()
     assert {each for each in wrappers if f"{each}(" not in declared} == set()
 
 

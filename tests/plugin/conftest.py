@@ -40,15 +40,21 @@ def hosting_python() -> Path:
 
 
 @pytest.fixture(scope="session")
-def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the plugin as it is published alone: the wheel, unpacked."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plugin as it is published alone."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(folder), str(ROOT / "plugin")]
     subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = folder.glob("pytest_dapr_state-*.whl")
+    (made,) = folder.glob("pytest_dapr_state-*.whl")
+    return made
+
+
+@pytest.fixture(scope="session")
+def plugin(wheel: Path) -> Path:
+    """The same, unpacked in a folder."""
     with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(folder / "plugin")
-    return folder / "plugin"
+        packed.extractall(wheel.parent / "plugin")
+    return wheel.parent / "plugin"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from dapr_state.clock import ManualClock
+from dapr_state.clock import ManualClock, VisibleClock
 from dapr_state.resiliency.breaker import Breaker
 from dapr_state.resiliency.guard import Guard
 from dapr_state.resiliency.policies import BreakerRule, Chosen, Named, Retry
@@ -26,6 +26,9 @@ from dapr_state.stores.resilient import ResilientStore
 from dapr_state.stores.watched import WatchedStore
 from dapr_state.stores.wrapper import Wrapper
 from dapr_state.testing.stores import Ability, Declaration, Place, kind, over  # noqa: F401 - a fixture
+from dapr_state.testmode.faults import Faults
+from dapr_state.testmode.store import FaultyStore
+from dapr_state.testmode.timekeeper import Timekeeper
 from tests.support.pluggable import PluggableComponent
 from tests.support.redis import RedisServer
 from tests.support.redis_groups import MASTER, ClusterServers, Group
@@ -58,6 +61,7 @@ pytest_generate_tests = over(
     Declaration("postgresql_v2", (E, T, L, P, S, Q, U), SQL | {Ability.JSON_AS_TEXT}, UUID),
     Declaration("pluggable", (E, T, L), TEXTS | {Ability.DURABLE}, UUID),
     Declaration("redis", (E, T, L, P, U, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
+    Declaration("redis_timed_here", (E, T, L, P, U, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
     Declaration("redis_replicated", (E, T, L, P, U, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
     Declaration("redis_sentinel", (E, T, L, P, U, Q), TEXTS | {Ability.DURABLE, Ability.ANY_KEY}, VERSION),
     Declaration(
@@ -177,6 +181,17 @@ def pluggable(component_process: PluggableComponent, monkeypatch: pytest.MonkeyP
 @pytest.fixture
 def redis(redis_server: RedisServer) -> Place:
     return Place(partial(_redis, redis_server), partial(_flush, redis_server))
+
+
+@pytest.fixture
+def redis_timed_here(redis_server: RedisServer) -> Place:
+    """As a test has it: the ends of values are kept beside it, by a clock that is moved; and no fault is put in."""
+    clock = VisibleClock()
+
+    def make() -> StateStore:
+        return FaultyStore(Timekeeper(_redis(redis_server), clock, "timed||"), Faults(), "store", ("app||",))
+
+    return Place(make, partial(_flush, redis_server), clock.move)
 
 
 @pytest.fixture(scope="session")
