@@ -9,10 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.clock import WAITING
+from dapr_state.serving.handshakes import Handshakes
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Protocol
+
+    class Listener(Protocol):
+        """What accepts connections."""
+
+        def close(self) -> None: ...
+
 
 UNIX: Final = "unix:"
 BACKLOG: Final = 4096  # connections that the kernel keeps for us while we are busy; it caps this at net.core.somaxconn
@@ -58,20 +66,20 @@ async def accept(
     bound: Iterable[socket.socket],
     make: Callable[[], asyncio.BaseProtocol],
     tls: ssl.SSLContext | None = None,
-    handshake: float | None = None,
-) -> list[asyncio.Server]:
+    handshake: float = 20.0,
+) -> list[Listener]:
     """Accept connections, each with a protocol of its own; `handshake` is how many seconds one of TLS may take."""
+    if tls:
+        return [Handshakes(each, make, tls, handshake) for each in bound]
     loop = asyncio.get_running_loop()
-    servers = []
+    servers: list[Listener] = []
     for each in bound:
         create: Any = loop.create_unix_server if each.family == socket.AF_UNIX else loop.create_server
-        servers.append(
-            await create(make, sock=each, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake if tls else None)
-        )
+        servers.append(await create(make, sock=each, backlog=BACKLOG))
     return servers
 
 
-def close(bound: Sequence[socket.socket], servers: Iterable[asyncio.Server] = ()) -> None:
+def close(bound: Sequence[socket.socket], servers: Iterable[Listener] = ()) -> None:
     """Listen no more; a socket's file is removed."""
     files = [Path(each.getsockname()) for each in bound if each.family == socket.AF_UNIX and each.fileno() >= 0]
     for server in servers:

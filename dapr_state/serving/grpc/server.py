@@ -39,7 +39,7 @@ class NativeServer(grpc.aio.Server):
         self.shared = Shared(self._settings, memory or RequestMemory(), tls)
         self.shared.methods.add_generic(handlers)
         self._sockets: list[socket.socket] = []
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: list[sockets.Listener] = []
         self._checking: asyncio.TimerHandle | None = None
         self._terminated = asyncio.Event()
         self._stop: asyncio.Task[None] | None = None

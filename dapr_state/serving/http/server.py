@@ -12,7 +12,6 @@ from dapr_state.serving.http.shared import Shared
 from dapr_state.serving.request_memory import RequestMemory
 
 if TYPE_CHECKING:
-    import asyncio
     import socket
     from collections.abc import Iterable
 
@@ -29,7 +28,7 @@ class HttpServer:
     def __init__(self, service: Service, settings: Settings, *, memory: RequestMemory | None = None) -> None:
         self._shared = Shared(service, settings, memory or RequestMemory())
         self._sockets: list[socket.socket] = []
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[sockets.Listener] = []
 
     def __repr__(self) -> str:
         return f"<HttpServer {len(self._sockets)} addresses, {len(self._shared.connections)} connections>"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -15,12 +17,16 @@ from dapr_state.clock import WAITING
 from dapr_state.serving.grpc import NativeServer
 from dapr_state.serving.grpc.channel import Channel, Reach
 from dapr_state.serving.grpc.connection import Patience
+from dapr_state.serving.handshakes import HANDSHAKES
 from dapr_state.wire.http2 import frames
 from dapr_state.wire.http2.faults import ErrorCode
+from tests.security.test_spiffe import Authority
+from tests.serving.grpc.idle_program import Anybody
 from tests.serving.grpc.program import SERVICE, handlers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
 DEADLINE = 10.0  # seconds: what takes longer hangs
 
@@ -334,3 +340,27 @@ def test_a_connection_that_nobody_uses_is_small() -> None:
 
     assert plain < 50_000
     assert secured < 200_000
+
+
+async def test_who_says_nothing_takes_no_place_from_others(tmp_path: Path) -> None:
+    """Of handshakes that do not go on there are so many at most; one who does is let in between them, and answered."""
+    authority = Authority()
+    server_end, client_end = (
+        Anybody(authority.context(tmp_path, side, "spiffe://public/ns/default/x"))
+        for side in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT)
+    )
+    server = NativeServer(tls=server_end)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers()),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    (accepting,) = server._listeners
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(2 * HANDSHAKES)]
+    async with WAITING.timeout(DEADLINE), Channel(f"127.0.0.1:{port}", client_end) as channel:
+        answer = await unary(channel, "echo")(b"heard")
+        under_way = len(accepting._under_way)  # type: ignore[attr-defined]  # it is Handshakes
+    for each in silent:
+        each.close()
+    await server.stop(0)
+
+    assert answer == b"heard"
+    assert 0 < under_way <= HANDSHAKES
