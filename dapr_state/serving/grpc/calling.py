@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dapr_state.wire.http2.hpack import Field
     from dapr_state.wire.http2.stream import Stream
 
+LEAST: Final = 2048  # octets in memory of a call, and of what waits for it
 STATUSES: Final = {code.value[0]: code for code in grpc.StatusCode}
 OK: Final = grpc.StatusCode.OK
 _HTTP_OK: Final = b"200"
@@ -113,6 +114,7 @@ class OutgoingCall:
         self._initial: Sequence[Field] = ()
         self._trailing: Sequence[Field] = ()
         self._begin_again: Callable[[OutgoingCall], None] | None = None
+        self.on_end: Callable[[OutgoingCall], None] | None = None  # told when it ends before it has begun
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._code.name if self._code else 'under way'}>"
@@ -142,6 +144,11 @@ class OutgoingCall:
     def sent(self) -> int:
         """Octets of the request, where it was known at once."""
         return len(self.body) - framing.PREFIX_SIZE if self.body else 0
+
+    @property
+    def weight(self) -> int:
+        """What it takes in memory, about."""
+        return LEAST + len(self.body or b"") + len(self.head)
 
     @property
     def is_done(self) -> bool:
@@ -226,6 +233,8 @@ class OutgoingCall:
             return
         self._code, self._details = code, details
         self._begin_again = None
+        if self.on_end is not None:
+            self.on_end(self)
         if self._alarm is not None:
             self._alarm.cancel()
         self._on_finished()

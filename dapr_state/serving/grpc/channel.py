@@ -37,6 +37,7 @@ MESSAGE: Final = 4 << 20  # octets: gRPC's own default
 FIRST_PAUSE: Final = 0.1  # seconds before a server that was not reached is dialled again; twice as long each time
 LONGEST_PAUSE: Final = 1.0  # a peer that has come back is not kept waiting: grpc-go goes up to 120
 UNIX: Final = "unix:"
+OCTETS_AT_MOST: Final = 32 << 20  # of all calls of the process that wait for a connection, or a place on one
 _USER_AGENT: Final = b"grpc-python-dapr-state"
 
 
@@ -47,6 +48,30 @@ class Reach(Struct, frozen=True):
     max_send: int = framing.PREFIX_SIZE + (1 << 32)
     connect: float = 20.0  # as grpc-go
     patience: Patience = Patience()
+
+
+class Account:
+    """What waits, in octets."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.octets = 0
+
+    def __repr__(self) -> str:
+        return f"<Account {self.octets} of {self._most}>"
+
+    def take(self, octets: int) -> bool:
+        """Whether so many more may wait."""
+        if self.octets + octets > self._most:
+            return False
+        self.octets += octets
+        return True
+
+    def give(self, octets: int) -> None:
+        self.octets -= octets
+
+
+_account: Final = Account(OCTETS_AT_MOST)  # one for the process
 
 
 class Channel(grpc.aio.Channel):
@@ -152,18 +177,30 @@ class Channel(grpc.aio.Channel):
         elif (connection is None or connection.is_over) and WAITING.monotonic() < self._refused_until:
             call.fail(grpc.StatusCode.UNAVAILABLE, self._refusal)
         else:
-            self._waiting[call] = None
-            self._go_on()
+            self._wait(call)
 
     # The connection
+
+    def _wait(self, call: OutgoingCall) -> None:
+        if not _account.take(call.weight):
+            call.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls wait for connections")
+            return
+        self._waiting[call] = None
+        call.on_end = self._leave
+        self._go_on()
+
+    def _leave(self, call: OutgoingCall) -> None:
+        """It waits no more."""
+        del self._waiting[call]
+        call.on_end = None
+        _account.give(call.weight)
 
     def _go_on(self) -> None:
         """Begin the calls that wait, as many as may be; for the others a connection is dialled if there is none."""
         while self._waiting and self._connection is not None and self._connection.can_begin:
             call = next(iter(self._waiting))
-            del self._waiting[call]
-            if not call.is_done:
-                call.begin(self._connection)
+            self._leave(call)
+            call.begin(self._connection)
         if self._waiting and self._dialling is None and (self._connection is None or self._connection.is_over):
             self._dialling = asyncio.ensure_future(self._dial())
 
@@ -217,8 +254,7 @@ class Channel(grpc.aio.Channel):
         self._refusal = f'connection error: desc = "transport: {why}"'
         self._refused_until = WAITING.monotonic() + self._pause
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        waiting, self._waiting = self._waiting, {}
-        for call in waiting:
+        for call in tuple(self._waiting):
             call.fail(grpc.StatusCode.UNAVAILABLE, self._refusal)
 
     def _lost(self, connection: Connection) -> None:
@@ -247,8 +283,7 @@ class Channel(grpc.aio.Channel):
         if self._dialling:
             self._dialling.cancel()
             await asyncio.wait([self._dialling])
-        waiting, self._waiting = self._waiting, {}
-        for call in waiting:
+        for call in tuple(self._waiting):
             call.fail(grpc.StatusCode.CANCELLED, "grpc: the client connection is closing")
         for connection in tuple(self._connections):
             connection.abort("grpc: the client connection is closing")

@@ -15,6 +15,8 @@ import pytest
 
 from dapr_state.clock import WAITING
 from dapr_state.serving.grpc import NativeServer
+from dapr_state.serving.grpc import channel as channels
+from dapr_state.serving.grpc.calling import LEAST
 from dapr_state.serving.grpc.channel import Channel, Reach
 from dapr_state.serving.grpc.connection import Patience
 from dapr_state.serving.handshakes import HANDSHAKES
@@ -364,3 +366,21 @@ async def test_who_says_nothing_takes_no_place_from_others(tmp_path: Path) -> No
 
     assert answer == b"heard"
     assert 0 < under_way <= HANDSHAKES
+
+
+async def test_calls_that_wait_for_a_connection_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One too many is refused at once; one who gives up makes room, and none is counted any more in the end."""
+    account = channels.Account(5 * (LEAST + 10_000 + 200))
+    monkeypatch.setattr(channels, "_account", account)
+    async with raw(greeting=b"") as (_, port), calling(port) as channel:
+        waiting = [unary(channel, "echo")(b"x" * 10_000) for _ in range(6)]
+        refused_at_once = [call.is_done for call in waiting]
+        waiting[0].cancel()
+        one_more = unary(channel, "echo")(b"x" * 10_000).is_done
+        await channel.close()
+        errors = [(await refused(call)).code().name for call in waiting]
+
+    assert refused_at_once == [False] * 5 + [True]
+    assert not one_more
+    assert errors == ["CANCELLED"] * 5 + ["RESOURCE_EXHAUSTED"]
+    assert account.octets == 0
