@@ -10,12 +10,15 @@ import pytest
 
 from dapr_state.cli import main
 from tests.support.components import component, write_components
+from tests.support.pluggable import PluggableComponent
+from tests.support.redis_groups import MASTER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.postgresql import PostgresServer
     from tests.support.redis import RedisServer
+    from tests.support.redis_groups import ClusterServers, Group
 
 SECRET = "hunter2secret"
 
@@ -254,6 +257,47 @@ def test_connect_asks_each_store(folder: Folder, redis_server: RedisServer, post
     assert not (folder.path.parent / "new.db").exists()
     with redis_server.client(db=9) as client:
         assert client.dbsize() == before
+
+
+def test_connect_asks_stores_of_several_servers_and_of_other_processes(  # noqa: PLR0917 - a server of each kind
+    folder: Folder,
+    redis_server: RedisServer,
+    redis_group: Group,
+    redis_cluster_servers: ClusterServers,
+    postgres_server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that are well say nothing; of the others each says what is wrong, at its own place."""
+    postgres_server.empty("checked")
+    behind = {"failover": "true", "redisHost": redis_group.address}
+    gone = {"connectionString": postgres_server.url("nosuch")}
+    well = {
+        "cluster": ("state.redis", {"redisType": "cluster", "redisHost": redis_cluster_servers.address}),
+        "sentinel": ("state.redis", {**behind, "sentinelMasterName": MASTER}),
+        "first": ("state.postgresql/v1", {"connectionString": postgres_server.url("checked")}),
+        "plugged": ("state.plugged", {}),
+    }
+    ill = {
+        "x-cluster": ("state.redis", {"redisType": "cluster", "redisHost": redis_server.address}),
+        "x-sentinel": ("state.redis", {**behind, "sentinelMasterName": "other", "redisMaxRetries": "-1"}),
+        "x-first": ("state.postgresql/v1", gone),
+        "x-second": ("state.postgresql/v2", gone),
+        "x-plugged": ("state.unplugged", {}),
+    }
+    stores = [component(name, kind, **fields) for name, (kind, fields) in {**well, **ill}.items()]
+    write_components(folder.path, stores)
+    with PluggableComponent(folder.path.parent) as process:
+        for name, value in process.environment.items():
+            monkeypatch.setenv(name, value)
+        code, lines = folder.check("--connect")
+        told = {line.partition(".yaml")[0]: line for line in lines}
+
+    assert (code, sorted(told)) == (1, sorted(ill))
+    assert "ERR This instance has" in told["x-cluster"]
+    assert "they know no master named" in told["x-sentinel"]
+    assert "SQLSTATE 3D000" in told["x-first"]  # there is no such database
+    assert "SQLSTATE 3D000" in told["x-second"]
+    assert "state.unplugged" in told["x-plugged"]
 
 
 def test_connect_leaves_a_file_of_sqlite_as_it_is(folder: Folder) -> None:
