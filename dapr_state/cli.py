@@ -34,8 +34,13 @@ Commands:
   list        show the sidecars that run: [-o table|wide|json|yaml] [--all]
   stop        end them, and what they serve: ID… or --all [--timeout SECONDS]
   logs        show what an application of a run file has written: ID [--sidecar] [--follow] [-n LINES]
+  keys        show the keys of a sidecar's store: [PREFIX] [--store S] [--count] [--json]
+  get         write a value as it is stored: KEY [--store S]
+  watch       show what a sidecar writes, as it happens: [PREFIX] [--values] [--json]
+  actors      show its actors: [TYPE[/ID]] [--json]
   check       say what is wrong with component files, without starting: --resources-path FOLDER… [--connect]
-  reminders   migrate: move reminders from the actor state store into Dapr's scheduler; takes the flags of `serve`
+  reminders   show its reminders: [--type T] [--failing] [--json]; or
+              migrate: move reminders from the actor state store into Dapr's scheduler; takes the flags of `serve`
   serve       run the sidecar; takes daprd's flags, `dapr-state serve --help` lists them
 
 Flags:
@@ -59,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "reminders": reminders,
             }
             return commands[command](rest)
+        case "keys" | "get" | "watch" | "actors":
+            return look(command, rest)
         case "--help" | "-h" | "help":
             print(_HELP, end="")
             return EXIT_OK
@@ -197,6 +204,13 @@ def logs(argv: Sequence[str]) -> int:
     return EXIT_OK
 
 
+def look(command: str, argv: Sequence[str]) -> int:
+    """Show what a sidecar keeps."""
+    from dapr_state.runtime import looking  # noqa: PLC0415
+
+    return looking.run(command, argv, os.environ)
+
+
 def check(argv: Sequence[str]) -> int:
     """Tell what a start would refuse, or pass over."""
     arguments = _parser("check")
@@ -223,13 +237,12 @@ def check(argv: Sequence[str]) -> int:
 
 
 def reminders(argv: Sequence[str]) -> int:
-    """Move reminders into the scheduler."""
+    """Show reminders, or move them into the scheduler."""
+    if argv[:1] != ["migrate"]:
+        return look("reminders", argv)
     from dapr_state.runtime import flags  # noqa: PLC0415
     from dapr_state.runtime.options import Options, OptionsError  # noqa: PLC0415
 
-    if argv[:1] != ["migrate"]:
-        print("Usage: dapr-state reminders migrate [the flags of `dapr-state serve`]", file=sys.stderr)
-        return EXIT_OK if argv[:1] in (["--help"], ["-h"]) else EXIT_USAGE
     try:
         options = Options.of(flags.parse(argv[1:]), os.environ)
     except (flags.UsageError, OptionsError) as error:

@@ -39,6 +39,7 @@ OTHERS = {
     "stores/postgresql/tables.py": "the server's now(): expiry dates of a prefix can be moved by one UPDATE",
     "stores/postgresql/cleanup.py": "the same",
     "runtime/run/listing.py": "a socket's timeout, in a command that asks a sidecar",
+    "runtime/looking.py": "the same",
     "runtime/wait.py": "a socket's timeout, before there is a sidecar",
 }
 OTHER_CLOCKS = re.compile(

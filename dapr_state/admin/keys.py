@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dapr_state import errors
+from dapr_state.clock import WAITING
 from dapr_state.slices import Work
 from dapr_state.stores import paging
 from dapr_state.stores.model import Feature
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from dapr_state.stores.base import KeyRow
 
 SCAN: Final = 10_000  # keys that are looked at for one page: 50 ms of a store, in steps
+GROUPS_BUDGET: Final = 0.1  # seconds of a page for counting groups: of others it is told that they are there
 GROUP_COUNTED: Final = 1000  # keys of a group; of more it is told that they are more
 
 
@@ -87,6 +89,7 @@ class _Page:
         self._space = space
         self._wish = wish
         self._is_ordered = Feature.ORDER in space.store.features
+        self._until = WAITING.monotonic() + GROUPS_BUDGET
         self._groups: dict[str, int] = {}  # without an order: keys of each, as far as this page has met them
 
     async def add(self, row: KeyRow) -> str:
@@ -100,7 +103,8 @@ class _Page:
             return ""
         prefix = self._wish.prefix + head + delimiter
         if self._is_ordered:
-            self.things.append(await _group(self._space, prefix))
+            is_in_time = WAITING.monotonic() < self._until
+            self.things.append(await _group(self._space, prefix) if is_in_time else Group(prefix, 1, at_least=True))
             return self._space.stored(prefix)
         if prefix not in self._groups:
             self.things.append(Group(prefix, 0, at_least=True))
