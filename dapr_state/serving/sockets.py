@@ -91,7 +91,8 @@ def close(bound: Sequence[socket.socket], servers: Iterable[Listener] = ()) -> N
 
 
 def _bind_tcp(host: str, port: int) -> list[socket.socket]:
-    found = dict.fromkeys(socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE))
+    name = host.encode() if host.isascii() else host  # octets: what text may need takes 3 ms to import
+    found = dict.fromkeys(socket.getaddrinfo(name or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE))
     bound: list[socket.socket] = []
     for family, *_, where in found:
         try:

@@ -26,7 +26,12 @@ RACING = "metrics server started"  # daprd starts it beside the rest: its place 
 LATER = {
     *("argparse", "asyncpg", "cryptography", "email", "h2", "hiredis", "http.client", "importlib.metadata"),
     *("importlib.resources", "multiprocessing", "opentelemetry", "shutil", "tempfile", "urllib.request", "yaml"),
-    *("grpc_reflection.v1alpha", "dapr_state.resources.configuration_files", "dapr_state.runtime.check"),
+    *(
+        "grpc_reflection.v1alpha",
+        "encodings.idna",
+        "dapr_state.resources.configuration_files",
+        "dapr_state.runtime.check",
+    ),
     *("dapr_state.actors.scheduler.reminders", "dapr_state.runtime.cluster", "dapr_state.runtime.run"),
     *("dapr_state.stores.postgresql", "dapr_state.stores.redis"),
 }

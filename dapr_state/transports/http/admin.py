@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import aclosing
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf import json_format
@@ -50,12 +51,18 @@ class AdminRoutes:
     """Looked for after all of Dapr's routes."""
 
     def __init__(self, answers: Answers) -> None:
-        self._routes: list[tuple[str, re.Pattern[bytes], list[str], Rpc, Any]] = []
-        for rpc, answer in table.served(answers):
+        self._answers = answers
+
+    @cached_property
+    def _routes(self) -> list[tuple[str, re.Pattern[bytes], list[str], Rpc, Any]]:
+        """Made when the first request comes: a fiftieth of the start."""
+        routes: list[tuple[str, re.Pattern[bytes], list[str], Rpc, Any]] = []
+        for rpc, answer in table.served(self._answers):
             for verb, path in rpc.routes:
                 fields = _PLACE.findall(path)
                 pattern = "([^/]+)".join(map(re.escape, _PLACE.split(path)[::2]))
-                self._routes.append((verb, re.compile(pattern.encode()), fields, rpc, answer))
+                routes.append((verb, re.compile(pattern.encode()), fields, rpc, answer))
+        return routes
 
     def find(self, request: Request) -> Answering | None:
         """The answer, or None where there is no such route. A request for another application is never for this one."""
@@ -70,10 +77,12 @@ class AdminRoutes:
 
     def name(self, verb: str, path: bytes) -> str:
         """What the API log calls a request in place of its path; "" for none of these."""
+        if not path.startswith(_BASE):
+            return ""
         found = (
             rpc.name for of, pattern, _, rpc, _ in self._routes if of == verb and pattern.fullmatch(path, len(_BASE))
         )
-        return next(found, "") if path.startswith(_BASE) else ""
+        return next(found, "")
 
 
 def _segment(segment: bytes) -> str:
