@@ -4,13 +4,16 @@ Rules that a change must keep:
 1. An item is asked for again only if it failed, and is known by its place in the request, whatever else failed or not.
 2. A write is at the store once at a time. One that was not answered in time is still on its way: its retry waits for
    that answer, and it decides. Nothing is sent again before it is known that the first one has failed.
-3. Who may have written is not asked to write again on a condition: it would conflict with itself. A write without one
+3. One that its caller does not wait for any more is remembered until it has ended: later ones of its keys wait for
+   that. It would else come after a write that was acknowledged meanwhile, and undo it.
+4. Who may have written is not asked to write again on a condition: it would conflict with itself. A write without one
    comes to the same however often it happens; but not behind a later one of its request on the same key.
-4. What a caller asked wrongly is no failure of the store: neither repeated nor counted.
+5. What a caller asked wrongly is no failure of the store: neither repeated nor counted.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.errors import untraced
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from dapr_state.stores.query.scan import Matches, Position
     from dapr_state.stores.query.tree import Query
 
+    Left = dict[str, Begun]  # by key, the last write that its caller has left
     Ask = Callable[[Sequence[int]], Coroutine[Any, Any, list[Any]]]  # for the outcomes at some places of the request
 
 
@@ -45,6 +49,7 @@ class ResilientStore(Wrapper):
         self._breaker = guard.breaker
         self._counts = guard.counts
         self._is_timed = guard.seconds is not None
+        self._left: Left = {}
         self._get, self._write = inner.get, inner.write
 
     def __repr__(self) -> str:
@@ -75,22 +80,24 @@ class ResilientStore(Wrapper):
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         breaker = self._breaker
         if self._is_timed or not breaker.is_plain:
-            return await _Writing(self._guard, self._inner, operations).all()
+            return await _Writing(self._guard, self._inner, operations, self._left).all()
         self._counts.calls += 1
         breaker.requests += 1
         generation = breaker.generation
         try:
             outcomes = await self._write(operations)
         except StoreError as error:
-            return await _Writing(self._guard, self._inner, operations).all_but_first(generation, untraced(error))
+            call = _Writing(self._guard, self._inner, operations, self._left)
+            return await call.all_but_first(generation, untraced(error))
         if any(outcomes):
-            return await _Writing(self._guard, self._inner, operations).all_but_first(generation, outcomes)
+            call = _Writing(self._guard, self._inner, operations, self._left)
+            return await call.all_but_first(generation, outcomes)
         if generation == breaker.generation:
             breaker.successes += 1
         return outcomes
 
     async def transact(self, operations: Sequence[Operation]) -> None:
-        await _Transaction(self._guard, self._inner, operations).all()
+        await _Transaction(self._guard, self._inner, operations, self._left).all()
 
     async def query(self, prefix: str, query: Query, *, after: Position | None = None, budget: QueryBudget) -> Matches:
         kept = budget.octets
@@ -241,15 +248,25 @@ class _Reading(_Call):
 
 
 class _Writing(_Call):
-    def __init__(self, guard: Guard, store: StateStore, operations: Sequence[Operation]) -> None:
+    def __init__(self, guard: Guard, store: StateStore, operations: Sequence[Operation], left: Left) -> None:
         async def ask(places: Sequence[int]) -> Outcomes:
             some = operations if len(places) == len(operations) else [operations[place] for place in places]
+            await self._begin(some)
             return await store.write(some)
 
         super().__init__(guard, len(operations), ask)
         self._operations = operations
+        self._left = left
+        self._is_sent = False
         self._on_its_way: Begun | None = None  # an attempt that was not answered in time
         self._in_doubt: set[int] = set()  # places of those that may have happened though they have failed
+
+    async def _begin(self, operations: Sequence[Operation]) -> None:
+        """Return when nothing is on its way to these keys any more."""
+        left = self._left
+        if left and (before := {left[operation.key].ended for operation in operations if operation.key in left}):
+            await asyncio.wait(before)
+        self._is_sent = True
 
     def _is_failure(self, failed: int, of: int) -> bool:  # noqa: ARG002
         return True
@@ -306,20 +323,37 @@ class _Writing(_Call):
             await clock.sleep_until(until)
 
     def _leave(self) -> None:
-        if self._on_its_way:
-            self._on_its_way.let_go()
+        attempt, left = self._on_its_way, self._left
+        if attempt is None or attempt.ended.done():
+            return
+        if not self._is_sent:
+            attempt.let_go()
+            return
+        attempt.forget()
+        keys = [operation.key for operation in self._operations]
+        left.update(dict.fromkeys(keys, attempt))  # what was left before of these keys ends before this one does
+
+        def end(_: object) -> None:
+            for key in keys:
+                if left.get(key) is attempt:
+                    del left[key]
+
+        attempt.ended.add_done_callback(end)
 
 
 class _Transaction(_Writing):
     """All of it is one item."""
 
-    def __init__(self, guard: Guard, store: StateStore, operations: Sequence[Operation]) -> None:
+    def __init__(self, guard: Guard, store: StateStore, operations: Sequence[Operation], left: Left) -> None:
         async def ask(_: Sequence[int]) -> Outcomes:
+            await self._begin(operations)
             await store.transact(operations)
             return [None]
 
         _Call.__init__(self, guard, 1, ask)
         self._operations = operations
+        self._left = left
+        self._is_sent = False
         self._on_its_way = None
         self._in_doubt = set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 STEP = 1 / 16  # seconds that the clock is moved at a time: all times below are whole numbers of them
-CALLS = 3000  # of the short form of the checker; scripts/soak-turns makes more of them
+CALLS = int(os.environ.get("CALLS", "3000"))  # scripts/soak-resiliency makes more of them
 
 
 class Scripted(App):

@@ -429,6 +429,29 @@ async def test_a_write_that_is_never_answered_ends_after_all_attempts() -> None:
     assert len(store.attempts) == 1
 
 
+async def test_a_write_does_not_come_after_a_later_one() -> None:
+    """What its caller has left is on its way: the next of its key waits, and is never sent if it is left as well."""
+    clock = ManualClock()
+    store = Scripted(clock, hangs=1)
+    resilient = ResilientStore(store, guard(clock, timeout=0.375))
+    with pytest.raises(Late):
+        await turned(clock, resilient.write([upsert("a", b"first"), upsert("b", b"first")]))
+    for call in (resilient.write([upsert("a", b"second")]), resilient.transact([upsert("b", b"second")])):
+        with pytest.raises(Late):
+            await turned(clock, call)
+    assert await turned(clock, resilient.write([upsert("c", b"third")])) == [None]
+    last = asyncio.ensure_future(turned(clock, resilient.write([upsert("a", b"last")])))
+    await reach(clock, clock.monotonic() + STEP)
+    store.answer.set()
+
+    assert await last == [None]
+    (row,) = await store.inner.get(["a"])
+    assert isinstance(row, StoredValue)
+    assert row.value == b"last"
+    assert [operation.value for operation in store.applied] == [b"third", b"first", b"first", b"last"]
+    assert resilient._left == {}
+
+
 async def test_a_caller_that_leaves_is_neither_success_nor_failure() -> None:
     """Nothing is asked for him any more, the breaker stays closed, and a probe gives its place back."""
     clock = ManualClock()
@@ -463,7 +486,7 @@ def _without_retry(policies: Guard) -> Guard:
 
 
 async def test_calls_that_come_to_an_end_leave_nothing_behind() -> None:
-    """A thousand that were late: nothing of theirs is under way once they have had their answers."""
+    """A thousand that were late: nothing of theirs is left once the store has answered."""
     clock = ManualClock()
     store = Scripted(clock, hangs=1000)
     resilient = ResilientStore(store, guard(clock, timeout=0.375))
@@ -476,5 +499,10 @@ async def test_calls_that_come_to_an_end_leave_nothing_behind() -> None:
         await asyncio.sleep(0)
 
     assert {type(call.exception()) for call in calls} == {Late}
+    assert store.hanging == 500  # the writes: whether they happen is for the store to say
+    store.answer.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
     assert store.hanging == 0
+    assert resilient._left == {}
     assert clock.waiting == 0

@@ -41,6 +41,7 @@ class Server:
     tells_expiry: bool = True  # PEXPIRETIME, since Redis 7.0
     wait_refused: str = ""  # why this user may not WAIT for replicas
     process: str = ""  # of Redis: what one tells of its keys' order is not true of another
+    client: int = 0  # its number for this connection; 0: it does not say
 
 
 class ConnectError(StoreError):
@@ -50,9 +51,16 @@ class ConnectError(StoreError):
 
 
 async def connect(
-    options: Options, context: ssl.SSLContext | None, on_lost: Callable[[Connection], None] | None = None
+    options: Options,
+    context: ssl.SSLContext | None,
+    on_lost: Callable[[Connection], None] | None = None,
+    before: Server | None = None,
 ) -> tuple[Connection, Server]:
-    """Raise ConnectError within the dial timeout."""
+    """Raise ConnectError within the dial timeout. `before` is what was known of the connection that this one follows.
+
+    That one is ended at the server too: a network may still carry what was written to it, and a write that its caller
+    was told of as lost would come after others that were acknowledged.
+    """
     connection = Connection(
         options.address,
         read_timeout=options.read_timeout,
@@ -62,7 +70,12 @@ async def connect(
     try:
         async with WAITING.timeout(options.dial_timeout):
             await _dial(options, context, connection)
-            return connection, await _greet(options, connection)
+            server = await _greet(options, connection)
+            if before and before.client and before.process == server.process:
+                # a user who may not do so is told no, and goes on without
+                end: tuple[Any, ...] = ("CLIENT", "KILL", "ID", before.client)
+                await connection.ask(hiredis.pack_command(end), 1)
+            return connection, server
     except BaseException as error:
         connection.abort(ConnectionLost("given up while connecting"))
         if reason := _reason(options.address, error):
@@ -95,6 +108,7 @@ async def _greet(options: Options, connection: Connection) -> Server:
         ("INFO", "server"),
         ("INFO", "replication"),
         ("PEXPIRETIME", "dapr-state"),
+        ("CLIENT", "ID"),
     ]
     commands = [*login, *choice, ("PING",), *abilities]
     connection.marks = False
@@ -103,7 +117,7 @@ async def _greet(options: Options, connection: Connection) -> Server:
     for command, reply in zip(commands, replies, strict=True):
         if command in (*login, *choice, ("PING",)) and isinstance(reply, ReplyError) and not _needless(reply):
             raise reply
-    wait, echo, server, replication, expiry = replies[-5:]
+    wait, echo, server, replication, expiry, client = replies[-len(abilities) :]
     connection.marks = not isinstance(echo, ReplyError)
     role, replicas = _replication(replication)
     return Server(
@@ -113,6 +127,7 @@ async def _greet(options: Options, connection: Connection) -> Server:
         tells_expiry="unknown command" not in str(expiry),
         wait_refused=str(wait) if str(wait).startswith("NOPERM") else "",
         process=_fact(server, b"run_id") or secrets.token_hex(8),
+        client=client if isinstance(client, int) else 0,
     )
 
 

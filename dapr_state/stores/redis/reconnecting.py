@@ -155,9 +155,10 @@ class Reconnecting:
 
     async def _connect(self) -> tuple[Connection, Server]:
         if self._locate is None:
-            return await connect(self._options, self._context, self._lost)
+            return await connect(self._options, self._context, self._lost, self.server)
         location = self.location = await self._locate()
-        connection, server = await connect(replace(self._options, address=location.address), self._context, self._lost)
+        options = replace(self._options, address=location.address)
+        connection, server = await connect(options, self._context, self._lost, self.server)
         if server.role in {"", "master"}:
             return connection, replace(server, replicas=max(server.replicas, location.replicas))
         reason = f"redis at {location.address} is no master: {server.role}"
