@@ -61,10 +61,13 @@ async def _run(options: Options, tell: Tell) -> int:
         if known:
             await known.begin()
         await open_components(options, components, configuration_files.load(options.config_paths, options.environment))
-        table = StoredReminders(options.app_id, lambda: components.actor_store)
+        store = components.actor_store
+        if store is None:
+            raise NoStoreError
+        table = StoredReminders(options.app_id, lambda: store)
         hosts.begin()
         me = Identity(options.app_id, options.namespace or DEFAULT_NAMESPACE)
-        return await _migrate(Migration(table, Calls(hosts), me, tell), tell)
+        return await _migrate(Migration(store, table, Calls(hosts), me, tell), tell)
     finally:
         await hosts.close()
         await components.close()
@@ -96,7 +99,9 @@ async def _migrate(migration: Migration, tell: Tell) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
     tell(_summary(migration.report))
-    return FAILED if migration.report.stay else OK
+    if migration.report.left > 0:
+        tell("dapr-state: the store was away for so long that another migration may have begun: the same again goes on")
+    return FAILED if migration.report.stay or migration.report.left > 0 else OK
 
 
 def _summary(report: Report) -> str:

@@ -5,6 +5,7 @@ Rules that a change must keep:
    that was made of it is taken back, and the row is looked at again.
 2. Nothing is kept of how far it went: who begins anew finds what is left. A job that is there already was made by one
    who was broken off (it is due at the very same nanosecond), or by an application since: then it counts, not the row.
+3. There is one at a time (lease.py): to another one a row that is gone would be one that was deleted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dapr_state.actors.reminder_table import Remove
 from dapr_state.actors.schedule import ScheduleError
 from dapr_state.actors.scheduler import jobs
 from dapr_state.actors.scheduler.calls import CallError
+from dapr_state.actors.scheduler.lease import Lease
 from dapr_state.stores.slices import slices
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from dapr_state.actors.reminder_table import Kept, ReminderTable
     from dapr_state.actors.scheduler.calls import Calls
     from dapr_state.actors.scheduler.jobs import Identity
+    from dapr_state.stores.base import StateStore
 
 AT_ONCE: Final = 16  # under way at one time: more make the scheduler's etcd no faster
 CHANGES_AT_MOST: Final = 5  # of a row while it is moved; then it is left for the next time
@@ -54,9 +57,15 @@ class Migration:
     """`run` it; `stop` lets it end what is under way and begin nothing more."""
 
     def __init__(
-        self, table: ReminderTable, calls: Calls, me: Identity, tell: Callable[[str], object] = lambda _: None
+        self,
+        store: StateStore,
+        table: ReminderTable,
+        calls: Calls,
+        me: Identity,
+        tell: Callable[[str], object] = lambda _: None,
     ) -> None:
-        """`tell` is told each reminder that is not simply moved, in a sentence."""
+        """`table` is in `store`; `tell` is told each reminder that is not simply moved, in a sentence."""
+        self._lease = Lease(store, me.app_id, self.stop)
         self._table = table
         self._calls = calls
         self._me = me
@@ -72,6 +81,13 @@ class Migration:
 
     async def run(self) -> None:
         """Raises CallError or AwayError when the scheduler is not there, StoreError or NoStoreError."""
+        await self._lease.take(self._tell)
+        try:
+            await self._move_all()
+        finally:
+            await self._lease.give()
+
+    async def _move_all(self) -> None:
         async for page in self._table.pages():
             self.report.total += len(page)
         async for page in self._table.pages():

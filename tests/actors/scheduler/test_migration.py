@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,15 @@ from msgspec import Raw, structs
 from dapr_state.actors.reminder import Reminder
 from dapr_state.actors.reminder_store import StoredReminders
 from dapr_state.actors.reminder_table import Put, Remove
+from dapr_state.actors.scheduler import lease
 from dapr_state.actors.scheduler.calls import CallError, Calls
 from dapr_state.actors.scheduler.hosts import Hosts
 from dapr_state.actors.scheduler.migration import CHANGES_AT_MOST, Migration
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.memory import MemoryStore
+from dapr_state.stores.model import Upsert
 from tests.actors.scheduler.service import ME, Keeper
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,14 +36,15 @@ KEY = PLAIN.key
 
 
 class Setting:
-    def __init__(self, service: Keeper, table: StoredReminders, calls: Calls) -> None:
+    def __init__(self, service: Keeper, store: MemoryStore, table: StoredReminders, calls: Calls) -> None:
         self.service = service
+        self.store = store
         self.table = table
         self.told: list[str] = []
         self._calls = calls
 
     def migration(self) -> Migration:
-        return Migration(self.table, self._calls, ME, self.told.append)
+        return Migration(self.store, self.table, self._calls, ME, self.told.append)
 
     async def put(self, *reminders: Reminder) -> None:
         for each in reminders:
@@ -56,7 +61,7 @@ async def setting() -> AsyncIterator[Setting]:
         hosts = Hosts([service.address])
         hosts.begin()
         try:
-            yield Setting(service, StoredReminders("app", lambda: store), Calls(hosts))
+            yield Setting(service, store, StoredReminders("app", lambda: store), Calls(hosts))
         finally:
             await hosts.close()
 
@@ -108,6 +113,39 @@ async def test_all_are_moved_and_counted() -> None:
     assert (first.report.total, first.report.moved, first.report.left) == (450, 450, 0)
     assert (second.report.total, second.report.moved) == (0, 0)
     assert (len(here.service.kept), rows, here.told) == (450, [], [])
+
+
+async def test_two_at_a_time_lose_nothing() -> None:
+    """One waits for the other, and finds nothing left; who waits is told."""
+    async with setting() as here:
+        await here.put(*(structs.replace(PLAIN, id=str(number)) for number in range(200)))
+        migrations = [here.migration(), here.migration()]
+        await asyncio.gather(*(migration.run() for migration in migrations))
+        rows = await here.rows()
+
+    assert (len(here.service.kept), rows) == (200, [])
+    assert sorted(migration.report.moved for migration in migrations) == [0, 200]
+    assert here.told == ["another migration is under way, or was broken off less than 30 s ago: it is waited for"]
+
+
+async def test_one_that_cannot_renew_its_lease_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one may have begun; the rest is left to it."""
+    monkeypatch.setattr(lease, "RENEWAL", 0.01)
+    monkeypatch.setattr(lease, "LOST", 0.05)
+    async with setting() as here:
+        await here.put(*(structs.replace(PLAIN, id=str(number)) for number in range(100)))
+        migration = here.migration()
+
+        async def others(_: object) -> None:
+            await here.store.write([Upsert("app||dapr.internal.reminders.migration", b"another")])
+            await eventually(lambda: migration._is_stopped)
+
+        here.service.before = others
+        await migration.run()
+        (row,) = await here.store.get(["app||dapr.internal.reminders.migration"])
+
+    assert 0 < migration.report.moved < 100
+    assert getattr(row, "value", None) == b"another"
 
 
 async def test_one_that_was_broken_off_goes_on() -> None:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 OTHER = ActorId("ta", "2")
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "BREATH", 0.01)
+    monkeypatch.setattr(streams, "AGAIN", (0.01, 0.02))
+
+
 async def test_a_stream_says_what_is_hosted() -> None:
     """The types in order, reminders only, and as many streams as are asked for."""
     target = Target()
