@@ -11,6 +11,8 @@ export function useAsk(ask, deps, { every = 0 } = {}) {
   const shown = useRef(key); // what the data is of: of something else, it goes where there is an error instead
   const latest = useRef(ask);
   latest.current = ask;
+  const isBusy = useRef(false);
+  isBusy.current = state.isLoading;
   useEffect(() => {
     const stop = new AbortController();
     setState((before) => ({ ...before, isLoading: true }));
@@ -26,7 +28,7 @@ export function useAsk(ask, deps, { every = 0 } = {}) {
   }, [key, turn, back]);
   useEffect(() => {
     if (!every) return undefined;
-    const timer = setInterval(() => document.hidden || setTurn((count) => count + 1), every);
+    const timer = setInterval(() => document.hidden || isBusy.current || setTurn((count) => count + 1), every);
     return () => clearInterval(timer);
   }, [every]);
   return { ...state, reload: () => setTurn((count) => count + 1) };

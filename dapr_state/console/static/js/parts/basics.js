@@ -52,12 +52,24 @@ export function Button({ icon, tone, children, label, busy, ...rest }) {
   </button>`;
 }
 
+/** Browsers have a clipboard for pages on loopback or behind TLS only; for the others there is the older way. */
+async function copied(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
+  const field = document.createElement("textarea");
+  const parent = document.querySelector("dialog[open]") ?? document.body;
+  field.value = text;
+  parent.append(field);
+  field.select();
+  const isDone = document.execCommand("copy");
+  field.remove();
+  return isDone;
+}
+
 /** Copies a text; says so, to those who look and to those who listen. */
 export function Copy({ text, label = "Copy", small = true }) {
   const [done, setDone] = useState(false);
   const copy = async () => {
-    await navigator.clipboard.writeText(typeof text === "function" ? text() : text).catch(() => {});
-    setDone(true);
+    setDone(await copied(typeof text === "function" ? text() : text));
     setTimeout(() => setDone(false), 1500);
   };
   return html`<button type="button" class=${names("copy", small && "small")} aria-label=${label} title=${label} onClick=${copy}>

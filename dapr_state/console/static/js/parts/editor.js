@@ -8,6 +8,9 @@ import { html, names, useEffect, useMemo, useRef, useState } from "../lib/ui.js"
 import { Badge, Button, Dialog, Icon, Kbd, Problem, left } from "./basics.js";
 import { done } from "./notices.js";
 
+const MOST = 2 ** 24; // octets of a value that is read to be compared
+const SHORT = 50_000; // characters that are judged with each letter; a longer text is when its writer rests
+const REST = 300; // milliseconds
 const DIFFED = 200_000; // characters: beyond, the change is told in numbers
 
 /** `entry` and `bytes` are what was read; without them it is a new key. */
@@ -26,7 +29,8 @@ export function Editor({ store, space, prefix = "", entry, bytes, onClose, onSav
     first.current?.setSelectionRange(isNew ? first.current.value.length : 0, isNew ? first.current.value.length : 0);
     if (first.current) first.current.scrollTop = 0;
   }, []);
-  const wrong = useMemo(() => problem(text), [text]);
+  const judged = useSettled(text);
+  const wrong = useMemo(() => problem(judged), [judged]);
   const isSame = !isNew && text === base.text;
   const expires = base.entry?.expiresAt;
 
@@ -35,7 +39,8 @@ export function Editor({ store, space, prefix = "", entry, bytes, onClose, onSav
     setBusy(true);
     setError(null);
     try {
-      const content = wrong ? { value: base64(new TextEncoder().encode(text)) } : { json: text };
+      if (!isNew && !base.entry.etag && (await isOther())) return await conflict();
+      const content = problem(text) ? { value: base64(new TextEncoder().encode(text)) } : { json: text };
       const expireIn = ttl ? `${Math.max(1, Math.round(Number(ttl)))}s` : expires ? left(Date.parse(expires)) : undefined;
       const guard = isNew ? { onlyNew: true } : { etag: base.entry.etag };
       const answer = await saveEntry(store, { key, space, ...content, ...guard, expireIn });
@@ -49,9 +54,12 @@ export function Editor({ store, space, prefix = "", entry, bytes, onClose, onSav
       else setError(refused);
     }
   };
+  // Of a store without etags nothing better can be had than a look just before
+  const isOther = async () => asText(octets((await getEntry(store, key, { space, maxBytes: MOST })).entry.value)) !== base.text;
   const conflict = async () => {
+    setBusy(false);
     try {
-      const now = await getEntry(store, key, { space, maxBytes: 1 << 24 });
+      const now = await getEntry(store, key, { space, maxBytes: MOST });
       setTheirs({ entry: now.entry, text: asText(octets(now.entry.value)) ?? "" });
     } catch (gone) {
       if (gone.status === 404) setTheirs({ entry: null, text: "" });
@@ -79,10 +87,19 @@ export function Editor({ store, space, prefix = "", entry, bytes, onClose, onSav
         ${!wrong && html`<button type="button" class="link" onClick=${() => setText(indented(text))}>Indent</button>`}
         <label class="inline-field"><span>Expires in</span><input class="input short" type="number" min="1" placeholder=${expires ? "as it was" : "never"} value=${ttl} onInput=${(event) => setTtl(event.target.value)} /><span>s</span></label>
       </div>
-      ${!isNew && html`<${Changes} before=${base.text} after=${text} />`}
+      ${!isNew && html`<${Changes} before=${base.text} after=${judged} />`}
       <${Problem} error=${error} onClose=${() => setError(null)} />
       <div class="dialog-foot"><span class="faint"><${Kbd}>Ctrl Enter<//> saves</span><${Button} onClick=${onClose}>Cancel<//><${Button} tone="primary" busy=${busy} disabled=${isSame || (isNew && !key)} onClick=${save}>${isNew ? "Create" : "Save"}<//></div>`}
   <//>`;
+}
+
+function useSettled(text) {
+  const [settled, setSettled] = useState(text);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(text), REST);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return text.length < SHORT ? text : settled;
 }
 
 /** Writes what was there before, if nobody has written since. */
