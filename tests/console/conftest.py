@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.console.opened import Opened
 from tests.support.components import component
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
+PATIENCE = 20_000  # milliseconds: what takes longer hangs
+expect.set_options(timeout=PATIENCE)
 PROGRAMS = ("chromium-headless-shell", "chromium")
 
 

@@ -23,7 +23,7 @@ class Opened:
         self.root = f"{self.origin}dapr-state/"
         self.context = browser.new_context(viewport=context.pop("viewport", SIZE), **context)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(20_000)
         self.errors: list[str] = []
         self.expected: list[str] = []
         self.requests: list[tuple[str, str]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -58,6 +59,15 @@ def test_the_page_is_the_index(sidecar: Sidecar) -> None:
     assert get(sidecar.http_port, PAGE, "HEAD").code == 200
     moved = get(sidecar.http_port, "/dapr-state")
     assert (moved.code, moved.header("Location")) == (308, PAGE)
+
+
+def test_every_module_is_fetched_at_once() -> None:
+    """The page names them all: otherwise a browser learns of each only from the one that imports it."""
+    page = files.load()[files.INDEX].body.decode()
+
+    assert set(re.findall(r'(?:href|src)="([^"]+\.js)"', page)) == {
+        path for path in files.load() if path.endswith(".js")
+    }
 
 
 def test_a_file_that_the_browser_has_is_not_sent_again(sidecar: Sidecar) -> None:
