@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,8 +40,7 @@ OF_KEY = "#/state/statestore/key/order%2F2026-11%2F018452?prefix=order%2F2026-11
 ORDERS = 20_000
 STEP = 0.05  # seconds between the calls of a user
 MINUTE = 62_000  # milliseconds: until the line of the overview is as long as it is at least
-WIDE = {"width": 1280, "height": 800}
-NARROW = {"width": 360, "height": 740}
+WIDE = {"width": 1440, "height": 860}
 
 
 class Shop:
@@ -73,7 +72,7 @@ class Shop:
         self._post("actors/Cart/7/timers/save", '{"dueTime":"1h","period":"5s","callback":"onSave"}')
         self._app.obey({"match": "/actors/Cart/7/method/Checkout", "hold": True})
         for method in ("Checkout", "AddLine"):
-            threading.Thread(target=self._post, args=(f"actors/Cart/7/method/{method}", "{}"), daemon=True).start()
+            threading.Thread(target=self._wait_for, args=(method,), daemon=True).start()
         self._app.holding()
 
     @contextmanager
@@ -97,6 +96,10 @@ class Shop:
             (call,) = self._chance.choices([*calls], [*calls.values()])
             call(self._chance.randrange(ORDERS))
 
+    def _wait_for(self, method: str) -> None:
+        with suppress(TimeoutError):  # it is held for as long as pictures are taken
+            self._post(f"actors/Cart/7/method/{method}", "{}")
+
     def _post(self, path: str, body: str) -> None:
         ask(self._port, "POST", f"/v1.0/{path}", body)
 
@@ -106,8 +109,8 @@ class Shop:
 
 
 def take(browser: Browser, port: int) -> None:
-    def opened(hash_: str, theme: str, size: dict[str, int] | None = None, scale: int = 1) -> Page:
-        context = browser.new_context(viewport=size or WIDE, color_scheme=theme, device_scale_factor=scale)
+    def opened(hash_: str, theme: str) -> Page:
+        context = browser.new_context(viewport=WIDE, color_scheme=theme)
         page = context.new_page()
         page.goto(f"http://127.0.0.1:{port}/dapr-state/{hash_}")
         page.locator("main h1").first.wait_for()

@@ -38,7 +38,7 @@ class Opened:
     def check(self) -> None:
         """Nothing was said in the console, violations of the policy included, and nobody else was asked."""
         unexpected = [text for text in self.errors if not any(re.search(each, text) for each in self.expected)]
-        assert unexpected == []
+        assert not unexpected, unexpected
         assert [url for _, url in self.requests if not url.startswith((self.origin, "data:", "blob:"))] == []
 
     @property

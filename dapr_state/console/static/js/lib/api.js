@@ -32,7 +32,8 @@ export function giveToken(text, { remember = false } = {}) {
 export function url(path, query = {}, verb = "") {
   const asked = new URL(`./${path.map(encodeURIComponent).join("/")}` + (verb && `:${verb}`), ROOT);
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined && value !== null && value !== "" && value !== false) asked.searchParams.set(name, value);
+    const isGiven = value !== undefined && value !== null && value !== "" && value !== false;
+    if (isGiven || (name === "prefix" && value === "")) asked.searchParams.set(name, value);
   }
   return asked;
 }

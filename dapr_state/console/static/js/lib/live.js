@@ -2,6 +2,7 @@
 import { send, url } from "./api.js";
 import { useEffect, useRef } from "./ui.js";
 
+const NEVER = new Set([400, 403, 404, 501]);
 const AGAIN = 1000; // milliseconds before a stream that has ended is asked for again
 
 /** Calls `on` with each message until `signal` is aborted; resumes behind the last one. */
@@ -17,7 +18,7 @@ export async function listen(path, query, on, signal) {
       }
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (error.status === 404 || error.status === 501 || error.status === 403) return; // it will not be there later either
+      if (NEVER.has(error.status)) return; // it will not be there later either
     }
     await new Promise((done) => setTimeout(done, AGAIN));
   }
