@@ -20,6 +20,7 @@ from dapr_state_proto.internals.v1.service_invocation_pb2_grpc import ServiceInv
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from dapr_state.actors.router import AgainError, Remote, RemoteError
+from dapr_state.app.answers import Answers
 from dapr_state.app.callbacks import OK, canonical, passed_on
 from dapr_state.app.model import CANCEL_HEADER, AppAnswer, AppError, UnreachableError
 from dapr_state.clock import WAITING
@@ -113,7 +114,7 @@ class Peers(Remote):
         self._counts = counts
         self._peers: OrderedDict[Claim, _Peer] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reach = Reach(max_message, max_message, patience=Patience(PING, PING_ANSWER, IDLE))
+        self._reach = Reach(max_message, max_message, patience=Patience(PING, PING_ANSWER, IDLE), holder=Answers())
         self._tls = tls
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import grpc
 from grpc.aio import EOF, AioRpcError, Metadata
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dapr_state.wire.http2.hpack import Field
     from dapr_state.wire.http2.stream import Stream
 
+SMALL: Final = 16 * 1024  # octets of an answer that cost no account
 LEAST: Final = 2048  # octets in memory of a call, and of what waits for it
 STATUSES: Final = {code.value[0]: code for code in grpc.StatusCode}
 OK: Final = grpc.StatusCode.OK
@@ -54,15 +55,32 @@ _OF_RESET: Final = {  # gRPC's document PROTOCOL-HTTP2.md; what is not here is I
 }
 
 
+class Holder(Protocol):
+    """An account of what has come of answers that are not whole."""
+
+    def hold(self, holder: object, octets: int) -> str:
+        """Why so many octets of it cannot be kept, or ""."""
+
+    def drop(self, holder: object) -> None: ...
+
+
 class Line:
     """What a method's calls have in common: its head, and what turns its messages into octets and back."""
 
-    __slots__ = ("block", "deserialize", "max_receive", "max_send", "message", "serialize")
+    __slots__ = ("block", "deserialize", "holder", "max_receive", "max_send", "message", "serialize")
 
     def __init__(
-        self, block: bytes, serialize: Callable[[Any], bytes], deserialize: Any, max_send: int, max_receive: int
+        self,
+        block: bytes,
+        serialize: Callable[[Any], bytes],
+        deserialize: Any,
+        max_send: int,
+        max_receive: int,
+        *,
+        holder: Holder | None = None,
     ) -> None:
         self.block = block
+        self.holder = holder
         self.serialize = serialize
         self.deserialize: Callable[[bytes], Any] = deserialize
         owner = getattr(deserialize, "__self__", None)
@@ -195,6 +213,9 @@ class OutgoingCall:
         except framing.Refused as refused:
             self.fail(STATUSES[refused.code], refused.details)
             return
+        if self.line.holder and (here := self._messages.here) > SMALL and (why := self.line.holder.hold(self, here)):
+            self.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, why)
+            return
         if ended:
             self._finish(grpc.StatusCode.INTERNAL, "server closed the stream without sending trailers")
         elif self._connection is not None:
@@ -235,6 +256,8 @@ class OutgoingCall:
         self._begin_again = None
         if self.on_end is not None:
             self.on_end(self)
+        if self.line.holder:
+            self.line.holder.drop(self)
         if self._alarm is not None:
             self._alarm.cancel()
         self._on_finished()

@@ -27,6 +27,7 @@ from dapr_state.wire.http2 import headers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from dapr_state.serving.grpc.calling import Holder
     from dapr_state.serving.tls import Tls
 
     Pairs = Iterable[tuple[str, str | bytes]]
@@ -48,6 +49,7 @@ class Reach(Struct, frozen=True):
     max_send: int = framing.PREFIX_SIZE + (1 << 32)
     connect: float = 20.0  # as grpc-go
     patience: Patience = Patience()
+    holder: Holder | None = None  # is asked before much is kept of answers that are not whole
 
 
 class Account:
@@ -139,7 +141,9 @@ class Channel(grpc.aio.Channel):
             (b"te", b"trailers"),
             (b"user-agent", _USER_AGENT),
         )
-        return Line(headers.encode(fields), serialize, deserialize, self._reach.max_send, self._reach.max_receive)
+        reach = self._reach
+        block = headers.encode(fields)
+        return Line(block, serialize, deserialize, reach.max_send, reach.max_receive, holder=reach.holder)
 
     def _unary(
         self, line: Line, request: Any, *, timeout: float | None = None, metadata: Pairs | None = None

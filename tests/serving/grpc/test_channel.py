@@ -384,3 +384,29 @@ async def test_calls_that_wait_for_a_connection_are_bounded(monkeypatch: pytest.
     assert not one_more
     assert errors == ["CANCELLED"] * 5 + ["RESOURCE_EXHAUSTED"]
     assert account.octets == 0
+
+
+async def test_answers_that_are_not_whole_are_on_an_account() -> None:
+    """What would be too much of them is given up, with the reason; what is over takes nothing any more."""
+    part = frames.header_frames(1, b"\x88", 0) + frames.frame(0, 0, 1, b"\0\0\x01\0\0" + b"x" * 16_000)
+    more = frames.frame(0, 0, 1, b"x" * 16_000)
+    answers = Refusing()
+    async with raw(part, more) as (_, port), calling(port, Reach(holder=answers)) as channel:
+        error = await refused(unary(channel, "echo")(b""))
+
+    assert (error.code(), error.details()) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "no room for 32005")
+    assert answers.held == set()
+
+
+class Refusing:
+    """An account that has no room for more than 20,000 octets."""
+
+    def __init__(self) -> None:
+        self.held: set[object] = set()
+
+    def hold(self, holder: object, octets: int) -> str:
+        self.held.add(holder)
+        return f"no room for {octets}" if octets > 20_000 else ""
+
+    def drop(self, holder: object) -> None:
+        self.held.discard(holder)
