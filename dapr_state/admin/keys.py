@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SCAN: Final = 10_000  # keys that are looked at for one page: 50 ms of a store, in steps
 GROUPS_BUDGET: Final = 0.1  # seconds of a page for counting groups: of others it is told that they are there
+MORE: Final = 4  # times as many keys are asked for as before, while none is passed over
 GROUP_COUNTED: Final = 1000  # keys of a group; of more it is told that they are more
 
 
@@ -65,14 +66,16 @@ async def page(space: Space, wish: Wish) -> Found:
     """The next things of the list; there may be fewer than wished for, even none, while there are more."""
     making, work = _Page(space, wish), Work()
     prefix, after, scanned = space.stored(wish.prefix), wish.after, 0
+    at_once = wish.size  # few behind keys that are passed over: the next ones may be, too
     while len(making.things) < wish.size and scanned < wish.scan:
-        limit = min(wish.size - len(making.things), paging.ENTRIES_AT_MOST)
+        limit = min(wish.size - len(making.things), at_once, paging.ENTRIES_AT_MOST)
+        at_once *= MORE
         found = await space.store.keys(prefix, after=after, limit=limit, reverse=wish.reverse, sizes=wish.sizes)
         after = found.after
         for row in found.rows:
             scanned += 1
             if beyond := await making.add(row):
-                after = paging.token_beyond(beyond)
+                after, at_once = paging.token_beyond(beyond), 1
                 break
         if not after:
             break
