@@ -43,3 +43,22 @@ async def test_a_page_is_a_range_of_the_index(file: File) -> None:
         plans = [row[-1] for sql in statements for row in file.sql(f"EXPLAIN QUERY PLAN {sql}")]
 
     assert plans == ["SEARCH state USING INDEX sqlite_autoindex_state_1 (key>? AND key<?)"] * 2
+
+
+async def test_a_page_of_keys_reads_no_more_than_itself(file: File) -> None:
+    """Forwards, backwards and counted, it is a range of the index: nothing is sorted, nothing is scanned."""
+    async with file.opened() as store:
+        await put(store, *(Upsert(f"k{number}", b"v") for number in range(10)))
+        statements: list[str] = []
+        store._executors[1].connection.set_trace_callback(statements.append)
+        await store.keys("k", limit=5, sizes=True)
+        await store.keys("k", limit=5, reverse=True)
+        await store.count("k", hidden="||")
+        store._executors[1].connection.set_trace_callback(None)
+        asked = [sql for sql in statements if " FROM state" in sql]
+        plans = [[step for *_, step in file.sql(f"EXPLAIN QUERY PLAN {sql}")] for sql in asked]
+
+    assert len(plans) == 3
+    for plan in plans:
+        assert any(step.startswith("SEARCH state USING INDEX") and "key>" in step for step in plan)
+        assert not any("TEMP B-TREE" in step or step.startswith("SCAN state") for step in plan)
