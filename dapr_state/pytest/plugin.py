@@ -38,8 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARK)
     if not config.getini("dapr_env") or _has_workers(config):
         return
-    from dapr_state.pytest.process import Ports  # noqa: PLC0415
-    from dapr_state.pytest.starting import app_id_of  # noqa: PLC0415
+    from dapr_state.pytest.ports import Ports, app_id_of  # noqa: PLC0415
 
     config.stash[PORTS] = ports = Ports(3)
     names = ("DAPR_HTTP_PORT", "DAPR_GRPC_PORT", "APP_PORT")

@@ -48,20 +48,6 @@ class Settings:
     app_id: str = "test"
 
 
-class Ports:
-    """Ports that are nobody else's: they are kept until the one who shall listen there is about to."""
-
-    def __init__(self, count: int) -> None:
-        self._sockets = [socket.socket() for _ in range(count)]
-        for each in self._sockets:
-            each.bind(("127.0.0.1", 0))
-        self.numbers: list[int] = [each.getsockname()[1] for each in self._sockets]
-
-    def release(self, *at: int) -> None:
-        for number in at or range(len(self._sockets)):
-            self._sockets[number].close()
-
-
 def default_command() -> list[str]:
     """That of this environment, or the one on the PATH."""
     with suppress(ModuleNotFoundError):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dapr_state.pytest import components as files
-from dapr_state.pytest.process import Ports, Process, Settings, default_command
+from dapr_state.pytest.ports import Ports, app_id_of
+from dapr_state.pytest.process import Process, Settings, default_command
 from dapr_state.pytest.sidecar import Dapr
 
 if TYPE_CHECKING:
@@ -70,12 +71,6 @@ def command_of(config: pytest.Config) -> list[str]:
     given = config.getoption("dapr_command") or os.environ.get("DAPR_STATE_COMMAND")
     words = shlex.split(given) if given else list(config.getini("dapr_command"))
     return words or default_command()
-
-
-def app_id_of(config: pytest.Config) -> str:
-    """Workers of xdist have one each: in a shared store their keys do not meet."""
-    worker = getattr(config, "workerinput", {}).get("workerid", "")
-    return f"test-{worker}" if worker else "test"
 
 
 def _written(given: Sequence[Any], folder: Path) -> list[Path]:

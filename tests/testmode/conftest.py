@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dapr_state.pytest.process import Ports, Process, Settings
+from dapr_state.pytest.ports import Ports
+from dapr_state.pytest.process import Process, Settings
 from dapr_state.pytest.sidecar import Dapr
 from tests.support.components import component, write_components
 from tests.support.rawapp import RawApp
