@@ -10,6 +10,7 @@ Rules that a change must respect:
 from __future__ import annotations
 
 import asyncio
+from itertools import compress
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from dapr_state.stores.base import NotDone, StoreError
@@ -116,6 +117,17 @@ class Batch(Generic[W, R]):
         for caller, _, _ in self._ended():
             if not caller.done():
                 caller.set_exception(_copy(error))
+
+    def forget_done(self) -> None:
+        """Leave out those who have given up: what they wanted must not happen behind what they want now."""
+        gone = [caller for caller in self.callers if caller[0].done()]
+        if not gone:
+            return
+        octets = sum(octets for _, _, octets in gone)
+        self.wanted = [*compress(self.wanted, self.still_wanted())]
+        self.callers = [caller for caller in self.callers if not caller[0].done()]
+        self.octets -= octets
+        self._budget.give(len(gone), octets)
 
     def apart(self) -> list[Batch[W, R]]:
         """A batch for each caller, in the place of this one."""

@@ -172,7 +172,10 @@ class Lane:
             async with self._clock.timeout(self._timeout):
                 await self._few.acquire()
             try:
-                caller.settle([await postponed.finish()])
+                if any(caller.still_wanted()):  # else it would come behind what was asked since
+                    caller.settle([await postponed.finish()])
+                else:
+                    caller.settle([postponed.given_up(self._too_late)])
             finally:
                 self._few.release()
         except TimeoutError:

@@ -253,7 +253,9 @@ class _Call(_Sent):
         if not isinstance(reply, ReplyError):
             self._batch.settle(writing.outcomes(self._batch.wanted, reply))
         elif str(reply).startswith("NOSCRIPT"):  # not run, then: it is sent again, and brought along
-            self._again(writing.call(self._mode, self._batch.wanted, whole=True), 1)
+            self._batch.forget_done()
+            if self._batch.callers:
+                self._again(writing.call(self._mode, self._batch.wanted, whole=True), 1)
         elif str(reply).startswith("NOPERM") and len(self._batch) > 1:  # not run either, for one of the keys
             for alone in self._batch.apart():
                 call = _Call(self._connection, self._mode, alone)
@@ -277,9 +279,11 @@ class _CallForEachKey(_Call):
 
     def set_result(self, replies: list[Any]) -> None:
         forgotten = []
+        is_wanted = self._batch.still_wanted()  # what nobody waits for must not come behind what was asked since
         for places, reply in zip(self._asked, replies, strict=True):
             if isinstance(reply, ReplyError) and str(reply).startswith("NOSCRIPT"):
-                forgotten.append(places)
+                if wanted := [place for place in places if is_wanted[place]]:
+                    forgotten.append(wanted)
                 continue
             for place, outcome in zip(places, self._told(places, reply), strict=True):
                 self._outcomes[place] = outcome

@@ -221,6 +221,25 @@ async def test_what_was_written_stays_so_though_no_connection_is_left_for_the_re
         assert await values_of(store, "held", "beside") == [b"0", b"1"]
 
 
+async def test_who_gave_up_waiting_for_a_row_does_not_write_it_behind_what_was_asked_since(database: Database) -> None:
+    """One at a time waits for a held row here, and the second one goes away before its turn."""
+    async with database.opened(maxConns="2", timeout="10s") as store:
+        await put(store, Upsert("first", b"0"), Upsert("mine", b"0"))
+        with _held(database, "SELECT * FROM state WHERE key = 'first' FOR UPDATE"):
+            with _held(database, "SELECT * FROM state WHERE key = 'mine' FOR UPDATE"):
+                first = asyncio.create_task(write_one(store, Upsert("first", b"1")))
+                await until_true(lambda: bool(store._lanes[1]._alone))
+                given_up = asyncio.create_task(write_one(store, Upsert("mine", b"old")))
+                await until_true(lambda: len(store._lanes[1]._alone) == 2)
+                given_up.cancel()
+                await asyncio.wait([given_up])
+            await put(store, Upsert("mine", b"new"))
+        assert await first is None
+        await until_true(lambda: not store._lanes[1]._alone)
+
+        assert await value_of(store, "mine") == b"new"
+
+
 async def test_of_one_request_the_last_write_of_a_key_stays_though_the_first_waited_for_its_row(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

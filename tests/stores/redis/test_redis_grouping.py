@@ -9,8 +9,9 @@ import pytest
 
 from dapr_state.stores.base import EtagMismatch, StoreError
 from dapr_state.stores.model import Delete, StoredValue, Upsert
+from dapr_state.stores.redis.connecting import Server
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError, Silence
-from dapr_state.stores.redis.grouping import Grouping
+from dapr_state.stores.redis.grouping import Grouping, budget
 from tests.stores.redis.conftest import opened
 from tests.stores.redis.peer import connected
 from tests.support.redis import RedisServer
@@ -102,6 +103,47 @@ async def test_a_group_whose_script_the_server_forgot_is_sent_again(own_redis: R
 
         assert outcomes == [[None]] * 10
         assert await store.get(["k"]) == [StoredValue(b"9", "10")]
+
+
+@pytest.mark.parametrize("server", [Server(), Server(cluster=True)], ids=["alone", "cluster"])
+async def test_what_is_given_up_is_not_sent_again_behind_what_was_asked_since(server: Server) -> None:
+    """A server that has forgotten the script has run nothing. Who stands beside it in the group is written."""
+    async with connected() as (connection, peer):
+        grouping = Grouping(connection, server)
+        given_up = asyncio.ensure_future(grouping.write([Upsert("mine", b"old")]))
+        beside = asyncio.ensure_future(grouping.write([Upsert("beside", b"v")]))
+        await asyncio.sleep(0)
+        await peer.read()
+        given_up.cancel()
+        newer = asyncio.ensure_future(grouping.write([Upsert("mine", b"new")]))
+        await peer.read()
+        peer.answer(b"-NOSCRIPT none\r\n" * (2 if server.cluster else 1))
+        again = await peer.read()
+        peer.answer(b"*0\r\n" * 2)
+        outcomes = await asyncio.gather(beside, newer)
+
+    assert outcomes == [[None], [None]]
+    assert (b"beside" in again, b"mine" in again) == (True, False)
+
+
+async def test_a_group_that_nobody_waits_for_any_more_is_not_sent_again() -> None:
+    """What is bounded is free again."""
+    async with connected() as (connection, peer):
+        waiting = budget()
+        grouping = Grouping(connection, waiting=waiting)
+        given_up = asyncio.ensure_future(grouping.write([Upsert("mine", b"old")]))
+        await asyncio.sleep(0)
+        await peer.read()
+        given_up.cancel()
+        await asyncio.wait([given_up])
+        peer.answer(b"-NOSCRIPT none\r\n")
+        newer = asyncio.ensure_future(grouping.write([Upsert("mine", b"new")]))
+        sent = await peer.read()
+        peer.answer(b"*0\r\n")
+
+        async with asyncio.timeout(5):
+            assert await newer == [None]
+        assert (b"new" in sent, b"old" in sent, waiting.callers, waiting.octets) == (True, False, 0, 0)
 
 
 async def test_large_values_go_in_several_calls(own_redis: RedisServer) -> None:
