@@ -34,6 +34,7 @@ VALUE: Final = 4096  # octets of each value in a list, if nothing else is asked 
 VALUES_AT_MOST: Final = 2 << 20  # octets that all values of a page are: those behind it are told without
 READ_AT_ONCE: Final = 64  # values, of which only the beginning may be shown
 PART: Final = 64 * 1024  # octets of one value, if nothing else is asked for
+PART_AT_MOST: Final = 1 << 20  # octets, which are written as base64 in 5 ms; whoever wants more asks for the next part
 BUDGET: Final = 0.2  # seconds for a count; who asks for more waits longer, not others
 BUDGET_AT_MOST: Final = 10.0  # seconds of it: then the caller has a number to show, and may go on
 SAMPLE: Final = 20  # keys that are shown of those that are to be removed
@@ -159,7 +160,7 @@ class StateAdmin:
         row = await self._read(space, stored, request)
         answer = admin_pb2.Entry(total_size=len(row.value))
         _describe(answer.entry, space, request.key, stored, row)
-        limit = request.max_bytes or PART
+        limit = min(request.max_bytes or PART, PART_AT_MOST)
         answer.entry.value = row.value[request.offset : request.offset + limit]
         answer.entry.value_truncated = len(answer.entry.value) < len(row.value)
         answer.is_utf8 = _is_text(row.value)

@@ -323,3 +323,33 @@ def test_numbers_are_told_as_they_are_written(writable: Sidecar) -> None:
     answer = http(writable.http_port, "GET", "/dapr-state/v1/state/memory/entry?key=numbers")
 
     assert answer.json["entry"]["json"] == text
+
+
+def test_a_large_value_is_saved_and_read_in_parts(admin: Admin) -> None:
+    """As octets and as JSON; no part is larger than what holds nobody up."""
+    octets, text = bytes(range(256)) * 10_000, "[" + "1.10," * 500_000 + '"é"]'
+    admin.call("SaveEntry", store_name="memory", key="octets", value=octets, expire_in=timedelta(seconds=90))
+    saved = admin.call("SaveEntry", store_name="memory", key="text", json=text)
+    parts, size = [], len(text.encode())
+    while (done := sum(map(len, parts))) < size:
+        wish = {"store_name": "memory", "key": "text", "offset": done, "max_bytes": 4 << 20}
+        parts.append(admin.call("GetEntry", **wish).entry.value)
+    read = admin.call("GetEntry", store_name="memory", key="octets", max_bytes=4 << 20)
+
+    assert saved.entry.size == size
+    assert b"".join(parts) == text.encode()
+    assert max(map(len, parts)) == 1 << 20
+    assert (read.total_size, read.entry.value) == (len(octets), octets[: 1 << 20])
+    assert read.entry.HasField("expires_at")
+
+
+def test_a_large_request_that_needs_not_be_is_refused(writable: Sidecar) -> None:
+    """To read it would hold everybody up; so is a large one that is no JSON."""
+    for target, body in (
+        ("/dapr-state/v1/state/memory:touch", b'{"key": "' + b"k" * 100_000 + b'"}'),
+        ("/dapr-state/v1/state/memory/entry", b'{"key": "k", "json": "' + b"k" * 100_000),
+        ("/dapr-state/v1/state/memory/entry", b"[" * 100_000),
+        ("/dapr-state/v1/state/memory/entry", b'{"key": "k", "what": "' + b"k" * 100_000 + b'"}'),
+    ):
+        answer = http(writable.http_port, "POST", target, body)
+        assert (answer.code, answer.json["errorCode"]) == (400, "ERR_ADMIN_BAD_REQUEST")

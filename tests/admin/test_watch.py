@@ -332,3 +332,27 @@ def test_a_watcher_of_a_store_that_is_not_there_is_refused(admin: Admin) -> None
         with pytest.raises(Refused), admin.stream("Watch", **wish) as messages:
             next(messages)
     assert http(admin.sidecar.http_port, "GET", "/dapr-state/v1/state/none/watch?prefix=").code == 400
+
+
+def test_who_does_not_read_holds_up_nobody(admin: Admin, ordered: str) -> None:
+    """Writers go on, the process does not grow by what he leaves, and he learns that he has missed something."""
+    total, size = 2500, 20_000
+
+    def resident() -> int:
+        return int(Admin(admin.sidecar, "grpc").call("GetOverview").resident_bytes)
+
+    with admin.sidecar.client() as client:
+        client.save(ordered, item("k", bytes(size)))
+        before = resident()
+        wish = {"store_name": ordered, "prefix": "", "with_values": True, "max_value_bytes": size}
+        with admin.stream("Watch", **wish) as messages:
+            next(messages)
+            for start in range(0, total, 50):
+                items = [item("k", bytes(size)) for _ in range(50)]
+                assert client.save(ordered, *items).ok, start
+            grown = resident() - before
+            with pytest.raises(Exception, match=r"not known any more|BEHIND|reset|closed|Connection"):
+                for _ in messages:
+                    pass
+
+    assert grown < 100 << 20

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from google.protobuf import json_format
 
 from dapr_state import errors
@@ -41,6 +42,7 @@ LINES: Final = "StreamKeys"  # the stream that is lines of JSON; the others are 
 LAST_SEEN: Final = "last-event-id"  # what a browser's EventSource says when it comes back
 ONLY_OWN: Final = line("X-Dapr-State-Watch", "writes of this sidecar only")
 BEAT: Final = 15.0  # seconds without an event after which a comment is sent: proxies wait for a minute
+SMALL: Final = 16 * 1024  # octets of a request that protobuf's own reader reads, in 2 ms at most
 PART: Final = 16 * 1024  # octets of lines that are sent together
 _BASE: Final = BASE.encode()
 _SAFE: Final = frozenset({"GET", "HEAD"})
@@ -182,13 +184,44 @@ def _message(request: Request, rpc: Rpc, named: Mapping[str, str], query: Mappin
         raise errors.BODY_READ(cause=request.body_error)
     message = rpc.request()
     try:
-        if request.body:
+        if len(request.body) > SMALL:
+            _read_large(request.body, message)
+        elif request.body:
             json_format.Parse(request.body, message)
         for name, value in (*named.items(), *query.items()):
             _set(message, name, value)
-    except (ValueError, json_format.ParseError, RecursionError) as error:
+    except (ValueError, json_format.ParseError, RecursionError, msgspec.MsgspecError) as error:
         raise errors.ADMIN_REQUEST(cause=_reason(error)) from error
     return message
+
+
+class _Saved(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """SaveEntry with a large value, which protobuf's own reader would take a fourth of a second for."""
+
+    store_name: str = ""
+    key: str = ""
+    space: str = ""
+    value: bytes | msgspec.UnsetType = msgspec.UNSET
+    json: str | msgspec.UnsetType = msgspec.UNSET
+    etag: str = ""
+    only_new: bool = False
+    expire_in: str = ""
+
+
+_decode_saved: Final = msgspec.json.Decoder(_Saved).decode
+
+
+def _read_large(body: bytes, message: Any) -> None:
+    if message.DESCRIPTOR.name != "SaveEntryRequest":
+        raise ValueError(f"a request of this kind has {SMALL} octets or less")
+    read = _decode_saved(body)
+    for name in ("store_name", "key", "space", "etag", "expire_in"):
+        if value := getattr(read, name):
+            _set(message, name, value)
+    message.only_new = read.only_new
+    for name in ("value", "json"):
+        if (content := getattr(read, name)) is not msgspec.UNSET:
+            setattr(message, name, content)
 
 
 def _set(message: Any, name: str, value: str) -> None:
