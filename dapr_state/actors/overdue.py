@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from dapr_state.actors.shielded import RunToCompletion
 from dapr_state.app.model import ActorCall, AppError
 from dapr_state.golang.duration import format_duration
-from dapr_state.resiliency.begun import Begun
-from dapr_state.resiliency.guard import DEADLINE_TEXT
+from dapr_state.resiliency.begun import DEADLINE_TEXT, Begun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

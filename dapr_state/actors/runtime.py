@@ -230,12 +230,12 @@ class ActorRuntime:
         except TooDeepError:
             self._directory.give(hosted, activation)
             raise
+        turn.what, turn.send = what, send
         if self.patience is not None and (patience := self.patience(actor.type)) is not None:
             leave = partial(self._leave, hosted, activation, turn)
             return await self.overdue.run(turns, turn, send(what), what, patience=patience, leave=leave)
         work = None
         try:
-            turn.what, turn.send = what, send
             if not turn.has_begun:
                 await turn.begun()
             work = RunToCompletion(send(what))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task  # as eager_task.py
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.serving.eager_task import EagerTask
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from dapr_state.clock import WaitingClock
+
+DEADLINE_TEXT: Final = "context deadline exceeded"  # what a caller is told who has waited long enough
 
 
 class Begun(EagerTask):

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from dapr_state.clock import WaitingClock
     from dapr_state.resiliency.policies import Chosen
 
-DEADLINE_TEXT: Final = "context deadline exceeded"
 
 _NEVER: Final = BreakerRule(trip.parse("false"))
 

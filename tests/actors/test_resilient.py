@@ -167,7 +167,10 @@ async def test_a_timeout_is_told_at_its_time_and_the_turn_stays_taken() -> None:
         await first
     second = scene.call("buy")
     await scene.pass_time(0.25)
+    active = scene.runtime.find(ActorId("cart", "1"))
+    assert active is not None
 
+    assert [turn.what.method for turn in active.turns.all() if isinstance(turn.what, ActorCall)] == ["wait", "buy"]
     assert scene.app.log == ["+1 wait"]
     scene.app.release()
     assert (await scene.end(second)).body == b"buy"

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from dapr_state.observability.metrics import Metrics
+from dapr_state.resources.component import Source
+from dapr_state.resources.resiliency import read
+from dapr_state.runtime.resiliency import TYPES_AT_MOST, Resiliency
 from tests.support.client import item
 from tests.support.components import component
 from tests.support.configured import page
@@ -160,6 +164,20 @@ def test_no_call_notices_that_policies_change(sidecar: Sidecar) -> None:
     assert len(written) > 100
     assert [row["key"] for row in found if row.get("data") != b"v"] == []
     assert page(sidecar).body.decode().count('dapr_resiliency_loaded{app_id="app",name="mine",namespace=""} 6') == 1
+
+
+def test_types_that_callers_make_up_are_forgotten() -> None:
+    """A default policy holds for all of them: no more are kept ready than the bound says, and what is used stays."""
+    names = yaml.safe_dump(policies(policies={"circuitBreakers": {"DefaultActorCircuitBreakerPolicy": {}}}))
+    resiliency = Resiliency("app", Metrics("app"))
+    resiliency.load([read(yaml.safe_load(names), Source("r.yaml"))])
+    first = resiliency.of_actor("first")
+    for number in range(2 * TYPES_AT_MOST):
+        resiliency.of_actor(f"made up {number}")
+        assert resiliency.of_actor("first") is first
+
+    assert first is not None
+    assert len(resiliency._actors) == TYPES_AT_MOST
 
 
 @pytest.fixture
