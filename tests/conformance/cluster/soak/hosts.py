@@ -14,7 +14,7 @@ from tests.conformance.cluster.soak.app import TYPE
 from tests.conformance.cluster.soak.checks import Outage, turns_of
 from tests.support import oracle
 from tests.support.components import component
-from tests.support.control_plane import Placement, Placements, Scheduler, Schedulers
+from tests.support.control_plane import Placement, Placements, Scheduler, Schedulers, Sentry
 from tests.support.http import Answer, Socket, ask, request
 from tests.support.processes import Process, free_port
 from tests.support.redis import RedisServer
@@ -46,10 +46,13 @@ class Host:
         store = component("statestore", "state.redis", redisHost=cluster.redis.address, actorStateStore="true")
         flags = ["--app-port", str(port), "--placement-host-address", cluster.placement.address]
         flags += ["--scheduler-host-address", cluster.scheduler.address]
+        flags += cluster.sentry.sidecar_flags if cluster.sentry else ()
+        environment = cluster.sentry.environment if cluster.sentry else {}
         if kind == "daprd":
-            self.sidecar: Sidecar = Daprd(oracle.program("daprd"), folder, [store], flags=flags)
+            daprd = oracle.program("daprd")
+            self.sidecar: Sidecar = Daprd(daprd, folder, [store], flags=flags, environment=environment)
         else:
-            self.sidecar = Sidecar(folder, [store], flags=flags)
+            self.sidecar = Sidecar(folder, [store], flags=flags, environment=environment)
         self.app = Process(
             [sys.executable, PROGRAM, str(port), str(self.sidecar.http_port), self._record], folder / "app.log"
         )
@@ -123,17 +126,24 @@ class Cluster:
     def __init__(self, folder: Path, scenario: Scenario) -> None:
         self.folder = folder
         self.redis = RedisServer(folder)
+        self.sentry = Sentry(folder) if scenario.secured else None
+        flags = self.sentry.flags if self.sentry else ()
         placement, scheduler = oracle.program("placement"), oracle.program("scheduler")
-        self.placement = Placements(placement, folder) if scenario.placements > 1 else Placement(placement, folder)
-        self.scheduler = Schedulers(scheduler, folder) if scenario.schedulers > 1 else Scheduler(scheduler, folder)
+        self.placement = (
+            Placements(placement, folder) if scenario.placements > 1 else Placement(placement, folder, *flags)
+        )
+        self.scheduler = (
+            Schedulers(scheduler, folder) if scenario.schedulers > 1 else Scheduler(scheduler, folder, *flags)
+        )
         self._numbers = count(1)
         self.all: list[Host] = []
         self.live: tuple[Host, ...] = ()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            for service in (self.redis, self.placement, self.scheduler):
-                stack.enter_context(service)
+            for service in (self.redis, self.sentry, self.placement, self.scheduler):
+                if service:
+                    stack.enter_context(service)
             stack.callback(self._close)
             self._stack = stack.pop_all()
         return self

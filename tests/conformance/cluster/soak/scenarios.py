@@ -30,6 +30,7 @@ class Scenario:
     placements: int = 1
     schedulers: int = 1
     actions: tuple[str, ...] = HOSTS
+    secured: bool = False  # by a sentry, all of them
 
 
 SCENARIOS: Final = {
@@ -37,6 +38,7 @@ SCENARIOS: Final = {
     "three of ours": Scenario(("ours", "ours", "ours")),
     "ours and daprd": Scenario(("ours", "daprd")),
     "two of ours and daprd": Scenario(("ours", "ours", "daprd")),
+    "two of ours and daprd, secured": Scenario(("ours", "ours", "daprd"), secured=True),
     "two of ours, with services that end": Scenario(("ours", "ours"), actions=PLANE),
     "three of each": Scenario(("ours", "ours", "ours"), 3, 3, (*HOSTS, *PLANE)),
 }
