@@ -81,7 +81,7 @@ class Actor:
 
     def invoke(self, method: str, data: Any = None) -> Any:
         """Call a method as a client would, JSON in and out: faults are met, and the call is one of the test's."""
-        self._check("ainvoke")
+        self._check("actor(...).ainvoke")
         return self._invoke(method, data)
 
     async def ainvoke(self, method: str, data: Any = None) -> Any:
@@ -104,7 +104,7 @@ class Actor:
 
     def deactivate(self) -> None:
         """Have it end as one that has rested for long enough; a turn that runs is waited for."""
-        self._check("adeactivate")
+        self._check("actor(...).adeactivate")
         self._client.ask("POST", f"{self._path}:deactivate", {})
 
     async def adeactivate(self) -> None:
@@ -112,7 +112,7 @@ class Actor:
 
     def delete(self) -> None:
         """Remove its state and its reminders, and have it end."""
-        self._check("adelete")
+        self._check("actor(...).adelete")
         self._client.ask("DELETE", self._path)
 
     async def adelete(self) -> None:
@@ -120,7 +120,7 @@ class Actor:
 
     def fire_reminder(self, name: str) -> None:
         """Deliver one tick now; its schedule stays as it is. Raises AssertionError if the application refuses it."""
-        self._check("afire_reminder")
+        self._check("actor(...).afire_reminder")
         self._fire_reminder(name)
 
     async def afire_reminder(self, name: str) -> None:
@@ -131,7 +131,7 @@ class Actor:
 
     def fire_timer(self, name: str) -> None:
         """The same for a timer."""
-        self._check("afire_timer")
+        self._check("actor(...).afire_timer")
         self._fire_timer(name)
 
     async def afire_timer(self, name: str) -> None:

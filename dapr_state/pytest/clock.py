@@ -78,13 +78,13 @@ class Clock:
         What is due is done at its own moment and in its order; what it causes as well, if it falls due within.
         Raises DaprError if something goes on for `patience` real seconds, or if there are more ticks than allowed.
         """
-        self._check("aadvance")
+        self._check("clock.aadvance")
         body = {"by": to_text(by), "patience": f"{patience}s", "maxTicks": max_ticks}
         return _advanced(self._client.ask("POST", "test/advance", body))
 
     def set(self, to: datetime, *, patience: float = 10) -> Advanced:
         """Move on to that moment. Back it goes only where the sidecar is empty."""
-        self._check("aset")
+        self._check("clock.aset")
         moment = to.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         return _advanced(self._client.ask("POST", "test/setTime", {"to": moment, "patience": f"{patience}s"}))
 

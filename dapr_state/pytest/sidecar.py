@@ -242,9 +242,8 @@ class Dapr:
         except RuntimeError:
             return
         if running is self._loop:
-            where = "dapr.clock" if instead in {"aadvance", "aset"} else "dapr"
             raise RuntimeError(
-                f"this event loop serves the application, and would wait for itself: use await {where}.{instead}(...)"
+                f"this event loop serves the application, and would wait for itself: use await dapr.{instead}(...)"
             )
 
 

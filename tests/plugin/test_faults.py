@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from tests.plugin.conftest import Run
 
-TESTS = """
+TESTS = r"""
 import asyncio, threading, time
 import pytest, shop
 from dapr.clients import DaprClient
@@ -176,6 +176,16 @@ def test_over_http(dapr, carts):
         with pytest.raises(Exception):
             dapr.actor("Cart", "1").invoke("Add", 1)
     assert dapr.actor("Cart", "1").invoke("Add", 1) == 1
+
+@pytest.mark.anyio
+async def test_who_would_wait_for_himself_is_told(dapr, dapr_app):
+    async with dapr_app.aserve(shop.app):
+        with pytest.raises(RuntimeError, match=r"use await dapr.clock.aadvance\(...\)"):
+            dapr.clock.advance("1s")
+        with pytest.raises(RuntimeError, match=r"use await dapr.actor\(...\).ainvoke"):
+            dapr.actor("Cart", "1").invoke("Add", 1)
+        assert await dapr.actor("Cart", "1").ainvoke("Add", 1) == 1
+        await dapr.await_idle()
 
 def test_a_crash_and_a_pause(dapr, sdk):
     dapr.restart(kill=True)
