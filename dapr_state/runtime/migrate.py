@@ -84,7 +84,7 @@ async def _migrate(migration: Migration, tell: Tell) -> int:
     try:
         while not (moving.done() or stopping.done()):
             await WAITING.wait([moving, stopping], timeout=PROGRESS, return_when=asyncio.FIRST_COMPLETED)
-            if not moving.done():
+            if not moving.done() and migration.report.total:
                 tell(f"{migration.report.left} of {migration.report.total} to go")
         if not moving.done():
             migration.stop()
