@@ -48,7 +48,9 @@ def test_two_browsers_edit_one_key(open_page: Callable[..., Opened], sidecar: Si
     second.press("Control+Enter")
     second.seen("Nothing of yours was written")
     columns = second.page.locator(".three pre").all_inner_texts()
-    assert columns == ['{"n":2}', '{"n":3}', '{"n": 1}']
+    assert ["".join(text.split()) for text in columns] == ['{"n":2}', '{"n":3}', '{"n":1}']
+    assert second.page.locator(".three .is-new").all_inner_texts() == ['  "n": 2\n', '  "n": 3\n']
+    assert second.violations() == []
     assert stored(sidecar, "shared") == '{"n":2}'
 
     second.page.get_by_role("button", name="Edit mine against theirs").click()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.console import files
 from dapr_state.golang.marshal import encode
-from dapr_state.serving.http.response import JSON, NO_SNIFF, Response, line, text
+from dapr_state.serving.http.response import JSON, NO_SNIFF, TEXT, Response, line
 from dapr_state.transports.http import target
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Page:
             return Response(200, [JSON, NO_STORE, *GUARDS], encode(self._about()))
         if file := self._files.get(name):
             return _file(request, file)
-        return text(404, "404 page not found")
+        return Response(404, [TEXT, *GUARDS], b"404 page not found\n")
 
 
 def _file(request: Request, file: File) -> Response:

@@ -95,9 +95,10 @@ export function StatePage({ store, stores, appId, query, openKey }) {
       </div>
       ${by && prefix && html`<${Crumbs} prefix=${prefix} by=${by} show=${show} />`}
       <div class="list-head">
-        <span class="tally" role="status">${tally(total.data, list)}</span><span class="columns" aria-hidden="true"><span>Expires</span><span>Etag</span><span>Size</span></span>
+        <span class="tally" role="status">${tally(total.data, list)}</span>
         ${news.size > 0 && html`<button type="button" class="news" onClick=${refresh}>${news.size < MANY ? plural(news.size, "change") : `${count(MANY)} changes or more`}: show</button>`}
         ${list.data && list.data.ordered === false && html`<${Unsorted} list=${list.data} total=${total.data} sorted=${sorted} onSort=${() => setSorted(true)} />`}
+        <span class="columns" aria-hidden="true"><span>Expires</span><span>Etag</span><span>Size</span></span>
       </div>
       <${Problem} error=${list.error} />
       ${!list.data && list.isLoading && html`<${Lines} rows=${10} />`}

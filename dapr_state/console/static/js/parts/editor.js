@@ -115,18 +115,21 @@ async function undoOf(store, space, key, old, etag, isNew) {
 }
 
 function Changes({ before, after }) {
-  const lines = useMemo(() => (before.length + after.length > DIFFED ? null : hunks(diff(...readable(before, after)))), [before, after]);
+  const lines = useMemo(() => (before.length + after.length > DIFFED ? null : hunks(diff(...alike([before, after])))), [before, after]);
   if (before === after) return html`<p class="faint">Nothing is changed yet.</p>`;
   if (!lines) return html`<p class="faint">${plural(before.length, "character")} become ${plural(after.length, "character")}.</p>`;
   return html`<div class="field"><span>Changes</span><${Diff} lines=${lines} /></div>`;
 }
 
-/** JSON with a line for each member, so that what has changed stands alone; as it is where only its blanks have. */
-function readable(before, after) {
-  if (problem(before) || problem(after)) return [before, after];
-  const wide = [indented(before), indented(after)];
-  return wide[0] === wide[1] ? [before, after] : wide;
+/** JSON with a line for each member, so that what has changed stands alone; as it is where only blanks differ. */
+function alike(texts) {
+  if (texts.some((text) => text.length > DIFFED || problem(text))) return texts;
+  const wide = texts.map((text) => indented(text));
+  return new Set(wide).size > 1 ? wide : texts;
 }
+
+/** The lines of a text, those marked that another one has not. */
+const against = (base, text) => (base.length + text.length > 2 * DIFFED ? [{ text }] : diff(base, text).filter((line) => line.kind !== "gone"));
 
 const SIGNS = { same: " ", gone: "−", new: "+" };
 
@@ -141,10 +144,11 @@ const Diff = ({ lines }) =>
 
 /** Theirs, mine and what both began with; writing over theirs takes another look first. */
 function Conflict({ base, mine, theirs, onTheirs, onMine }) {
-  const columns = [["Theirs", theirs.entry ? theirs.text : null, "stored now"], ["Mine", mine, "not saved"], ["Base", base.text, "where both began"]];
+  const texts = alike([theirs.text, mine, base.text]);
+  const columns = [["Theirs", theirs.entry && against(texts[2], texts[0]), "stored now"], ["Mine", against(texts[2], texts[1]), "not saved"], ["Base", against(texts[2], texts[2]), "where both began"]];
   return html`<div class="bar warn" role="alert"><${Icon} of="alert" /><span>${theirs.entry ? "Somebody else has saved this key meanwhile. Nothing of yours was written." : "Somebody else has deleted this key meanwhile."}</span></div>
     <div class="three">
-      ${columns.map(([name, text, note]) => html`<section key=${name} aria-label=${name}><h3>${name} <span class="faint">${note}</span></h3><pre class="text" tabindex="0" aria-label=${`${name}, ${note}`}>${text ?? "deleted"}</pre></section>`)}
+      ${columns.map(([name, lines, note]) => html`<section key=${name} aria-label=${name}><h3>${name} <span class="faint">${note}</span></h3><pre class="text" tabindex="0" aria-label=${`${name}, ${note}`}>${lines ? lines.map((line, at) => html`<span key=${at} class=${names("three-line", line.kind === "new" && "is-new")}>${line.text}${"\n"}</span>`) : "deleted"}</pre></section>`)}
     </div>
     <div class="dialog-foot"><${Button} tone="primary" onClick=${onTheirs}>Take theirs<//>${theirs.entry && html`<${Button} onClick=${onMine}>Edit mine against theirs<//>`}</div>`;
 }
