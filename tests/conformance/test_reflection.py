@@ -48,10 +48,11 @@ def curious(sidecar: Sidecar) -> Iterator[Curious]:
 
 
 def test_the_services_are_listed(curious: Curious) -> None:
-    """Dapr, health and both versions of reflection name themselves."""
+    """Dapr, health, the administration and both versions of reflection name themselves."""
     assert set(curious.database.get_services()) == {
         DAPR,
         HEALTH,
+        *(f"dapr_state.admin.v1.{each}" for each in ("Actors", "Runtime", "State")),
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
     }
