@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_state_is_a_mapping(dapr: Dapr) -> None:
-    """Octets stay octets, numbers are exact, an entry tells etag and end, a prefix narrows; what is not there raises."""
+    """Octets stay octets, numbers are exact, an entry tells etag and end, a prefix narrows; what is absent raises."""
     state = dapr.state()
     state["octets"] = b"\xff\x00"
     state.put("cart-1", {"id": 9007199254740993}, ttl="1h")
