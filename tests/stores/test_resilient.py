@@ -16,6 +16,9 @@ from dapr_state.resiliency.breaker import Breaker, State
 from dapr_state.resiliency.guard import Guard
 from dapr_state.resiliency.policies import BreakerRule, Chosen, Named, Retry
 from dapr_state.stores.base import EtagMismatch, Late, NotDone, Refused, StoreError, Unfit
+from dapr_state.stores.build import under
+from dapr_state.stores.encrypted import EncryptedStore
+from dapr_state.stores.encryption import Key
 from dapr_state.stores.memory import MemoryStore
 from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.stores.resilient import ResilientStore
@@ -483,6 +486,27 @@ async def test_a_caller_that_leaves_is_neither_success_nor_failure() -> None:
 
 def _without_retry(policies: Guard) -> Guard:
     return Guard(policies.what, Chosen(breaker=policies.chosen.breaker), policies.breaker, clock=policies.clock)
+
+
+async def test_policies_stand_between_encryption_and_the_store() -> None:
+    """What is asked again is what was sealed; actors pass them without encryption, reminders pass neither."""
+    clock = ManualClock()
+    ground = Scripted(clock, [{"a": UNDONE}])
+    ground.is_ground = True  # type: ignore[misc]  # it stands for the store itself
+    encrypted = EncryptedStore(ground, "st", [Key("k1", bytes(32))])
+    store = under(under(encrypted, guard(clock, rule=OFTEN)), guard(clock, retry=THREE))
+
+    assert await turned(clock, store.write([upsert("a", b"clear")])) == [None]
+    assert (len(ground.attempts), len(ground.applied)) == (2, 1)
+    (read,) = await store.get(["a"])
+    assert isinstance(read, StoredValue)
+    assert read.value == b"clear"
+    (sealed,) = await store.unencrypted.get(["a"])
+    assert isinstance(sealed, StoredValue)
+    assert sealed.value.endswith(b"||k1")
+    assert isinstance(store.unencrypted, ResilientStore)
+    assert store.bare is ground.bare
+    assert under(store, None).unencrypted is encrypted.unencrypted
 
 
 async def test_calls_that_come_to_an_end_leave_nothing_behind() -> None:
