@@ -15,7 +15,7 @@ BELOW = ("", "dapr_state", "dapr_state/stores", "dapr_state/transports/grpc", "d
 ROOMS = sorted(
     each.name
     for each in (ROOT / "dapr_state").iterdir()
-    if each.name not in {"__init__.py", "__main__.py", "__pycache__"} and each.name[0] != "."
+    if each.name not in {"__init__.py", "__main__.py", "__pycache__", "py.typed"} and each.name[0] != "."
 )
 
 
