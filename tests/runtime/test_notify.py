@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,6 +76,19 @@ def test_what_keeps_it_from_starting(told: Told, tmp_path: Path) -> None:
     assert message["ERRNO"] == "1"
     assert str(tmp_path / "none") in message["STATUS"]
     assert sidecar.wait() == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an abstract socket: run it on Linux")
+def test_a_socket_without_a_file(tmp_path: Path) -> None:
+    """As systemd names one in a container."""
+    name = f"dapr-state-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(f"\0{name}")
+        told.settimeout(10)
+        with Sidecar(tmp_path, [MEMORY], environment={"NOTIFY_SOCKET": f"@{name}"}):
+            message = told.recv(65536)
+
+    assert message.startswith(b"READY=1\n")
 
 
 def test_nobody_listens(tmp_path: Path) -> None:

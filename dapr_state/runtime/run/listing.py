@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dapr_state.runtime.registry import Entry
 
 PATIENCE: Final = 0.3  # seconds for a sidecar to answer: one that is stopped shall not hold the list up
-STOP_TIMEOUT: Final = 15.0  # seconds: an application's grace, and the sidecar's
+STOP_TIMEOUT: Final = 25.0  # seconds: what the last calls of actors take, the application's grace, and the sidecar's
 CHECK_INTERVAL: Final = 0.05  # seconds between two looks whether it has ended
 COMMAND_WIDTH: Final = 20  # as the dapr command
 

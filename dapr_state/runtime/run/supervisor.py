@@ -110,7 +110,7 @@ class Run:
                     return planning.CANNOT_RUN
                 try:
                     await asyncio.to_thread(_introduce, ports, self._environ, app.pid, self._plan)
-                    if not await self._starts_again(app, sidecar, sources):
+                    if not await self._starts_again(app, sidecar, messages, sources):
                         return await self._end(app, sidecar, relay, messages)
                     _tell(sidecar, messages, LEAVES)
                 finally:
@@ -133,7 +133,7 @@ class Run:
         finally:
             waiting.cancel()
 
-    async def _starts_again(self, app: Child, sidecar: Child, sources: Sources | None) -> bool:
+    async def _starts_again(self, app: Child, sidecar: Child, messages: Messages, sources: Sources | None) -> bool:
         """Whether the application is to start again; False once something has ended, or is to end."""
         changed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         if sources:
@@ -142,6 +142,7 @@ class Run:
         try:
             await _first(app.ended, *others)
             if app.ended.done() and not any(each.done() for each in others):
+                _tell(sidecar, messages, LEAVES)  # its callers wait for the next one, if there is one
                 await self._end_app(app)  # now, while no other process can have the number of its group
                 if not await self._rests(_code(app.ended.result()), others, reloads=sources is not None):
                     return False

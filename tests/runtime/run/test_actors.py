@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import sys
@@ -48,6 +49,21 @@ def test_they_end_before_it(tmp_path: Path, how: str) -> None:
 
         assert ENDED in started.text
         assert not COMPLAINT.search(started.text)
+
+
+def test_callers_wait_for_the_next_one(tmp_path: Path) -> None:
+    """Between a crash and the start after it nobody is called in vain."""
+    with Started(tmp_path, "--restart", "always", *_words()) as started:
+        started.says("up and running")
+        (listed,) = json.loads(ask(tmp_path, "list", "-o", "json")[1])
+        until(lambda: called(listed["httpPort"], "A"))
+        os.kill(listed["appPid"], signal.SIGKILL)
+        started.says("it starts again in 1 s")
+        answer = called(listed["httpPort"], "A")
+
+        assert answer == ["A"]
+        assert not COMPLAINT.search(started.text)
+        assert ask(tmp_path, "stop", "x") == (0, "")
 
 
 def test_ctrl_c_in_a_terminal(tmp_path: Path) -> None:
