@@ -11,6 +11,7 @@ import { done } from "./notices.js";
 const MOST = 2 ** 24; // octets of a value that is read to be compared
 const SHORT = 50_000; // characters that are judged with each letter; a longer text is when its writer rests
 const REST = 300; // milliseconds
+const ABOVE = 80; // pixels that are shown above the first difference
 const DIFFED = 200_000; // characters: beyond, the change is told in numbers
 
 /** `entry` and `bytes` are what was read; without them it is a new key. */
@@ -144,10 +145,16 @@ const Diff = ({ lines }) =>
 
 /** Theirs, mine and what both began with; writing over theirs takes another look first. */
 function Conflict({ base, mine, theirs, onTheirs, onMine }) {
+  const shown = useRef(null);
+  useEffect(() => {
+    const sides = [...shown.current.querySelectorAll("pre")];
+    const places = sides.map((side) => side.querySelector(".is-new")).filter(Boolean).map((line) => line.offsetTop);
+    if (places.length) for (const side of sides) side.scrollTop = Math.min(...places) - ABOVE;
+  }, []);
   const texts = alike([theirs.text, mine, base.text]);
   const columns = [["Theirs", theirs.entry && against(texts[2], texts[0]), "stored now"], ["Mine", against(texts[2], texts[1]), "not saved"], ["Base", against(texts[2], texts[2]), "where both began"]];
   return html`<div class="bar warn" role="alert"><${Icon} of="alert" /><span>${theirs.entry ? "Somebody else has saved this key meanwhile. Nothing of yours was written." : "Somebody else has deleted this key meanwhile."}</span></div>
-    <div class="three">
+    <div class="three" ref=${shown}>
       ${columns.map(([name, lines, note]) => html`<section key=${name} aria-label=${name}><h3>${name} <span class="faint">${note}</span></h3><pre class="text" tabindex="0" aria-label=${`${name}, ${note}`}>${lines ? lines.map((line, at) => html`<span key=${at} class=${names("three-line", line.kind === "new" && "is-new")}>${line.text}${"\n"}</span>`) : "deleted"}</pre></section>`)}
     </div>
     <div class="dialog-foot"><${Button} tone="primary" onClick=${onTheirs}>Take theirs<//>${theirs.entry && html`<${Button} onClick=${onMine}>Edit mine against theirs<//>`}</div>`;
