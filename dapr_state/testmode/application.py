@@ -157,12 +157,16 @@ class TestedRuntime:
 
     __test__ = False
 
-    def __init__(self, runtime: ActorRuntime, put_on: Callable[[AppChannel], AppChannel]) -> None:
+    def __init__(
+        self, runtime: ActorRuntime, deliveries: Deliveries, put_on: Callable[[AppChannel], AppChannel]
+    ) -> None:
         self._runtime = runtime
+        self._deliveries = deliveries
         self._put_on = put_on
 
     def host(self, hosted: Registration, channel: AppChannel) -> None:
         self._runtime.host(hosted, self._put_on(channel))
 
     async def unhost(self, types: Any) -> None:
+        self._deliveries.met.clear()  # the next process of the application knows none of them
         await self._runtime.unhost(types)

@@ -71,7 +71,8 @@ class TestMode:
 
     def target(self, runtime: ActorRuntime) -> TestedRuntime:
         """Who is told what the application hosts: the runtime, with another channel to it."""
-        return TestedRuntime(runtime, lambda inner: TestedChannel(inner, self.faults, self._deliveries, self.calls))
+        done = self._deliveries
+        return TestedRuntime(runtime, done, lambda inner: TestedChannel(inner, self.faults, done, self.calls))
 
     def attach(
         self,
