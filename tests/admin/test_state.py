@@ -237,6 +237,7 @@ def test_a_removal_is_looked_at_first(admin: Admin, store: str) -> None:
 
 def test_the_state_of_actors_is_a_space_of_its_own(admin: Admin) -> None:
     """Shown and removed by type and id, and never with the application's keys."""
+    admin.call("DeleteByPrefix", store_name="sqlite", space="ACTORS", everything=True)
     with admin.sidecar.client() as client:
         client.save("sqlite", item("plain", b"v"))
     for number in range(3):
