@@ -33,7 +33,8 @@ class Opened:
         self.page.goto(self.root + hash_)
 
     def close(self) -> None:
-        self.context.close()
+        if self.context.pages:
+            self.context.close()
 
     def check(self) -> None:
         """Nothing was said in the console, violations of the policy included, and nobody else was asked."""

@@ -67,3 +67,4 @@ def test_a_token_is_asked_for_and_stays_in_the_page(open_page: Callable[..., Ope
         expect(opened.page.locator("main h1")).to_have_text("app")
         opened.page.reload()
         expect(opened.page.locator("main h1")).to_have_text("app")
+        opened.close()  # before its sidecar, which it would miss

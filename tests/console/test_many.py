@@ -49,3 +49,4 @@ def test_a_hundred_thousand_keys(open_page: Callable[..., Opened], tmp_path: Pat
         expect(first).to_contain_text("order/000/")
         expect(first).to_contain_text("1\u202f000 keys")
         assert opened.page.evaluate("document.querySelectorAll('*').length") < 3000
+        opened.close()  # before its sidecar, which it would miss
