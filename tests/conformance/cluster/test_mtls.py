@@ -151,7 +151,7 @@ def _greeted(connection: socket.socket) -> bytes:
 
 def test_a_call_outlives_certificates(tmp_path: Path) -> None:
     """While they are renewed again and again calls go on; what began under one that has expired is answered."""
-    with Secured(tmp_path, lifetime="4s") as secured, secured.member() as one, secured.member() as two:
+    with Secured(tmp_path, lifetime="5s") as secured, secured.member() as one, secured.member() as two:
         wait_connected(one, two)
         far = there(one, two)
         two.app.obey({"match": "/method/held", "hold": True})
