@@ -21,6 +21,7 @@ import grpc
 from dapr_state_proto.components.v1 import common_pb2, state_pb2, state_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from dapr_state.errors import untraced
 from dapr_state.slices import Work
 from dapr_state.stores.base import Found, NotDone, Outcomes, OwnStatus, StateStore, StoreError, Unfit
 from dapr_state.stores.batching import OVERHEAD, Budget, weight, weight_of_keys
@@ -73,7 +74,7 @@ class PluggableStore(StateStore):
         self._budget = Budget("the component", callers=_CALLERS_AT_MOST, octets=_OCTETS_AT_MOST)
         self._channel: grpc.aio.Channel | None = None
         self._told: tuple[int, int] | None = None  # the socket file of the process that has had Init
-        self._telling = asyncio.Lock()
+        self._telling: asyncio.Task[None] | None = None
         self._calls: dict[str, Any] = {}  # of the process that is asked, by their names
         self._leaving: set[asyncio.Task[None]] = set()
         self._left: asyncio.Future[None] | None = None  # of a close that waits for the last caller
@@ -124,20 +125,29 @@ class PluggableStore(StateStore):
         log.info("pluggable component '%s' was successfully registered for '%s'", PurePath(self._path).stem, SERVICE)
 
     async def _tell(self) -> None:
-        """Say Init to the process at the socket, unless it is the one that has had it."""
-        file = self._file()
-        if file == self._told:
-            return
-        async with self._telling:
-            if file == self._told:  # who waited here was told so meanwhile
-                return
-            if self._told is not None:
-                self._leave()
+        """Have Init said to the process at the socket, unless it has had it: one call for all who wait for it."""
+        while (file := self._file()) != self._told:
+            if self._telling is None:
+                self._telling = asyncio.create_task(self._say_init(file))
+                self._telling.add_done_callback(self._has_told)
             try:
-                await self._calls["Init"](self._init, timeout=CALL_SECONDS, metadata=self._headers)
-            except grpc.RpcError as error:
-                raise failures.of_read(error) from None
-            self._told = file
+                await asyncio.shield(self._telling)
+            except StoreError as error:
+                raise untraced(error) from None  # one error for all, each of whom would lengthen its traceback
+
+    async def _say_init(self, file: tuple[int, int] | None) -> None:
+        if self._told is not None:
+            self._leave()
+        try:
+            await self._calls["Init"](self._init, timeout=CALL_SECONDS, metadata=self._headers)
+        except grpc.RpcError as error:
+            raise failures.of_read(error) from None
+        self._told = file
+
+    def _has_told(self, telling: asyncio.Task[None]) -> None:
+        self._telling = None
+        if not telling.cancelled():
+            telling.exception()  # those who waited may all have gone
 
     def _leave(self) -> None:
         """Connect anew: the connection may still be to a process that has a successor, and would be told instead."""
@@ -172,6 +182,9 @@ class PluggableStore(StateStore):
         if self._budget.callers:  # each of them ends in time
             self._left = asyncio.get_running_loop().create_future()
             await self._left
+        if self._telling:
+            self._telling.cancel()  # who waited for it has gone
+            await asyncio.wait([self._telling])
         await asyncio.gather(channel.close(), *self._leaving)
 
     async def ping(self) -> None:

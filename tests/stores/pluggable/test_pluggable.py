@@ -302,6 +302,29 @@ async def test_a_component_that_falls_silent(process: PluggableComponent, monkey
     assert [isinstance(each, StoreError) for each in (ends[1][0], ends[2], ends[3])] == [True] * 3
 
 
+async def test_all_who_wait_for_init_wait_for_one(process: PluggableComponent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a successor never answers it each call fails in the time of one; who gives up harms nobody."""
+    store = await opened()
+    monkeypatch.setattr(pluggable_store, "CALL_SECONDS", 0.5)
+    process.kill()
+    process.socket.unlink()
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(process.socket))
+        silent.listen()
+        calls = [asyncio.create_task(store.get(["k"])) for _ in range(20)]
+        await WAITING.sleep(0)
+        calls.pop(0).cancel()
+        async with WAITING.timeout(5):
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+    process.start()
+    async with WAITING.timeout(10):
+        while await write_one(store, Upsert("k", b"new")):
+            await WAITING.sleep(0.02)
+    await store.close()
+
+    assert {isinstance(end, StoreError) for end in ends} == {True}
+
+
 @pytest.mark.usefixtures("process")
 async def test_too_many_callers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for a component is bounded, as for every store; who waits already is served."""
