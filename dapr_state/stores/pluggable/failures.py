@@ -19,16 +19,20 @@ _ETAG: Final = "etag"  # the field that a BadRequest names
 _ETAG_ERRORS: Final = {grpc.StatusCode.FAILED_PRECONDITION: EtagMismatch, grpc.StatusCode.INVALID_ARGUMENT: EtagInvalid}
 
 
+class Silence(StoreError):
+    """The component did not answer in time: it may have done what it was asked, or not."""
+
+
 def of_read(error: grpc.RpcError) -> StoreError:
     """What a failed Get, BulkGet or Transact says."""
     status = _status(error)
-    return _own(error, status) or StoreError(_text(error))
+    return _own(error, status) or _plain(error)
 
 
 def of_write(error: grpc.RpcError) -> StoreError:
     """What a failed Set, Delete or BulkSet says, of which etags may be the reason."""
     status = _status(error)
-    return _own(error, status) or _of_etag(error, status) or StoreError(_text(error))
+    return _own(error, status) or _of_etag(error, status) or _plain(error)
 
 
 def of_bulk_delete(error: grpc.RpcError) -> StoreError:
@@ -84,5 +88,6 @@ def _only(status: Status | None, kind: Any) -> Any:
     return message if status.details[0].Unpack(message) else None
 
 
-def _text(error: grpc.RpcError) -> str:
-    return f"rpc error: code = {codes.shown(error.code().name)} desc = {error.details()}"
+def _plain(error: grpc.RpcError) -> StoreError:
+    kind = Silence if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED else StoreError
+    return kind(f"rpc error: code = {codes.shown(error.code().name)} desc = {error.details()}")

@@ -4,7 +4,8 @@ Rules that a change must respect:
 1. A call is said once, within CALL_SECONDS, and fails if nobody listens: what may have happened is never repeated.
 2. A component knows of this store only what Init told it. Another process at the socket is told before it is asked,
    over a connection of its own: the old one may still be there.
-3. A bulk call fails as a whole, so that what may fail by itself (an etag, first-write) is asked for by itself.
+3. What is left of a request is not asked of a component that has been silent for one of its calls.
+4. A bulk call fails as a whole, so that what may fail by itself (an etag, first-write) is asked for by itself.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from dapr_state.stores.query.budget import QueryBudget
     from dapr_state.stores.query.scan import Matches, Position
     from dapr_state.stores.query.tree import Query
+
+    Failed = Callable[[grpc.RpcError], StoreError]
 
 SERVICE: Final = state_pb2.DESCRIPTOR.services_by_name["StateStore"].full_name
 INSTANCE: Final = "x-component-instance"  # the header that says for which component of ours a call is
@@ -210,22 +213,33 @@ class PluggableStore(StateStore):
         self._open_channel()
         outcomes: Outcomes = [refusal(operation.key) for operation in operations]
         with self._waiting(weight(operations) if operations else 0):
+            silent = asyncio.Event()
             for places in _rounds(operations, outcomes):
-                await self._write_some(operations, places, outcomes)
+                await self._write_some(operations, places, outcomes, silent)
         return outcomes
 
-    async def _write_some(self, operations: Sequence[Operation], places: list[int], outcomes: Outcomes) -> None:
+    async def _write_some(
+        self, operations: Sequence[Operation], places: list[int], outcomes: Outcomes, silent: asyncio.Event
+    ) -> None:
         """Operations on keys of which none comes twice: in any order, beside each other."""
         alone = [place for place in places if _may_fail_alone(operations[place])]
         sets = [place for place in places if place not in set(alone) and isinstance(operations[place], Upsert)]
         deletes = [place for place in places if place not in set(alone) and isinstance(operations[place], Delete)]
         slots = asyncio.Semaphore(AT_ONCE)
 
+        async def outcome(call: str, request: Any, failed: Failed = failures.of_write) -> StoreError | None:
+            if silent.is_set():
+                return NotDone("the component was silent before it was asked for this")
+            error = await self._outcome(call, request, failed)
+            if isinstance(error, failures.Silence):
+                silent.set()
+            return error
+
         async def one(place: int) -> None:
             async with slots:
                 operation = operations[place]
                 call = "Set" if isinstance(operation, Upsert) else "Delete"
-                outcomes[place] = await self._outcome(call, messages.write(operation))
+                outcomes[place] = await outcome(call, messages.write(operation))
 
         async def many(places: list[int], call: str, kind: Any) -> None:
             if len(places) == 1:
@@ -233,7 +247,7 @@ class PluggableStore(StateStore):
             elif places:
                 failed = failures.of_bulk_delete if call == "BulkDelete" else failures.of_write
                 request = kind(items=[messages.write(operations[place]) for place in places], options={})
-                error = await self._outcome(call, request, failed)
+                error = await outcome(call, request, failed)
                 for place in places:
                     outcomes[place] = error
 
@@ -291,7 +305,7 @@ class PluggableStore(StateStore):
         self,
         call: str,
         request: Any,
-        failed: Callable[[grpc.RpcError], StoreError] = failures.of_write,
+        failed: Failed = failures.of_write,
     ) -> StoreError | None:
         """What a write ends with."""
         try:
@@ -304,7 +318,7 @@ class PluggableStore(StateStore):
         self,
         call: str,
         request: Any,
-        failed: Callable[[grpc.RpcError], StoreError] = failures.of_read,
+        failed: Failed = failures.of_read,
     ) -> Any:
         await self._tell()
         try:

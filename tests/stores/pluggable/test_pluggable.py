@@ -302,6 +302,27 @@ async def test_a_component_that_falls_silent(process: PluggableComponent, monkey
     assert [isinstance(each, StoreError) for each in (ends[1][0], ends[2], ends[3])] == [True] * 3
 
 
+async def test_a_silent_component_is_not_asked_for_the_rest_of_a_request(
+    process: PluggableComponent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request of many calls, beside or behind each other, ends in the time of one; the rest is known as not done."""
+    monkeypatch.setattr(pluggable_store, "CALL_SECONDS", 0.5)
+    store = await opened()
+    process.signal(signal.SIGSTOP)
+    beside = [Upsert(f"k{number}", b"v", first_write=True) for number in range(pluggable_store.AT_ONCE * 20)]
+    behind = [Upsert("k", b"v") for _ in range(20)]
+    try:
+        async with WAITING.timeout(5):
+            ends = await asyncio.gather(store.write(beside), store.write(behind))
+    finally:
+        process.signal(signal.SIGCONT)
+        await store.close()
+
+    asked = [[not error.is_undone for error in outcomes if error] for outcomes in ends]
+    assert [len(each) for each in asked] == [len(beside), len(behind)]
+    assert [sum(each) for each in asked] == [pluggable_store.AT_ONCE, 1]
+
+
 async def test_all_who_wait_for_init_wait_for_one(process: PluggableComponent, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a successor never answers it each call fails in the time of one; who gives up harms nobody."""
     store = await opened()
