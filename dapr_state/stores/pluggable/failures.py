@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -15,6 +16,7 @@ from dapr_state.stores.base import EtagInvalid, EtagMismatch, OwnStatus, StoreEr
 if TYPE_CHECKING:
     from google.rpc.status_pb2 import Status
 
+_HTTP_ERROR: Final = re.compile(r"[45][0-9]{2}")  # of others some have no body, and some leave the caller waiting
 _ETAG: Final = "etag"  # the field that a BadRequest names
 _ETAG_ERRORS: Final = {grpc.StatusCode.FAILED_PRECONDITION: EtagMismatch, grpc.StatusCode.INVALID_ARGUMENT: EtagInvalid}
 
@@ -53,7 +55,7 @@ def _own(error: grpc.RpcError, status: Status | None) -> OwnStatus | None:
     if status is None or info is None or info.metadata.get("kit_error") != "true":
         return None
     http = info.metadata.get("http_code", "")
-    if not http.isdecimal():
+    if not _HTTP_ERROR.fullmatch(http):
         return None
     text = f"api error: code = {codes.shown(error.code().name)} desc = {status.message}"
     shown = ErrorInfo(info.reason, domain=info.domain)  # what its metadata say is said with it

@@ -194,6 +194,14 @@ REFUSALS = {
         StoreError,
         "rpc error: code = Internal desc = as asked",
     ),
+    **{
+        f"http {code[:5]}": (
+            fail("NOT_FOUND", info(kit_error="true", http_code=code)),
+            StoreError,
+            "rpc error: code = NotFound desc = as asked",
+        )
+        for code in ("0", "99", "100", "204", "304", "1000", "٤٠٤", "9" * 5000)
+    },
     "own": (fail("NOT_FOUND", OWN), OwnStatus, "api error: code = NotFound desc = as asked"),
 }
 
