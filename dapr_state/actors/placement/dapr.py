@@ -188,7 +188,11 @@ class DaprPlacement(Placement):
 
     def unlock(self) -> None:
         """The round is over everywhere."""
-        self._alive_until = self._waiting.monotonic() + FROZEN
+        now = self._waiting.monotonic()
+        if now > self._alive_until:  # law 4: it was, and others may have taken over since
+            self._thaw()
+            return
+        self._alive_until = now + FROZEN
         self._is_severed = False
         self._connected.open()
         self._open_types()

@@ -280,6 +280,20 @@ async def test_a_sidecar_that_was_frozen_has_lost_its_actors(beats: bool) -> Non
     assert [drains for _, drains in scene.halted[1:]] == ([] if beats else [False])
 
 
+async def test_the_end_of_a_round_that_was_frozen_counts_no_more() -> None:
+    """It was said before others took over, and is read after: nothing lives here until another one has ended."""
+    scene = Scene()
+    await scene.round(tables(ta=(ME,)))
+    await scene.placement.update(tables(ta=(ME, OTHER)))
+    scene.clock.advance(FROZEN + 0.1)
+    scene.placement.unlock()
+    is_ready, holds = scene.placement.is_ready, scene.placement.holds()
+    await scene.round(tables(ta=(ME,)))
+
+    assert (is_ready, holds, scene.told[0]) == (False, False, "frozen")
+    assert scene.placement.lookup_now(ActorId("ta", MINE)) is HERE
+
+
 async def test_who_leaves_the_table_is_told_of() -> None:
     """Once it is in no type's table any more."""
     scene = Scene()
