@@ -324,7 +324,7 @@ class StreamCall(OutgoingCall):
     def __init__(self, line: Line, head: bytes) -> None:
         super().__init__(line, head)
         self._come: deque[bytes] = deque()
-        self._octets = 0  # of them
+        self._octets = 0  # of them, as they came: one without content takes memory, too
         self._changed = asyncio.Event()  # something has come, or it is over
         self._begun = asyncio.Event()
         self._drained = asyncio.Event()
@@ -363,7 +363,7 @@ class StreamCall(OutgoingCall):
             self._changed.clear()
             await self._changed.wait()
         body = self._come.popleft()
-        self._octets -= len(body)
+        self._octets -= framing.PREFIX_SIZE + len(body)
         if self._code is None and self._connection is not None:
             self._connection.heard(self, self._unread)
         return await self.line.unpack(body)
@@ -395,7 +395,7 @@ class StreamCall(OutgoingCall):
 
     def _take(self, message: bytes) -> None:
         self._come.append(message)
-        self._octets += len(message)
+        self._octets += framing.PREFIX_SIZE + len(message)
         self._changed.set()
 
     def on_drained(self) -> None:

@@ -135,12 +135,30 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._last_heard = _now()
         self._asked = None
+        self._read(data)
+
+    def _read(self, data: bytes = b"") -> None:
+        http2 = self.http2
+        before = http2.can_open, http2.refusing
         self._is_flushing = True  # at the end, once
-        for event in self.http2.receive(data):
+        for event in http2.receive(data):
             self._take(event)
+        if (http2.can_open, http2.refusing) != before:
+            self._on_room()  # who waits goes here now, or over another connection
         self.flush()
-        if self.http2.closed or (self.http2.refusing and not self.http2.streams):
+        if http2.closed or (http2.refusing and not http2.streams):
             self._transport.close()
+        elif http2.is_behind:
+            self._transport.pause_reading()
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._is_paused or self._transport.is_closing():
+            return
+        if self.http2.is_behind:
+            self._read()
+        if not self.http2.is_behind and not self._is_paused and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def pause_writing(self) -> None:
         self._is_paused = True
@@ -148,8 +166,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_paused = False
-        self._transport.resume_reading()
         self.flush()
+        self._read_on()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._is_open = False
@@ -195,7 +213,9 @@ class Connection(asyncio.Protocol):
             self._over(stream)
 
     def _over(self, stream: Stream[Any]) -> None:
-        _call(stream).stream = None
+        call = _call(stream)
+        if call.stream is stream:  # else it has been begun anew, on another one
+            call.stream = None
         self._last_call = _now()
         self._on_room()
         if self.http2.refusing and not self.http2.streams:

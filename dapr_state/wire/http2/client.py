@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     Reader = Callable[["ClientConnection", int, int, bytes], None]
 
 FIRST_STREAMS: Final = 100  # at a time, until the server has said how many it takes
+FRAMES_AT_ONCE: Final = 500  # are read in one turn of the loop: 5 ms of the dearest
 LAST_STREAM: Final = 2**31 - 1  # section 5.1.1: the number has 31 bits
 REMEMBERED: Final = 64  # header blocks of a connection: its server's heads and trailers, which repeat themselves
 REMEMBERED_SIZE: Final = 256  # octets of such a block
@@ -66,6 +67,7 @@ class ClientConnection(Sender[Any]):
         super().__init__(HeadMemory())
         self.limits = limits
         self.closed = False  # by a fault: nothing more is read
+        self.is_behind = False  # frames have come that wait for another turn
         self.refusing = False  # the server takes no more streams
         self.greeted = False  # by the server's first SETTINGS
         self._most_streams = FIRST_STREAMS
@@ -135,7 +137,7 @@ class ClientConnection(Sender[Any]):
     # Receiving
 
     def receive(self, data: bytes) -> list[Event]:
-        """Read whole frames, and keep the rest. Returns what happened, in its order."""
+        """Read whole frames, as many as one turn allows; keep the rest. Returns what happened, in its order."""
         if not self.closed:
             try:
                 self._read_frames(self._unread + data if self._unread else data)
@@ -148,13 +150,15 @@ class ClientConnection(Sender[Any]):
         if self.closed:
             return
         self.closed = self.refusing = True
+        self.is_behind = False
         self._unread = b""
         self._send(frames.goaway(0, fault.code, fault.reason))
         self._events.append(ConnectionFailed(fault))
 
     def _read_frames(self, buffer: bytes) -> None:
         position, end = 0, len(buffer)
-        while end - position >= PREFIX_SIZE:
+        left = FRAMES_AT_ONCE
+        while end - position >= PREFIX_SIZE and left:
             size_and_kind, flags, stream_id = PREFIX.unpack_from(buffer, position)
             size = size_and_kind >> 8
             if size > MAX_FRAME_SIZE:
@@ -164,8 +168,10 @@ class ClientConnection(Sender[Any]):
             if stop > end:
                 break
             position = stop
+            left -= 1
             self._read(size_and_kind & 255, flags, stream_id & STREAM_MASK, buffer[start:stop])
         self._unread = buffer[position:]
+        self.is_behind = not left and end - position >= PREFIX_SIZE
 
     def _read(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if self._block is not None and kind != FrameType.CONTINUATION:

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -20,7 +21,7 @@ from dapr_state.serving.grpc.calling import LEAST
 from dapr_state.serving.grpc.channel import Channel, Reach
 from dapr_state.serving.grpc.connection import Patience
 from dapr_state.serving.handshakes import HANDSHAKES
-from dapr_state.wire.http2 import frames
+from dapr_state.wire.http2 import client, frames
 from dapr_state.wire.http2.faults import ErrorCode
 from tests.security.test_spiffe import Authority
 from tests.serving.grpc.idle_program import Anybody
@@ -410,3 +411,73 @@ class Refusing:
 
     def drop(self, holder: object) -> None:
         self.held.discard(holder)
+
+
+async def test_a_request_that_is_sent_again_is_a_call_like_others() -> None:
+    """On the same connection, too: its answer is as long as it likes, and who gives it up is heard."""
+    half = frames.header_frames(3, b"\x88", 0) + frames.frame(0, 0, 3, b"\0\0\x01\0\0" + b"x" * 16_000)
+    more = frames.frame(0, 0, 3, b"x" * 16_000)
+    async with raw(greeting=frames.settings(())) as (server, port), calling(port) as channel:
+        call = unary(channel, "echo")(b"")
+        for stream_id, said in (1, frames.rst_stream(1, ErrorCode.REFUSED_STREAM)), (3, half + more * 2):
+            await until(lambda number=stream_id: frames.frame(0, 1, number, b"\0" * 5) in server.octets)
+            server.transport.write(said)
+        await until(lambda: frames.window_update(3, 48_005) in server.octets)
+        call.cancel()
+        await until(lambda: frames.rst_stream(3, ErrorCode.CANCEL) in server.octets)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        frames.settings(((frames.Setting.MAX_CONCURRENT_STREAMS, 2),)),
+        frames.goaway(1, ErrorCode.NO_ERROR),
+    ],
+    ids=["room", "another connection"],
+)
+async def test_who_waits_for_a_place_hears_of_one(said: bytes) -> None:
+    """As soon as the server takes more streams, or sends its callers away: not when one of the others ends."""
+    greeting = frames.settings(((frames.Setting.MAX_CONCURRENT_STREAMS, 1),))
+    async with raw(greeting=greeting) as (server, port), calling(port) as channel:
+        first = unary(channel, "echo")(b"1")
+        await until(lambda: b"test.Probe" in server.octets)
+        second = unary(channel, "echo")(b"2")
+        server.transport.write(said)
+        await until(lambda: second.stream is not None)
+        first.cancel()
+        second.cancel()
+
+
+async def test_messages_without_content_wait_at_the_server_too() -> None:
+    """A stream of nothing but empty messages, which nobody reads, is stopped by its window."""
+    some = frames.frame(0, 0, 1, b"\0\0\0\0\0" * 3_200)
+    async with raw(frames.header_frames(1, b"\x88", 0)) as (server, port), calling(port) as channel:
+        call = channel.unary_stream("/test.Probe/many", bytes, bytes)(b"")
+        await until(lambda: b"test.Probe" in server.octets)
+        for number in range(1, 5):
+            server.transport.write(some)
+            await until(lambda come=number * 3_200: len(call._come) == come)
+        assert call.stream.receive_window < frames.DEFAULT_WINDOW >> 1
+        assert [await call.read() for _ in range(12_800)] == [b""] * 12_800
+        assert call.stream.receive_window > frames.DEFAULT_WINDOW >> 1
+        call.cancel()
+
+
+async def test_a_flood_of_small_frames_is_read_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others have their turns meanwhile; no frame is lost, whatever comes behind them, and reading goes on."""
+    monkeypatch.setattr(client, "FRAMES_AT_ONCE", 10)
+    head = frames.header_frames(1, b"\x88", 0)
+    flood = [frames.frame(0, 0, 1, b"\0\0\0\0\1%c" % (number % 256)) for number in range(2_000)]
+    async with raw(head + b"".join(flood[:1_000])) as (server, port), calling(port) as channel:
+        call = channel.unary_stream("/test.Probe/many", bytes, bytes)(b"")
+        sizes = []
+        while len(call._come) < 1_000:
+            sizes.append(len(call._come))
+            await asyncio.sleep(0)
+        sizes.append(len(call._come))
+        server.transport.write(b"".join(flood[1_000:]))
+        heard = [await call.read() for _ in flood]
+        call.cancel()
+
+    assert max(after - before for before, after in pairwise(sizes)) <= 20
+    assert heard == [b"%c" % (number % 256) for number in range(2_000)]
