@@ -323,6 +323,8 @@ class _Stream:
         """What the orders ask of this sidecar, one after the other."""
         while True:
             order, version = await self._orders.get()
+            if self.is_void.is_set():
+                return
             if order.operation == "update":
                 await self._member.update(order.tables)
                 self._is_named = any(self._me.name in each.load_map for each in order.tables.entries.values())

@@ -276,6 +276,23 @@ async def test_a_stream_is_begun_anew_when_it_does_not_count_any_more() -> None:
     assert again.report.operation == REPORT
 
 
+async def test_what_has_come_before_a_stream_counts_no_more_is_not_told() -> None:
+    """The end of a round that waits behind an update would let calls in that are others' now."""
+    heard = Heard()
+    heard.holds = asyncio.Event()
+    async with Script() as service, client(heard, service.address) as made:
+        stream = await service.stream()
+        for operation, version in (("lock", 1), ("update", 1), ("unlock", 1), ("lock", 2)):
+            await stream.order(operation, version)
+        locked = [(await stream.answer()).version for _ in range(2)]  # all have come
+        made.join_anew()
+        heard.holds.set()
+        await service.stream()
+
+    assert locked == [1, 2]
+    assert heard.log == ["update []", "lose after a drain"]
+
+
 async def test_the_leader_is_found_among_several() -> None:
     """Behind an address that nobody listens on, a name that nobody knows, and one who is not the leader."""
     async with Script() as other, Script() as leader:
