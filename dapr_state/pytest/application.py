@@ -119,6 +119,11 @@ class Applications:
         finally:
             self._put_back()
 
+    def begin_anew(self) -> None:
+        """Have it started again: it has met a sidecar that is gone."""
+        self._end()
+        self._start()
+
     def _start(self) -> list[str]:
         if self._begin:
             self._running = self._begin()

@@ -97,10 +97,14 @@ class Faults:
         self._faults.append(fault)
         return fault
 
-    def end(self) -> list[str]:
-        """Take all away; those that nobody has met."""
+    def remove(self) -> None:
+        """Take all away, and remember how often each was met."""
         for fault in self._faults:
             fault.remove()
+
+    def end(self) -> list[str]:
+        """Take all away; those that nobody has met."""
+        self.remove()
         unmet = [str(fault) for fault in self._faults if fault.must_be_met and not fault.hits]
         self._faults.clear()
         return unmet

@@ -41,6 +41,7 @@ class Dapr:
         self._faults = Faults(self._client)
         self._expected: list[str] = []
         self._began = 0  # of the log
+        self._has_lost_actors = False  # that the application still has: it was told of no end of theirs
         self._loop: asyncio.AbstractEventLoop | None = None  # that serves the application
         self.apps = Applications(self)
         self.serving: Applications | None = None  # whose application is served now
@@ -141,13 +142,19 @@ class Dapr:
             raise TimeoutError("; ".join(told.get("busy", ())))
 
     def restart(self, *, kill: bool = False) -> None:
-        """End it (`kill`: at once, as a crash does) and start it again, with the same ports, files and time."""
+        """End it (`kill`: at once, as a crash does) and start it again, with the same ports, files and time.
+
+        Its faults end with it.
+        """
         process = self._owned("restart")
         moved, was_frozen = timedelta(0), False
         if process.is_running:
             moved, was_frozen = self.clock.moved, self.clock.is_frozen
+        self._faults.remove()
+        self._has_lost_actors |= kill or not process.is_running
         process.kill() if kill else process.stop()
         process.start()
+        self.calls.begin()
         if moved > timedelta(seconds=1):
             self._client.ask("POST", "test/setTime", {"to": f"{(datetime.now(UTC) + moved).isoformat()}"})
         if was_frozen:
@@ -193,13 +200,20 @@ class Dapr:
 
     def begin(self, *, keep_state: bool = False) -> None:
         """Empty it, unless it is; and start it again if it has ended."""
-        if self._process and not self._process.is_running:
-            self._process.start()
-            self.is_clean = False
+        self._revive()
         if not (self.is_clean or keep_state):
             self._client.ask("POST", "test/reset", {})
         self.is_clean = False
         self._start_counting()
+
+    def _revive(self) -> None:
+        """Start it again if it has ended, and with it an application whose actors would remember the one before."""
+        if self._process and not self._process.is_running:
+            self._process.start()
+            self.is_clean, self._has_lost_actors = False, True
+        if self._has_lost_actors and self.serving:
+            self.serving.begin_anew()
+        self._has_lost_actors = False
 
     def _start_counting(self) -> None:
         self._expected.clear()
@@ -221,8 +235,7 @@ class Dapr:
     def end(self, *, keep_state: bool = False) -> None:
         """Empty it for the next test; one that has ended is started again by that."""
         self._faults.end()
-        if self._process and not self._process.is_running:
-            return
+        self._revive()
         self._client.ask("POST", "test/reset", {"keepState": keep_state})
         self.is_clean = not keep_state
 

@@ -193,6 +193,80 @@ def test_after(dapr):
     assert done.output.count("the sidecar was ended by SIGKILL") >= 2
 
 
+def test_faults_and_calls_of_a_sidecar_that_is_restarted(run: Callable[..., Run]) -> None:
+    """What was met before counts, faults of the old one are not taken for those of the new one, and calls are told."""
+    done = run(
+        {
+            "test_it.py": USING
+            + """
+import urllib.error
+def fails():
+    with pytest.raises(urllib.error.HTTPError):
+        save("k", 1)
+@pytest.mark.parametrize("kill", [False, True])
+def test_restarted(dapr, kill):
+    before = dapr.fail("write")
+    fails(), save("k", 1), save("k", 2)
+    dapr.calls.clear()
+    dapr.restart(kill=kill)
+    after = dapr.fail("write")
+    before.remove()
+    fails()
+    assert (before.hits, after.hits) == (1, 1)
+    assert [call.operation for call in dapr.calls] == ["SaveState"]
+"""
+        }
+    )
+
+    assert done.code == 0, done.output
+
+
+REMEMBERS = """
+import dapr.actor, fastapi
+from contextlib import asynccontextmanager
+from dapr.ext.fastapi import DaprActor
+
+class CounterInterface(dapr.actor.ActorInterface):
+    @dapr.actor.actormethod(name="Add")
+    async def add(self, number): ...
+
+class Counter(dapr.actor.Actor, CounterInterface):
+    number = 0
+    async def add(self, number):
+        self.number += number
+        return self.number
+
+@asynccontextmanager
+async def lifespan(app):
+    await actors.register_actor(Counter)
+    yield
+
+app = fastapi.FastAPI(lifespan=lifespan)
+actors = DaprActor(app)
+"""
+
+
+def test_actors_of_a_sidecar_that_was_killed_are_not_met_again(run: Callable[..., Run]) -> None:
+    """Neither by the next test nor the next module, though the application goes on and was told of no end."""
+    counted = """
+import os, signal, pytest, remembers
+@pytest.fixture(scope="module")
+def counters(dapr_app_module):
+    return dapr_app_module.serve(remembers.app)
+def test_restarted(dapr, counters):
+    assert dapr.actor("Counter", "1").invoke("Add", 1) == 1
+    dapr.restart(kill=True)
+def test_crash(dapr, counters):
+    assert dapr.actor("Counter", "1").invoke("Add", 1) == 1
+    os.kill(dapr._process._running.pid, signal.SIGKILL)
+    dapr._process._running.wait()
+"""
+    done = run({"remembers.py": REMEMBERS, "test_a.py": counted, "test_b.py": counted})
+
+    assert done.summary.startswith("2 failed, 2 passed"), done.output
+    assert "AssertionError" not in done.output
+
+
 def test_ctrl_c_leaves_nothing_behind(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     """While a test runs: pytest says that it was interrupted, and its sidecar is gone."""
     files = {
