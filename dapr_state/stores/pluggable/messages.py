@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from dapr_state_proto.components.v1 import state_pb2
 
+from dapr_state.errors import shortened
+from dapr_state.stores.base import Unfit
 from dapr_state.stores.model import Delete, HintedKey, Hints, Upsert
+from dapr_state.stores.sql import keys
 from dapr_state.stores.ttl import KEY as TTL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dapr_state.stores.base import StoreError
     from dapr_state.stores.model import Operation
     from dapr_state.stores.query.tree import Query
 
@@ -23,8 +27,27 @@ _CONCURRENCY: Final[dict[str, Any]] = {
 }
 _CONSISTENCY: Final[dict[str, Any]] = {"eventual": _Options.CONSISTENCY_EVENTUAL, "strong": _Options.CONSISTENCY_STRONG}
 _NONE: Final = Hints()
+_TOLD: Final = 200  # characters of a value in an error
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def refusal(asked: str | Operation) -> StoreError | None:
+    """Why a key cannot be read, or an operation be asked for: what callers give may hold octets that are no text."""
+    if isinstance(asked, str):
+        return keys.refusal(asked) or (refusal_of(asked.hints.metadata) if isinstance(asked, HintedKey) else None)
+    if refused := keys.refusal(asked.key):
+        return refused
+    hints = asked.hints or _NONE
+    beside = {"etag": asked.etag, "content type": hints.content_type}
+    return refusal_of(beside) or refusal_of(hints.metadata) or refusal_of(hints.of_all)
+
+
+def refusal_of(metadata: Mapping[str, str]) -> StoreError | None:
+    for name, value in metadata.items():
+        if keys.refusal(name) or keys.refusal(value):
+            return Unfit(f"{name!a} is not valid UTF-8: {shortened(ascii(value), _TOLD)}")
+    return None
 
 
 def get(key: str) -> Any:

@@ -29,7 +29,6 @@ from dapr_state.stores.batching import OVERHEAD, Budget, weight, weight_of_keys
 from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
 from dapr_state.stores.pluggable import failures, messages
 from dapr_state.stores.query import scan
-from dapr_state.stores.sql.keys import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -196,7 +195,7 @@ class PluggableStore(StateStore):
 
     async def get(self, keys: Sequence[str]) -> Found:
         self._open_channel()
-        refused = {key: error for key in keys if (error := refusal(key))}
+        refused = {key: error for key in keys if (error := messages.refusal(key))}
         wanted = [key for key in dict.fromkeys(keys) if key not in refused]
         found: dict[str, Any] = dict(refused)
         with self._waiting(weight_of_keys(keys) if keys else 0):
@@ -211,7 +210,7 @@ class PluggableStore(StateStore):
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         self._open_channel()
-        outcomes: Outcomes = [refusal(operation.key) for operation in operations]
+        outcomes: Outcomes = [messages.refusal(operation) for operation in operations]
         with self._waiting(weight(operations) if operations else 0):
             silent = asyncio.Event()
             for places in _rounds(operations, outcomes):
@@ -260,7 +259,7 @@ class PluggableStore(StateStore):
     async def transact(self, operations: Sequence[Operation]) -> None:
         self._open_channel()
         for operation in operations:
-            if error := refusal(operation.key):
+            if error := messages.refusal(operation):
                 raise error
         if not operations:
             return
@@ -273,6 +272,8 @@ class PluggableStore(StateStore):
     async def query(self, prefix: str, query: Query, *, after: Position | None = None, budget: QueryBudget) -> Matches:  # noqa: ARG002
         """As the component understands it, with its tokens; rows of others, and of actors, are left out."""
         self._open_channel()
+        if error := messages.refusal_of(query.metadata):
+            raise error
         with self._waiting(OVERHEAD + len(query.text)):
             answer = await self._ask("Query", messages.query(query))
         found, work = [], Work()

@@ -15,12 +15,12 @@ from dapr_state.clock import WAITING
 from dapr_state.resources.component import Component
 from dapr_state.resources.properties import Properties
 from dapr_state.stores import registry
-from dapr_state.stores.base import EtagInvalid, EtagMismatch, OwnStatus, StateStore, StoreError, Unsupported
+from dapr_state.stores.base import EtagInvalid, EtagMismatch, OwnStatus, StateStore, StoreError, Unfit, Unsupported
 from dapr_state.stores.build import build
 from dapr_state.stores.encrypted import EncryptedStore
 from dapr_state.stores.encryption import Key
 from dapr_state.stores.memory import MemoryStore
-from dapr_state.stores.model import Delete, Feature, Upsert
+from dapr_state.stores.model import Delete, Feature, HintedKey, Hints, Upsert
 from dapr_state.stores.pluggable import store as pluggable_store
 from dapr_state.stores.pluggable.store import PluggableStore
 from dapr_state.stores.registry import UnknownStoreError
@@ -244,6 +244,23 @@ async def test_a_refused_read_is_never_about_an_etag() -> None:
 
     assert (own.value.http, own.value.grpc, own.value.grpc_text) == (418, 5, "as asked")
     assert type(plain.value) is StoreError
+
+
+@pytest.mark.usefixtures("process")
+async def test_what_is_no_text_is_refused_to_its_caller_alone() -> None:
+    """Octets that came in a header or an address: the protocol has no place for them."""
+    store = await opened()
+    bad = Hints(metadata={"x": "\udc80"})
+    wrong = [Upsert("a", b"v", hints=bad), Upsert("b", b"v", etag="\udcff"), Delete("c", hints=bad)]
+    outcomes = await store.write([*wrong, Upsert("d", b"v")])
+    (read,) = await store.get([HintedKey("d", bad)])
+    with pytest.raises(Unfit):
+        await store.transact([Upsert("e", b"v"), *wrong])
+    found = await values_of(store, "a", "b", "d", "e")
+    await store.close()
+
+    assert [type(outcome) for outcome in (*outcomes, read)] == [Unfit, Unfit, Unfit, type(None), Unfit]
+    assert found == [None, None, b"v", None]
 
 
 @pytest.mark.usefixtures("process")
