@@ -113,14 +113,20 @@ class Credentials:
     # The certificate
 
     async def _renew(self) -> Certificate:
+        """Raises SentryError."""
         certificate = await self._sentry.sign()
-        await asyncio.to_thread(_load, certificate, self._client, self._server)
+        try:
+            await asyncio.to_thread(_load, certificate, self._client, self._server)
+        except OSError as error:  # of the disk, or of the library, which finds fault with it
+            raise SentryError(f"the certificate cannot be loaded: {error}") from None
         return certificate
 
     async def _keep(self, certificate: Certificate) -> None:
         while True:
             at = (certificate.begins + certificate.ends) / 2
             log.info("Workload certificate expires on: %s, renewal at: %s", _shown(certificate.ends), _shown(at))
+            if at <= WAITING.wall():  # one of the clocks is wrong: sentry is not to be stormed
+                await WAITING.sleep(random.uniform(0.5, 1) * AGAIN)  # noqa: S311 - not for secrets
             while (left := at - WAITING.wall()) > 0:
                 await WAITING.sleep(min(left, LOOK))
             certificate = await self._next(certificate)
