@@ -33,15 +33,16 @@ def build(component: Component, put_on: Callable[[StateStore], StateStore] | Non
 
 def under(store: StateStore, guard: Guard | None) -> StateStore:
     """The same store with its calls under these policies, or under none; encryption stands before them."""
-    if isinstance(store, Wrapper) and not store.is_ground:
-        inner = under(store.inner, guard)
-        return store.over(inner) if store.stays else inner
-    if guard is None:
+    if isinstance(store, Wrapper) and store.stays and not store.is_ground:
+        return store.over(under(store.inner, guard))
+    if guard is None and (not isinstance(store, Wrapper) or store.stays):
         return store
     # as above: most stores are under none
     from dapr_state.stores.resilient import ResilientStore  # noqa: PLC0415
 
-    return ResilientStore(store, guard)
+    if isinstance(store, ResilientStore):
+        return store.under(guard)
+    return ResilientStore(store, guard) if guard else store
 
 
 def watched(store: StateStore, tell: Tell) -> StateStore:

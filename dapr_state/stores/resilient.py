@@ -4,8 +4,8 @@ Rules that a change must keep:
 1. An item is asked for again only if it failed, and is known by its place in the request, whatever else failed or not.
 2. A write is at the store once at a time. One that was not answered in time is still on its way: its retry waits for
    that answer, and it decides. Nothing is sent again before it is known that the first one has failed.
-3. One that its caller does not wait for any more is remembered until it has ended: later ones of its keys wait for
-   that. It would else come after a write that was acknowledged meanwhile, and undo it.
+3. One that its caller does not wait for any more is remembered until it has ended, whatever the policies are by then:
+   later ones of its keys wait for that. It would else come after a write that was acknowledged meanwhile, and undo it.
 4. Who may have written is not asked to write again on a condition: it would conflict with itself. A write without one
    comes to the same however often it happens; but not behind a later one of its request on the same key.
 5. What a caller asked wrongly is no failure of the store: neither repeated nor counted.
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.errors import untraced
 from dapr_state.resiliency.begun import Begun
-from dapr_state.resiliency.guard import Attempts, pause
+from dapr_state.resiliency.guard import Attempts, Guard, pause
+from dapr_state.resiliency.policies import NOTHING
 from dapr_state.stores.base import Found, Late, Outcomes, Refused, StateStore, StoreError
 from dapr_state.stores.model import Operation, StoredValue, Upsert
 from dapr_state.stores.wrapper import Wrapper
@@ -26,12 +27,11 @@ from dapr_state.stores.wrapper import Wrapper
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from dapr_state.resiliency.guard import Guard
     from dapr_state.stores.query.budget import QueryBudget
     from dapr_state.stores.query.scan import Matches, Position
     from dapr_state.stores.query.tree import Query
 
-    Left = dict[str, Begun]  # by key, the last write that its caller has left
+    Left = dict[str, set[Begun]]  # by key, the writes that their callers have left
     Ask = Callable[[Sequence[int]], Coroutine[Any, Any, list[Any]]]  # for the outcomes at some places of the request
 
 
@@ -43,13 +43,14 @@ class ResilientStore(Wrapper):
 
     stays = False
 
-    def __init__(self, inner: StateStore, guard: Guard) -> None:
+    def __init__(self, inner: StateStore, guard: Guard, left: Left | None = None) -> None:
+        """`left`: by the one in whose place it comes."""
         super().__init__(inner)
         self._guard = guard
         self._breaker = guard.breaker
         self._counts = guard.counts
         self._is_timed = guard.seconds is not None
-        self._left: Left = {}
+        self._left: Left = {} if left is None else left
         self._get, self._write = inner.get, inner.write
 
     def __repr__(self) -> str:
@@ -58,6 +59,13 @@ class ResilientStore(Wrapper):
     @property
     def unencrypted(self) -> StateStore:
         return self
+
+    def under(self, guard: Guard | None) -> StateStore:
+        """The same store under other policies; under none only if nothing is on its way that was left."""
+        inner = self._inner
+        if guard is None and not self._left:
+            return inner
+        return ResilientStore(inner, guard or Guard(self._guard.what, NOTHING, clock=self._guard.clock), self._left)
 
     async def get(self, keys: Sequence[str]) -> Found:
         breaker = self._breaker
@@ -79,7 +87,7 @@ class ResilientStore(Wrapper):
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         breaker = self._breaker
-        if self._is_timed or not breaker.is_plain:
+        if self._is_timed or self._left or not breaker.is_plain:
             return await _Writing(self._guard, self._inner, operations, self._left).all()
         self._counts.calls += 1
         breaker.requests += 1
@@ -264,7 +272,7 @@ class _Writing(_Call):
     async def _begin(self, operations: Sequence[Operation]) -> None:
         """Return when nothing is on its way to these keys any more."""
         left = self._left
-        if left and (before := {left[operation.key].ended for operation in operations if operation.key in left}):
+        if left and (before := {each.ended for operation in operations for each in left.get(operation.key, ())}):
             await asyncio.wait(before)
         self._is_sent = True
 
@@ -330,12 +338,14 @@ class _Writing(_Call):
             attempt.let_go()
             return
         attempt.forget()
-        keys = [operation.key for operation in self._operations]
-        left.update(dict.fromkeys(keys, attempt))  # what was left before of these keys ends before this one does
+        keys = {operation.key for operation in self._operations}
+        for key in keys:
+            left.setdefault(key, set()).add(attempt)  # another may have begun beside it, and end later
 
         def end(_: object) -> None:
             for key in keys:
-                if left.get(key) is attempt:
+                left[key].discard(attempt)
+                if not left[key]:
                     del left[key]
 
         attempt.ended.add_done_callback(end)

@@ -455,6 +455,60 @@ async def test_a_write_does_not_come_after_a_later_one() -> None:
     assert resilient._left == {}
 
 
+class OneByOne(Scripted):
+    """Each of its writes waits for an answer of its own."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.answers: list[asyncio.Event] = []
+
+    async def _come(self, keys: Sequence[str]) -> dict[str, str]:
+        if len(self.answers) < 2:
+            answer = asyncio.Event()
+            self.answers.append(answer)
+            await answer.wait()
+        return await super()._come(keys)
+
+
+async def test_a_write_comes_after_all_that_were_left_of_its_key() -> None:
+    """Two were on their way beside each other, and the later one ends first: the next one waits for both."""
+    clock = ManualClock()
+    store = OneByOne(clock)
+    resilient = ResilientStore(store, guard(clock, timeout=0.375))
+    first = asyncio.ensure_future(resilient.write([upsert("a", b"first")]))
+    second = asyncio.ensure_future(turned(clock, resilient.write([upsert("a", b"second")])))
+    assert [type(each) for each in await asyncio.gather(first, second, return_exceptions=True)] == [Late, Late]
+    store.answers[1].set()
+    last = asyncio.ensure_future(turned(clock, resilient.write([upsert("a", b"last")])))
+    for _ in range(12):
+        await asyncio.sleep(0)
+    store.answers[0].set()
+
+    assert await last == [None]
+    assert [operation.value for operation in store.applied] == [b"second", b"first", b"last"]
+    assert resilient._left == {}
+
+
+@pytest.mark.parametrize("seconds", [0.375, 0.0, None])
+async def test_a_write_comes_after_one_that_was_left_under_other_policies(seconds: float | None) -> None:
+    """Policies change, or go, while it is on its way: the next of its key waits all the same."""
+    clock = ManualClock()
+    ground = Scripted(clock, hangs=1)
+    ground.is_ground = True  # type: ignore[misc]  # it stands for the store itself
+    before = under(ground, guard(clock, timeout=0.375))
+    with pytest.raises(Late):
+        await turned(clock, before.write([upsert("a", b"first")]))
+    after = under(before, None if seconds is None else guard(clock, timeout=seconds, retry=THREE))
+    last = asyncio.ensure_future(turned(clock, after.write([upsert("a", b"last")])))
+    for _ in range(12):
+        await asyncio.sleep(0)
+    ground.answer.set()
+
+    assert await last == [None]
+    assert [operation.value for operation in ground.applied] == [b"first", b"last"]
+    assert under(after, None) is ground
+
+
 async def test_a_caller_that_leaves_is_neither_success_nor_failure() -> None:
     """Nothing is asked for him any more, the breaker stays closed, and a probe gives its place back."""
     clock = ManualClock()
