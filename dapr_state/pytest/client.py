@@ -14,6 +14,7 @@ BASE: Final = "/dapr-state/v1/"
 NO_CONTENT: Final = 204
 NOT_FOUND: Final = 404
 FIRST_ERROR: Final = 400
+ANSWER: Final = 60.0  # seconds for what takes place between tests, though an application and a store may be slow
 LOOKS: Final = "dapr-state-test"
 HEADERS: Final = {
     "Content-Type": "application/json",
@@ -44,27 +45,36 @@ class Client:
         self._headers = {**HEADERS, **({"dapr-api-token": token} if token else {})}
         self._idle: list[http.client.HTTPConnection] = []
 
-    def ask(self, verb: str, path: str, body: Any = None, **query: Any) -> Any:
-        """What a call of the administration API answers, as Python's objects. Raises DaprError or SidecarEnded."""
+    def ask(self, verb: str, path: str, body: Any = None, *, within: float | None = None, **query: Any) -> Any:
+        """What a call of the administration API answers, as Python's objects. Raises DaprError or SidecarEnded.
+
+        `within` so many seconds; without, for as long as it takes: what a test waits for may take long.
+        """
         given = {name: value for name, value in query.items() if value not in (None, "", False)}
         target = BASE + path + (f"?{urlencode(given)}" if given else "")
-        status, _, answer = self.send(verb, target, b"" if body is None else json.dumps(body).encode())
+        status, _, answer = self.send(verb, target, b"" if body is None else json.dumps(body).encode(), within=within)
         if status >= FIRST_ERROR:
             raise error_of(status, answer)
         return json.loads(answer) if answer else {}
 
     def send(
-        self, verb: str, target: str, body: bytes = b"", *, as_client: bool = False
+        self, verb: str, target: str, body: bytes = b"", *, as_client: bool = False, within: float | None = None
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of any answer. Raises SidecarEnded. A client's call meets faults, and counts."""
         headers = {name: value for name, value in self._headers.items() if not (as_client and name == LOOKS)}
         for attempt in (1, 2):
             # a client's call is made once: on a connection of its own, so that none is asked again
             connection, is_used = (self._new(), False) if as_client else self._take()
+            connection.timeout = within
+            if connection.sock:
+                connection.sock.settimeout(within)
             try:
                 connection.request(verb, target, body or None, headers)
                 response = connection.getresponse()
                 answer = response.read()
+            except TimeoutError:
+                connection.close()
+                raise SidecarEnded(f"the sidecar has not answered for {within:g} s") from None
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 if is_used and attempt == 1:  # one that was kept may have been closed meanwhile

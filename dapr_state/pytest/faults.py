@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dapr_state.pytest.client import NOT_FOUND, DaprError, SidecarEnded
+from dapr_state.pytest.client import ANSWER, NOT_FOUND, DaprError, SidecarEnded
 from dapr_state.pytest.clock import to_text
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Fault:
         if self._hits is not None:
             return
         try:
-            told = self._client.ask("DELETE", f"test/faults/{self._number}")
+            told = self._client.ask("DELETE", f"test/faults/{self._number}", within=ANSWER)
         except SidecarEnded:  # with all its faults
             self._hits, self.must_be_met = 0, False
         except DaprError as error:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 START: Final = 30.0  # seconds until it must answer
 STOP: Final = 10.0  # seconds until one that does not end is killed
 LOOK_EVERY: Final = 0.005
+LOOK: Final = 2.0  # seconds for an answer: whoever else listens there may give none
 TOLD: Final = 4000  # characters of its log, where it ends by itself
 # The sidecar ends when its input does: it outlives no test run, however that ends
 ENDS_WITH_INPUT: Final = {"DAPR_STATE_ENDS_WITH_INPUT": "1"}
@@ -151,11 +152,10 @@ class Process:
         return self.log()[-TOLD:].strip()
 
     def _answers(self) -> bool:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", self.http_port)):
-                return False
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.http_port), LOOK) as probe:
             probe.sendall(b"GET /v1.0/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             return b" 204 " in probe.recv(64)
+        return False
 
     def _end(self, number: signal.Signals) -> None:
         running, self._running = self._running, None

@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from dapr_state.pytest import faults
+from dapr_state.pytest import client, faults
 from dapr_state.pytest.actors import Actor, Actors
 from dapr_state.pytest.application import Applications
 from dapr_state.pytest.calls import Calls
@@ -202,7 +202,7 @@ class Dapr:
         """Empty it, unless it is; and start it again if it has ended."""
         self._revive()
         if not (self.is_clean or keep_state):
-            self._client.ask("POST", "test/reset", {})
+            self._reset()
         self.is_clean = False
         self._start_counting()
 
@@ -220,12 +220,31 @@ class Dapr:
         self.calls.begin()
         self._began = self._process.written() if self._process else 0
 
+    def _reset(self, *, keep_state: bool = False) -> None:
+        """One that is stuck is ended: the next test finds another one."""
+        try:
+            self._client.ask("POST", "test/reset", {"keepState": keep_state}, within=client.ANSWER)
+        except SidecarEnded:
+            self._kill()
+            raise
+
+    def _kill(self) -> None:
+        if self._process:
+            self._process.kill()
+
     def check(self) -> list[str]:
         """What is wrong at the test's end, a sentence each."""
+        try:
+            return self._check()
+        except SidecarEnded as stuck:
+            self._kill()
+            return [str(stuck)] if self.is_strict else []
+
+    def _check(self) -> list[str]:
         found = [f"unused fault: {fault}" for fault in self._faults.end()]
         if self._process and not self._process.is_running:
             return [*found, self._process.why_gone()] if self.is_strict else []
-        told = self._client.ask("POST", "test/waitIdle", {"patience": QUIET})
+        told = self._client.ask("POST", "test/waitIdle", {"patience": QUIET}, within=client.ANSWER)
         found += [f"still under way: {what}" for what in told.get("busy", ())]
         for line in self._process.errors(self._began) if self._process else ():
             if not any(text in line for text in self._expected):
@@ -236,7 +255,7 @@ class Dapr:
         """Empty it for the next test; one that has ended is started again by that."""
         self._faults.end()
         self._revive()
-        self._client.ask("POST", "test/reset", {"keepState": keep_state})
+        self._reset(keep_state=keep_state)
         self.is_clean = not keep_state
 
     def close(self) -> None:

@@ -119,7 +119,7 @@ class State(MutableMapping[str, bytes]):
         for key in self.keys():
             self._client.ask("DELETE", f"{self._path}/entry", **self._named(key))
 
-    def _named(self, key: str) -> dict[str, str]:
+    def _named(self, key: str) -> dict[str, Any]:
         return {"key": self._before + key, **({"space": self._space} if self._space else {})}
 
 

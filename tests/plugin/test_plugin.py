@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
+from dapr_state.pytest import process
+from dapr_state.pytest.client import SidecarEnded
 from tests.support.components import component
 from tests.support.sidecar import Sidecar
 from tests.support.waiting import until
@@ -265,6 +271,46 @@ def test_crash(dapr, counters):
 
     assert done.summary.startswith("2 failed, 2 passed"), done.output
     assert "AssertionError" not in done.output
+
+
+def test_a_sidecar_that_is_stuck_fails_its_test_alone(run: Callable[..., Run]) -> None:
+    """At the end of a test that passes, and of one that has failed: it is ended, and the next test has a new one."""
+    done = run(
+        {
+            "test_it.py": USING
+            + """
+import signal
+from dapr_state.pytest import client
+client.ANSWER = 3.0
+def test_stuck(dapr):
+    os.kill(dapr._process._running.pid, signal.SIGSTOP)
+def test_next(dapr):
+    assert save("k", 1) == 204
+def test_fails(dapr):
+    os.kill(dapr._process._running.pid, signal.SIGSTOP)
+    assert False
+def test_last(dapr):
+    assert not dapr.state() and save("k", 1) == 204
+"""
+        }
+    )
+
+    assert done.summary.startswith("2 failed, 2 passed, 1 error"), done.output
+    assert "the sidecar has not answered for 3 s" in done.output
+
+
+def test_a_port_where_somebody_is_silent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Is not waited for without end: the start fails in its time."""
+    monkeypatch.setattr(process, "START", 0.1)
+    monkeypatch.setattr(process, "LOOK", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        command = (sys.executable, "-c", "import sys; sys.stdin.read()", "-")
+        ports = (silent.getsockname()[1], 1, 1)
+        started = process.Process(process.Settings(command, []), ports, tmp_path / "log")
+        with pytest.raises(SidecarEnded, match="does not answer"):
+            started.start()
+
+    assert not started.is_running
 
 
 def test_ctrl_c_leaves_nothing_behind(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
