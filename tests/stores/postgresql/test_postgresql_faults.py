@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from dapr_state.stores.base import Outcomes
-    from dapr_state.stores.sql.groups import Unit
+    from dapr_state.stores.sql.groups import Unit, Write
     from tests.stores.postgresql.conftest import Database, Store
 
 END_OTHERS = (
@@ -219,6 +219,28 @@ async def test_what_was_written_stays_so_though_no_connection_is_left_for_the_re
         assert "none of the 2 connections was free within 1s" in str(outcomes[0])
         assert outcomes[1] is None
         assert await values_of(store, "held", "beside") == [b"0", b"1"]
+
+
+async def test_what_the_first_runs_of_a_save_have_done_is_told_though_the_next_fails(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each item of those behind has the error: who asks again asks for them alone."""
+    async with database.opened() as store:
+        ask = store._ask
+
+        async def fail_after_first(work: Write, octets: int) -> Outcomes:
+            if work.operations[0].key != "k0":
+                raise StoreError("gone")
+            return await ask(work, octets)
+
+        monkeypatch.setattr(store, "_ask", fail_after_first)
+        count = groups.WRITES_AT_MOST
+        outcomes = await store.write([Upsert(f"k{number}", b"1") for number in range(count + 2)])
+
+        assert outcomes[:count] == [None] * count
+        assert [str(outcome) for outcome in outcomes[count:]] == ["gone"] * 2
+        assert await value_of(store, f"k{count - 1}") == b"1"
+        assert await store.get([f"k{count}"]) == [None]
 
 
 async def test_who_gave_up_waiting_for_a_row_does_not_write_it_behind_what_was_asked_since(database: Database) -> None:

@@ -12,13 +12,16 @@ from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.stores.redis.connecting import Server
 from dapr_state.stores.redis.connection import ConnectionLost, ReplyError, Silence
 from dapr_state.stores.redis.grouping import Grouping, budget
+from dapr_state.stores.redis.node import OPERATIONS_AT_ONCE, in_order
 from tests.stores.redis.conftest import opened
 from tests.stores.redis.peer import connected
 from tests.support.redis import RedisServer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from dapr_state.stores.base import Outcomes
     from dapr_state.stores.model import Operation
     from dapr_state.stores.redis.store import RedisStore
 
@@ -252,6 +255,24 @@ async def test_a_huge_save_lets_others_in_between(own_redis: RedisServer) -> Non
     assert [number for number, outcome in enumerate(outcomes) if outcome] == [30_000]
     assert rows == [StoredValue(b"50000", "2"), StoredValue(b"59999", "2"), StoredValue(b"10000", "1"), None]
     assert called >= size / 512
+
+
+async def test_what_the_first_runs_of_a_save_have_done_is_told_though_the_next_fails(own_redis: RedisServer) -> None:
+    """Each item of those behind has the error: who asks again asks for them alone."""
+    async with opened(own_redis.address) as store:
+
+        async def write(run: Sequence[Operation]) -> Outcomes:
+            if run[0].key != "k0":
+                raise StoreError("gone")
+            return await store.write(run)
+
+        operations = [Upsert(f"k{number}", b"v") for number in range(OPERATIONS_AT_ONCE + 2)]
+        outcomes = await in_order(operations, write, lambda _: False)
+
+        assert outcomes[:OPERATIONS_AT_ONCE] == [None] * OPERATIONS_AT_ONCE
+        assert [str(outcome) for outcome in outcomes[OPERATIONS_AT_ONCE:]] == ["gone"] * 2
+        rows = await store.get([f"k{OPERATIONS_AT_ONCE - 1}", f"k{OPERATIONS_AT_ONCE}"])
+        assert rows == [StoredValue(b"v", "1"), None]
 
 
 async def test_a_huge_bulk_read_goes_in_runs_that_shrink_with_the_values(own_redis: RedisServer) -> None:
