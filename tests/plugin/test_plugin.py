@@ -313,6 +313,16 @@ def test_a_port_where_somebody_is_silent(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert not started.is_running
 
 
+def test_a_fixture_that_fails_shows_the_log(run: Callable[..., Run]) -> None:
+    """As a test does: what the sidecar has said of an application that is served in it."""
+    broken = "import pytest\n@pytest.fixture\ndef broken(dapr):\n    dapr.state()['k'] = b'1'\n    raise RuntimeError\n"
+    done = run({"test_it.py": f"{broken}def test_it(broken): pass\n"})
+
+    assert done.summary.startswith("1 error"), done.output
+    assert "dapr sidecar" in done.output
+    assert "SaveEntry statestore" in done.output
+
+
 def test_ctrl_c_leaves_nothing_behind(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     """While a test runs: pytest says that it was interrupted, and its sidecar is gone."""
     files = {
