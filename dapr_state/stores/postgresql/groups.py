@@ -77,6 +77,26 @@ class _Held(Postponed):
         ]
 
 
+class _Found:
+    """What a group's parts have come to so far."""
+
+    __slots__ = ("held", "kept", "of")
+
+    def __init__(self, of: int) -> None:
+        self.of = of  # units
+        self.held: set[str] = set()  # keys that others hold
+        # what is committed of a group that went in parts stays told, whatever ends the others: by the units' identity
+        self.kept: dict[int, StoreError | None] = {}
+
+    def holds_any(self, units: Sequence[Unit]) -> bool:
+        return bool(self.held) and any(_is_of(unit, self.held) for unit in units)
+
+    def keep(self, units: Sequence[Unit], outcomes: Outcomes) -> Outcomes:
+        if len(units) < self.of:
+            self.kept.update(zip(map(id, units), outcomes, strict=True))
+        return outcomes
+
+
 def held_by_another(keys: Sequence[str], reason: str) -> str:
     more = f", or one of {len(keys) - 1} more" if len(keys) > 1 else ""
     return f"another client holds the row of key={shortened(keys[0], _TOLD)}{more}: {reason}"
@@ -115,9 +135,14 @@ class Groups:
 
     async def write_units(self, units: Sequence[Unit]) -> Outcomes:
         """With `_HELD` in the place of what is to come, and of what stands behind it on its keys."""
-        held: set[str] = set()
-        async with self._pool.use() as connection:
-            return await write_group_async(units, lambda group: self._commit(connection, group, held))
+        found = _Found(len(units))
+        try:
+            async with self._pool.use() as connection:
+                return await write_group_async(units, lambda group: self._commit(connection, group, found))
+        except StoreError as error:
+            if not found.kept:
+                raise
+            return [found.kept[id(unit)] if id(unit) in found.kept else type(error)(str(error)) for unit in units]
 
     def _came(self, octets: int, keys: int) -> None:
         """Rows of so many keys are here: fewer are asked for at once if they are large, and more if they are not."""
@@ -208,15 +233,13 @@ class Groups:
             f"SET LOCAL statement_timeout = {int(self._options.timeout * 1000)}"
         )
 
-    async def _commit(self, connection: Any, units: Sequence[Unit], held: set[str]) -> Outcomes:
-        """Raises StoreError, which is a RefusedError where the others can be written without one of the units.
-
-        `held` are keys that others were found to hold; those that are found now are added.
-        """
-        if held and any(_is_of(unit, held) for unit in units):
-            return await self._commit_without(held, connection, units)
+    async def _commit(self, connection: Any, units: Sequence[Unit], found: _Found) -> Outcomes:
+        """Raises StoreError, which is a RefusedError where the others can be written without one of the units."""
+        held = found.held
+        if found.holds_any(units):
+            return await self._commit_without(found, connection, units)
         try:
-            return await self._kept(connection, units)
+            outcomes = await self._kept(connection, units)
         except asyncpg.PostgresError as error:
             if failures.leaves_no_connection(error):
                 raise
@@ -225,15 +248,17 @@ class Groups:
             if len(units) == 1:
                 held.update(operation.key for operation in units[0])
                 return [_HELD]
-            found = await self._held_by_others(connection, units)
-            if not found:
+            now_held = await self._held_by_others(connection, units)
+            if not now_held:
                 raise failures.store_error(error) from error
-            held |= found
+            held |= now_held
         except asyncpg.InterfaceError as error:
             if connection.is_closed():
                 raise
             raise RefusedError(failures.describe(error)) from error  # an argument that the driver cannot send
-        return await self._commit_without(held, connection, units)
+        else:
+            return found.keep(units, outcomes)
+        return await self._commit_without(found, connection, units)
 
     async def _held_by_others(self, connection: Any, units: Sequence[Unit]) -> set[str]:
         """All of them at once: to look for each by halves takes seconds where there are many."""
@@ -245,12 +270,12 @@ class Groups:
                 raise
             return keys  # it is the table that somebody holds
 
-    async def _commit_without(self, held: set[str], connection: Any, units: Sequence[Unit]) -> Outcomes:
-        are_held = [_is_of(unit, held) for unit in units]
+    async def _commit_without(self, found: _Found, connection: Any, units: Sequence[Unit]) -> Outcomes:
+        are_held = [_is_of(unit, found.held) for unit in units]
         others = [unit for unit, is_held in zip(units, are_held, strict=True) if not is_held]
         outcomes: Outcomes = []
         if others:
-            outcomes = await write_group_async(others, lambda group: self._commit(connection, group, held))
+            outcomes = await write_group_async(others, lambda group: self._commit(connection, group, found))
         following = iter(outcomes)
         return [_HELD if is_held else next(following) for is_held in are_held]
 

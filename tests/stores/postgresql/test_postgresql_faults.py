@@ -359,6 +359,29 @@ async def test_what_the_database_refuses_is_refused_alone(database: Database) ->
         assert await values_of(store, "a", "bad", "b", "c", "d") == [b"v", None, b"v", b"v", None]
 
 
+async def test_what_a_part_of_a_group_has_written_is_told_though_the_server_then_only_reads(database: Database) -> None:
+    """It went in parts, for one of them was refused; the others are not done, and may be asked again."""
+    async with database.opened() as store:
+        database.sql(
+            """
+            CREATE OR REPLACE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+              IF NEW.key = 'b' THEN RAISE EXCEPTION 'no' USING ERRCODE = '23514'; END IF;
+              IF NEW.key = 'late' THEN RAISE EXCEPTION 'read-only' USING ERRCODE = '25006'; END IF;
+              RETURN NEW;
+            END $$;
+            CREATE TRIGGER judge BEFORE INSERT OR UPDATE ON state FOR EACH ROW EXECUTE FUNCTION judge();
+            """
+        )
+        outcomes = await store.write([Upsert(key, b"v") for key in ("a", "b", "c", "late")])
+
+        assert [outcome and (type(outcome), outcome.is_undone) for outcome in outcomes] == [
+            None,
+            *[(NotDone, True)] * 3,
+        ]
+        assert await values_of(store, "a", "b", "c", "late") == [b"v", None, None, None]
+
+
 async def test_what_one_tick_asks_is_one_statement(database: Database) -> None:
     """A hundred saves of a hundred callers, guarded ones among them; and a save of a hundred, and a transaction."""
     async with database.opened() as store:
