@@ -40,6 +40,7 @@ OTHERS = {
     "stores/postgresql/cleanup.py": "the same",
     "runtime/run/listing.py": "a socket's timeout, in a command that asks a sidecar",
     "runtime/looking.py": "the same",
+    "pytest/client.py": "the same, in a test's process",
     "runtime/wait.py": "a socket's timeout, before there is a sidecar",
 }
 OTHER_CLOCKS = re.compile(
