@@ -112,7 +112,8 @@ class Run:
                     await asyncio.to_thread(_introduce, ports, self._environ, app.pid, self._plan)
                     if not await self._starts_again(app, sidecar, messages, sources):
                         return await self._end(app, sidecar, relay, messages)
-                    _tell(sidecar, messages, LEAVES)
+                    if not app.ended.done():  # else it was told: of two signals that wait, the later one is heard first
+                        _tell(sidecar, messages, LEAVES)
                 finally:
                     await self._end_app(app)
                 _tell(sidecar, messages, COMES)
@@ -141,8 +142,9 @@ class Run:
         others = (changed, sidecar.ended, self._wishes.first)
         try:
             await _first(app.ended, *others)
-            if app.ended.done() and not any(each.done() for each in others):
+            if app.ended.done():
                 _tell(sidecar, messages, LEAVES)  # its callers wait for the next one, if there is one
+            if app.ended.done() and not any(each.done() for each in others):
                 await self._end_app(app)  # now, while no other process can have the number of its group
                 if not await self._rests(_code(app.ended.result()), others, reloads=sources is not None):
                     return False
