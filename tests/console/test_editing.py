@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
@@ -120,6 +121,7 @@ def test_a_key_is_made_and_does_not_replace_another(open_page: Callable[..., Ope
     opened.seen("Saved as text")
     opened.press("Control+Enter")
     opened.seen("Created made")
+    expect(opened.page).to_have_url(re.compile("made$"))
     assert stored(sidecar, "made") == "no JSON"
 
     opened.press("n")

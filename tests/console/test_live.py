@@ -22,8 +22,10 @@ def save(sidecar: Sidecar, key: str, value: object) -> None:
 
 def listening(opened: Opened, path: str) -> None:
     """Wait until the page's stream is open: what happened before is not told."""
+    url = opened.page.url
+    opened.page.goto("about:blank")  # the stream that was being opened is not the one to wait for
     with opened.page.expect_response(lambda answer: path in answer.url):
-        opened.page.reload()
+        opened.page.goto(url)
 
 
 def test_new_keys_wait_until_they_are_wanted(open_page: Callable[..., Opened], sidecar: Sidecar) -> None:
