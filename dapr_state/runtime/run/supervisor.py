@@ -144,10 +144,10 @@ class Run:
             await _first(app.ended, *others)
             if app.ended.done():
                 _tell(sidecar, messages, LEAVES)  # its callers wait for the next one, if there is one
-            if app.ended.done() and not any(each.done() for each in others):
-                await self._end_app(app)  # now, while no other process can have the number of its group
-                if not await self._rests(_code(app.ended.result()), others, reloads=sources is not None):
-                    return False
+                if not any(each.done() for each in others):
+                    await self._end_app(app)  # now, while no other process can have the number of its group
+                    if not await self._rests(_code(app.ended.result()), others, reloads=sources is not None):
+                        return False
             if self._wishes.first.done() or sidecar.ended.done():
                 return False
             if changed.done():
