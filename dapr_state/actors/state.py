@@ -25,7 +25,7 @@ class NoStoreError(Exception):
     """There is no actor state store."""
 
 
-class Put(msgspec.Struct, frozen=True):
+class Put(msgspec.Struct, frozen=True, gc=False):
     """Write a value, as it was given."""
 
     key: str
@@ -35,7 +35,7 @@ class Put(msgspec.Struct, frozen=True):
     is_json: bool = False
 
 
-class Remove(msgspec.Struct, frozen=True):
+class Remove(msgspec.Struct, frozen=True, gc=False):
     """Remove a key; that it is missing is a success, unless an etag is given."""
 
     key: str

@@ -21,9 +21,10 @@ YOUNG: Final = 700  # objects made and not freed, before the youngest are looked
 MIDDLE: Final = 10  # such looks, before those that were left over are looked through as well
 NEVER: Final = 1 << 30  # such looks, before all are: this module decides
 INTERVAL: Final = 1.0  # seconds between two looks whether there is something to collect
-MOST: Final = 30  # middle looks since the last full one: 231,000 objects, 15 ms to walk; with more it may wait
+SOON: Final = 0.1  # the same, while long work has put a collection off: the pause between two requests will do
+MOST: Final = 15  # middle looks since the last full one: 115,000 objects, 8 to 15 ms to walk; with more it may wait
 SHARE: Final = 200  # a full collection that took a millisecond is followed by none for so many
-OVERDUE: Final = 10.0  # seconds that a full collection may be put off
+OVERDUE: Final = 30.0  # seconds that a full collection may be put off; ten leave some 100 objects in cycles behind
 
 
 class Collector:
@@ -41,7 +42,7 @@ class Collector:
         """What there is now lives as long as the process: it is not walked again."""
         gc.freeze()
         gc.set_threshold(YOUNG, MIDDLE, NEVER)
-        self._wait()
+        self._wait(INTERVAL)
 
     def stop(self) -> None:
         """Leave it to Python again."""
@@ -50,17 +51,21 @@ class Collector:
             gc.set_threshold(*self._thresholds)
             gc.unfreeze()
 
-    def _wait(self) -> None:
-        self._alarm = WAITING.call_at(WAITING.monotonic() + INTERVAL, self._check)
+    def _wait(self, seconds: float) -> None:
+        self._alarm = WAITING.call_at(WAITING.monotonic() + seconds, self._check)
 
     def _check(self) -> None:
         now = WAITING.monotonic()
         before, self._slices = self._slices, slices.taken()
         counts = gc.get_count()
         is_cheap = self._slices == before and counts[2] <= MOST
-        if counts != self._counts and now >= self._earliest and (is_cheap or now - self._collected > OVERDUE):
+        if counts == self._counts or now < self._earliest:
+            self._wait(INTERVAL)
+        elif is_cheap or now - self._collected > OVERDUE:
             self._collect(now)
-        self._wait()
+            self._wait(INTERVAL)
+        else:
+            self._wait(SOON)
 
     def _collect(self, began: float) -> None:
         gc.collect()

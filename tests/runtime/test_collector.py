@@ -21,6 +21,7 @@ class Cycle:
 @pytest.fixture
 def intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collector, "INTERVAL", 0.01)
+    monkeypatch.setattr(collector, "SOON", 0.01)
 
 
 def old_garbage() -> weakref.ref[Cycle]:
