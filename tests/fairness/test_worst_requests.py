@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from tests.support.redis import RedisServer
 
 BOUND = 0.020  # seconds
-NEAR = 3  # times the bound: what is beyond is no accident
+NEAR = 3  # times the bound: what is beyond as often as FAR is no accident
+FAR = 4
 TRIES = 16  # beside ten busy programs most tries of a request that takes seconds meet one that stands still
 PACE = Pace()
 
@@ -54,12 +55,14 @@ def place(sidecar: Watched) -> Iterator[Place]:
 def check(place: Place, act: Callable[[], object], case: str) -> None:
     """Its best turn counts. A slow machine is no excuse for what is known to be owed."""
     slowness = 1.0
+    far = 0
     for _ in range(TRIES):
         slowness = max(slowness, PACE.slowness())
         with place.sidecar.watch() as watch:
             act()
         slowness = max(slowness, PACE.slowness())
-        if watch.worst <= BOUND or watch.used > NEAR * BOUND:
+        far += watch.used > NEAR * BOUND
+        if watch.worst <= BOUND or far == FAR:
             break
     if watch.worst > BOUND * (1 if case in OWED else slowness):
         pytest.fail(str(watch), pytrace=False)
