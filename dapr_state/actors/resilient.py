@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from dapr_state.resiliency.policies import Chosen
 
 # What a policy on actors is for, beside what the application says: it is not there, or nobody hosts the type
-_FAILURES: Final = (AppError, AwayError, NoHostError)
+_NOBODY: Final = (AwayError, NoHostError)
+_FAILURES: Final = (AppError, *_NOBODY)
 
 _INVOKE: Final = "error invoke actor method: "  # how another sidecar begins what it passes on
 
@@ -53,11 +54,14 @@ class ActorGuard(Guard):
     ) -> None:
         """`before` is the one in whose place it comes: breakers that are to be the same stay as they are."""
         super().__init__(f"actor[{actor_type}]", chosen, counts=counts, clock=clock)
+        self.is_answered = False  # an application has answered for this type once: nobody has made it up
         self.patience = None
         if self.seconds or chosen.longest_turn:
             self.patience = Patience(self.seconds or 0.0, chosen.longest_turn, counts)
         self._of_type = self._new(actor_type) if chosen.breaker and chosen.scope != ID else None
         self._of_ids: OrderedDict[str, Breaker] = OrderedDict()
+        if before:
+            self.is_answered = before.is_answered
         if before and (before.chosen.breaker, before.chosen.scope) == (chosen.breaker, chosen.scope):
             self._of_type, self._of_ids = before._of_type, before._of_ids  # noqa: SLF001 - it is one of us
             while len(self._of_ids) > chosen.cache_size:
@@ -106,7 +110,7 @@ class Both:
         if text := of_type.refuses():
             return text
         if text := of_id.refuses():
-            of_type.left(of_type.generation)
+            of_type.left(of_type.generation)  # which has not let anything through
         return text
 
     def succeeded(self, generation: tuple[int, int]) -> None:
@@ -176,6 +180,7 @@ class _Call:
         except BaseException:  # the caller has gone, or what he asked is no matter of the application
             self._attempts.left()
             raise
+        self._guard.is_answered = self._guard.is_answered or not isinstance(came, _NOBODY)
         failure = _failure(came)
         if failure is None or _is_answer(failure):
             self._attempts.succeeded()

@@ -3,13 +3,13 @@
 1. What ends is counted where it began: after a change of state, or once the counts were cleared, it is not.
 2. A caller that has gone is neither a success nor a failure, and gives its place back.
 3. Half-open, as many calls as the rule says are let through. One that lasts longer than the breaker would be open gives
-   its place to another: the store may hang, and nobody else would ever find out that it is back.
+   its place to another: the store may hang, and nobody else would ever find out that it is back. How it ends in the
+   end still counts, but it has no place to give back.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +39,7 @@ class Breaker:
         "_failures_in_a_row",
         "_on_change",
         "_probes",
+        "_since",
         "_state",
         "_successes_before",
         "failures",
@@ -60,7 +61,8 @@ class Breaker:
         self._on_change = on_change
         self._state = State.CLOSED
         self.generation = self._successes_before = 0
-        self._probes: deque[float] = deque()  # when those began that are under way half-open
+        self._since = 0  # the generation in which the state began, or the counts: half-open, each call has its own
+        self._probes: dict[int, float] = {}  # of the calls under way half-open, by generation: when they began
         self._begin(State.CLOSED)
 
     def __repr__(self) -> str:
@@ -94,25 +96,26 @@ class Breaker:
             if now < self._expires:
                 return OPEN_TEXT
             self._change(State.HALF_OPEN)
-        if self.requests >= self.rule.max_requests:
-            if not self._probes or now - self._probes[0] < self.rule.timeout:
+        if self.successes + len(self._probes) >= self.rule.max_requests:
+            oldest = next(iter(self._probes))  # as many successes alone would have closed it
+            if now - self._probes[oldest] < self.rule.timeout:
                 return TOO_MANY_TEXT
-            self._probes.popleft()
-            self.requests -= 1
-        self._probes.append(now)
+            del self._probes[oldest]
+        self.generation += 1
+        self._probes[self.generation] = now
         return ""
 
     def succeeded(self, generation: int) -> None:
-        if generation != self.generation:
+        if generation < self._since:
             return
         self.successes += 1
         if self._state is State.HALF_OPEN:
-            self._ended()
+            self._probes.pop(generation, None)
             if self.successes >= self.rule.max_requests:
                 self._change(State.CLOSED)
 
     def failed(self, generation: int, reason: object) -> None:
-        if generation != self.generation:
+        if generation < self._since:
             return
         if self.successes != self._successes_before:
             self._successes_before = self.successes
@@ -123,10 +126,10 @@ class Breaker:
             self._trip(reason)
 
     def left(self, generation: int) -> None:
-        """The caller has gone: nobody knows how it would have ended."""
-        if generation == self.generation and self._state is State.HALF_OPEN:
-            self._ended()
+        """It is as if it had not come: its caller has gone, and nobody knows how it would have ended."""
+        if generation >= self._since:
             self.requests -= 1
+            self._probes.pop(generation, None)
 
     def counts(self) -> dict[str, int]:
         """By the names that rules have for them; right after a failure."""
@@ -137,10 +140,6 @@ class Breaker:
             "consecutiveSuccesses": 0,
             "consecutiveFailures": self._failures_in_a_row,
         }
-
-    def _ended(self) -> None:
-        if self._probes:
-            self._probes.popleft()
 
     def _trip(self, reason: object) -> None:
         counts = ", ".join(f"{name} {count}" for name, count in self.counts().items() if count)
@@ -159,6 +158,7 @@ class Breaker:
         """Count from zero."""
         self._state = state
         self.generation += 1
+        self._since = self.generation
         self.requests = self.successes = self.failures = 0
         self._successes_before = self._failures_in_a_row = 0
         self._probes.clear()

@@ -215,6 +215,10 @@ class Policies:
         """The policies of calls to actors of this type."""
         return self._chosen(self._actors.get(actor_type), _OF_ACTORS)
 
+    def lists_actors(self, actor_type: str) -> bool:
+        """Whether a file names the type."""
+        return actor_type in self._actors
+
     @property
     def has_actors(self) -> bool:
         """Whether there is any type of actors that has policies."""

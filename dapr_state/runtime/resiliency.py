@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from dapr_state.resiliency.policies import Policies
     from dapr_state.resources.resiliency import Reading
 
-# Of actors, whose policies are ready; the one called least recently is forgotten. All are told in one turn of the event
-# loop when the metrics are read: 20 us each.
+# Of actors that no file names and no application has answered for: callers make up any number. The one called least
+# recently is forgotten. All are told in one turn of the event loop when the metrics are read: 20 us each.
 TYPES_AT_MOST: Final = 200
 
 log = logging.getLogger("dapr.runtime")
@@ -38,7 +38,8 @@ class Resiliency:
         self.policies: Policies | None = None  # while there are none, what they are made of is not imported either
         self.on_change: list[Callable[[], object]] = []
         self._stores: dict[str, Guard] = {}  # by component
-        self._actors: OrderedDict[str, ActorGuard | None] = OrderedDict()  # by type; callers can make up any number
+        self._actors: dict[str, ActorGuard | None] = {}  # by type: those that there are
+        self._guests: OrderedDict[str, ActorGuard | None] = OrderedDict()  # and those of which nobody knows that
         self._meter: Meter | None = None
 
     def __repr__(self) -> str:
@@ -64,8 +65,11 @@ class Resiliency:
         for remark in self.policies.remarks:
             log.warning("%s", remark)
         self._stores = {name: guard for name in self._stores if (guard := self._guard(name))}
-        for actor_type, before in list(self._actors.items()):
-            self._actors[actor_type] = self._actor_guard(actor_type, before)
+        before = self._actors | self._guests
+        self._actors = {}
+        self._guests.clear()
+        for actor_type, guard in before.items():
+            self._keep(actor_type, self._actor_guard(actor_type, guard))
         self._settle()
         for changed in self.on_change:
             changed()
@@ -83,14 +87,30 @@ class Resiliency:
 
     def of_actor(self, actor_type: str) -> ActorGuard | None:
         """What the calls of a type of actors pass."""
-        actors = self._actors
-        if actor_type in actors:
-            actors.move_to_end(actor_type)
-            return actors[actor_type]
-        guard = actors[actor_type] = self._actor_guard(actor_type, None)
-        if len(actors) > TYPES_AT_MOST:
-            self._hand_in(*actors.popitem(last=False))  # what is forgotten was counted
+        if actor_type in self._actors:
+            return self._actors[actor_type]
+        guests = self._guests
+        if actor_type in guests:
+            guests.move_to_end(actor_type)
+            return guests[actor_type]
+        guard = self._actor_guard(actor_type, None)
+        self._keep(actor_type, guard)
         return guard
+
+    def _keep(self, actor_type: str, guard: ActorGuard | None) -> None:
+        if self.policies is not None and self.policies.lists_actors(actor_type):
+            self._actors[actor_type] = guard
+            return
+        self._guests[actor_type] = guard
+        while len(self._guests) > TYPES_AT_MOST:
+            self._see_off(*self._guests.popitem(last=False))
+
+    def _see_off(self, actor_type: str, guard: ActorGuard | None) -> None:
+        """One that somebody has answered for stays: who makes up types must not close its breaker."""
+        if guard and guard.is_answered:
+            self._actors[actor_type] = guard
+        else:
+            self._hand_in(actor_type, guard)  # what is forgotten was counted
 
     def patience(self, actor_type: str) -> Patience | None:
         """How long calls of a type are waited for here."""
@@ -146,8 +166,9 @@ class Resiliency:
         self._meter.begin(self.policies.label)
         for component, guard in self._stores.items():
             self._meter.hand_in(f"Statestore_{component}", guard, [guard.breaker], guard.counts.calls)
-        for actor_type, of_type in self._actors.items():
-            self._hand_in(actor_type, of_type)
+        for known in (self._actors, self._guests):
+            for actor_type, of_type in known.items():
+                self._hand_in(actor_type, of_type)
 
     def _hand_in(self, actor_type: str, guard: ActorGuard | None) -> None:
         if guard and self._meter:

@@ -79,6 +79,9 @@ class ResilientStore(Wrapper):
             found = await self._get(keys)
         except StoreError as error:
             return await _Reading(self._guard, self._inner, keys).all_but_first(generation, untraced(error))
+        except BaseException:
+            breaker.left(generation)
+            raise
         if not (type(found[0]) in _ROWS if len(found) == 1 else _ROWS.issuperset(map(type, found))):
             return await _Reading(self._guard, self._inner, keys).all_but_first(generation, found)
         if generation == breaker.generation:
@@ -97,6 +100,9 @@ class ResilientStore(Wrapper):
         except StoreError as error:
             call = _Writing(self._guard, self._inner, operations, self._left)
             return await call.all_but_first(generation, untraced(error))
+        except BaseException:
+            breaker.left(generation)
+            raise
         if any(outcomes):
             call = _Writing(self._guard, self._inner, operations, self._left)
             return await call.all_but_first(generation, outcomes)

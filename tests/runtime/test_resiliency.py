@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from dapr_state.actors.config import Registration, TypeConfig
+from dapr_state.actors.placement.base import Embedded, NoHostError
+from dapr_state.actors.resilient import RefusedError, ResilientCalls
+from dapr_state.actors.router import ActorRouter
+from dapr_state.actors.runtime import ActorRuntime
+from dapr_state.app.model import ActorCall, ActorId, AppError
 from dapr_state.observability.metrics import Metrics
 from dapr_state.resources.component import Source
 from dapr_state.resources.resiliency import read
 from dapr_state.runtime.resiliency import TYPES_AT_MOST, Resiliency
+from tests.actors.apps import App
 from tests.support.client import item
 from tests.support.components import component
 from tests.support.configured import page
@@ -166,18 +173,33 @@ def test_no_call_notices_that_policies_change(sidecar: Sidecar) -> None:
     assert page(sidecar).body.decode().count('dapr_resiliency_loaded{app_id="app",name="mine",namespace=""} 6') == 1
 
 
-def test_types_that_callers_make_up_are_forgotten() -> None:
-    """A default policy holds for all of them: no more are kept ready than the bound says, and what is used stays."""
-    names = yaml.safe_dump(policies(policies={"circuitBreakers": {"DefaultActorCircuitBreakerPolicy": {}}}))
+async def test_types_that_callers_make_up_are_forgotten() -> None:
+    """A default policy holds for all of them; who makes up types closes no breaker of one that there is."""
+    document = policies(
+        policies={"circuitBreakers": {"DefaultActorCircuitBreakerPolicy": {"trip": "true"}}},
+        targets={
+            "actors": {"listed": {"circuitBreaker": "DefaultActorCircuitBreakerPolicy", "circuitBreakerScope": "type"}}
+        },
+    )
     resiliency = Resiliency("app", Metrics("app"))
-    resiliency.load([read(yaml.safe_load(names), Source("r.yaml"))])
-    first = resiliency.of_actor("first")
-    for number in range(2 * TYPES_AT_MOST):
-        resiliency.of_actor(f"made up {number}")
-        assert resiliency.of_actor("first") is first
+    resiliency.load([read(document, Source("r.yaml"))])
+    app = App()
+    runtime = ActorRuntime(has_app=True)
+    runtime.host(Registration({"cart": TypeConfig()}), app)
+    calls = ResilientCalls(ActorRouter(runtime, Embedded(runtime.is_hosted)), resiliency.of_actor)
 
-    assert first is not None
-    assert len(resiliency._actors) == TYPES_AT_MOST
+    async def call(actor_type: str) -> type[Exception]:
+        with pytest.raises((AppError, NoHostError)) as caught:
+            await calls.invoke(ActorCall(ActorId(actor_type, "1"), "fail"))
+        return caught.type
+
+    for actor_type in ("cart", "listed"):
+        await call(actor_type)
+    for number in range(2 * TYPES_AT_MOST):
+        await call(f"made up {number}")
+
+    assert [await call(actor_type) for actor_type in ("cart", "listed")] == [RefusedError] * 2
+    assert len(resiliency._actors) + len(resiliency._guests) == TYPES_AT_MOST + 2
 
 
 @pytest.fixture

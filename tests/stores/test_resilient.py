@@ -522,6 +522,7 @@ async def test_a_caller_that_leaves_is_neither_success_nor_failure() -> None:
         with pytest.raises(asyncio.CancelledError):
             await call
     assert policies.breaker.state is State.CLOSED
+    assert policies.breaker.requests == 0
     store.plan, store.hangs = [{"*": UNDONE}] * 3, 0
     for _ in range(3):
         with pytest.raises(StoreError):
