@@ -5,6 +5,8 @@ Rules that a change must keep:
    The next one would run beside it.
 2. Who is told that it took too long is told so once, and the answer that comes after all is kept for him (`LateError`).
 3. Who waits behind such a turn waits for it no longer than for an answer of his own.
+4. Bounds are those of now: when policies change, turns that run are measured by the new ones from their begin on. Who
+   waits for an answer already waits as long as he was to.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from dapr_state.actors.turns import Turn, TurnQueue
     from dapr_state.app.model import ActorId, AppAnswer, Trigger
-    from dapr_state.clock import WaitingClock
+    from dapr_state.clock import Alarm, WaitingClock
     from dapr_state.resiliency.guard import Counts
 
     Leave = Callable[[RunToCompletion[Any] | None], None]  # the turn, with what ran in it
@@ -63,7 +65,9 @@ class Overdue:
 
     def __init__(self, clock: WaitingClock) -> None:
         self._clock = clock
+        self.patience: Callable[[str], Patience | None] | None = None  # of types
         self._held: dict[RunToCompletion[Any], Held] = {}
+        self._alarms: dict[RunToCompletion[Any], list[Alarm]] = {}  # when it is too long
         self._told: dict[str, float] = {}  # by type, when the log has last said something of it
         self._untold: dict[str, int] = {}  # and how much it has not said since
 
@@ -88,6 +92,7 @@ class Overdue:
         try:
             if not turn.has_begun:
                 await self._begin(turns, turn, patience)
+                patience = (self.patience(what.actor.type) if self.patience else None) or _endless(patience)
         except BaseException:
             answer.close()
             leave(None)
@@ -98,14 +103,39 @@ class Overdue:
         patience.counts.timed += 1
         begun = Begun(self._finish(work, leave))
         if patience.longest_turn and not begun.ended.done():
-            alarm = self._clock.call_at(began + patience.longest_turn, lambda: self._cut(work, what, patience))
-            begun.ended.add_done_callback(lambda _: alarm.cancel())
+            self._alarms[work] = [self._cut_at(began, work, what, patience)]
         if not await self._is_answered(begun, patience):
             patience.counts.late += 1
             self._hold(work, Held(what.actor, _method(what), began, self._clock.monotonic()), patience)
             raise LateError(begun)
         answered: AppAnswer = begun.ended.result()
         return answered
+
+    @property
+    def is_watching(self) -> bool:
+        return bool(self._alarms or self._held)
+
+    def watch(self, work: RunToCompletion[Any], turn: Turn) -> None:
+        """Measure by the bounds of now what runs in the turn; `release` it when that has ended."""
+        what, began = turn.what, turn.since
+        for alarm in self._alarms.pop(work, ()):
+            alarm.cancel()
+        patience = self.patience(what.actor.type) if self.patience else None
+        if patience is None:
+            return
+        alarms = self._alarms[work] = []
+        if patience.longest_turn:
+            alarms.append(self._cut_at(began, work, what, patience))
+        if patience.seconds:
+            due = began + patience.seconds
+            held = Held(what.actor, _method(what), began, max(due, self._clock.monotonic()))
+            alarms.append(self._clock.call_at(due, lambda: self._hold(work, held, patience)))
+
+    def release(self, work: RunToCompletion[Any]) -> None:
+        """It has ended."""
+        self._held.pop(work, None)
+        for alarm in self._alarms.pop(work, ()):
+            alarm.cancel()
 
     async def _begin(self, turns: TurnQueue, turn: Turn, patience: Patience) -> None:
         """Return when the turn has begun. Raises LateError behind one that is overdue, and ClosedError."""
@@ -150,10 +180,12 @@ class Overdue:
         try:
             return await work
         finally:
-            self._held.pop(work, None)
+            self.release(work)
             leave(work)
 
     def _hold(self, work: RunToCompletion[Any], held: Held, patience: Patience) -> None:
+        if work in self._held:
+            return
         self._held[work] = held
         kind, now = held.actor.type, held.overdue_since
         if now - self._told.get(kind, -QUIET) < QUIET:
@@ -169,6 +201,9 @@ class Overdue:
             f" ({more} more calls of its type since the last such line)" if more else "",
         )
 
+    def _cut_at(self, began: float, work: RunToCompletion[Any], what: ActorCall | Trigger, patience: Patience) -> Alarm:
+        return self._clock.call_at(began + patience.longest_turn, lambda: self._cut(work, what, patience))
+
     def _cut(self, work: RunToCompletion[Any], what: ActorCall | Trigger, patience: Patience) -> None:
         longest = format_duration(patience.longest_turn)
         log.error(
@@ -179,6 +214,10 @@ class Overdue:
             longest,
         )
         work.stop(AppError(f"the application did not answer within {longest}, the longest turn of the actor's type"))
+
+
+def _endless(patience: Patience) -> Patience:
+    return patience._replace(seconds=0.0, longest_turn=0.0)
 
 
 def _method(what: ActorCall | Trigger) -> str:

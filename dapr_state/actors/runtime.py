@@ -74,7 +74,7 @@ class ActorRuntime:
         self._endings: set[asyncio.Task[None]] = set()
         self._moving: dict[Activation, asyncio.Task[None]] = {}  # those that are halted while they have a turn
         self.overdue = Overdue(waiting)
-        self.patience: Callable[[str], Patience | None] | None = None  # of types; None: no caller's wait is bounded
+        self._patience: Callable[[str], Patience | None] | None = None  # of types; None: no caller's wait is bounded
         self.on_deactivated: Watcher | None = None
         self.on_rebalanced: Callable[[str], object] | None = None  # told the type of each actor that ends to move
         self.on_hosted: list[Callable[[Collection[str]], object]] = []  # told each time types come to be hosted
@@ -231,17 +231,24 @@ class ActorRuntime:
             self._directory.give(hosted, activation)
             raise
         turn.what, turn.send = what, send
-        if self.patience is not None and (patience := self.patience(actor.type)) is not None:
+        patience = self._patience(actor.type) if self._patience else None
+        if patience is None and not turn.has_begun:
+            try:
+                await turn.begun()
+            except BaseException:
+                self._leave(hosted, activation, turn, None)
+                raise
+            patience = self._patience(actor.type) if self._patience else None  # which may have come meanwhile
+        if patience is not None:
             leave = partial(self._leave, hosted, activation, turn)
             return await self.overdue.run(turns, turn, send(what), what, patience=patience, leave=leave)
-        work = None
+        work = RunToCompletion(send(what))
+        turn.work.append(work)
         try:
-            if not turn.has_begun:
-                await turn.begun()
-            work = RunToCompletion(send(what))
-            turn.work.append(work)
             return await work
         finally:
+            if self.overdue.is_watching:
+                self.overdue.release(work)
             turns.leave(turn, work)
             self._directory.give(hosted, activation)
 
@@ -275,6 +282,16 @@ class ActorRuntime:
         self._flying[reentrancy_id] -= 1
         if not self._flying[reentrancy_id]:
             del self._flying[reentrancy_id]
+
+    def be_patient(self, patience: Callable[[str], Patience | None] | None) -> None:
+        """Bound how long each type is waited for from now on; turns that run have had that time since their begin."""
+        if patience is None and self._patience is None:
+            return
+        self._patience = self.overdue.patience = patience
+        for activation in self._directory.busy():
+            if turn := activation.turns.running:
+                for work in turn.work:
+                    self.overdue.watch(work, turn)
 
     # The end of actors
 

@@ -152,13 +152,13 @@ class ActorServices:
         """Put calls of actors under the policies that there are now; those under way keep theirs."""
         if not policies.has_actors:
             self.api.pass_through(None)
-            self.runtime.patience = None
+            self.runtime.be_patient(None)
             return
         # as the stores: most sidecars have none
         from dapr_state.actors.resilient import ResilientCalls  # noqa: PLC0415
 
         self.api.pass_through(ResilientCalls(self._router, policies.of_actor))
-        self.runtime.patience = policies.patience
+        self.runtime.be_patient(policies.patience)
 
     @property
     def subscribe(self) -> Subscribe | None:

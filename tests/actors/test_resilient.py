@@ -76,7 +76,7 @@ class Scene:
             longest_turn,
         )
         guard = ActorGuard("cart", chosen, Counts(), self.clock)
-        self.runtime.patience = lambda _: guard.patience
+        self.runtime.be_patient(lambda _: guard.patience)
         self.calls = ResilientCalls(self.router, lambda _: guard)
         return guard
 
@@ -266,6 +266,43 @@ async def test_the_longest_turn_needs_no_timeout() -> None:
         await scene.end(scene.call("wait"))
 
     assert scene.clock.monotonic() == pytest.approx(2.0, abs=2 * STEP)
+
+
+@pytest.mark.parametrize("before", [{}, {"timeout": 100.0}, {"longest_turn": 100.0}])
+async def test_a_turn_that_hangs_is_measured_by_the_policies_that_come(
+    before: dict[str, float], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From its begin on: the operator sees what hangs, who waits behind it is told, and the longest turn ends it."""
+    scene = Scene(**before)
+    monkeypatch.setattr("dapr_state.actors.turns._now", scene.clock.monotonic)
+    hanging, queued = scene.call("wait"), scene.call("wait")
+    await scene.pass_time(1.0)
+    scene.under(timeout=0.5, longest_turn=2.0)
+    late = scene.call("buy")
+    await scene.pass_time(0.625)
+    assert [(held.method, held.began) for held in scene.runtime.overdue.held] == [("wait", 0.0)]
+    assert isinstance(late.exception(), LateError)
+    await scene.pass_time(0.5)
+    with pytest.raises(AppError, match="did not answer within 2s, the longest turn"):
+        await hanging
+    await scene.pass_time(2.125)
+
+    assert queued.done()
+    assert scene.app.log == ["+1 wait", "-1 wait"] * 2
+    assert caplog.text.count("has not answered wait within 500ms: its turn stays taken") == 2
+    assert not scene.runtime.overdue.is_watching
+
+
+async def test_policies_that_go_leave_turns_alone() -> None:
+    """What was to be cut under them runs to its end."""
+    scene = Scene(longest_turn=2.0)
+    call = scene.call("wait")
+    await scene.pass_time(1.0)
+    scene.runtime.be_patient(None)
+    await scene.pass_time(5.0)
+    scene.app.release()
+
+    assert (await scene.end(call)).body == b"wait"
 
 
 async def test_the_log_is_not_flooded_by_calls_that_hang(caplog: pytest.LogCaptureFixture) -> None:
