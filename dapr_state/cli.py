@@ -78,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def serve(argv: Sequence[str]) -> int:
     """Be a sidecar until a signal comes."""
+    # Nothing that a start makes is garbage: to look through it again and again takes a tenth. The sidecar turns it on.
+    gc.disable()
     from dapr_state.runtime import flags  # noqa: PLC0415 - other commands are there in half the time
 
     try:
@@ -282,12 +284,9 @@ def _serve(parsed: flags.Parsed) -> int:
         return EXIT_FATAL
 
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its C core writes lines of its own into ours
-    # The servers take most of the start time, and a command line error needs none of them. Nothing that they are made
-    # of is garbage: to look through it again and again takes a twentieth.
-    gc.disable()
+    # the servers take most of the start time, and a command line error needs none of them
     from dapr_state.runtime import sidecar  # noqa: PLC0415
 
-    gc.enable()
     return sidecar.run(options)
 
 

@@ -27,6 +27,12 @@ SHARE: Final = 200  # a full collection that took a millisecond is followed by n
 OVERDUE: Final = 30.0  # seconds that a full collection may be put off; ten leave some 100 objects in cycles behind
 
 
+def begin() -> None:
+    """Look for garbage from now on, and not in what a start has made: with that, the first look takes 15 ms."""
+    gc.freeze()
+    gc.enable()
+
+
 class Collector:
     """`start` it when everything is open, on the running loop; `stop` it at the end."""
 

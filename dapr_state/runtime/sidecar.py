@@ -18,10 +18,9 @@ from dapr_state.clock import WAITING
 from dapr_state.golang.duration import format_duration
 from dapr_state.resources.configuration import Configuration, ConfigurationError
 from dapr_state.resources.loader import LoadError
-from dapr_state.runtime import application, middleware, supervised
+from dapr_state.runtime import application, collector, middleware, supervised
 from dapr_state.runtime.actors import PLACEMENT, SCHEDULERS, ActorServices
 from dapr_state.runtime.allocator import Allocator
-from dapr_state.runtime.collector import Collector
 from dapr_state.runtime.components import ComponentError, Components
 from dapr_state.runtime.credentials import CredentialsError, credentials
 from dapr_state.runtime.listening import ListeningError
@@ -157,13 +156,14 @@ class Sidecar:
         await actors.listen()
         self._lifecycle.is_outbound_ready = True
         self._introduce(servers)
+        collector.begin()
         if folders and HOT_RELOAD in settings.features:
             at_the_end(asyncio.wait, [asyncio.create_task(folders.watch())])
             self._opened.callback(folders.stop)
         await self._meet_application(actors)
-        collector = Collector()
-        self._opened.callback(collector.stop)
-        collector.start()
+        looks = collector.Collector()
+        self._opened.callback(looks.stop)
+        looks.start()
         log.info("dapr initialized. Status: Running. Init Elapsed %dms", (WAITING.monotonic() - self._began) * 1000)
 
     async def _meet_application(self, actors: ActorServices) -> None:
