@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.support.components import component
 from tests.support.http import ask
@@ -28,18 +28,26 @@ class ControlPlane:
 
 
 def sidecar(
-    folder: Path, plane: ControlPlane | None, app_port: int, *flags: str, redis: RedisServer | None = None
+    folder: Path,
+    plane: ControlPlane | None,
+    app_port: int,
+    *flags: str,
+    redis: RedisServer | None = None,
+    more: Sequence[Mapping[str, Any]] = (),
 ) -> Sidecar:
-    """Ours, or daprd where there is a control plane; actor state is in a file of the folder, or in a Redis."""
+    """Ours, or daprd where there is a control plane; actor state is in a file of the folder, or in a Redis.
+
+    `more`: what else is in the folder of resources.
+    """
     kind, where = "state.sqlite", {"connectionString": str(folder / "actors.db")}
     if redis:
         kind, where = "state.redis", {"redisHost": redis.address}
-    store = component("statestore", kind, actorStateStore="true", **where)
+    documents = [component("statestore", kind, actorStateStore="true", **where), *more]
     flags = ("--app-port", str(app_port), *flags)
     if plane is None:
-        return Sidecar(folder, [store], flags=flags)
+        return Sidecar(folder, documents, flags=flags)
     flags += ("--placement-host-address", plane.placement, "--scheduler-host-address", plane.scheduler)
-    return Daprd(plane.daprd, folder, [store], flags=flags)
+    return Daprd(plane.daprd, folder, documents, flags=flags)
 
 
 def hosted(server: Sidecar) -> set[str]:
