@@ -27,6 +27,7 @@ from dapr_state.clock import WAITING
 from dapr_state.golang import codes
 from dapr_state.serving.grpc.channel import Channel, Reach
 from dapr_state.serving.grpc.connection import Patience
+from dapr_state.serving.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping
@@ -114,7 +115,9 @@ class Peers(Remote):
         self._counts = counts
         self._peers: OrderedDict[Claim, _Peer] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reach = Reach(max_message, max_message, patience=Patience(PING, PING_ANSWER, IDLE), holder=Answers())
+        self._reach = Reach(
+            max_message, max_message, patience=Patience(PING, PING_ANSWER, IDLE), holder=Answers(), turns=Turns()
+        )
         self._tls = tls
 
     def __repr__(self) -> str:

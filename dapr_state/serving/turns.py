@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Turns:
-    """Gives one connection of a server a turn in each round of the loop, in the order in which they asked.
+    """Gives one connection a turn in each round of the loop, in the order in which they asked.
 
     However many connections have sent more than their share, whoever else asks for little waits for one turn only.
     """

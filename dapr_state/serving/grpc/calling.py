@@ -237,6 +237,9 @@ class OutgoingCall:
         self.stream = None
         self._finish(grpc.StatusCode.UNAVAILABLE, f"error reading from server: {reason}")
 
+    def on_stuck(self) -> None:
+        self.fail(grpc.StatusCode.UNAVAILABLE, "the server takes nothing of the request")
+
     def _take_trailers(self, fields: Sequence[Field]) -> None:
         found = dict(fields)
         self._trailing = fields

@@ -1,8 +1,9 @@
 """The way to one gRPC server: stubs make calls on it, over a connection that is dialled when it is needed.
 
 A call waits for the connection that is being dialled, and is refused where that fails; so is any that comes before
-the next attempt. grpc's own channel takes three times the CPU for a call, has no Ed25519, which Dapr's certificates
-are signed with, and asks them for a name of DNS, which they have not.
+the next attempt. A connection that ends before its server has spoken HTTP/2 is one that has failed, as is the second
+that has answered nobody. grpc's own channel takes three times the CPU for a call, has no Ed25519, which Dapr's
+certificates are signed with, and asks them for a name of DNS, which they have not.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dapr_state.clock import WAITING
 from dapr_state.serving.grpc.calling import STATUSES, Line, OutgoingCall, StreamCall, UnaryCall
 from dapr_state.serving.grpc.connection import Connection, Patience
 from dapr_state.serving.tls import UntrustedError
+from dapr_state.serving.turns import Turns
 from dapr_state.wire import grpc as framing
 from dapr_state.wire.http2 import headers
 
@@ -50,6 +52,7 @@ class Reach(Struct, frozen=True):
     connect: float = 20.0  # as grpc-go
     patience: Patience = Patience()
     holder: Holder | None = None  # is asked before much is kept of answers that are not whole
+    turns: Turns | None = None  # of connections that have more to read than fits in a turn of the loop
 
 
 class Account:
@@ -84,12 +87,14 @@ class Channel(grpc.aio.Channel):
         self._address = address
         self._tls = tls
         self._reach = reach
+        self._turns = reach.turns or Turns()
         self._connection: Connection | None = None
         self._connections: set[Connection] = set()  # also those that only end what is under way
         self._waiting: dict[OutgoingCall, None] = {}
         self._dialling: asyncio.Task[None] | None = None
         self._pause = FIRST_PAUSE
         self._refused_until = 0.0
+        self._was_fruitless = False  # the last connection
         self._refusal = ""
         self._is_closed = False
         self._all_gone = asyncio.Event()
@@ -201,11 +206,13 @@ class Channel(grpc.aio.Channel):
 
     def _go_on(self) -> None:
         """Begin the calls that wait, as many as may be; for the others a connection is dialled if there is none."""
+        if self._connection is not None and self._connection.is_over:
+            self._has_ended(self._connection)
         while self._waiting and self._connection is not None and self._connection.can_begin:
             call = next(iter(self._waiting))
             self._leave(call)
             call.begin(self._connection)
-        if self._waiting and self._dialling is None and (self._connection is None or self._connection.is_over):
+        if self._waiting and self._dialling is None and self._connection is None:
             self._dialling = asyncio.ensure_future(self._dial())
 
     async def _dial(self) -> None:
@@ -213,19 +220,16 @@ class Channel(grpc.aio.Channel):
             async with WAITING.timeout(self._reach.connect):
                 self._connection = await self._connect()
         except TimeoutError:
-            self._refuse(f"Error while dialing: dial tcp {self._address}: i/o timeout")
+            self._refuse(f"transport: Error while dialing: dial tcp {self._address}: i/o timeout")
         except UntrustedError as error:
-            self._refuse(f"authentication handshake failed: {error}")
+            self._refuse(f"transport: authentication handshake failed: {error}")
         except ssl.SSLError as error:
-            self._refuse(f"authentication handshake failed: {error.strerror or error}")
+            self._refuse(f"transport: authentication handshake failed: {error.strerror or error}")
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            self._refuse(f"Error while dialing: dial tcp {self._address}: connect: {reason}")
+            self._refuse(f"transport: Error while dialing: dial tcp {self._address}: connect: {reason}")
         except Exception as error:  # noqa: BLE001 - an address that is none, for one: whoever waits is told
-            self._refuse(f"Error while dialing: dial tcp: address {self._address}: {error}")
-        else:
-            self._pause = FIRST_PAUSE
-            self._refused_until = 0.0
+            self._refuse(f"transport: Error while dialing: dial tcp: address {self._address}: {error}")
         finally:
             self._dialling = None
         self._go_on()
@@ -233,7 +237,7 @@ class Channel(grpc.aio.Channel):
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         context = self._tls.context() if self._tls else None
-        make = partial(Connection, self._reach.patience, self._go_on, self._lost)
+        make = partial(Connection, self._reach.patience, self._turns, self._go_on, self._lost)
         transport: asyncio.Transport
         if self._address.startswith(UNIX):
             path = self._address.removeprefix(UNIX)
@@ -255,7 +259,7 @@ class Channel(grpc.aio.Channel):
         return connection
 
     def _refuse(self, why: str) -> None:
-        self._refusal = f'connection error: desc = "transport: {why}"'
+        self._refusal = f'connection error: desc = "{why}"'
         self._refused_until = WAITING.monotonic() + self._pause
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         for call in tuple(self._waiting):
@@ -265,9 +269,17 @@ class Channel(grpc.aio.Channel):
         self._connections.discard(connection)
         if not self._connections:
             self._all_gone.set()
-        if self._connection is connection:
-            self._connection = None
         self._go_on()
+
+    def _has_ended(self, connection: Connection) -> None:
+        """No call goes over it any more. One more is tried at once where a server that speaks has not answered any."""
+        self._connection = None
+        if connection.has_served:
+            self._pause, self._was_fruitless = FIRST_PAUSE, False
+        elif connection.http2.greeted and not self._was_fruitless:
+            self._was_fruitless = True
+        elif not self._is_closed:
+            self._refuse(f"error reading server preface: {connection.reason}")
 
     async def __aenter__(self) -> Self:
         return self

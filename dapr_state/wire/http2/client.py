@@ -1,15 +1,16 @@
 """The client's side of an HTTP/2 connection: bytes in, events and bytes out (RFC 9113).
 
 Rules that a change must respect:
-1. No I/O and no clock, and no exception leaves `receive`: a server's fault is an event.
+1. No I/O and no clock, and no exception leaves `receive`: a server's fault is an event. The time comes as an argument.
 2. Each stream has one end: a last `HeadReceived` or `DataReceived` that has `ended`, a `StreamReset`, or the
    `ConnectionFailed` of all.
 3. What a server makes this side keep is bounded: its header lists by `Limits`, its data by the windows that are opened.
+4. So is the work: of a turn of the loop, and of frames that carry nothing.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from dapr_state.wire.http2 import frames
 from dapr_state.wire.http2.events import ConnectionFailed, DataReceived, Event, HeadReceived, StreamReset
@@ -31,6 +32,7 @@ from dapr_state.wire.http2.frames import (
 )
 from dapr_state.wire.http2.headers import HeadMemory, RequestHead
 from dapr_state.wire.http2.hpack import Decoder
+from dapr_state.wire.http2.limits import IDLE_FRAMES_PER_STREAM, SENT_PER_UPDATE, TokenBucket
 from dapr_state.wire.http2.sending import Sender, opened
 from dapr_state.wire.http2.stream import Stream
 
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     Reader = Callable[["ClientConnection", int, int, bytes], None]
 
 FIRST_STREAMS: Final = 100  # at a time, until the server has said how many it takes
-FRAMES_AT_ONCE: Final = 500  # are read in one turn of the loop: 5 ms of the dearest
 LAST_STREAM: Final = 2**31 - 1  # section 5.1.1: the number has 31 bits
 REMEMBERED: Final = 64  # header blocks of a connection: its server's heads and trailers, which repeat themselves
 REMEMBERED_SIZE: Final = 256  # octets of such a block
@@ -51,13 +52,14 @@ _NO_HEAD: Final[RequestHead[Any]] = RequestHead({b":method": b"", b":path": b""}
 
 
 class ClientStream(Stream[Any]):
-    """`is_said`: all of the request has been sent."""
+    """`is_said`: all of the request has been sent; `heads`: so many have come of the answer."""
 
-    __slots__ = ("is_said",)
+    __slots__ = ("heads", "is_said")
 
     def __init__(self, stream_id: int, send_window: int) -> None:
         super().__init__(stream_id, _NO_HEAD, send_window)
         self.is_said = False
+        self.heads = 0
 
 
 class ClientConnection(Sender[Any]):
@@ -75,6 +77,10 @@ class ClientConnection(Sender[Any]):
         self._decoder = Decoder(limits.max_header_list_size, limits.header_fields, limits.longest_list)
         self._known: dict[bytes, Sequence[Field]] = {}  # what a block means for as long as HPACK's table is the same
         self._unread = b""
+        self._now = 0.0
+        self._left = 0  # of the work of this turn, as `Limits.turn` counts it
+        self._idle_frames = TokenBucket(limits.idle_frames, limits.idle_frames_per_second)
+        self._granted = DEFAULT_WINDOW  # octets that the server has ever let through, all streams together
         self._block: tuple[int, int] | None = None  # flags and stream of a header block that is not whole
         self._octets = bytearray()  # of it
         self._receive_window = limits.connection_window
@@ -136,14 +142,21 @@ class ClientConnection(Sender[Any]):
 
     # Receiving
 
-    def receive(self, data: bytes) -> list[Event]:
+    def receive(self, data: bytes, now: float) -> list[Event]:
         """Read whole frames, as many as one turn allows; keep the rest. Returns what happened, in its order."""
+        self._now = now
         if not self.closed:
             try:
                 self._read_frames(self._unread + data if self._unread else data)
             except ConnectionFault as fault:
                 self.fail(fault)
         return self.take_events()
+
+    def keep(self, data: bytes) -> None:
+        """Take bytes that are to be read in another turn, by a `receive` of whatever comes next."""
+        if not self.closed:
+            self._unread += data
+            self.is_behind = True
 
     def fail(self, fault: ConnectionFault) -> None:
         """End the connection, and all streams with it."""
@@ -157,8 +170,8 @@ class ClientConnection(Sender[Any]):
 
     def _read_frames(self, buffer: bytes) -> None:
         position, end = 0, len(buffer)
-        left = FRAMES_AT_ONCE
-        while end - position >= PREFIX_SIZE and left:
+        self._left = self.limits.turn
+        while end - position >= PREFIX_SIZE and self._left > 0:
             size_and_kind, flags, stream_id = PREFIX.unpack_from(buffer, position)
             size = size_and_kind >> 8
             if size > MAX_FRAME_SIZE:
@@ -168,10 +181,10 @@ class ClientConnection(Sender[Any]):
             if stop > end:
                 break
             position = stop
-            left -= 1
+            self._left -= 1
             self._read(size_and_kind & 255, flags, stream_id & STREAM_MASK, buffer[start:stop])
         self._unread = buffer[position:]
-        self.is_behind = not left and end - position >= PREFIX_SIZE
+        self.is_behind = self._left <= 0 and end - position >= PREFIX_SIZE
 
     def _read(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if self._block is not None and kind != FrameType.CONTINUATION:
@@ -180,6 +193,7 @@ class ClientConnection(Sender[Any]):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the first frame must be SETTINGS")
         reader = self._READERS.get(kind)
         if reader is None:  # section 4.1: unknown types are ignored
+            self._spend_idle_frame()
             return
         try:
             reader(self, flags, stream_id, payload)
@@ -189,7 +203,17 @@ class ClientConnection(Sender[Any]):
                 self.reset(stream, fault.code)
                 self._events.append(StreamReset(stream, fault.code))
 
+    def _spend_idle_frame(self) -> None:
+        """A frame that carries nothing: as many as a server needs for what it is asked and sent, and a few more."""
+        sent = self._granted - self._send_window
+        earned = self.earned + (self._next_stream >> 1) * IDLE_FRAMES_PER_STREAM + sent // SENT_PER_UPDATE
+        if not self._idle_frames.spend(self._now, earned):
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that carry nothing")
+
     def _read_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._left -= len(payload) >> 7  # what is read is handed on, and costs more the longer it is
+        if not payload and not flags & END_STREAM:
+            self._spend_idle_frame()
         self._receive_window -= len(payload)
         if self._receive_window < self.limits.connection_window >> 1:
             self._send(frames.window_update(0, self.limits.connection_window - self._receive_window))
@@ -229,13 +253,20 @@ class ClientConnection(Sender[Any]):
     def _read_block(self, flags: int, stream_id: int, block: bytes) -> None:
         fields = self._known.get(block) or self._decode(block)
         stream = self._stream(stream_id)
-        if stream is not None:
-            self._events.append(HeadReceived(stream, fields, self._ended(stream, flags)))
+        if stream is None:
+            self._spend_idle_frame()
+            return
+        stream.heads += 1
+        if stream.heads > 1 and not flags & END_STREAM:  # of another that is none yet
+            self._spend_idle_frame()
+        self._events.append(HeadReceived(stream, fields, self._ended(stream, flags)))
 
     def _decode(self, block: bytes) -> Sequence[Field]:
         decoder = self._decoder
         changes = decoder.changes
         fields = decoder.decode(block)
+        # as in headers.py: a Huffman code costs as much for these octets as a field does
+        self._left -= (self.limits.header_fields if fields is None else len(fields)) + (len(block) >> 5)
         if decoder.changes != changes:
             self._known.clear()
         if fields is None:
@@ -249,12 +280,15 @@ class ClientConnection(Sender[Any]):
     def _read_rst_stream(self, _flags: int, stream_id: int, payload: bytes) -> None:
         frames.check_shape(FrameType.RST_STREAM, stream_id, payload)
         stream = self._stream(stream_id)
-        if stream is not None:
-            self._close(stream)
-            self._events.append(StreamReset(stream, frames.word(payload)))
+        if stream is None:
+            self._spend_idle_frame()
+            return
+        self._close(stream)
+        self._events.append(StreamReset(stream, frames.word(payload)))
 
     def _read_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         frames.check_shape(FrameType.SETTINGS, stream_id, payload)
+        self._spend_idle_frame()
         if flags & ACK:
             return
         window = self._initial_send_window
@@ -270,6 +304,7 @@ class ClientConnection(Sender[Any]):
             self.greeted = True
             if Setting.MAX_CONCURRENT_STREAMS not in dict(frames.settings_in(payload)):
                 self._most_streams = LAST_STREAM  # section 6.5.2: as many as it likes
+        self._left -= (len(payload) >> 5) + (len(self.streams) >> 4)
         self._change_initial_window(window)
         self._send(frames.frame(FrameType.SETTINGS, ACK, 0))
 
@@ -278,11 +313,14 @@ class ClientConnection(Sender[Any]):
 
     def _read_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         frames.check_shape(FrameType.PING, stream_id, payload)
+        self._spend_idle_frame()
         if not flags & ACK:
             self._send(frames.ping(payload, ACK))
 
     def _read_goaway(self, _flags: int, stream_id: int, payload: bytes) -> None:
         frames.check_shape(FrameType.GOAWAY, stream_id, payload)
+        self._spend_idle_frame()
+        self._left -= len(self.streams) >> 4
         self.refusing = True
         last = frames.word(payload) & STREAM_MASK
         for stream in [stream for number, stream in self.streams.items() if number > last]:
@@ -291,8 +329,10 @@ class ClientConnection(Sender[Any]):
 
     def _read_window_update(self, _flags: int, stream_id: int, payload: bytes) -> None:
         frames.check_shape(FrameType.WINDOW_UPDATE, stream_id, payload)
+        self._spend_idle_frame()
         increment = frames.word(payload) & STREAM_MASK
         if not stream_id:
+            self._granted += increment
             self._send_window = opened(self._send_window, increment, ConnectionFault)
             return
         stream = self._stream(stream_id)
@@ -300,18 +340,18 @@ class ClientConnection(Sender[Any]):
             stream.send_window = opened(stream.send_window, increment, StreamFault)
             self._ready_if_possible(stream)
 
-    def _stream(self, stream_id: int) -> Stream[Any] | None:
+    def _stream(self, stream_id: int) -> ClientStream | None:
         """One that the server may still speak on; what it says on one that is over here is not heard."""
         stream = self.streams.get(stream_id)
         if stream is None and (not stream_id & 1 or stream_id >= self._next_stream):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a frame on stream {stream_id}, which was never opened")
-        return stream
+        return cast("ClientStream | None", stream)  # all streams here are
 
-    def _ended(self, stream: Stream[Any], flags: int) -> bool:
+    def _ended(self, stream: ClientStream, flags: int) -> bool:
         if not flags & END_STREAM:
             return False
         stream.ended = True
-        if stream.is_said:  # type: ignore[attr-defined]  # as above
+        if stream.is_said:
             self._close(stream)
         else:  # section 8.1: the answer is complete, the rest of the request is not wanted
             self.reset(stream, ErrorCode.CANCEL)

@@ -37,7 +37,7 @@ from dapr_state.wire.http2.frames import (
     Setting,
 )
 from dapr_state.wire.http2.headers import HeaderBlocks, HeadMemory, RequestHead
-from dapr_state.wire.http2.limits import Limits, TokenBucket, Turn
+from dapr_state.wire.http2.limits import IDLE_FRAMES_PER_STREAM, SENT_PER_UPDATE, Limits, TokenBucket, Turn
 from dapr_state.wire.http2.sending import Sender, opened
 from dapr_state.wire.http2.stream import STRAYS, State, Stream
 
@@ -49,14 +49,9 @@ Reader = "Callable[[Http2Connection[Any], int, int, bytes], None]"
 
 # How many gaps in the numbers of streams are remembered: only an error's code depends on it.
 REMEMBERED_GAPS: Final = 1_000
-# For so many octets sent, a peer may open a window once without spending of its allowance: who opens it by less makes
-# many tiny frames (CVE-2019-9511).
-SENT_PER_UPDATE: Final = 1_024
 # Work beyond a frame's own, in the unit of `Limits.turn`: a stream is opened; a stream is reset for a fault
 OPENING: Final = 3
 RESETTING: Final = 3  # in the same unit
-# What a stream may bring along: grpc's C core opens each window by five octets before it waits for the answer.
-IDLE_FRAMES_PER_STREAM: Final = 4
 _SHUTDOWN_PING: Final = b"shutdown"
 
 

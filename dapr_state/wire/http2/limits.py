@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 from dapr_state.wire.http2.frames import DEFAULT_WINDOW, MAX_WINDOW
+
+# For so many octets sent, a peer may open a window once without spending of its allowance: who opens it by less makes
+# many tiny frames (CVE-2019-9511).
+SENT_PER_UPDATE: Final = 1_024
+# What a stream may bring along: grpc's C core opens each window by five octets before it waits for the answer.
+IDLE_FRAMES_PER_STREAM: Final = 4
 
 
 class Limits(Struct, frozen=True):

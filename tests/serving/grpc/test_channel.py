@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,15 @@ import pytest
 from dapr_state.clock import WAITING
 from dapr_state.serving.grpc import NativeServer
 from dapr_state.serving.grpc import channel as channels
+from dapr_state.serving.grpc import connection as connections
 from dapr_state.serving.grpc.calling import LEAST
 from dapr_state.serving.grpc.channel import Channel, Reach
 from dapr_state.serving.grpc.connection import Patience
 from dapr_state.serving.handshakes import HANDSHAKES
-from dapr_state.wire.http2 import client, frames
+from dapr_state.serving.turns import Turns
+from dapr_state.wire.http2 import frames
 from dapr_state.wire.http2.faults import ErrorCode
+from dapr_state.wire.http2.limits import Limits
 from tests.security.test_spiffe import Authority
 from tests.serving.grpc.idle_program import Anybody
 from tests.serving.grpc.program import SERVICE, handlers
@@ -465,7 +468,7 @@ async def test_messages_without_content_wait_at_the_server_too() -> None:
 
 async def test_a_flood_of_small_frames_is_read_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others have their turns meanwhile; no frame is lost, whatever comes behind them, and reading goes on."""
-    monkeypatch.setattr(client, "FRAMES_AT_ONCE", 10)
+    monkeypatch.setattr(connections, "_LIMITS", Limits(turn=10))
     head = frames.header_frames(1, b"\x88", 0)
     flood = [frames.frame(0, 0, 1, b"\0\0\0\0\1%c" % (number % 256)) for number in range(2_000)]
     async with raw(head + b"".join(flood[:1_000])) as (server, port), calling(port) as channel:
@@ -481,3 +484,119 @@ async def test_a_flood_of_small_frames_is_read_in_slices(monkeypatch: pytest.Mon
 
     assert max(after - before for before, after in pairwise(sizes)) <= 20
     assert heard == [b"%c" % (number % 256) for number in range(2_000)]
+
+
+async def test_floods_of_many_connections_are_read_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that share their turns: a turn of the loop is as long as for one."""
+    monkeypatch.setattr(connections, "_LIMITS", Limits(turn=10))
+    head = frames.header_frames(1, b"\x88", 0)
+    flood = [head, *(frames.frame(0, 0, 1, b"\0\0\0\0\1x") for _ in range(2_000))]
+    reach = Reach(turns=Turns())
+    async with AsyncExitStack() as stack:
+        calls = []
+        for _ in range(4):
+            _, port = await stack.enter_async_context(raw(b"".join(flood)))
+            channel = await stack.enter_async_context(calling(port, reach))
+            calls.append(channel.unary_stream("/test.Probe/many", bytes, bytes)(b""))
+        counts = []
+        while not counts or counts[-1] < 4 * 2_000:
+            counts.append(sum(len(call._come) for call in calls))
+            await asyncio.sleep(0)
+        for call in calls:
+            call.cancel()
+
+    # a connection's first octets are read at once, as are those of one that has less to say
+    assert sum(after - before > 20 for before, after in pairwise(counts)) <= 4
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        None,
+        b"",
+        b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
+        frames.settings(((frames.Setting.MAX_CONCURRENT_STREAMS, 0),)) + frames.goaway(0, ErrorCode.NO_ERROR),
+    ],
+    ids=["closes", "closes when it is spoken to", "HTTP/1", "takes nobody"],
+)
+async def test_a_server_that_nobody_can_call_is_dialled_with_pauses(
+    monkeypatch: pytest.MonkeyPatch, greeting: bytes | None
+) -> None:
+    """It accepts, and does not serve: whoever waits is refused, as where nobody listens, and it is left in peace."""
+    monkeypatch.setattr(channels, "FIRST_PAUSE", 1000.0)
+    dialled = 0
+
+    class Useless(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            nonlocal dialled
+            dialled += 1
+            self.transport = transport
+            if greeting is None:
+                transport.abort()
+            else:
+                transport.write(greeting)
+
+        def data_received(self, _: bytes) -> None:
+            self.transport.close()
+
+    server = await asyncio.get_running_loop().create_server(Useless, "127.0.0.1", 0)
+    async with server, calling(server.sockets[0].getsockname()[1]) as channel:
+        codes = {(await refused(call)).code() for call in [unary(channel, "echo")(b"") for _ in range(300)]}
+        first = dialled
+        codes |= {(await refused(unary(channel, "echo")(b""))).code() for _ in range(300)}
+
+    assert codes == {grpc.StatusCode.UNAVAILABLE}
+    assert dialled == first <= 3
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [(frames.frame(5, 4, 1, b"\0\0\0\2"), "UNAVAILABLE"), (frames.goaway(1, ErrorCode.NO_ERROR), "UNKNOWN")],
+    ids=["fault", "goaway"],
+)
+async def test_a_server_that_reads_nothing_holds_nobody(
+    monkeypatch: pytest.MonkeyPatch, said: bytes, code: str
+) -> None:
+    """Once the connection is over its callers are told, and it ends though what was said has not left."""
+    monkeypatch.setattr(connections, "LINGER", 0.01)
+    open_wide = frames.settings(((frames.Setting.INITIAL_WINDOW_SIZE, 2**31 - 1),)) + frames.window_update(0, 2**30)
+    async with raw(greeting=open_wide) as (server, port), calling(port) as channel:
+        first = unary(channel, "echo")(b"")
+        await until(lambda: b"test.Probe" in server.octets)
+        transport = server.transport
+        transport.pause_reading()
+        (connection,) = channel._connections
+        connection._transport.set_write_buffer_limits(2**30)  # as if all but a little less had left
+        second = unary(channel, "echo")(b"x" * 20_000_000)
+        await until(lambda: connection._transport.get_write_buffer_size() > 0)
+        transport.write(said + frames.header_frames(1, b"\x88\x00\x0bgrpc-status\x012", frames.END_STREAM))
+        found = (await refused(first)).code().name
+        await until(lambda: connection not in channel._connections)
+        transport.abort()
+        second.cancel()
+        await refused(second)
+
+    assert found == code
+
+
+async def test_a_request_of_which_nothing_is_taken_is_given_up() -> None:
+    """A server that opens no window holds it from one look to the next, whatever it says; one that does, longer."""
+    greeting = frames.settings(((frames.Setting.INITIAL_WINDOW_SIZE, 100),))
+    async with raw(greeting=greeting) as (server, port), calling(port) as channel:
+        small = unary(channel, "echo")(b"")
+        await until(lambda: b"test.Probe" in server.octets)
+        large = unary(channel, "echo")(b"x" * 1_000)
+        await until(lambda: large.stream is not None and large.stream.queued == 905)
+        (connection,) = channel._connections
+        connection._look_for_stuck()
+        server.transport.write(frames.window_update(3, 5))
+        await until(lambda: large.stream.queued == 900)
+        connection._look_for_stuck()
+        connection._look_for_stuck()
+        error = await refused(large)
+        await until(lambda: frames.rst_stream(3, ErrorCode.CANCEL) in server.octets)
+        left = small.is_done, connection._look
+        small.cancel()
+
+    assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "the server takes nothing of the request")
+    assert left == (False, None)
