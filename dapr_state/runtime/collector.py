@@ -14,6 +14,8 @@ from dapr_state import slices
 from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dapr_state.clock import Alarm
 
 # Python's own numbers for the young: at most 7,700 objects are walked, half a millisecond
@@ -21,10 +23,12 @@ YOUNG: Final = 700  # objects made and not freed, before the youngest are looked
 MIDDLE: Final = 10  # such looks, before those that were left over are looked through as well
 NEVER: Final = 1 << 30  # such looks, before all are: this module decides
 INTERVAL: Final = 1.0  # seconds between two looks whether there is something to collect
-SOON: Final = 0.1  # the same, while long work has put a collection off: the pause between two requests will do
-MOST: Final = 15  # middle looks since the last full one: 115,000 objects, 8 to 15 ms to walk; with more it may wait
-SHARE: Final = 200  # a full collection that took a millisecond is followed by none for so many
-OVERDUE: Final = 30.0  # seconds that a full collection may be put off; ten leave some 100 objects in cycles behind
+SOON: Final = 0.02  # the same, while long work has put a collection off: the pause between two requests will do
+MOST: Final = 100_000  # objects that a full collection may walk: 5 to 10 ms
+SHARE: Final = 200  # a full collection, or a look that found too many, of a millisecond is followed by none for so many
+# Seconds that a full collection may be put off. Ten of long work without a pause leave some 100 objects in cycles.
+OVERDUE: Final = 300.0
+RELEASED: Final = 10.0  # seconds between two times that free memory is given back
 
 
 def begin() -> None:
@@ -34,11 +38,15 @@ def begin() -> None:
 
 
 class Collector:
-    """`start` it when everything is open, on the running loop; `stop` it at the end."""
+    """`start` it when everything is open, on the running loop; `stop` it at the end.
 
-    def __init__(self) -> None:
+    `release` is told when what was used is free: nothing happens just now.
+    """
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release = release
         self._thresholds = gc.get_threshold()
-        self._collected = WAITING.monotonic()
+        self._collected = self._released = WAITING.monotonic()
         self._slices = 0
         self._counts = (0, 0, 0)  # after the last one: where they stand still, nothing was made that lives
         self._earliest = 0.0
@@ -63,18 +71,29 @@ class Collector:
     def _check(self) -> None:
         now = WAITING.monotonic()
         before, self._slices = self._slices, slices.taken()
-        counts = gc.get_count()
-        is_cheap = self._slices == before and counts[2] <= MOST
-        if counts == self._counts or now < self._earliest:
+        if gc.get_count() == self._counts or now < self._earliest:
             self._wait(INTERVAL)
-        elif is_cheap or now - self._collected > OVERDUE:
+        elif now > self._collected + OVERDUE or (self._slices == before and _is_quick()):
             self._collect(now)
             self._wait(INTERVAL)
         else:
+            self._rest(now)
             self._wait(SOON)
 
     def _collect(self, began: float) -> None:
         gc.collect()
         self._counts = gc.get_count()
         self._collected = WAITING.monotonic()
-        self._earliest = self._collected + (self._collected - began) * SHARE
+        self._rest(began)
+        if self._collected > self._released + RELEASED:
+            self._released = self._collected
+            self._release()
+
+    def _rest(self, began: float) -> None:
+        now = WAITING.monotonic()
+        self._earliest = now + (now - began) * SHARE
+
+
+def _is_quick() -> bool:
+    """Whether a full collection walks few objects. To count them takes a tenth of the time to walk them."""
+    return len(gc.get_objects(2)) <= MOST

@@ -61,7 +61,8 @@ class Servers:
     def __init__(self, options: Options, layers: Middleware) -> None:
         self._options = options
         self._layers = layers
-        self.memory = RequestMemory(options.max_request_memory, Allocator().release_soon)  # one for all servers
+        self.allocator = Allocator()
+        self.memory = RequestMemory(options.max_request_memory, self.allocator.release_soon)  # one for all servers
         self._running: list[Server] = []  # those that callers use
         self._metrics: Server | None = None
         self.http_port = self.grpc_port = 0  # once they have started; 0 for a file

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 W = TypeVar("W")  # what is wanted: a key, or an operation
 R = TypeVar("R")  # what comes of it
 
+# Callers that may wait for one store: at 60,000 a second 80 ms of work. Each takes 4 KB of the process, much of which
+# Python's allocator keeps for good: 20 MB.
+CALLERS_AT_MOST: Final = 5_000
 OVERHEAD: Final = 256  # octets that one key or operation costs beside its text
 
 

@@ -11,6 +11,7 @@ import pytest
 from dapr_state import slices
 from dapr_state.runtime import collector
 from dapr_state.runtime.collector import Collector
+from tests.support.waiting import eventually
 
 
 class Cycle:
@@ -46,7 +47,7 @@ async def collected(found: weakref.ref[Cycle]) -> bool:
 @pytest.mark.usefixtures("intervals")
 async def test_garbage_is_collected_while_nothing_happens() -> None:
     """What a request has left in a cycle is gone soon, also in a process that does nothing more."""
-    collecting = Collector()
+    collecting = Collector(lambda: None)
     collecting.start()
     try:
         assert await collected(old_garbage())
@@ -63,7 +64,7 @@ async def test_long_work_is_not_interrupted() -> None:
         if phase == "stop" and info["generation"] == 2:
             full.append(phase)
 
-    collecting = Collector()
+    collecting = Collector(lambda: None)
     collecting.start()
     gc.callbacks.append(count)
     try:
@@ -85,7 +86,7 @@ async def test_long_work_is_not_interrupted() -> None:
 async def test_collections_are_put_off_no_longer_than_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Long work without an end does not keep garbage for ever."""
     monkeypatch.setattr(collector, "OVERDUE", 0.02)
-    collecting = Collector()
+    collecting = Collector(lambda: None)
     collecting.start()
     found = old_garbage()
 
@@ -102,10 +103,46 @@ async def test_collections_are_put_off_no_longer_than_agreed(monkeypatch: pytest
         collecting.stop()
 
 
+@pytest.mark.usefixtures("intervals")
+async def test_so_many_objects_that_it_takes_long_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While they live nothing is collected; once they are gone the rest is, and what was used is given back."""
+    monkeypatch.setattr(collector, "MOST", 5_000)
+    released = asyncio.Event()
+    collecting = Collector(released.set)
+    monkeypatch.setattr(collector, "RELEASED", 0.0)
+    collecting.start()
+    try:
+        many = [[Cycle] for _ in range(6_000)]
+        found = old_garbage()
+        looks = _looks(monkeypatch)
+        await eventually(lambda: len(looks) >= 3)
+        assert found() is not None
+        assert not released.is_set()
+
+        many.clear()
+        assert await collected(found)
+        await asyncio.wait_for(released.wait(), 10)
+    finally:
+        collecting.stop()
+
+
+def _looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """What each look at the number of objects has said, from now on."""
+    looks: list[bool] = []
+    is_quick = collector._is_quick
+
+    def look() -> bool:
+        looks.append(is_quick())
+        return looks[-1]
+
+    monkeypatch.setattr(collector, "_is_quick", look)
+    return looks
+
+
 async def test_python_decides_again_afterwards() -> None:
     """A sidecar that has ended leaves the process's collector as it found it."""
     before = gc.get_threshold()
-    collecting = Collector()
+    collecting = Collector(lambda: None)
     collecting.start()
     collecting.stop()
 

@@ -25,7 +25,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from dapr_state.errors import untraced
 from dapr_state.slices import Work
 from dapr_state.stores.base import Found, NotDone, Outcomes, OwnStatus, StateStore, StoreError, Unfit
-from dapr_state.stores.batching import OVERHEAD, Budget, weight, weight_of_keys
+from dapr_state.stores.batching import CALLERS_AT_MOST, OVERHEAD, Budget, weight, weight_of_keys
 from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
 from dapr_state.stores.pluggable import failures, messages
 from dapr_state.stores.query import scan
@@ -45,7 +45,6 @@ SERVICE: Final = state_pb2.DESCRIPTOR.services_by_name["StateStore"].full_name
 INSTANCE: Final = "x-component-instance"  # the header that says for which component of ours a call is
 CALL_SECONDS: Final = 20.0  # daprd waits for ever; as the SQL stores have it by default
 SIZE_SECONDS: Final = 5.0  # for the question how large a transaction may be, as daprd
-_CALLERS_AT_MOST: Final = 12_000  # as may wait for the other stores
 _OCTETS_AT_MOST: Final = 64 << 20  # of what waits: twice what large requests may hold together
 AT_ONCE: Final = 32  # calls that one write with etags has under way
 _RECONNECT_MILLISECONDS: Final = 1000  # at most, between attempts on a socket at which nobody listens
@@ -73,7 +72,7 @@ class PluggableStore(StateStore):
         self._path = path
         self._headers = ((INSTANCE, component.name),)
         self._init = state_pb2.InitRequest(metadata=common_pb2.MetadataRequest(properties=dict(component.properties)))
-        self._budget = Budget("the component", callers=_CALLERS_AT_MOST, octets=_OCTETS_AT_MOST)
+        self._budget = Budget("the component", callers=CALLERS_AT_MOST, octets=_OCTETS_AT_MOST)
         self._channel: grpc.aio.Channel | None = None
         self._told: tuple[int, int] | None = None  # the socket file of the process that has had Init
         self._telling: asyncio.Task[None] | None = None

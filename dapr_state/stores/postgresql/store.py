@@ -25,7 +25,7 @@ from dapr_state.stores.base import (
     StateStore,
     StoreError,
 )
-from dapr_state.stores.batching import Batcher, Budget, runs, weight, weight_of_keys
+from dapr_state.stores.batching import CALLERS_AT_MOST, Batcher, Budget, runs, weight, weight_of_keys
 from dapr_state.stores.model import Feature, StoredValue
 from dapr_state.stores.postgresql import options, schema, tables
 from dapr_state.stores.postgresql.cleanup import TableCleanup
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from dapr_state.stores.postgresql.options import Options
     from dapr_state.stores.query.tree import Condition
 
-_CALLERS_AT_MOST: Final = 12_000  # as may wait for the other stores
 _OCTETS_AT_MOST: Final = 64 << 20  # of what waits: twice what large requests may hold together
 _LISTED_AT_ONCE: Final = 64  # rows of a page: large ones are not read for nothing
 _COUNTED_AT_ONCE: Final = 20_000  # keys: some 10 ms of a connection
@@ -150,7 +149,7 @@ class _PostgresStore(StateStore):
     def _batcher(self, lane: Lane, weigh: Callable[[Sequence[Any]], int], at_most: int) -> Batcher[Any, Any]:
         return Batcher(
             lane.put,
-            budget=Budget("the database", callers=_CALLERS_AT_MOST, octets=_OCTETS_AT_MOST),
+            budget=Budget("the database", callers=CALLERS_AT_MOST, octets=_OCTETS_AT_MOST),
             weigh=weigh,
             at_end=asyncio.get_running_loop().call_soon,
             at_most=at_most,

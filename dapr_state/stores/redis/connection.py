@@ -21,13 +21,11 @@ import hiredis
 
 from dapr_state.clock import WAITING
 from dapr_state.stores.base import NotDone, StoreError
+from dapr_state.stores.batching import CALLERS_AT_MOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Requests that may wait for Redis: at 60,000 a second a fifth of a second's work. A gRPC call that waits takes 6 KB of
-# the process: 72 MB.
-MAX_WAITING: Final = 12_000
 MAX_UNSENT: Final = 64 * 1024 * 1024  # bytes kept for a server that does not read
 _SHARE: Final = 128 * 1024  # octets that came at once: there may be more, and others have their turn first
 _MARK: Final = b"*2\r\n$4\r\nECHO\r\n$8\r\n%b\r\n"
@@ -75,7 +73,7 @@ class Connection(asyncio.Protocol):
         *,
         read_timeout: float | None = None,
         write_timeout: float | None = None,
-        max_waiting: int = MAX_WAITING,
+        max_waiting: int = CALLERS_AT_MOST,
         on_lost: Callable[[Connection], None] | None = None,
     ) -> None:
         self._address = address

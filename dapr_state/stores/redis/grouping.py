@@ -13,11 +13,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.batching import Batch, Batcher, Budget, attempt, weight, weight_of_keys
+from dapr_state.stores.batching import CALLERS_AT_MOST, Batch, Batcher, Budget, attempt, weight, weight_of_keys
 from dapr_state.stores.model import Operation, StoredValue
 from dapr_state.stores.redis import reading, writing
 from dapr_state.stores.redis.connecting import Server
-from dapr_state.stores.redis.connection import MAX_WAITING, ReplyError
+from dapr_state.stores.redis.connection import ReplyError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -42,7 +42,7 @@ Writes = Batch[Operation, StoreError | None]
 
 
 def budget() -> Budget:
-    return Budget("redis", callers=MAX_WAITING, octets=MAX_OCTETS)
+    return Budget("redis", callers=CALLERS_AT_MOST, octets=MAX_OCTETS)
 
 
 class Grouping:

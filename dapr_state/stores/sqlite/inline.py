@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.stores.base import StoreError
-from dapr_state.stores.batching import Batcher, Budget, weight_of_keys
+from dapr_state.stores.batching import CALLERS_AT_MOST, Batcher, Budget, weight_of_keys
 from dapr_state.stores.sqlite import failures
 from dapr_state.stores.sqlite.statements import OCTETS_AT_ONCE
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     Reads = Batch[str, StoredValue | StoreError | None]
 
 _KEYS_AT_MOST: Final = 256  # of a statement, give or take a caller: about 0.5 ms
-_CALLERS_AT_MOST: Final = 12_000  # of a tick: as many as may wait for a thread
 _OCTETS_AT_MOST: Final = 64 << 20  # of their keys
 SLOW_SECONDS: Final = 0.01  # then a read is interrupted, as soon as SQLite can be
 STEPS_BETWEEN_CHECKS: Final = 1000  # of SQLite's machine: some 20 us
@@ -42,7 +41,7 @@ class InlineReads:
         self._executor = executor
         reads: Batcher[str, StoredValue | StoreError | None] = Batcher(
             self._answer,
-            budget=Budget("the database", callers=_CALLERS_AT_MOST, octets=_OCTETS_AT_MOST),
+            budget=Budget("the database", callers=CALLERS_AT_MOST, octets=_OCTETS_AT_MOST),
             weigh=weight_of_keys,
             at_end=asyncio.get_running_loop().call_soon,
             at_most=_KEYS_AT_MOST,

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.golang.duration import format_duration
 from dapr_state.stores.base import NotDone, StoreError
-from dapr_state.stores.batching import Batch, Batcher, Budget
+from dapr_state.stores.batching import CALLERS_AT_MOST, Batch, Batcher, Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dapr_state.clock import WaitingClock
 
-WAITING_AT_MOST: Final = 12_000  # requests: half a second of work on a good disk, and 72 MB as on Redis
 OCTETS_WAITING_AT_MOST: Final = 64 << 20  # twice what large requests may hold together
 GROUP_AT_MOST: Final = 4 << 20  # octets of a group, give or take a tick: nobody waits for a commit without end
 
@@ -45,10 +44,10 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._tick: Batcher[Any, Any] = Batcher(
             self._hand_over,
-            budget=Budget("the database", callers=WAITING_AT_MOST, octets=OCTETS_WAITING_AT_MOST),
+            budget=Budget("the database", callers=CALLERS_AT_MOST, octets=OCTETS_WAITING_AT_MOST),
             weigh=len,
             at_end=self._loop.call_soon,
-            at_most=WAITING_AT_MOST,
+            at_most=CALLERS_AT_MOST,
             octets_at_most=GROUP_AT_MOST,
         )
         # with the time until which it may wait; filled by the loop, emptied by the thread; each step is atomic

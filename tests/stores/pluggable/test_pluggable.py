@@ -374,7 +374,7 @@ async def test_all_who_wait_for_init_wait_for_one(process: PluggableComponent, m
 @pytest.mark.usefixtures("process")
 async def test_too_many_callers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for a component is bounded, as for every store; who waits already is served."""
-    monkeypatch.setattr(pluggable_store, "_CALLERS_AT_MOST", 8)
+    monkeypatch.setattr(pluggable_store, "CALLERS_AT_MOST", 8)
     store = await opened()
     assert isinstance(store, PluggableStore)
     ends = await asyncio.gather(*(store.get([f"k{number}"]) for number in range(10)), return_exceptions=True)

@@ -164,7 +164,7 @@ def is_own(step: str, keys: list[str], outcome: Any) -> bool:
 def test_everyone_is_answered_with_his_own(steps: list[tuple[str, Any]]) -> None:
     """Too many, given up, or impossible to send: the others have their own answers, on a connection that stays."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MAX_WAITING", LIMIT)
+        patch.setattr(module, "CALLERS_AT_MOST", LIMIT)
         patch.setattr(module, "_READING_AT_FIRST", READING)
         calls, connection = asyncio.run(run(steps))
 
@@ -181,7 +181,7 @@ def test_everyone_is_answered_with_his_own(steps: list[tuple[str, Any]]) -> None
 def test_a_server_that_loses_doubles_or_changes_replies_deceives_nobody(steps: list[tuple[str, Any]]) -> None:
     """Whatever it does between two marks, what is handed out is the caller's own, and everyone is answered."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MAX_WAITING", LIMIT)
+        patch.setattr(module, "CALLERS_AT_MOST", LIMIT)
         patch.setattr(module, "_READING_AT_FIRST", READING)
         calls, _ = asyncio.run(run(steps))
 
@@ -206,7 +206,7 @@ async def test_after_too_many_have_waited_every_read_answers_its_own_key(own_red
 
     refused = [outcome for outcome in outcomes if isinstance(outcome, StoreError)]
     assert {str(error).partition(":")[0] for error in refused} == {"too many requests wait for redis"}
-    assert len(refused) == 40_000 - module.MAX_WAITING
+    assert len(refused) == 40_000 - module.CALLERS_AT_MOST
     answered = [(n % 1000, outcome) for n, outcome in enumerate(outcomes) if not isinstance(outcome, BaseException)]
     assert [(n, values(outcome)) for n, outcome in answered] == [(n, [b"%d" % n]) for n, _ in answered]
     assert later == [[b"%d" % number] for number in range(1000)]

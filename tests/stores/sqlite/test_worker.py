@@ -122,7 +122,7 @@ async def test_who_waits_too_long_is_told_so_and_his_work_is_never_begun() -> No
 
 async def test_when_too_much_waits_more_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once and by number; later there is room again."""
-    monkeypatch.setattr(module, "WAITING_AT_MOST", 3)
+    monkeypatch.setattr(module, "CALLERS_AT_MOST", 3)
     handler = Handler()
     worker = Worker(handler, WAITING, timeout=10)
     held = await handler.hold(worker)
