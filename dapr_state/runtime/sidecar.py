@@ -161,15 +161,9 @@ class Sidecar:
             at_the_end(asyncio.wait, [asyncio.create_task(folders.watch())])
             self._opened.callback(folders.stop)
         await self._meet_application(actors)
-<<<<<<< HEAD
-        looks = collector.Collector()
+        looks = collector.Collector(servers.allocator.release_soon)
         self._opened.callback(looks.stop)
         looks.start()
-=======
-        collector = Collector(servers.allocator.release_soon)
-        self._opened.callback(collector.stop)
-        collector.start()
->>>>>>> 9c935cf (What waits for a store is 5,000 callers, and free memory is given back after work: reads while Redis stands still leave less than 20 MB; a full collection begins when it has little to walk)
         log.info("dapr initialized. Status: Running. Init Elapsed %dms", (WAITING.monotonic() - self._began) * 1000)
 
     async def _meet_application(self, actors: ActorServices) -> None:
