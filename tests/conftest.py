@@ -13,6 +13,7 @@ from tests.support.recorded import Record, Recorded, of_module
 from tests.support.redis import RedisServer
 from tests.support.redis_groups import ClusterServers, Group
 from tests.support.sidecar import GRPC_SERVERS
+from tests.support.stores import Servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,17 @@ def redis_cluster_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Three primaries, each with a replica: who kills one of them brings it back."""
     with ClusterServers(tmp_path_factory.mktemp("redis-cluster")) as servers:
         yield servers
+
+
+@pytest.fixture(scope="session")
+def servers_of_stores(
+    redis_server: RedisServer,
+    redis_group: Group,
+    redis_cluster_servers: ClusterServers,
+    postgres_server: PostgresServer,
+) -> Servers:
+    """For a sidecar with a store of every kind."""
+    return Servers(redis_server, redis_group, redis_cluster_servers, postgres_server)
 
 
 @pytest.fixture(scope="session")

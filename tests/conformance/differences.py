@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.sidecar import GRPC_SERVERS
+from tests.support.stores import GROUPED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.conformance.scenario import Scenario
+
+ALIKE = {"redis": ("redis", *GROUPED)}  # what one of these says, all of them say
 
 
 @dataclass
@@ -79,7 +82,8 @@ def read(text: str) -> list[Difference]:
             elif who == "ours":
                 rows[-1].ours = answer
             else:
-                rows[-1].daprd |= dict.fromkeys(who.split("+"), answer)
+                places = [place for each in who.split("+") for place in ALIKE.get(each, (each,))]
+                rows[-1].daprd |= dict.fromkeys(places, answer)
         elif line and not line.startswith("#"):
             scenario, _, step = line.rpartition(" ")
             rows.append(Difference(rule, scenario, int(step)))

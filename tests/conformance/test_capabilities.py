@@ -6,21 +6,17 @@ from typing import TYPE_CHECKING
 
 from tests.support.http import ask
 from tests.support.sidecar import Daprd, Sidecar
-from tests.support.stores import on_postgresql, one_of_each
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.postgresql import PostgresServer
     from tests.support.recorded import Recorded
-    from tests.support.redis import RedisServer
+    from tests.support.stores import Servers
 
 
-def test_every_store_can_what_daprd_says(
-    tmp_path: Path, redis_server: RedisServer, postgres_server: PostgresServer, recorded: Recorded
-) -> None:
+def test_every_store_can_what_daprd_says(tmp_path: Path, servers_of_stores: Servers, recorded: Recorded) -> None:
     """Names, types, versions and capabilities, in order; and queries, which every store answers here."""
-    components = [*one_of_each(tmp_path, redis_server, 6), *on_postgresql(postgres_server, "capabilities")]
+    components = servers_of_stores.every(tmp_path, "capabilities", 6)
 
     def told(server: Sidecar) -> list[object]:
         with server:

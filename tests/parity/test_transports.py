@@ -11,15 +11,14 @@ from tests.conformance.over_grpc.steps import Scene, show
 from tests.parity.http_client import NOT_OVER_HTTP, HttpClient
 from tests.support.client import Reply
 from tests.support.sidecar import Sidecar
-from tests.support.stores import STORES, on_postgresql, one_of_each
+from tests.support.stores import EVERY, beginning, without_xmin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.conformance.scenario import Scenario
     from tests.support.client import Client
-    from tests.support.postgresql import PostgresServer
-    from tests.support.redis import RedisServer
+    from tests.support.stores import Servers
 
 # the statuses that go together: state-api.md 4
 STATUS = {
@@ -46,20 +45,17 @@ EMPTY_KEY_OVER_HTTP = ('"key" is a required field', "ERR_MALFORMED_REQUEST")
 
 
 @pytest.fixture(scope="module")
-def sidecar(
-    tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, postgres_server: PostgresServer
-) -> Iterator[Sidecar]:
+def sidecar(tmp_path_factory: pytest.TempPathFactory, servers_of_stores: Servers) -> Iterator[Sidecar]:
     """With one of the gRPC servers: that both answer alike is held beside daprd (conformance/over_grpc)."""
     folder = tmp_path_factory.mktemp("parity")
-    stores = [*one_of_each(folder, redis_server, 5), *on_postgresql(postgres_server, "parity")]
-    with Sidecar(folder, stores) as server:
+    with Sidecar(folder, servers_of_stores.every(folder, "parity", 5)) as server:
         yield server
 
 
 def outcome(reply: Reply, scene: Scene) -> tuple[str, ...]:
     """What an answer says, whichever way it came: the sentence and the reason, or the response."""
     if reply.ok:
-        return (show(reply).replace(scene.prefix, ""),)
+        return (without_xmin(show(reply).replace(scene.prefix, ""), scene.store),)
     (reason,) = (detail["reason"] for detail in reply.details if "reason" in detail)
     message = reply.message.replace(scene.prefix, "").replace(scene.store + ":", "STORE:")
     if (message, reason) == EMPTY_KEY_OVER_HTTP:
@@ -67,15 +63,15 @@ def outcome(reply: Reply, scene: Scene) -> tuple[str, ...]:
     return show(Reply("", message)), reason  # without what is random
 
 
-@pytest.mark.parametrize("store", [*STORES, "pg2"])
+@pytest.mark.parametrize("store", EVERY)
 @pytest.mark.parametrize("scenario", CASES, ids=lambda scenario: scenario.name)
 def test_both_transports_say_the_same(scenario: Scenario, store: str, sidecar: Sidecar) -> None:
     """Sentence, reason, response and kind of status agree for each call that both transports have."""
     number = CASES.index(scenario)
-    over_http = Scene(cast("Client", HttpClient(sidecar.http_port)), store, f"h{number}:")
+    over_http = Scene(cast("Client", HttpClient(sidecar.http_port)), store, beginning(store, f"h{number}:"))
 
     with sidecar.client() as client:
-        over_grpc = Scene(client, store, f"g{number}:")
+        over_grpc = Scene(client, store, beginning(store, f"g{number}:"))
         pairs: list[tuple[Any, Any]] = []
         for call in scenario.steps:
             http = call(over_http)

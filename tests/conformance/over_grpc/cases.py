@@ -19,7 +19,7 @@ from tests.conformance.over_grpc.steps import (
 )
 from tests.conformance.scenario import Scenario, scenario
 from tests.support.client import FIRST_WRITE, LAST_WRITE, options
-from tests.support.stores import STORES
+from tests.support.stores import EVERY
 
 FIRST: dict[str, Any] = {"options": FIRST_WRITE}
 LAST: dict[str, Any] = {"options": LAST_WRITE}
@@ -292,4 +292,4 @@ NO_STORE = [
     )
 ]
 
-SUITE = Suite.of(__file__, ALL, (*STORES, "pg2", "pg1"))
+SUITE = Suite.of(__file__, ALL, EVERY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +11,7 @@ from tests.conformance.over_grpc.cases import NO_STORE, SUITE
 from tests.conformance.over_grpc.steps import Scene
 from tests.support.recorded import data
 from tests.support.sidecar import Daprd, Sidecar
+from tests.support.stores import beginning, without_xmin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
     from tests.support.recorded import Recorded
 
 
-TRANSACTION = re.compile(r"(?<=etag=')[0-9]+|(?<=current=)[0-9]+|(?<='etag': ')[0-9]+")  # its number is a row's etag
-
-
 def play(server: Sidecar, scenario: Scenario, store: str) -> list[str]:
     with server.client() as client:
-        told = scenario.play(Scene(client, store, f"{SUITE.number(scenario)}:"))
-    return [TRANSACTION.sub("XMIN", line) for line in told] if store == "pg1" else told
+        whose = "d" if isinstance(server, Daprd) else "o"
+        told = scenario.play(Scene(client, store, beginning(store, f"{whose}{SUITE.number(scenario)}:")))
+    return [without_xmin(line, store) for line in told]
 
 
 # of which daprd lists the rows as its parallel writes have left them

@@ -18,7 +18,7 @@ from tests.conformance.over_http.steps import (
     value,
 )
 from tests.conformance.scenario import scenario
-from tests.support.stores import STORES
+from tests.support.stores import EVERY
 
 # as keys: what Go's float64 cannot hold, and what it prints in a way of its own
 NUMBERS = ("1e400", "-1e999", "9" * 400, "-0", "9223372036854775808", "1234567", "123456.789", "1e-5", "0.0001", "1.0")
@@ -319,7 +319,7 @@ SEVERAL = [
 ]
 
 STATE = [*ROUTES, *KEYS, *VALUES, *BROKEN, *OPTIONS, *SEVERAL]
-SUITE = Suite.of(__file__, STATE, STORES)
+SUITE = Suite.of(__file__, STATE, EVERY)
 
 # What has nothing to do with a store
 

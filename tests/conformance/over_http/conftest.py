@@ -1,4 +1,4 @@
-"""Our sidecar and daprd, each with a store of every kind, for the scenarios over HTTP."""
+"""Our sidecar with a store of every kind, for the scenarios over HTTP."""
 
 from __future__ import annotations
 
@@ -6,25 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.sidecar import Daprd, Sidecar
-from tests.support.stores import one_of_each
+from tests.support.sidecar import Sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from tests.support.redis import RedisServer
+    from tests.support.stores import Servers
 
 
 @pytest.fixture(scope="module")
-def sidecar(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Sidecar]:
+def sidecar(tmp_path_factory: pytest.TempPathFactory, servers_of_stores: Servers) -> Iterator[Sidecar]:
+    """On the usual gRPC server alone: it is not asked."""
     folder = tmp_path_factory.mktemp("sidecar")
-    with Sidecar(folder, one_of_each(folder, redis_server, 1)) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def daprd(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, daprd_binary: Path) -> Iterator[Daprd]:
-    folder = tmp_path_factory.mktemp("daprd")
-    with Daprd(daprd_binary, folder, one_of_each(folder, redis_server, 2)) as server:
+    with Sidecar(folder, servers_of_stores.every(folder, "ours", 1)) as server:
         yield server

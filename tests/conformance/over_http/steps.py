@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from tests.support.http import Answer, ask
 
@@ -50,7 +51,7 @@ class Step:
     headers: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, scene: Scene) -> Answer:
-        path = self.path.replace("$s", scene.store).replace("$k", scene.key)
+        path = self.path.replace("$s", scene.store).replace("$k", quote(scene.key))
         body = self.body.encode() if isinstance(self.body, str) else self.body
         return scene.ask(self.method, path, body and body.replace(b"$k", scene.key.encode()), **self.headers)
 
