@@ -16,7 +16,7 @@ from dapr_state.actors.router import RemoteError
 from dapr_state.app.http import ERROR_HEADER
 from dapr_state.app.model import AppError, MissingMethodError
 from dapr_state.resiliency.breaker import Breaker
-from dapr_state.resiliency.guard import Attempts, Guard, pause
+from dapr_state.resiliency.guard import Attempts, Guard
 from dapr_state.resiliency.policies import ID, TYPE
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dapr_state.actors.router import ActorRouter
     from dapr_state.app.model import ActorCall, ActorId, AppAnswer
     from dapr_state.clock import WaitingClock
-    from dapr_state.resiliency.begun import Begun
+    from dapr_state.resiliency.begun import Begun, Pauses
     from dapr_state.resiliency.breaker import State
     from dapr_state.resiliency.guard import Counts
     from dapr_state.resiliency.policies import Chosen
@@ -50,10 +50,12 @@ class ActorGuard(Guard):
         chosen: Chosen,
         counts: Counts,
         clock: WaitingClock,
+        *,
         before: ActorGuard | None = None,
+        pauses: Pauses | None = None,
     ) -> None:
         """`before` is the one in whose place it comes: breakers that are to be the same stay as they are."""
-        super().__init__(f"actor[{actor_type}]", chosen, counts=counts, clock=clock)
+        super().__init__(f"actor[{actor_type}]", chosen, counts=counts, clock=clock, pauses=pauses)
         self.is_answered = False  # an application has answered for this type once: nobody has made it up
         self.patience = None
         if self.seconds or chosen.longest_turn:
@@ -161,7 +163,7 @@ class _Call:
                 break
             came = await self._rest(seconds, came)
             failure = _failure(came)
-            if failure is not None and not _is_final(failure):
+            if failure is not None and not _is_final(failure) and not self._guard.pauses.is_over:
                 came = await self._attempt()
         if isinstance(came, BaseException):
             raise came
@@ -199,12 +201,10 @@ class _Call:
 
     async def _rest(self, seconds: float, came: AppAnswer | Exception) -> AppAnswer | Exception:
         """Wait before the next attempt; an answer that is on its way ends the wait, if it is one."""
-        begun, clock = self._on_its_way, self._guard.clock
-        if begun is None:
-            await pause(clock, seconds)
-            return came
+        begun, clock, pauses = self._on_its_way, self._guard.clock, self._guard.pauses
         until = clock.monotonic() + seconds
-        if not await begun.ends_within(seconds, clock):
+        await pauses.pause(until, clock, begun)
+        if begun is None or not begun.ended.done():
             return came
         self._on_its_way = None
         try:
@@ -212,7 +212,7 @@ class _Call:
         except _FAILURES as error:
             came = error.with_traceback(None)
         if (failure := _failure(came)) is not None and not _is_final(failure):
-            await clock.sleep_until(until)
+            await pauses.pause(until, clock)
         return came
 
 

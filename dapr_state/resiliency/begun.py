@@ -1,4 +1,7 @@
-"""Work that was begun and is waited for no longer than its caller likes: it goes on, and can be given up."""
+"""Work that was begun and is waited for no longer than its caller likes: it goes on, and can be given up.
+
+Beside it the pauses between attempts, which end when the sidecar does.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,40 @@ if TYPE_CHECKING:
     from dapr_state.clock import WaitingClock
 
 DEADLINE_TEXT: Final = "context deadline exceeded"  # what a caller is told who has waited long enough
+
+
+class Pauses:
+    """Those of all calls of a sidecar. Once they are over there are no more, and who is in one is told."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._ring: set[Callable[..., None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<Pauses {'over' if self.is_over else len(self._ring)}>"
+
+    def end(self) -> None:
+        self.is_over = True
+        for ring in tuple(self._ring):
+            ring()
+
+    async def pause(self, when: float, clock: WaitingClock, begun: Begun | None = None) -> None:
+        """Return at that time, when all pauses are over, or when what was begun has ended."""
+        if self.is_over or (begun and begun.ended.done()):
+            return
+        either: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ring = _settling(either)
+        self._ring.add(ring)
+        alarm = clock.call_at(when, ring)
+        if begun:
+            begun.ended.add_done_callback(ring)
+        try:
+            await either
+        finally:
+            alarm.cancel()
+            self._ring.discard(ring)
+            if begun:
+                begun.ended.remove_done_callback(ring)
 
 
 class Begun(EagerTask):

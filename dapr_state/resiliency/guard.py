@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from dapr_state.clock import WAITING
 from dapr_state.golang.duration import format_duration
 from dapr_state.resiliency import trip
+from dapr_state.resiliency.begun import Pauses
 from dapr_state.resiliency.breaker import Breaker, State
 from dapr_state.resiliency.policies import BreakerRule
 
@@ -61,12 +62,14 @@ class Guard:
         counts: Counts | None = None,
         clock: WaitingClock = WAITING,
         random: Random | None = None,
+        pauses: Pauses | None = None,
     ) -> None:
         self.what = what
         self.chosen = chosen
         self.breaker = breaker or Breaker("", _NEVER, clock.monotonic)
         self.counts = counts or Counts()
         self.clock = clock
+        self.pauses = pauses or Pauses()
         self._random = random or Random()  # noqa: S311 - it spreads waits
         timeout = chosen.timeout.policy if chosen.timeout else 0.0
         self.seconds: float | None = timeout if timeout > 0 else None
@@ -134,7 +137,7 @@ class Attempts:
         """How long to wait for the next attempt after this failure; None if there is none."""
         if self._waits is None:
             self._waits = self._guard.waits()
-        seconds = next(self._waits, None)
+        seconds = None if self._guard.pauses.is_over else next(self._waits, None)
         if seconds is None:
             if self._number > 1:
                 log.debug("Error for operation %s after %d attempts was: %s", self._what, self._number, error)
@@ -144,7 +147,3 @@ class Attempts:
                 told = format_duration(seconds)
                 log.debug("Error processing operation %s. Retrying in %s…: %s", self._what, told, error)
         return seconds
-
-
-async def pause(clock: WaitingClock, seconds: float) -> None:
-    await clock.sleep_until(clock.monotonic() + seconds)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dapr_state.actors.resilient import ActorGuard
     from dapr_state.clock import WaitingClock
     from dapr_state.observability.metrics import Metrics
+    from dapr_state.resiliency.begun import Pauses
     from dapr_state.resiliency.guard import Guard
     from dapr_state.resiliency.meter import Meter
     from dapr_state.resiliency.policies import Policies
@@ -41,6 +42,7 @@ class Resiliency:
         self._actors: dict[str, ActorGuard | None] = {}  # by type: those that there are
         self._guests: OrderedDict[str, ActorGuard | None] = OrderedDict()  # and those of which nobody knows that
         self._meter: Meter | None = None
+        self._pauses: Pauses | None = None
 
     def __repr__(self) -> str:
         return f"<Resiliency {self.policies!r}>"
@@ -55,8 +57,10 @@ class Resiliency:
         wanted = [each for each in readings if each.applies_to(self._app_id)]
         if _meaning(wanted) == _meaning(self._readings):
             return
+        from dapr_state.resiliency.begun import Pauses  # noqa: PLC0415
         from dapr_state.resiliency.policies import Policies  # noqa: PLC0415
 
+        self._pauses = self._pauses or Pauses()
         self._settle()  # by the names that it was counted under
         self._readings = wanted
         self.policies = Policies(each.resource for each in wanted)
@@ -73,6 +77,11 @@ class Resiliency:
         self._settle()
         for changed in self.on_change:
             changed()
+
+    def end_pauses(self) -> None:
+        """Nothing is asked again from now on: whoever waits for that is told how the last attempt has ended."""
+        if self._pauses:
+            self._pauses.end()
 
     def of_store(self, component: str) -> Guard | None:
         """What the calls of a state store pass; None: there are no policies for them."""
@@ -126,7 +135,9 @@ class Resiliency:
         from dapr_state.actors.resilient import ActorGuard  # noqa: PLC0415
         from dapr_state.resiliency.guard import Counts  # noqa: PLC0415
 
-        return ActorGuard(actor_type, chosen, before.counts if before else Counts(), self._clock, before)
+        return ActorGuard(
+            actor_type, chosen, before.counts if before else Counts(), self._clock, before=before, pauses=self._pauses
+        )
 
     def _tell(self, reading: Reading) -> None:
         resource = reading.resource
@@ -152,7 +163,9 @@ class Resiliency:
         elif chosen.breaker:
             name, rule = chosen.breaker
             breaker = Breaker(f"{name}-{component}", rule, self._clock.monotonic, counts.changed)
-        return Guard(f"component[{component}] output", chosen, breaker, counts=counts, clock=self._clock)
+        return Guard(
+            f"component[{component}] output", chosen, breaker, counts=counts, clock=self._clock, pauses=self._pauses
+        )
 
     def _settle(self) -> None:
         """Hand in what was counted since the last time."""

@@ -148,7 +148,7 @@ class Sidecar:
         if actors.when_scheduled(lambda: self._lifecycle.pending.discard(SCHEDULERS)):
             self._lifecycle.pending.add(SCHEDULERS)
         at_the_end(self._drain_servers, servers)
-        at_the_end(self._drain_actors, actors)  # before the servers: turns that run may still need those
+        at_the_end(self._drain_actors, actors, policies)  # before the servers: turns that run may still need those
         if test:
             self._opened.enter_context(EndsWithInput(options.environment, self._signals.stop))
             test.attach(components.stores, actors.runtime, actors.timers, actors.backend)
@@ -232,7 +232,8 @@ class Sidecar:
     def _left(self) -> float | None:
         return None if self._grace_ends is None else max(0.0, self._grace_ends - WAITING.monotonic())
 
-    async def _drain_actors(self, actors: ActorServices) -> None:
+    async def _drain_actors(self, actors: ActorServices, policies: Resiliency) -> None:
+        policies.end_pauses()  # nobody shall wait for what is not asked any more
         await actors.drain(self._left())
         await actors.close()
 

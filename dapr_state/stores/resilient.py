@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.errors import untraced
 from dapr_state.resiliency.begun import Begun
-from dapr_state.resiliency.guard import Attempts, Guard, pause
+from dapr_state.resiliency.guard import Attempts, Guard
 from dapr_state.resiliency.policies import NOTHING
 from dapr_state.stores.base import Found, Late, Outcomes, Refused, StateStore, StoreError
 from dapr_state.stores.model import Operation, StoredValue, Upsert
@@ -65,7 +65,8 @@ class ResilientStore(Wrapper):
         inner = self._inner
         if guard is None and not self._left:
             return inner
-        return ResilientStore(inner, guard or Guard(self._guard.what, NOTHING, clock=self._guard.clock), self._left)
+        before = self._guard
+        return ResilientStore(inner, guard or Guard(before.what, NOTHING, clock=before.clock), self._left)
 
     async def get(self, keys: Sequence[str]) -> Found:
         breaker = self._breaker
@@ -181,7 +182,8 @@ class _Call:
 
     async def _rest(self, seconds: float) -> None:
         """Wait before the next attempt."""
-        await pause(self._guard.clock, seconds)
+        clock = self._guard.clock
+        await self._guard.pauses.pause(clock.monotonic() + seconds, clock)
 
     def _leave(self) -> None:
         """The call has ended, or its caller has gone."""
@@ -194,7 +196,7 @@ class _Call:
             if seconds is None:
                 return
             await self._rest(seconds)
-            if self._pending and not await self._attempt():
+            if self._guard.pauses.is_over or (self._pending and not await self._attempt()):
                 return
 
     async def _attempt(self) -> bool:
@@ -323,10 +325,11 @@ class _Writing(_Call):
 
     async def _rest(self, seconds: float) -> None:
         """The answer that is on its way ends the wait, if nothing of it has failed."""
-        attempt, clock = self._on_its_way, self._guard.clock
+        attempt, clock, pauses = self._on_its_way, self._guard.clock, self._guard.pauses
         until = clock.monotonic() + seconds
         if attempt:
-            if not await attempt.ends_within(seconds, clock):
+            await pauses.pause(until, clock, attempt)
+            if not attempt.ended.done():
                 return
             self._on_its_way = None
             try:
@@ -334,7 +337,7 @@ class _Writing(_Call):
             except StoreError as error:
                 self._take(untraced(error))
         if self._pending:
-            await clock.sleep_until(until)
+            await pauses.pause(until, clock)
 
     def _leave(self) -> None:
         attempt, left = self._on_its_way, self._left

@@ -379,7 +379,7 @@ async def test_a_guard_that_comes_in_anothers_place_keeps_its_breakers() -> None
         with pytest.raises(AppError):
             await scene.end(scene.call("buy"))
     chosen = Chosen(None, Named("r", THREE), scene.guard.chosen.breaker, ID)
-    after = ActorGuard("cart", chosen, scene.guard.counts, scene.clock, scene.guard)
+    after = ActorGuard("cart", chosen, scene.guard.counts, scene.clock, before=scene.guard)
     scene.calls = ResilientCalls(scene.router, lambda _: after)
     with pytest.raises(RefusedError, match="circuit breaker is open"):
         await scene.end(scene.call("buy"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -255,3 +256,37 @@ def test_actors_under_policies(tmp_path: Path, app: RawApp) -> None:
     assert [seen.target.rpartition("/")[2] for seen in app.seen("/actors/T/c/")][:2] == ["hang", "m"]
     assert 'policy="timeout",status="",target="actor_T"} ' in metrics
     assert 'status="open",target="actor_T"} 1' in metrics
+
+
+def test_a_stop_ends_the_pauses_between_attempts(tmp_path: Path, app: RawApp, redis: RedisServer) -> None:
+    """Who waits for another attempt is told at once how the last one has ended; the stop waits for nobody."""
+    document = policies(
+        policies={"retries": {"slowly": {"duration": "600s"}}},
+        targets={"actors": {"T": {"retry": "slowly"}}, "components": {"st": {"outbound": {"retry": "slowly"}}}},
+    )
+    stores = [
+        component("st", "state.redis", redisHost=redis.address, redisMaxRetries="-1"),
+        component("mem", "state.in-memory", actorStateStore="true"),
+    ]
+    app.obey({"match": "/T/a/", "status": 500, "body": "boom"})
+    flags = ["--app-port", str(app.port), "--log-level", "debug"]
+    with Sidecar(tmp_path, [*stores, document], flags=flags) as server:
+        wanted = [
+            ("PUT", "/v1.0/actors/T/a/method/m", "{}"),
+            ("GET", "/v1.0/state/st/k", None),
+            ("POST", "/v1.0/state/st", '[{"key":"k","value":1}]'),
+        ]
+        redis.kill()
+        with ThreadPoolExecutor(len(wanted)) as callers:
+            told = [callers.submit(ask, server.http_port, *each) for each in wanted]
+            until(lambda: server.log().count("Retrying in 10m0s") == len(wanted), what=server.log())
+            server.stop()
+            answers = [each.result() for each in told]
+            log = server.log()
+
+    assert [answer.json["errorCode"] for answer in answers] == [
+        "ERR_ACTOR_INVOKE_METHOD",
+        "ERR_STATE_GET",
+        "ERR_STATE_SAVE",
+    ]
+    assert "forcing shutdown" not in log
