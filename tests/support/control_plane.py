@@ -76,9 +76,11 @@ class Placement(_Service):
 class Placements:
     """Three of them, of which one leads."""
 
-    def __init__(self, binary: Path, folder: Path) -> None:
+    def __init__(self, binary: Path, folder: Path, *flags: str) -> None:
         peers = ",".join(f"p{number}=127.0.0.1:{free_port()}" for number in range(3))
-        self.all = [_Service(binary, folder, "--id", f"p{number}", "--initial-cluster", peers) for number in range(3)]
+        self.all = [
+            _Service(binary, folder, "--id", f"p{number}", "--initial-cluster", peers, *flags) for number in range(3)
+        ]
         self.address = ", ".join(each.address for each in self.all)
 
     def __enter__(self) -> Self:
@@ -121,9 +123,10 @@ class Scheduler(_Service):
 class Schedulers:
     """Three of them, which share the reminders out."""
 
-    def __init__(self, binary: Path, folder: Path) -> None:
+    def __init__(self, binary: Path, folder: Path, *flags: str) -> None:
+        # in plain text between themselves: their certificates are for names that only Kubernetes finds
         peers = ",".join(f"dapr-scheduler-server-{number}=http://127.0.0.1:{free_port()}" for number in range(3))
-        self.all = [Scheduler(binary, folder, number=number, cluster=peers) for number in range(3)]
+        self.all = [Scheduler(binary, folder, *flags, number=number, cluster=peers) for number in range(3)]
         self.address = ",".join(each.address for each in self.all)
 
     def __enter__(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
@@ -17,7 +18,9 @@ from dapr_state.security.credentials import Credentials, Names
 from dapr_state.serving.grpc.channel import Channel
 from tests.support import oracle
 from tests.support.cluster import Member, wait_connected
-from tests.support.control_plane import OwnPlacement, Placement, Scheduler, Sentry
+from tests.support.components import component
+from tests.support.control_plane import OwnPlacement, Placement, Placements, Scheduler, Schedulers, Sentry
+from tests.support.processes import Process
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -97,6 +100,61 @@ def test_a_reminder_of_a_scheduler_that_is_secured(secured: Secured) -> None:
         until(lambda: one.app.seen("/remind/r"), what="it fires")
 
         assert made.code == 204
+
+
+def test_reminders_of_the_store_are_moved(secured: Secured, tmp_path: Path) -> None:
+    """The command shows a certificate, too, and finds the scheduler under its name."""
+    store = component("statestore", "state.sqlite", connectionString=str(tmp_path / "a.db"), actorStateStore="true")
+    with Member(tmp_path, "", store=store) as before:
+        for each in IDS:
+            before.remind(each, "r", {"dueTime": "1h"})
+        flags = ["--resources-path", str(before.sidecar.resources), "--app-id", before.sidecar.app_id]
+    with Scheduler(oracle.program("scheduler"), tmp_path, *secured.sentry.flags) as scheduler:
+        flags += ["--scheduler-host-address", scheduler.address]
+        command = [sys.executable, "-m", "dapr_state", "reminders", "migrate", *flags, *secured.sentry.sidecar_flags]
+        moving = Process(command, tmp_path / "moving.log", secured.sentry.environment).launch()
+        code = moving.wait()
+
+    assert code == 0
+    assert f"{len(IDS)} of {len(IDS)} reminders moved" in moving.log()
+
+
+def test_three_of_each_service(tmp_path: Path) -> None:
+    """Whichever leads, ends and comes back: calls are answered, and what is due fires, also at a host that joins."""
+    with ExitStack() as stack:
+        sentry = stack.enter_context(Sentry(tmp_path))
+        placements = stack.enter_context(Placements(oracle.program("placement"), tmp_path, *sentry.flags))
+        schedulers = stack.enter_context(Schedulers(oracle.program("scheduler"), tmp_path, *sentry.flags))
+        flags = (*sentry.sidecar_flags, "--scheduler-host-address", schedulers.address)
+        one, two, late = (
+            Member(tmp_path, placements.address, environment=sentry.environment, flags=flags) for _ in range(3)
+        )
+        stack.enter_context(one)
+        stack.enter_context(two)
+        wait_connected(one, two)
+        codes = {one.remind(each, "often", {"dueTime": "0s", "period": "500ms"}).code for each in IDS}
+        schedulers.all[0].stop(timeout=30)
+        placements.leader(one.sidecar.log()).kill()
+        schedulers.all[0].start()
+        codes |= {asked.call(each).code for asked in (one, two) for each in IDS}
+        stack.enter_context(late)
+        wait_connected(one, two, late)
+        codes |= {asked.call(each).code for asked in (one, two, late) for each in IDS}
+        for member in (one, two, late):
+            member.app.forget()
+        ring = Ring([member.name for member in (one, two, late)], 100)
+
+        def fired() -> set[str]:
+            found = set()
+            for member in (one, two, late):
+                there = {each.target.split("/")[3] for each in member.app.seen("/remind/often")}
+                assert there <= {each for each in IDS if ring.owner(each) == member.name}
+                found |= there
+            return found
+
+        until(lambda: fired() == {*IDS}, 90, what="all go on")
+
+        assert codes == {200, 204}
 
 
 async def _ask(member: Member, credentials: Credentials) -> str:

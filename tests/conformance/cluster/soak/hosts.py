@@ -130,10 +130,10 @@ class Cluster:
         flags = self.sentry.flags if self.sentry else ()
         placement, scheduler = oracle.program("placement"), oracle.program("scheduler")
         self.placement = (
-            Placements(placement, folder) if scenario.placements > 1 else Placement(placement, folder, *flags)
+            Placements(placement, folder, *flags) if scenario.placements > 1 else Placement(placement, folder, *flags)
         )
         self.scheduler = (
-            Schedulers(scheduler, folder) if scenario.schedulers > 1 else Scheduler(scheduler, folder, *flags)
+            Schedulers(scheduler, folder, *flags) if scenario.schedulers > 1 else Scheduler(scheduler, folder, *flags)
         )
         self._numbers = count(1)
         self.all: list[Host] = []

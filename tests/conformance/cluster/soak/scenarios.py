@@ -41,4 +41,5 @@ SCENARIOS: Final = {
     "two of ours and daprd, secured": Scenario(("ours", "ours", "daprd"), secured=True),
     "two of ours, with services that end": Scenario(("ours", "ours"), actions=PLANE),
     "three of each": Scenario(("ours", "ours", "ours"), 3, 3, (*HOSTS, *PLANE)),
+    "three of each, secured": Scenario(("ours", "ours", "ours"), 3, 3, (*HOSTS, *PLANE), secured=True),
 }
