@@ -5,6 +5,8 @@ Rules that a change must keep:
    in order. The member bounds what it does.
 2. Versions are those of one stream. A stream that ends takes all that it said with it.
 3. Nothing heard for SILENCE, not even a PING, is the end of the stream: others would take over 5 s after the last one.
+4. What waits to be done, or to be answered, is bounded: then nothing more is read. Of updates that wait one behind the
+   other the last one counts; those before it are only answered, for the service has given their rounds up.
 """
 
 from __future__ import annotations
@@ -20,9 +22,11 @@ from dapr_state_proto.placement.v1 import placement_pb2_grpc
 from dapr_state_proto.placement.v1.placement_pb2 import Host, HostOperation, PlacementOrder, PlacementTables
 from msgspec import Struct
 
+from dapr_state.actors.placement.table import TableError
 from dapr_state.clock import WAITING
 from dapr_state.serving.grpc.channel import Channel, Reach
 from dapr_state.serving.grpc.connection import Patience
+from dapr_state.slices import Work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -42,8 +46,11 @@ NO_LEADER_AT_MOST: Final = 0.5  # seconds
 LEAVING: Final = 3.0  # for the round in which the others take over at the end
 TOLD_AGAIN: Final = 60.0  # an address that cannot be reached is told of once a minute
 API_LEVEL: Final = 20  # of daprd 1.18
-# Of the messages: a table grows with types, hosts and what each of them hosts; no message of gRPC can be longer
-_REACH: Final = Reach(max_receive=(1 << 32) - 1, connect=CONNECT, patience=Patience(SILENCE, ANSWER))
+# Octets: a table grows with types, hosts and what each of them hosts; daprd takes 4 MiB, 10,000 hosts of a type are 1
+ORDER: Final = 16 << 20
+TABLES_AT_MOST: Final = 2  # that wait to be read: rounds that have ended while an earlier one still takes its time
+WAITING_AT_MOST: Final = 256  # orders, or answers that the service does not take
+_REACH: Final = Reach(max_receive=ORDER, connect=CONNECT, patience=Patience(SILENCE, ANSWER))
 _KICKED: Final = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.PERMISSION_DENIED)
 
 log = logging.getLogger("dapr.runtime.actor.placement")
@@ -71,6 +78,17 @@ class Member(Protocol):
 
 class OrderError(Exception):
     """The service does not keep to the rounds: the stream is given up."""
+
+
+class _Order:
+    """One that waits to be done; without a table it is only answered."""
+
+    __slots__ = ("is_update", "tables", "version")
+
+    def __init__(self, version: int, tables: PlacementTables | None = None, *, is_update: bool) -> None:
+        self.version = version
+        self.tables = tables
+        self.is_update = is_update
 
 
 class PlacementClient:
@@ -177,11 +195,12 @@ class PlacementClient:
         async with Channel(target, self._tls, _REACH) as channel:
             call: Any = placement_pb2_grpc.PlacementStub(channel).ReportDaprStatus()
             stream = _Stream(call, target, self._me, self._member, limit=self._limit, waiting=self._waiting)
-            drains = True
+            drains, is_lawful = True, True
             try:
                 await stream.run(self._hosted, self._opened)
             except OrderError as error:
                 log.warning("%s, closing stream to reconnect", error)
+                is_lawful = False
             except grpc.aio.AioRpcError:
                 drains = not _is_taken_over(await call.code(), await call.details())
             finally:
@@ -193,6 +212,9 @@ class PlacementClient:
         if stream.has_begun:
             self._told.clear()
             log.info("Placement stream closed: %s: %s. Reconnecting...", code, details)
+        if not is_lawful:  # each that joins costs all others a round
+            return random.uniform(*REFUSED)  # noqa: S311 - not for secrets
+        if stream.has_begun:
             return None
         if code is grpc.StatusCode.FAILED_PRECONDITION:
             log.debug("Placement %s: %s", target, details)
@@ -224,9 +246,13 @@ class _Stream:
         self._waiting = waiting
         self._version = 0
         self._is_updated = False
-        self._deadline: float | None = None  # monotonic: for the next order of the round
+        # monotonic: for the next order of the round, and for the first of all
+        self._deadline: float | None = waiting.monotonic() + limit
         self._outgoing: asyncio.Queue[Host] = asyncio.Queue()
-        self._orders: asyncio.Queue[tuple[PlacementOrder, int]] = asyncio.Queue()
+        self._orders: asyncio.Queue[_Order] = asyncio.Queue()
+        self._latest: _Order | None = None  # an update that waits, and behind which no unlock has come
+        self._tables = 0  # that wait
+        self._done = asyncio.Event()  # something of what waited
         self._is_named = True  # by the table that was told last
         self.has_begun = False  # an order has come: this is the leader
         self.is_void = asyncio.Event()
@@ -267,20 +293,31 @@ class _Stream:
 
     async def _end(self) -> None:
         await self.is_void.wait()
-        raise OrderError("Joining placement anew")
+        log.info("Joining placement anew")
 
     async def _write(self) -> None:
         while True:
             await self._call.write(await self._outgoing.get())
+            self._done.set()
+
+    async def _room(self) -> None:
+        while self._tables > TABLES_AT_MOST or max(self._orders.qsize(), self._outgoing.qsize()) >= WAITING_AT_MOST:
+            self._done.clear()
+            await self._done.wait()
 
     async def _read(self) -> None:
+        work = Work()
         while True:
+            if work.is_over():  # many may have come at once
+                await work.pause()
             seconds = None if self._deadline is None else max(0.0, self._deadline - self._waiting.monotonic())
             try:
                 async with self._waiting.timeout(seconds):
+                    await self._room()
                     order = await self._call.read()
             except TimeoutError:
-                raise OrderError(f"Dissemination timeout for version {self._version}") from None
+                what = f"version {self._version}" if self.has_begun else "the first table"
+                raise OrderError(f"Dissemination timeout for {what}") from None
             if order is grpc.aio.EOF:
                 return
             if not self.has_begun:
@@ -302,13 +339,17 @@ class _Stream:
                     raise OrderError(f"version mismatch: expected {self._version}, got {version}")
                 self._is_updated = True
                 self._wait_for_next()
-                self._orders.put_nowait((order, self._version))
+                self._drop_table(self._latest)
+                self._tables += 1
+                self._latest = _Order(self._version, order.tables, is_update=True)
+                self._orders.put_nowait(self._latest)
             case "unlock":
                 if self._is_updated and version >= self._version:
                     self._is_updated = False
                     self._version = version
                     self._deadline = None
-                    self._orders.put_nowait((order, version))
+                    self._latest = None
+                    self._orders.put_nowait(_Order(version, is_update=False))
             case other:
                 raise OrderError(f"unknown operation: {other}")
 
@@ -322,19 +363,37 @@ class _Stream:
     async def _work(self) -> None:
         """What the orders ask of this sidecar, one after the other."""
         while True:
-            order, version = await self._orders.get()
+            order = await self._orders.get()
             if self.is_void.is_set():
                 return
-            if order.operation == "update":
-                await self._member.update(order.tables)
-                self._is_named = any(self._me.name in each.load_map for each in order.tables.entries.values())
-                self._answer(HostOperation.UPDATE, version)
+            if order is self._latest:
+                self._latest = None
+            if order.is_update:
+                if tables := self._drop_table(order):
+                    await self._update(tables)
+                self._answer(HostOperation.UPDATE, order.version)
             else:
                 self._member.unlock()
-                log.info("Dissemination complete for version %d", version)
-                self._answer(HostOperation.UNLOCK, version)
+                log.info("Dissemination complete for version %d", order.version)
+                self._answer(HostOperation.UNLOCK, order.version)
                 if not self._is_named:
                     self.is_out.set()
+            self._done.set()
+
+    def _drop_table(self, order: _Order | None) -> PlacementTables | None:
+        """Its table, if it still has one."""
+        if order is None or order.tables is None:
+            return None
+        tables, order.tables = order.tables, None
+        self._tables -= 1
+        return tables
+
+    async def _update(self, tables: PlacementTables) -> None:
+        try:
+            await self._member.update(tables)
+        except TableError as error:
+            raise OrderError(str(error)) from None
+        self._is_named = any(self._me.name in each.load_map for each in tables.entries.values())
 
 
 def _is_taken_over(code: grpc.StatusCode, details: str | None) -> bool:

@@ -20,6 +20,7 @@ from dapr_state.actors.gate import Gate
 from dapr_state.actors.placement.base import HERE, Claim, NoHostError, Placement
 from dapr_state.actors.placement.table import Table
 from dapr_state.clock import WAITING
+from dapr_state.slices import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -163,13 +164,19 @@ class DaprPlacement(Placement):
     # What the service says
 
     async def update(self, tables: placement_pb2.PlacementTables) -> None:
-        """A new table; returns when every actor that is no longer here has ended, or has had its time."""
+        """A new table; returns when every actor that is no longer here has ended, or has had its time.
+
+        Raises TableError.
+        """
         table = await Table.read(tables, self._table)
         changed = table.changed(self._table)
+        work = Work()
         for actor_type in changed:
             self._closed.setdefault(actor_type, _Closed(self._waiting)).add(
                 self._table.rings.get(actor_type), self._hosts
             )
+            if work.is_over():  # one that is closed early has the old table's owner until then
+                await work.pause()
         hosts = table.hosts
         gone = {Claim(*host) for host in self._hosts.items() - hosts.items()}
         self._table, self._hosts = table, hosts

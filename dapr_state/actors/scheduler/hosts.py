@@ -19,6 +19,7 @@ from dapr_state_proto.scheduler.v1.scheduler_pb2 import WatchHostsRequest
 from dapr_state_proto.scheduler.v1.scheduler_pb2_grpc import SchedulerStub
 
 from dapr_state.actors.gate import Gate
+from dapr_state.app.answers import MAX_BODY, Answers
 from dapr_state.clock import WAITING
 from dapr_state.serving.grpc.channel import Channel, Reach
 from dapr_state.serving.grpc.connection import Patience
@@ -35,11 +36,14 @@ ANSWER: Final = 5.0  # seconds for the answer to that: as long as the service wa
 FIRST_LIST: Final = 5.0  # seconds for the list, before another address is asked
 REFUSED: Final = (0.5, 1.5)  # seconds after an address that cannot be reached, at random in between, as daprd
 ENDED: Final = 0.1  # seconds after a stream that has told a list
+PACE: Final = 0.1  # seconds between two lists that are heeded: each makes all streams anew
+HOSTS_AT_MOST: Final = 64  # of a list: etcd, which they are made on, has seven at most
 RETIRED: Final = 30.0  # seconds for the calls of a connection that is in the list no more: as long as each may take
 ASKED_AGAIN: Final = 60.0  # seconds, for a service that knows no lists
 TOLD_AGAIN: Final = 60.0  # an address that cannot be reached is told of once a minute
-# Of the messages: a list of all reminders of a type is one; no message of gRPC can be longer
-REACH: Final = Reach(UNLIMITED, UNLIMITED, connect=FIRST_LIST, patience=Patience(SILENCE, ANSWER))
+# Of an answer: all reminders of a type are one message, 64 MB of it some 300,000; of all that are not whole, twice that
+_answers: Final = Answers()
+REACH: Final = Reach(MAX_BODY, UNLIMITED, connect=FIRST_LIST, patience=Patience(SILENCE, ANSWER), holder=_answers)
 
 DNS: Final = "dns:///"  # how gRPC names an address that is looked up: as all are
 
@@ -141,7 +145,8 @@ class Hosts:
                 # a stream that ends badly, or tells no list in time, has the same meaning: its status says which it was
                 with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
                     while (answer := await self._read(call, is_first=not is_told)) is not grpc.aio.EOF:
-                        is_told = self._take([host.address for host in answer.hosts]) or is_told
+                        is_told = self._take([host.address for host in answer.hosts[:HOSTS_AT_MOST]]) or is_told
+                        await self._waiting.sleep(PACE)
             finally:
                 call.cancel()
             code, details = await call.code(), await call.details()

@@ -5,7 +5,8 @@ Rules that a change must keep:
 2. What is left unanswered at the end of a stream the service sends again, on another one, and counts no attempt. So a
    trigger is not begun any more once its stream is about to end, and one that waits for its turn gives it up.
 3. Streams that take the place of others are there before those end.
-4. All triggers that have come and are not answered hold so many octets at most: beyond that no stream is read.
+4. All triggers that have come and are not answered hold so many octets at most: beyond that no stream is read. Nor is
+   one whose results the service does not take.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ OPENING: Final = 2.0  # seconds for new streams, before those whose place they t
 FINISHING: Final = 3.0  # seconds for what runs on a stream whose place another one has taken
 LAST: Final = 1.0  # seconds for the service to take the last results and end the stream
 BREATH: Final = 0.25  # seconds between two changes of all streams
+RESULTS_AT_MOST: Final = 1024  # of a stream, that have not left; those of triggers that run come on top
 
 log = logging.getLogger("dapr.runtime.scheduler")
 
@@ -193,6 +195,7 @@ class Conversation:
         self._waiting = waiting
         self._open: dict[int, Due] = {}  # law 1
         self._results: asyncio.Queue[WatchJobsRequestResult | None] = asyncio.Queue()  # None: that was the last
+        self._has_left = asyncio.Event()  # a result
         self._is_leaving = False
 
     def __repr__(self) -> str:
@@ -240,10 +243,17 @@ class Conversation:
         if self._is_leaving and not any(due.task for due in self._open.values()):
             self._results.put_nowait(None)
 
+    async def _room(self) -> None:
+        """Return when another trigger may come."""
+        while self._results.qsize() >= RESULTS_AT_MOST:
+            self._has_left.clear()
+            await self._has_left.wait()
+        await self._triggers.room()
+
     async def _read(self) -> None:
         work = Work()
         while True:
-            await self._triggers.room()
+            await self._room()
             message = await self._call.read()
             if message is grpc.aio.EOF:
                 return
@@ -254,7 +264,7 @@ class Conversation:
             try:
                 trigger = jobs.trigger(message)
             except ValueError as error:
-                log.error("Trigger %s of the scheduler cannot be run: %s", message.name, error)  # noqa: TRY400
+                self._triggers.tell_odd(message, error)
                 failed = WatchJobsRequestResult(id=message.id, status=WatchJobsRequestResultStatus.FAILED)
                 self._results.put_nowait(failed)
                 continue
@@ -264,6 +274,7 @@ class Conversation:
     async def _write(self) -> None:
         while result := await self._results.get():
             await self._call.write(WatchJobsRequest(result=result))
+            self._has_left.set()
         await self._call.done_writing()
         await self._waiting.sleep(LAST)
 

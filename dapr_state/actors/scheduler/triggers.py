@@ -15,6 +15,8 @@ from dapr_state.clock import WAITING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dapr_state_proto.scheduler.v1.scheduler_pb2 import WatchJobsResponse
+
     from dapr_state.actors.reminder_triggers import TriggerTarget
     from dapr_state.app.model import Trigger
     from dapr_state.clock import WaitingClock
@@ -65,7 +67,7 @@ class Triggers:
         self._octets = 0
         self._room = asyncio.Event()
         self._room.set()
-        self._told: dict[str, float] = {}  # types, and until when it is not told again that they wait
+        self._told: dict[str, float] = {}  # types, and until when it is not told again that they wait; "": odd ones
 
     def __repr__(self) -> str:
         return f"<Triggers {len(self._firing)} under way, {self._octets} octets>"
@@ -124,13 +126,23 @@ class Triggers:
             self._waiting.call_later(AWAY_WAIT, self._offer, due)
             return None
         except Exception as error:  # noqa: BLE001  whatever went wrong, the policy says what follows
-            log.error("Error executing reminder %s||%s: %s", trigger.actor, trigger.name, error)  # noqa: TRY400  as daprd
+            log.error("Error executing reminder %.200s||%.200s: %s", trigger.actor, trigger.name, error)  # noqa: TRY400  as daprd
             is_taken = False
         self._fired(trigger.actor.type, is_taken)
         return is_taken
 
+    def tell_odd(self, message: WatchJobsResponse, error: ValueError) -> None:
+        """It is no trigger that could be run."""
+        if self._is_news(""):
+            log.error("Trigger %.100s of the scheduler cannot be run: %s", message.name, error)
+
     def _tell(self, actor_type: str, error: Exception) -> None:
-        now = self._waiting.monotonic()
-        if now >= self._told.get(actor_type, 0.0):
-            self._told[actor_type] = now + TOLD_AGAIN
+        if self._is_news(actor_type):
             log.warning("Reminders of %s wait for the application: %s", actor_type, error)
+
+    def _is_news(self, what: str) -> bool:
+        now = self._waiting.monotonic()
+        if now < self._told.get(what, 0.0):
+            return False
+        self._told[what] = now + TOLD_AGAIN
+        return True

@@ -17,7 +17,15 @@ from dapr_state_proto.placement.v1.placement_pb2 import (
     PlacementTables,
 )
 
-from dapr_state.actors.placement.client import BEAT, NO_LEADER_AT_MOST, Identity, PlacementClient
+from dapr_state.actors.placement.client import (
+    BEAT,
+    NO_LEADER_AT_MOST,
+    WAITING_AT_MOST,
+    Identity,
+    PlacementClient,
+    _Stream,
+)
+from dapr_state.actors.placement.table import TableError
 from dapr_state.clock import WAITING, WaitingClock
 
 if TYPE_CHECKING:
@@ -112,9 +120,13 @@ class Heard:
         self.types: list[str] = ["ta"]
         self.log: list[str] = []
         self.holds: asyncio.Event | None = None
+        self.refuses = 0  # tables
 
     async def update(self, tables: PlacementTables) -> None:
         self.log.append(f"update {sorted(tables.entries)}")
+        if self.refuses:
+            self.refuses -= 1
+            raise TableError("a table beyond any cluster")
         if self.holds:
             await self.holds.wait()
 
@@ -201,9 +213,15 @@ async def test_a_round_is_answered_step_by_step() -> None:
 async def test_odd_orders_are_answered_as_daprd_does(
     orders: list[tuple[str, int]], answers: list[tuple[int, int]]
 ) -> None:
-    """An unlock counts only after an update, and versions may rise within a round, or begin again."""
+    """An unlock counts only after an update, and versions may rise within a round, or begin again.
+
+    A lock is answered at once, whatever is still to be done.
+    """
     async with Script() as service, client(Heard(), service.address):
-        assert await (await service.stream()).answers(*orders) == answers
+        found = await (await service.stream()).answers(*orders)
+
+    for operation in (LOCK, UPDATE, UNLOCK):
+        assert [each for each in found if each[0] == operation] == [each for each in answers if each[0] == operation]
 
 
 @pytest.mark.parametrize("orders", [[("lock", 5), ("update", 4)], [("lock", 5), ("jump", 5)]])
@@ -230,6 +248,98 @@ async def test_a_round_that_stands_still_is_given_up(orders: list[str]) -> None:
         again = await service.stream()
 
     assert again.report.operation == REPORT
+
+
+async def test_one_who_never_says_anything_is_left() -> None:
+    """Though his connection is fine: the next address may be the leader."""
+    async with Script() as mute, Script() as leader, client(Heard(), mute.address, leader.address, limit=0.2):
+        await mute.stream()
+        report = (await leader.stream()).report
+
+    assert report.operation == REPORT
+
+
+async def test_a_table_beyond_any_cluster_is_refused() -> None:
+    """Its stream is given up; what follows on a new one counts."""
+    heard = Heard()
+    heard.refuses = 1
+    async with Script() as service, client(heard, service.address):
+        await (await service.stream()).order("update", 1, "ta")
+        await (await service.stream()).answers(("update", 1))
+
+    assert heard.log[:5] == ["update ['ta']", "lose after a drain", "update []", "update []", "unlock"]
+
+
+async def test_of_tables_that_wait_the_last_one_counts() -> None:
+    """Rounds that the service has given up meanwhile are answered, each in its turn, and nothing else."""
+    heard = Heard()
+    heard.holds = asyncio.Event()
+    async with Script() as service, client(heard, service.address):
+        stream = await service.stream()
+        for version in range(1, 6):
+            await stream.order("lock", version)
+            await stream.order("update", version, f"t{version}")
+        locked = [(await stream.answer()).version for _ in range(5)]
+        heard.holds.set()
+        updated = [(await stream.answer()).version for _ in range(5)]
+
+    assert locked == updated == [1, 2, 3, 4, 5]
+    assert heard.log[:2] == ["update ['t1']", "update ['t5']"]
+
+
+async def test_tables_that_wait_are_few() -> None:
+    """While one of them takes its time the service is not read on."""
+    heard = Heard()
+    heard.holds = asyncio.Event()
+    async with Script() as service, client(heard, service.address):
+        stream = await service.stream()
+
+        async def rounds() -> None:
+            for version in range(1, 100):
+                for operation in ("lock", "update", "unlock"):
+                    await stream.order(operation, version, "t" * 200_000)
+
+        sending = asyncio.ensure_future(rounds())
+        await asyncio.wait([sending], timeout=1)
+        is_sent = sending.done()
+        heard.holds.set()
+        async with asyncio.timeout(DEADLINE):
+            await sending
+
+    assert not is_sent
+
+
+class Flood:
+    """A service that orders one lock after the other, and takes no answer."""
+
+    def __init__(self, orders: int) -> None:
+        self.left = orders
+        self.ended = asyncio.Event()
+
+    async def read(self) -> Any:
+        if not self.left:
+            await self.ended.wait()
+        self.left -= 1
+        return PlacementOrder(operation="lock", version=1)
+
+    async def write(self, _: Host) -> None:
+        await self.ended.wait()
+
+
+async def test_a_flood_of_locks_whose_answers_nobody_takes() -> None:
+    """Is not read on, and holds nobody up meanwhile."""
+    flood = Flood(100_000)
+    stream = _Stream(flood, "there", ME, Heard(), limit=30, waiting=WAITING)
+    running = asyncio.ensure_future(stream.run(lambda: ["ta"], lambda _: None))
+    await asyncio.sleep(0)
+    turns = 0
+    while turns < WAITING_AT_MOST and flood.left > 0:
+        await asyncio.sleep(0)
+        turns += 1
+    running.cancel()
+    await asyncio.wait([running])
+
+    assert 100_000 - flood.left <= WAITING_AT_MOST
 
 
 async def test_a_lock_is_answered_while_actors_still_end() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from dapr_state.actors.reminders import RefusedError, ReminderRequest
 from dapr_state.actors.scheduler import hosts
+from dapr_state.clock import WaitingClock
 from tests.actors.scheduler.service import ACTOR, OK, Service, Target, scheduled
 from tests.support.processes import free_port
 from tests.support.waiting import eventually
@@ -50,6 +52,35 @@ async def test_an_address_that_is_none_is_passed_over(address: str, caplog: pyte
         assert addresses(reminders) == [one.address]
     gc.collect()
     assert "never retrieved" not in caplog.text
+
+
+class Unhurried(WaitingClock):
+    """Nobody waits for a pause, but each is noted."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:  # type: ignore[override]  # that one is asyncio's
+        self.pauses.append(seconds)
+        await asyncio.sleep(0)
+
+
+async def test_lists_without_end() -> None:
+    """Of a long one so many count, and between two of them there is a pause."""
+    clock = Unhurried()
+    async with Service() as service:
+        found = hosts.Hosts([service.address], waiting=clock)
+        lists: list[int] = []
+        found.on_list.append(lambda: lists.append(len(found.connections)))
+        found.begin()
+        stream = await service.hosts()
+        for _ in range(20):
+            await stream.tell(*(f"127.0.0.1:{port}" for port in range(1, 5000)))
+        await eventually(lambda: len(lists) > 20)
+        await found.close()
+
+    assert max(lists) == hosts.HOSTS_AT_MOST
+    assert clock.pauses.count(hosts.PACE) >= len(lists) - 1
 
 
 async def test_a_later_list_counts() -> None:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+from dapr_state_proto.scheduler.v1 import scheduler_pb2 as pb
 
 from dapr_state.actors.gate import AwayError
 from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.scheduler import streams, triggers
 from dapr_state.app.model import ActorId, AppError, UnreachableError
+from dapr_state.clock import WAITING
 from tests.actors.scheduler.service import FAILED, OK, Service, Target, scheduled, taken
 from tests.support.waiting import eventually
 
@@ -68,6 +70,40 @@ async def test_a_trigger_is_answered(error: Exception | None, status: int) -> No
 
     assert answer == (7, status)
     assert (seen.actor, seen.name, seen.data) == (OTHER, "r", b'{"a": 1}')
+
+
+class Flood:
+    """A scheduler that sends one odd trigger after the other, and takes no result."""
+
+    def __init__(self, triggers: int) -> None:
+        self.left = triggers
+        self.ended = asyncio.Event()
+
+    async def read(self) -> pb.WatchJobsResponse:
+        if not self.left:
+            await self.ended.wait()
+        self.left -= 1
+        return pb.WatchJobsResponse(name="n" * 10_000, id=self.left)
+
+    async def write(self, _: pb.WatchJobsRequest) -> None:
+        await self.ended.wait()
+
+
+async def test_a_flood_of_odd_triggers(caplog: pytest.LogCaptureFixture) -> None:
+    """One whose results are not taken is not read on, and they are told of once, in few words."""
+    flood = Flood(20 * streams.RESULTS_AT_MOST)
+    ours = triggers.Triggers(Target(), fired=lambda *_: None)
+    running = asyncio.ensure_future(streams.Conversation(flood, ours, WAITING).run())
+    turns = 0
+    while turns < streams.RESULTS_AT_MOST and flood.left > 0:
+        await asyncio.sleep(0)
+        turns += 1
+    running.cancel()
+    await asyncio.wait([running])
+
+    assert 20 * streams.RESULTS_AT_MOST - flood.left <= streams.RESULTS_AT_MOST + 1
+    assert len(caplog.messages) == 1
+    assert len(caplog.messages[0]) < 200
 
 
 async def test_a_trigger_for_no_actor_is_refused() -> None:
