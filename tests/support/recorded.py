@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -45,7 +46,7 @@ class Record:
                 assert said == self._answers[name], f"daprd does not answer as recorded: {name}"
         if name not in self._answers:
             pytest.fail(f"nothing is recorded of daprd for {name!r}: run pytest --record with the whole file")
-        return self._answers[name]
+        return copy.deepcopy(self._answers[name])  # a test may change what it compares, not what is written
 
     def write(self) -> None:
         if self._is_made and self._answers:
