@@ -19,6 +19,7 @@ class Unsteady:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.cuts = 0
+        self.held = 0  # pieces, so far
         self.go_on()
 
     async def __aenter__(self) -> Self:
@@ -79,6 +80,7 @@ class Unsteady:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may: asyncio.Event) -> None:
         with suppress(OSError):
             while data := await reader.read(READ_AT_ONCE):
+                self.held += not may.is_set()
                 await may.wait()
                 writer.write(data)
                 await writer.drain()

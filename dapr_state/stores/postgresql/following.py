@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import asyncpg
+from dapr_state.stores.postgresql.pool import Connection
 
 if TYPE_CHECKING:
     from dapr_state.clock import VisibleClock
@@ -26,10 +26,10 @@ def expression(clock: VisibleClock) -> str:
     return f"({NOW} + INTERVAL '{clock.moved // 1000} microseconds')" if clock.moved else NOW
 
 
-def connections(clock: VisibleClock) -> type[asyncpg.Connection]:
+def connections(clock: VisibleClock) -> type[Connection]:
     """The class of connections that follow this clock."""
 
-    class Following(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
+    class Following(Connection):
         async def execute(self, query: str, *values: Any, **options: Any) -> Any:
             return await super().execute(query.replace(NOW, expression(clock)), *values, **options)
 

@@ -10,7 +10,7 @@ import asyncpg
 from dapr_state.errors import shortened
 from dapr_state.stores.base import NotDone, StoreError
 from dapr_state.stores.model import StoredValue
-from dapr_state.stores.postgresql import failures, tables
+from dapr_state.stores.postgresql import failures, fence, tables
 from dapr_state.stores.postgresql.lanes import Postponed
 from dapr_state.stores.postgresql.pool import LOCK_SECONDS
 from dapr_state.stores.slices import slices
@@ -18,7 +18,7 @@ from dapr_state.stores.sql.groups import RefusedError, Write, shared_out, write_
 from dapr_state.stores.sql.writeset import WriteSet, guarded_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from dapr_state.stores.base import Found, Outcomes
     from dapr_state.stores.postgresql.options import Options
@@ -137,7 +137,9 @@ class Groups:
         """With `_HELD` in the place of what is to come, and of what stands behind it on its keys."""
         found = _Found(len(units))
         try:
-            async with self._pool.use() as connection:
+            async with self._pool.use(_keys_of(units)) as connection:
+                if self._pool.fence:
+                    found.held |= await self._pool.fence.end(connection, _keys_of(units), LOCK_SECONDS)
                 return await write_group_async(units, lambda group: self._commit(connection, group, found))
         except StoreError as error:
             if not found.kept:
@@ -154,8 +156,11 @@ class Groups:
     async def wait_for(self, unit: Unit, seconds: float) -> StoreError | None:
         """Write it, also where other clients hold its rows for so long; tell why it was not."""
         try:
-            async with self._pool.use() as connection:
-                return await self._wait_on(connection, unit, seconds)
+            async with self._pool.use(_keys_of([unit])) as connection:
+                until = self.clock.monotonic() + seconds
+                if behind := await self._pool.fence.end(connection, _keys_of([unit]), seconds):
+                    return NotDone(fence.may_follow(behind))
+                return await self._wait_on(connection, unit, until - self.clock.monotonic())
         except StoreError as error:
             return type(error)(str(error))
 
@@ -393,6 +398,10 @@ class Groups:
                 self.statements += 1
                 return records
         raise AssertionError  # pragma: no cover
+
+
+def _keys_of(units: Iterable[Unit]) -> Iterator[str]:
+    return (operation.key for unit in units for operation in unit)
 
 
 def _is_of(unit: Unit, keys: set[str]) -> bool:

@@ -3,6 +3,7 @@
 Rules that a change must respect:
 1. A connection is one caller's from `use` until its end. One that did not end well is closed, and never given on.
 2. Whoever wants one gets it, or an error, within the timeout; and so does who waits for the server's answer.
+3. One that is closed while it was lent for writing is behind the fence before its caller is told.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ import asyncpg
 from dapr_state.golang.duration import format_duration
 from dapr_state.stores.base import NotDone, StoreError
 from dapr_state.stores.postgresql import failures
+from dapr_state.stores.postgresql.fence import SESSION, Fence
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dapr_state.clock import WaitingClock
+    from dapr_state.stores.postgresql.fence import Session
     from dapr_state.stores.postgresql.options import Options
 
 LOCK_SECONDS: Final = 0.25  # that a group waits for a row that another client holds, before it goes on without
@@ -31,8 +36,12 @@ _PROTOCOL: Final = "08P01"  # a violation of it
 _UNSUPPORTED: Final = "unsupported startup parameter"  # as PgBouncer says of a session's settings
 
 
+class Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
+    session: Session | None = None  # where it is one that can be ended
+
+
 class Pool:
-    def __init__(self, options: Options, clock: WaitingClock, kind: type[Any] = asyncpg.Connection) -> None:
+    def __init__(self, options: Options, clock: WaitingClock, kind: type[Connection] = Connection) -> None:
         self._options = options
         self._kind = kind
         self.clock = self._clock = clock
@@ -41,14 +50,18 @@ class Pool:
         self._idle: deque[tuple[Any, float]] = deque()  # with the time since when; the last used is taken first
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
+        self.fence = Fence(clock)
         self.opened = 0
 
     def __repr__(self) -> str:
         return f"<Pool of {self._options.max_connections}: {len(self._idle)} idle>"
 
-    def use(self) -> _Use:
-        """A connection for one caller, in `async with`. Raises StoreError, for what the driver raises as well."""
-        return _Use(self)
+    def use(self, writes: Iterable[str] = ()) -> _Use:
+        """A connection for one caller, in `async with`, who writes these keys: they are looked at if it is given up.
+
+        Raises StoreError, for what the driver raises as well.
+        """
+        return _Use(self, writes)
 
     async def close(self) -> None:
         """Those in use are closed as they are given back."""
@@ -99,6 +112,8 @@ class Pool:
                     statement_cache_size=100 if self._options.prepared else 0,
                     server_settings=self._settings(),
                 )
+                if not self._options.pooled:
+                    connection.session = await _session(connection)
         except TimeoutError:
             raise NotDone(f"failed to connect: no answer within {self.patience}") from None
         except failures.DRIVER as error:
@@ -150,10 +165,11 @@ class Pool:
 class _Use:
     """One caller's time with a connection, which is cut off where the server does not answer."""
 
-    __slots__ = ("_connection", "_is_late", "_pool", "_watch")
+    __slots__ = ("_connection", "_is_late", "_pool", "_watch", "_writes")
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, writes: Iterable[str]) -> None:
         self._pool = pool
+        self._writes = writes
         self._is_late = False
 
     async def __aenter__(self) -> Any:
@@ -168,6 +184,8 @@ class _Use:
             if error is not None:
                 self._ended_by(error)
         finally:
+            if self._connection.is_closed():
+                self._pool.fence.leave(self._connection.session, self._writes)
             self._pool.give_back(self._connection)
 
     def _cut_off(self) -> None:
@@ -186,6 +204,17 @@ class _Use:
             self._connection.terminate()
             self._pool.close_all()
         raise failures.store_error(error) from error
+
+
+async def _session(connection: Any) -> Session | None:
+    try:
+        row = await connection.fetchrow(SESSION)
+    except asyncpg.PostgresError:  # what only speaks PostgreSQL's protocol may have no such view
+        return None
+    except BaseException:
+        connection.terminate()
+        raise
+    return tuple(row) if row else None
 
 
 def _hint(error: Exception) -> str:

@@ -7,8 +7,6 @@ from abc import abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-import asyncpg
-
 from dapr_state.clock import WAITING, WaitingClock
 from dapr_state.errors import untraced
 from dapr_state.stores import paging
@@ -27,13 +25,13 @@ from dapr_state.stores.base import (
 )
 from dapr_state.stores.batching import CALLERS_AT_MOST, Batcher, Budget, runs, weight, weight_of_keys
 from dapr_state.stores.model import Feature, StoredValue
-from dapr_state.stores.postgresql import options, schema, tables
+from dapr_state.stores.postgresql import fence, options, schema, tables
 from dapr_state.stores.postgresql.cleanup import TableCleanup
 from dapr_state.stores.postgresql.following import connections
 from dapr_state.stores.postgresql.groups import KEYS_AT_MOST, OCTETS_AT_MOST, WRITES_AT_MOST, Groups
 from dapr_state.stores.postgresql.indexes import QueryIndexes
 from dapr_state.stores.postgresql.lanes import Lane
-from dapr_state.stores.postgresql.pool import Pool
+from dapr_state.stores.postgresql.pool import LOCK_SECONDS, Connection, Pool
 from dapr_state.stores.slices import slices
 from dapr_state.stores.sql.groups import Write
 
@@ -105,7 +103,7 @@ class _PostgresStore(StateStore):
             return expired
 
     async def open(self) -> None:
-        kind = connections(self._follows) if self._follows else asyncpg.Connection
+        kind = connections(self._follows) if self._follows else Connection
         pool = self._pool = Pool(self._options, self._clock, kind)
         try:
             await schema.migrate(pool, self._options, self._metadata_key("migrations"), self.steps)
@@ -246,7 +244,9 @@ class _PostgresStore(StateStore):
         if self._pool is None:
             raise _closed()
         given = self.layout.canonical(etag)
-        async with self._pool.use() as connection:
+        async with self._pool.use([key]) as connection:
+            if behind := await self._pool.fence.end(connection, [key], LOCK_SECONDS):
+                raise NotDone(fence.may_follow(behind))
             if await connection.execute(self._table.touch, key, ttl, given) != "UPDATE 0":
                 return
             found = await connection.fetch(self._table.etag, key)
