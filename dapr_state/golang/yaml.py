@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -66,7 +67,7 @@ def parse(text: str, first_line: int = 1) -> Any:
 
 def line_of(text: str, path: str, first_line: int = 1) -> int:
     """Where a field of a document stands, as in `spec.metadata[2].value`; the last on the way to it that is there."""
-    node = _Loader(text).get_single_node()
+    node = _composed(text)
     line = node.start_mark.line if node else 0
     for step in _STEP.findall(path):
         found = _step(node, step)
@@ -74,6 +75,12 @@ def line_of(text: str, path: str, first_line: int = 1) -> int:
             break
         line, node = found
     return first_line + line
+
+
+@lru_cache(maxsize=1)  # one document may have many lines to tell, and be megabytes
+def _composed(text: str) -> yaml.Node | None:
+    node: yaml.Node | None = _Loader(text).get_single_node()
+    return node
 
 
 def _step(node: yaml.Node | None, step: str) -> tuple[int, yaml.Node] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from msgspec import Struct, structs
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LEAST_WAIT: Final = 0.001  # seconds between attempts without end: with none, 3,900 of them a second are no help
+MISSING: Final = 50  # names that are not there of which a line is told: as many as of a resource's faults
 LEAST_RETRIES: Final = 3  # of what takes the place of a built-in policy, as daprd has it
 
 # Breakers that actors of one type may have, the one least recently used is forgotten: 1 MB. daprd's number; under a
@@ -193,8 +194,10 @@ class Policies:
         self._breakers: dict[str, BreakerRule] = {}
         self._components: dict[str, Names] = {}
         self._actors: dict[str, Names] = {}
+        names: set[str] = set()
         for each in self.resources:
-            self._add(each)
+            self._add(each, is_second=each.name in names)
+            names.add(each.name)
         for each in self.resources:
             self._note_unknown(each)
 
@@ -240,8 +243,8 @@ class Policies:
             _named(self._breakers, [text.format(_BREAKER) for text in defaults]),
         )
 
-    def _add(self, resource: Resource) -> None:
-        if any(each.name == resource.name for each in takewhile(lambda each: each is not resource, self.resources)):
+    def _add(self, resource: Resource, *, is_second: bool) -> None:
+        if is_second:
             text = "is the name of another one too: of policies and targets that both have, those of the last count"
             self.remarks.append(Remark(resource, "metadata.name", f'"{resource.name}" {text}'))
         self._timeouts |= resource.timeouts
@@ -275,9 +278,12 @@ class Policies:
             "retry": self._retries,
             "circuitBreaker": self._breakers,
         }
-        for path, kind, name in resource.references:
-            if name not in known[kind]:
-                self.remarks.append(Remark(resource, path, f'"{name}" is not defined', is_missing=True))
+        missing = (each for each in resource.references if each[2] not in known[each[1]])
+        for path, _, name in islice(missing, MISSING):
+            self.remarks.append(Remark(resource, path, f'"{name}" is not defined', is_missing=True))
+        if next(missing, None):
+            text = f"names more that is not defined than these {MISSING}"
+            self.remarks.append(Remark(resource, "spec.targets", text, is_missing=True))
 
 
 def _named(policies: Mapping[str, T], names: Iterable[str]) -> Named[T] | None:

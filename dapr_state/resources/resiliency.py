@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 LONGEST: Final = 1e9  # seconds, which are 31 years: the event loop's timers know no more than some centuries
 LARGEST_CACHE: Final = 1_000_000  # breakers of one type of actors: 200 MB; who asks for more has slipped
 
+# Lines that are told of one kind about one resource: each costs 60 us of the event loop, and what is wrong in more
+# places than these is wrong in all of them for one reason.
+TOLD: Final = 50
+
 # Of a retry whose waits grow. daprd knows the first two alone, and says nothing of the others.
 _GROWING: Final = ("maxInterval", "initialInterval", "multiplier", "randomizationFactor", "maxElapsedTime")
 _RETRY: Final = ("policy", "duration", "maxRetries", "matching", *_GROWING)
@@ -84,7 +88,7 @@ class _Reader:
         try:
             reading.scopes = document.texts("scopes")
         except ManifestError as error:  # for whom it is meant is not known: it is for nobody
-            reading.faults.append(_fault(error))
+            _note_fault(reading, error)
             return
         with self._each():
             spec = document.map("spec")
@@ -102,10 +106,10 @@ class _Reader:
         lowered = {name.lower() for name in known}
         for name in fields.names():
             if name.lower() not in lowered:
-                self.reading.unused.append(Fault(fields.at(name), f"{name} is not known; known are {', '.join(known)}"))
+                _note(self.reading.unused, fields.at(name), f"{name} is not known; known are {', '.join(known)}")
 
     def _warn(self, path: str, text: str) -> None:
-        self.reading.warnings.append(Fault(path, text))
+        _note(self.reading.warnings, path, text)
 
     # Policies
 
@@ -262,7 +266,7 @@ class _Leaving:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
         if isinstance(error, ManifestError):
-            self._reading.faults.append(_fault(error))
+            _note_fault(self._reading, error)
             return True
         return False
 
@@ -271,8 +275,15 @@ _HOW_LONG: Final = 'write milliseconds, or a duration such as "5s"'
 _WHICH_SCOPE: Final = f"write one of {', '.join(SCOPES)}"
 
 
-def _fault(error: ManifestError) -> Fault:
-    return Fault(error.path or "document", str(error).removeprefix(f"{error.path}: "))
+def _note(noted: list[Fault], path: str, text: str) -> None:
+    if len(noted) < TOLD:
+        noted.append(Fault(path, text))
+    elif len(noted) == TOLD:
+        noted.append(Fault("document", f"there is more like these {TOLD}"))
+
+
+def _note_fault(reading: Reading, error: ManifestError) -> None:
+    _note(reading.faults, error.path or "document", str(error).removeprefix(f"{error.path}: "))
 
 
 def _maps(fields: Map, each: Callable[[], _Leaving]) -> Iterator[tuple[str, Map]]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dapr_state.resources.component import Component
     from dapr_state.resources.loader import File
     from dapr_state.resources.manifest import Manifest
+    from dapr_state.resources.resiliency import Reading
     from dapr_state.resources.resolve import Environment
     from dapr_state.runtime.components import Components
     from dapr_state.runtime.resiliency import Resiliency
@@ -70,16 +71,13 @@ class ResourceFolders:
         files = loader.read(self._folders)
         # at start there is nothing older to keep: a file that is wrong in part counts with the rest of it
         self._good = {file.path: file for file in files}
-        self._load_policies(files)
+        if self._resiliency:
+            self._resiliency.load(_policies(files))
         wanted = self._taken(files)
         resources = loader.start(wanted, self._environment)
         self._components.note(resources)
         await self._components.open(resources.components)
         self._running = {each.name: each for each in wanted if each.name in self._components.stores}
-
-    def _load_policies(self, files: Sequence[File]) -> None:
-        if self._resiliency:
-            self._resiliency.load(each for file in files for each in file.resiliencies)
 
     async def watch(self) -> None:
         """Reload after each change, until `stop`."""
@@ -110,7 +108,8 @@ class ResourceFolders:
     async def _reload(self) -> None:
         try:
             files = await asyncio.to_thread(self._read)
-            self._load_policies(files)
+            if self._resiliency:
+                self._resiliency.take(await asyncio.to_thread(self._resiliency.prepared, _policies(files)))
             wanted = {each.name: each for each in self._taken(files)}
             changed, gone = self._differences(wanted)
             resources = await asyncio.to_thread(self._resolve, wanted, changed)
@@ -181,6 +180,10 @@ class ResourceFolders:
             return
         self._running[component.name] = manifest
         log.info("Component updated: %s", component.display)
+
+
+def _policies(files: Sequence[File]) -> list[Reading]:
+    return [each for file in files for each in file.resiliencies]
 
 
 def snapshot(folders: Sequence[str]) -> dict[str, tuple[int, ...]]:

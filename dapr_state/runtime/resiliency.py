@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dapr_state.clock import WAITING
 
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 TYPES_AT_MOST: Final = 200
 
 log = logging.getLogger("dapr.runtime")
+
+
+class Change(NamedTuple):
+    """Other policies than those that there were."""
+
+    readings: Sequence[Reading]
+    policies: Policies
 
 
 class Resiliency:
@@ -54,17 +61,26 @@ class Resiliency:
 
     def load(self, readings: Iterable[Reading]) -> None:
         """Take these in the place of those before. What is wrong with them is logged, and left out."""
+        self.take(self.prepared(readings))
+
+    def prepared(self, readings: Iterable[Reading]) -> Change | None:
+        """What `take` is to take; None: nothing has changed. In a thread: of 100,000 targets it takes half a second."""
         wanted = [each for each in readings if each.applies_to(self._app_id)]
         if _meaning(wanted) == _meaning(self._readings):
+            return None
+        from dapr_state.resiliency.policies import Policies  # noqa: PLC0415
+
+        return Change(wanted, Policies(each.resource for each in wanted))
+
+    def take(self, change: Change | None) -> None:
+        if change is None:
             return
         from dapr_state.resiliency.begun import Pauses  # noqa: PLC0415
-        from dapr_state.resiliency.policies import Policies  # noqa: PLC0415
 
         self._pauses = self._pauses or Pauses()
         self._settle()  # by the names that it was counted under
-        self._readings = wanted
-        self.policies = Policies(each.resource for each in wanted)
-        for each in wanted:
+        self._readings, self.policies = change
+        for each in change.readings:
             self._tell(each)
         for remark in self.policies.remarks:
             log.warning("%s", remark)
