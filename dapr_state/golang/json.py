@@ -105,6 +105,8 @@ async def _end_of_part(data: bytes, at: int, work: Work) -> int:
     """Where the part of a valid array or object that begins here ends, however long it is."""
     depth = 0
     while True:
+        if work.is_over():
+            await work.pause()
         at = _past(_in_parts() if depth else _in_part(), data, at)
         char = data[at : at + 1]
         if char == b'"':
@@ -120,8 +122,6 @@ async def _end_of_part(data: bytes, at: int, work: Work) -> int:
         else:  # in the midst of what is long
             continue
         at += 1
-        if work.is_over():
-            await work.pause()
 
 
 async def _end_of_string(data: bytes, at: int, work: Work) -> int:

@@ -58,6 +58,8 @@ SAVED: Mapping[str, Callable[[], bytes]] = {
     "letters beyond ASCII": lambda: value(b'"' + filled("é".encode()) + b'"'),
     "not UTF-8": lambda: value(b'"' + filled(b"\xff") + b'"'),
     "one number": lambda: value(filled(b"9")),
+    # as many octets as divide a piece: each ends between two of them
+    "objects of eight octets": lambda: value(b"[" + listed(b'{"a":1}') + b"]"),
     "numbers": lambda: value(b"[" + listed(b"1e5") + b"]"),
     "nulls": lambda: value(b"[" + listed(b"null") + b"]"),
     "empty lists": lambda: value(b"[" + listed(b"[]") + b"]"),

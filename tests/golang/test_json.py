@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dapr_state.golang import json
@@ -17,11 +17,13 @@ from tests.golang.odd_texts import ODD
 from tests.support.held import ALLOWED, longest_turn
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator
 
 SIZE = 4 * 1024 * 1024
 SLOW = 512 * 1024  # of what is looked at bracket by bracket
 SMALL_PIECE = 16
+PIECES_AT_ONCE = 3
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
@@ -134,3 +136,45 @@ async def test_no_array_holds_the_loop(part: bytes) -> None:
 
     assert octets == len(text) - 1  # a bracket each, and the comma that was cut away
     assert longest < ALLOWED
+
+
+class Counted(Work):
+    """A slice is over at once: `most` is how many pieces were passed over between two pauses."""
+
+    __slots__ = ("looks", "most")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = self.most = 0
+
+    def is_over(self) -> bool:
+        return True
+
+    async def pause(self) -> None:
+        self.looks = 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(part=values, count=st.integers(1, 30), depth=st.integers(0, 4))
+@example(part={"a": 1}, count=30, depth=1)
+def test_long_texts_are_left_wherever_a_piece_ends(part: object, count: int, depth: int) -> None:
+    """Whether between two values or in the midst of one: there is a pause behind each few pieces."""
+    text = b"[" * depth + b"[" + b",".join([text_of(part, (",", ":"))] * count) + b"]" + b"]" * depth
+    work = Counted()
+    past = json._past
+
+    def look(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
+        work.looks += 1
+        work.most = max(work.most, work.looks)
+        return past(pattern, data, at)
+
+    async def cut() -> None:
+        async for _ in json.pieces(text, work):
+            pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json, "PIECE", SMALL_PIECE)
+        patch.setattr(json, "_past", look)
+        asyncio.run(cut())
+
+    assert work.most <= PIECES_AT_ONCE
