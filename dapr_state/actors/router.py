@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from dapr_state.actors.placement.base import HERE, LostError, NoHostError
+from dapr_state.actors.runtime import reentrancy_id_of
 from dapr_state.actors.turns import ClosedError
 from dapr_state.app.model import AppError
 from dapr_state.clock import WAITING
@@ -104,12 +105,18 @@ class ActorRouter:
         """
         local, placement = self.local, self._placement
         pauses: Iterator[float] | None = None
+        has_asked = False
         while True:
             if not local.is_open:
                 await local.admit(call)
-            claim = placement.lookup_now(call.actor) or (
-                HERE if local.joins(call) else await placement.lookup(call.actor)
-            )
+            claim = placement.lookup_now(call.actor)
+            if claim is None and local.joins(call):
+                claim = HERE
+            elif claim is None:
+                if not has_asked and (answer := await self._join(call)):
+                    return answer
+                has_asked = True
+                claim = await placement.lookup(call.actor)
             try:
                 if claim.is_here:
                     return await local.invoke(call)
@@ -118,6 +125,19 @@ class ActorRouter:
                 continue
             except (AgainError, NoHostError) as error:
                 pauses = await self._again(claim, error, pauses)
+
+    async def _join(self, call: ActorCall) -> AppAnswer | None:
+        """Call as a part of a turn that may run where the actor lived until now.
+
+        What it moves for is waiting for that turn to end, and the turn for this call. None: there is none.
+        """
+        claim = self._placement.before(call.actor) if reentrancy_id_of(call) else None
+        if claim is None:
+            return None
+        try:
+            return await self._remote.invoke(claim, call)
+        except AgainError:
+            return None
 
     async def deliver_reminder(self, trigger: Trigger) -> AppAnswer:
         """Fire a reminder in the actor's turn. Raises AppError, AwayError, NoHostError or ClosingError."""

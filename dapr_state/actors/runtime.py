@@ -103,15 +103,15 @@ class ActorRuntime:
         """Return when the call may be made. Raises AwayError or ClosingError."""
         if not self._gate.is_open:
             await self.ready(len(call.body))
-        if self._is_closing and _reentrancy_id(call) not in self._flying:
+        if self._is_closing and reentrancy_id_of(call) not in self._flying:
             raise ClosingError  # only what a running turn calls is let in
 
     def joins(self, call: ActorCall) -> bool:
         """Whether it is a part of a turn that runs here: that cannot end without it."""
-        if not self._flying or (reentrancy_id := _reentrancy_id(call)) not in self._flying:
+        if not self._flying or (reentrancy_id := reentrancy_id_of(call)) not in self._flying:
             return False
         activation = self._directory.find_actor(call.actor)
-        return activation is not None and activation.turns.runs(reentrancy_id)
+        return activation is not None and not activation.is_lost and activation.turns.runs(reentrancy_id)
 
     def check_open(self) -> None:
         """Raise ClosingError once no trigger may come."""
@@ -259,7 +259,7 @@ class ActorRuntime:
         self._directory.give(hosted, activation)
 
     async def _reenter(self, hosted: ActorType, call: ActorCall) -> AppAnswer:
-        reentrancy_id = _reentrancy_id(call)
+        reentrancy_id = reentrancy_id_of(call)
         if not reentrancy_id:
             from uuid import uuid4  # noqa: PLC0415 - 2 ms that only reentrant actors need
 
@@ -461,5 +461,5 @@ async def _last(activation: Activation) -> Turn:
             return turn
 
 
-def _reentrancy_id(call: ActorCall) -> str:
+def reentrancy_id_of(call: ActorCall) -> str:
     return next((value for name, value in call.headers if name.lower() == _LOWERED), "")

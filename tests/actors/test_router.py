@@ -33,6 +33,19 @@ class Elsewhere(Placement):
         return self.lookup_now(actor)
 
 
+class Moving(Elsewhere):
+    """Where it lives is not known yet; it was at a sidecar that is named."""
+
+    def lookup_now(self, _: ActorId) -> None:  # type: ignore[override]  # it is not known
+        return None
+
+    async def lookup(self, actor: ActorId) -> Claim:
+        return super().lookup_now(actor)
+
+    def before(self, _: ActorId) -> Claim:
+        return Claim("10.0.0.0:1", "app")
+
+
 class Peers:
     """They answer with these errors, and then with an answer."""
 
@@ -99,3 +112,24 @@ async def test_what_a_peer_says_of_the_application_is_final() -> None:
     with pytest.raises(RemoteError, match="ill"):
         await router.invoke(CALL)
     assert len(peers.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("errors", "headers", "asked"),
+    [
+        ([], [("dapr-reentrancy-id", "x")], ["10.0.0.0:1"]),
+        ([again("moved")], [("dapr-reentrancy-id", "x")], ["10.0.0.0:1", "10.0.0.1:1"]),
+        ([again("moved"), again("moved")], [("dapr-reentrancy-id", "x")], ["10.0.0.0:1", "10.0.0.1:1", "10.0.0.2:1"]),
+        ([], [], ["10.0.0.1:1"]),
+    ],
+    ids=["joins", "the turn is over", "asked once", "of no turn"],
+)
+async def test_while_an_actor_moves_its_own_calls_go_where_it_was(
+    errors: list[Exception], headers: list[tuple[str, str]], asked: list[str]
+) -> None:
+    """The round waits for its turn to end, and that for this call; all others wait for the round."""
+    peers = Peers(*errors)
+    router = ActorRouter(ActorRuntime(has_app=False), Moving(), peers, Unhurried())
+    await router.invoke(ActorCall(CALL.actor, "m", b"", tuple(headers), ""))
+
+    assert peers.asked == asked

@@ -392,6 +392,27 @@ async def test_a_turn_that_takes_longer_is_stopped_and_called_again(drains: bool
     assert answer.body == b"wait"
 
 
+async def test_nobody_joins_a_turn_that_was_lost() -> None:
+    """Its id may come before it has ended: the actor may have its next turn elsewhere already."""
+    scene = Scene()
+    again = ActorCall(ActorId("re", "1"), "inner", b"", ((REENTRANCY_HEADER, "x"),))
+    outer = scene.call("wait", actor_type="re", reentrancy_id="x")
+    await steps()
+    scene.placement.closed.add("re")
+    halt = asyncio.create_task(scene.runtime.halt(lambda _: True))
+    await steps()
+    joins = [scene.runtime.joins(again)]
+    scene.clock.advance(2)
+    joins.append(scene.runtime.joins(again))
+    await halt
+    scene.placement.open()
+    await steps()
+    scene.app.release()
+    await outer
+
+    assert joins == [True, False]
+
+
 async def test_an_actor_that_ends_already_is_told_once() -> None:
     """Its deactivation is waited for, and not begun anew."""
     scene = Scene()

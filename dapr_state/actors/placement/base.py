@@ -56,6 +56,13 @@ class Placement(ABC):
     async def lookup(self, actor: ActorId) -> Claim:
         """The same, once it is known. Raises NoHostError."""
 
+    def before(self, _: ActorId) -> Claim | None:
+        """The other sidecar where the actor lived until now, while it is not known where it will: its turn may run yet.
+
+        Nothing new begins there; it lets in what belongs to a turn that has to end.
+        """
+        return None
+
     def holds(self) -> bool:
         """Whether actors that are active here may be written for: not while others may have them already."""
         return True

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from dapr_state.app.model import ActorId
     from dapr_state.clock import WaitingClock
 
+    Former = tuple[Ring | None, Mapping[str, str]]  # a ring, and the app ids of its hosts
+
     class Local(Protocol):
         """The actors of this sidecar."""
 
@@ -54,10 +56,15 @@ class _Closed:
 
     def __init__(self, waiting: WaitingClock) -> None:
         self.gate = Gate(waiting, is_open=False, what=_WHAT)
-        self._before: list[tuple[Ring | None, Mapping[str, str]]] = []
+        self._before: list[Former] = []
 
     def add(self, ring: Ring | None, hosts: Mapping[str, str]) -> None:
         self._before = [*self._before, (ring, hosts)] if len(self._before) < FOLDED else [(None, {})]
+
+    @property
+    def first(self) -> Former:
+        """What the last who were let to it have heard."""
+        return self._before[0]
 
     def has_always(self, owner: str | None, hosts: Mapping[str, str], actor_id: str) -> bool:
         """Whether the actor lived there all the time: nobody else begins a turn of it."""
@@ -80,6 +87,7 @@ class DaprPlacement(Placement):
         self._claims: dict[str, Claim] = {}
         self._connected = Gate(waiting, is_open=False, what=_WHAT)
         self._closed: dict[str, _Closed] = {}
+        self._lost: dict[str, Former] = {}  # what there was when the service was lost; until the next round is over
         self._alive_until = math.inf  # monotonic
         self._is_severed = False  # others may have what is active here; until the next round is over
         self._unlocked = asyncio.Event()  # a new one for each round
@@ -139,6 +147,12 @@ class DaprPlacement(Placement):
             raise NoHostError(actor) from None
         finally:
             self._waiters -= 1
+
+    def before(self, actor: ActorId) -> Claim | None:
+        closed = self._closed.get(actor.type)
+        ring, hosts = self._lost.get(actor.type) or (closed.first if closed else (None, {}))
+        owner = ring.owner(actor.id) if ring and actor.id else None
+        return None if owner is None or self._is_me(owner) else Claim(owner, hosts[owner])
 
     def holds(self) -> bool:
         if self._waiting.monotonic() > self._alive_until:
@@ -202,6 +216,7 @@ class DaprPlacement(Placement):
         self._alive_until = now + FROZEN
         self._is_severed = False
         self._connected.open()
+        self._lost = {}
         self._open_types()
         for tell in self.on_ready:
             tell()
@@ -225,6 +240,9 @@ class DaprPlacement(Placement):
         self._connected.shut()
         self._is_severed = self._is_severed or not drains
         self._alive_until = math.inf
+        if not self._lost:
+            closed = {actor_type: each.first for actor_type, each in self._closed.items()}
+            self._lost = {actor_type: (ring, self._hosts) for actor_type, ring in self._table.rings.items()} | closed
         self._table, self._hosts = Table(), {}
         self._open_types()  # who waits there waits for the service from now on
         self._begin_halt(lambda _: True, drains=drains)

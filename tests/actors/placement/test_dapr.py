@@ -304,3 +304,24 @@ async def test_who_leaves_the_table_is_told_of() -> None:
 
     assert before == []
     assert scene.told == [Claim(OTHER, "app")]
+
+
+async def test_where_an_actor_has_lived_is_known_while_it_moves() -> None:
+    """At others, since somebody was last let to it, through rounds that follow each other and a lost service."""
+    scene = Scene()
+    asked = ActorId("ta", THEIRS)
+    await scene.round(tables(ta=(OTHER,)))
+    found = [scene.placement.before(asked)]
+    await scene.placement.update(tables(ta=(ME, THIRD)))
+    await scene.placement.update(tables(ta=(THIRD,)))
+    found.append(scene.placement.before(asked))
+    scene.placement.lose(drains=True)
+    await scene.placement.update(tables(ta=(ME,)))
+    scene.placement.lose(drains=True)
+    found.append(scene.placement.before(asked))
+    await scene.round(tables(ta=(ME,)))
+    found.append(scene.placement.before(asked))
+    await scene.placement.update(tables(ta=(OTHER,)))
+    found.append(scene.placement.before(asked))
+
+    assert found == [None, Claim(OTHER, "app"), Claim(OTHER, "app"), None, None]

@@ -133,6 +133,37 @@ def test_a_turn_that_has_to_end_calls_others(tmp_path: Path, placement: Service)
     assert elsewhere == []
 
 
+def test_a_turn_that_has_to_end_is_called_from_elsewhere(tmp_path: Path, placement: Service) -> None:
+    """By the actor that it has called on another sidecar: its call belongs to the turn; no other begins beside it."""
+    patient = {"drainOngoingCallTimeout": "5s", "reentrancy": {"enabled": True, "maxStackDepth": 4}}
+    one, two, three = (Member(tmp_path, placement.address, config=patient) for _ in range(3))
+    around = {"Dapr-Reentrancy-Id": "around"}
+    with one, two:
+        wait_connected(one, two)
+        before, after = Ring((one.name, two.name), 100), Ring((one.name, two.name, three.name), 100)
+        moving = [each for each in IDS if (before.owner(each), after.owner(each)) == (one.name, three.name)]
+        for each in moving:
+            one.call(each)
+        one.app.obey({"match": "/method/held", "hold": True})
+        with one.calling(moving[0], "held", b"1", **around) as held:
+            one.app.holding()
+            with three:
+                until(lambda: deleted(one) == {*moving[1:]}, what="the others end")
+                inner = two.call(moving[0], "inner", b"2", **around)
+                with two.calling(moving[0], "later", b"3", **{"Dapr-Reentrancy-Id": "another"}) as later:
+                    is_held = not held.done()
+                    one.app.release()
+                    answers = [inner, held.result(), later.result()]
+                wait_connected(three)
+                ran = [
+                    [each.target.rpartition("/")[2] for each in member.app.seen("/method/")] for member in (one, three)
+                ]
+
+    assert [(each.code, each.body) for each in answers] == [(200, b"2"), (200, b"1"), (200, b"3")]
+    assert is_held
+    assert (ran[0][-2:], ran[1]) == (["held", "inner"], ["later"])
+
+
 def deleted(member: Member) -> set[str]:
     """The actors of whose end its application was told."""
     return {each.target.split("/")[3] for each in member.app.seen() if each.method == "DELETE"}
