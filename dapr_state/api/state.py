@@ -227,27 +227,29 @@ async def _check_keys(bound: BoundStore, wanted: Iterable[str]) -> None:
 
 async def _get(bound: BoundStore, wanted: Sequence[str], hints: Hints | None) -> Found:
     """As many keys at a time as hold nobody up, and no more values than an answer may have."""
-    found = await _get_once(bound, wanted[:TO_BEGIN_WITH], hints)
-    if len(wanted) > TO_BEGIN_WITH:
+    if len(wanted) <= TO_BEGIN_WITH:
+        return await _get_once(bound, bound.store, wanted, hints)
+    with bound.store.in_parts() as store:
+        found = await _get_once(bound, store, wanted[:TO_BEGIN_WITH], hints)
         work = Work()
         while len(found) < len(wanted) and found.octets <= LARGEST_ANSWER:
             await work.pause()
             # as large as those before: else a thousand keys might bring gigabytes
             count = AT_A_TIME * len(found) // (found.octets + 1)
-            part = await _get_once(bound, wanted[len(found) : len(found) + min(max(count, 1), MANY)], hints)
+            part = await _get_once(bound, store, wanted[len(found) : len(found) + min(max(count, 1), MANY)], hints)
             found += part
             found.octets += part.octets
     return found
 
 
-async def _get_once(bound: BoundStore, wanted: Sequence[str], hints: Hints | None) -> Found:
+async def _get_once(bound: BoundStore, store: StateStore, wanted: Sequence[str], hints: Hints | None) -> Found:
     keys = [bound.prefix + key for key in wanted]
     if hints is not None:
         keys = [HintedKey(key, hints) for key in keys]
     if len(set(keys)) == len(keys):
-        return Found(await bound.store.get(keys))
+        return Found(await store.get(keys))
     unique = list(dict.fromkeys(keys))  # a store need not read one key again and again
-    rows = dict(zip(unique, await bound.store.get(unique), strict=True))
+    rows = dict(zip(unique, await store.get(unique), strict=True))
     return Found(rows[key] for key in keys)
 
 
@@ -400,7 +402,7 @@ async def _write(
     if len(items) > MANY:
         failures = await _settle_all(bound, items, prepare)
     else:
-        failed = await _settle(bound, items, prepare)
+        failed = await _settle(bound, bound.store, items, prepare)
         failures = _Failures(failed) if failed else None
     (metrics.failed if failures else metrics.done)(bound.name, began)
     return failures
@@ -410,19 +412,20 @@ async def _settle_all(bound: BoundStore, items: Sequence[Item], prepare: _Prepar
     """As many at a time as hold nobody up."""
     failures = _Failures()
     work = Work()
-    for first in range(0, len(items), MANY):
-        part = items[first : first + MANY]
-        failed = await _settle(bound, part, prepare)
-        failures.add(failed)
-        if len(failed) == len(part) and all(each.error is failed[0].error for each in failed):
-            # the store as a whole: it is not asked for the rest, as it may take its time to fail
-            failures.count += len(items) - first - len(part)
-            break
-        await work.pause()
+    with bound.store.in_parts() as store:
+        for first in range(0, len(items), MANY):
+            part = items[first : first + MANY]
+            failed = await _settle(bound, store, part, prepare)
+            failures.add(failed)
+            if len(failed) == len(part) and all(each.error is failed[0].error for each in failed):
+                # the store as a whole: it is not asked for the rest, as it may take its time to fail
+                failures.count += len(items) - first - len(part)
+                break
+            await work.pause()
     return failures if failures.count else None
 
 
-async def _settle(bound: BoundStore, items: Sequence[Item], prepare: _Prepare) -> list[_Failure]:
+async def _settle(bound: BoundStore, store: StateStore, items: Sequence[Item], prepare: _Prepare) -> list[_Failure]:
     operations: list[Operation] = []
     refused: dict[int, StoreError] = {}  # by place in the request: their siblings are written all the same
     for item in items:
@@ -433,7 +436,7 @@ async def _settle(bound: BoundStore, items: Sequence[Item], prepare: _Prepare) -
     outcomes: Sequence[StoreError | None] = ()
     if operations:
         try:
-            outcomes = await bound.store.write(operations)
+            outcomes = await store.write(operations)
         except StoreError as error:
             outcomes = [untraced(error)] * len(operations)
     if not refused and not any(outcomes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 import msgspec
@@ -13,7 +14,7 @@ from dapr_state.stores.query import scan
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from dapr_state.clock import VisibleClock
     from dapr_state.errors import ErrorInfo
@@ -253,6 +254,11 @@ class StateStore(ABC):
 
         Each operation sees what those before it did, as in a SQL transaction.
         """
+
+    @contextmanager
+    def in_parts(self) -> Iterator[StateStore]:
+        """What takes the parts of one call of a caller, whose items are more than are asked for at once."""
+        yield self
 
     def together(self, prefix: str) -> str:
         """How keys begin that a transaction may hold together, in the place of `prefix`, which is what they share."""

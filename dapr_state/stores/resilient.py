@@ -9,11 +9,13 @@ Rules that a change must keep:
 4. Who may have written is not asked to write again on a condition: it would conflict with itself. A write without one
    comes to the same however often it happens; but not behind a later one of its request on the same key.
 5. What a caller asked wrongly is no failure of the store: neither repeated nor counted.
+6. A call that comes in parts is one: each of its attempts passes the breaker once, and has its time for all of them.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state.errors import untraced
@@ -25,7 +27,7 @@ from dapr_state.stores.model import Operation, StoredValue, Upsert
 from dapr_state.stores.wrapper import Wrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from dapr_state.stores.query.budget import QueryBudget
     from dapr_state.stores.query.scan import Matches, Position
@@ -67,6 +69,14 @@ class ResilientStore(Wrapper):
             return inner
         before = self._guard
         return ResilientStore(inner, guard or Guard(before.what, NOTHING, clock=before.clock), self._left)
+
+    @contextmanager
+    def in_parts(self) -> Iterator[StateStore]:
+        whole = _Whole(self._guard)
+        try:
+            yield _Parts(self._inner, self._guard, self._left, whole)
+        finally:
+            whole.end()
 
     async def get(self, keys: Sequence[str]) -> Found:
         breaker = self._breaker
@@ -125,24 +135,99 @@ class ResilientStore(Wrapper):
         return matches  # type: ignore[no-any-return]
 
 
-class _Call:
-    """One call of a caller, whose items are known by their places."""
+class _Parts(Wrapper):
+    """The store, for the parts of one call."""
 
-    def __init__(self, guard: Guard, count: int, ask: Ask) -> None:
+    def __init__(self, inner: StateStore, guard: Guard, left: Left, whole: _Whole) -> None:
+        super().__init__(inner)
+        self._guard = guard
+        self._left = left
+        self._whole = whole
+
+    async def get(self, keys: Sequence[str]) -> Found:
+        return await _Reading(self._guard, self._inner, keys, self._whole).all()
+
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
+        return await _Writing(self._guard, self._inner, operations, self._left, self._whole).all()
+
+
+class _Whole:
+    """The attempts of one call, of whose parts each is a part of the attempt that is under way. `end` it."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._attempts = Attempts(guard, guard.breaker)
+        self._is_begun = False
+        self._is_open = False  # an attempt is under way that has neither succeeded nor failed yet
+        self._refusal = ""
+        self._until = 0.0
+        self._is_late = False
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the attempt may still take; None: any time."""
+        return None if self._guard.seconds is None else max(0.0, self._until - self._guard.clock.monotonic())
+
+    def begin(self, *, again: bool) -> str:
+        """Begin an attempt, or go on with the one that there is; or say why not."""
+        if self._is_begun and not again:
+            return self._refusal
+        if not self._is_begun:
+            self._guard.counts.calls += 1
+            self._guard.counts.in_state[self._guard.breaker.state] += 1
+        self._is_begun = True
+        self._refusal = self._attempts.refused()
+        self._is_open = not self._refusal
+        self._until = self._guard.clock.monotonic() + (self._guard.seconds or 0.0)
+        return self._refusal
+
+    def begun(self, generation: int) -> None:
+        """The first was, by one who has counted it."""
+        self._is_begun = self._is_open = True
+        self._attempts.begun(generation)
+
+    def end(self) -> None:
+        """What of the attempt has not failed has succeeded."""
+        if self._is_open:
+            self._is_open = False
+            self._attempts.succeeded()
+
+    def failed(self, error: object) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._attempts.failed(error)
+
+    def left(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._attempts.left()
+
+    def late(self) -> Late:
+        if not self._is_late:
+            self._is_late = True
+            self._guard.counts.late += 1
+        return Late()
+
+    def wait(self, error: object) -> float | None:
+        return self._attempts.wait(error)
+
+
+class _Call:
+    """One call of a caller, or a part of one, whose items are known by their places."""
+
+    def __init__(self, guard: Guard, count: int, ask: Ask, whole: _Whole | None = None) -> None:
         self._guard = guard
         self._ask = ask
-        self._attempts = Attempts(guard, guard.breaker)
+        self._is_part = whole is not None
+        self._whole = whole or _Whole(guard)
         self._outcomes: list[Any] = [None] * count
         self._pending: Sequence[int] = range(count)  # places of those that are to be asked for
         self._of_all: StoreError | None = None  # what the last attempt has raised
-        self._is_late = False
 
     async def all(self) -> list[Any]:
         """The outcome of each item. Raises StoreError where one error is that of all."""
-        self._guard.counts.calls += 1
-        self._guard.counts.in_state[self._guard.breaker.state] += 1
         try:
-            if await self._attempt():
+            if await self._attempt(again=False):
                 await self._repeat()
         finally:
             self._leave()
@@ -150,7 +235,7 @@ class _Call:
 
     async def all_but_first(self, generation: int, came: list[Any] | StoreError) -> list[Any]:
         """The first attempt, which has failed at least in part, was made before this was."""
-        self._attempts.begun(generation)
+        self._whole.begun(generation)
         self._settle(came)
         try:
             await self._repeat()
@@ -173,7 +258,7 @@ class _Call:
         attempt = Begun(self._ask(self._pending))
         try:
             if not await attempt.ends_within(seconds, self._guard.clock):
-                raise self._late()
+                raise self._whole.late()
         finally:
             if not attempt.ended.done():
                 attempt.let_go()
@@ -192,29 +277,29 @@ class _Call:
 
     async def _repeat(self) -> None:
         while self._pending:
-            seconds = self._attempts.wait(self._outcomes[self._pending[0]])
+            seconds = self._whole.wait(self._outcomes[self._pending[0]])
             if seconds is None:
                 return
             await self._rest(seconds)
-            if self._guard.pauses.is_over or (self._pending and not await self._attempt()):
+            if self._guard.pauses.is_over or (self._pending and not await self._attempt(again=True)):
                 return
 
-    async def _attempt(self) -> bool:
+    async def _attempt(self, *, again: bool) -> bool:
         """Make one; whether there is something to repeat."""
-        if refusal := self._attempts.refused():
+        if refusal := self._whole.begin(again=again):
             self._of_all = Refused(refusal)
             for place in self._pending:
                 self._outcomes[place] = self._of_all
             return False
         try:
-            seconds = self._guard.seconds
+            seconds = self._whole.seconds
             came: list[Any] | StoreError = await (
                 self._ask(self._pending) if seconds is None else self._in_time(seconds)
             )
         except StoreError as error:
             came = untraced(error)
         except BaseException:  # the caller has gone, or asked for what is no matter of the store
-            self._attempts.left()
+            self._whole.left()
             raise
         self._settle(came)
         return bool(self._pending)
@@ -224,9 +309,9 @@ class _Call:
         of = len(self._pending)
         failed = self._take(came)
         if failed and self._is_failure(len(failed), of):
-            self._attempts.failed(self._outcomes[failed[0]])
-        else:
-            self._attempts.succeeded()
+            self._whole.failed(self._outcomes[failed[0]])
+        elif not self._is_part:
+            self._whole.end()
 
     def _take(self, came: list[Any] | StoreError) -> Sequence[int]:
         """The places at which the store has failed; those of them that may be asked for again are pending then."""
@@ -241,12 +326,6 @@ class _Call:
         self._pending = self._repeatable(failed) if failed else ()
         return failed
 
-    def _late(self) -> Late:
-        if not self._is_late:
-            self._is_late = True
-            self._guard.counts.late += 1
-        return Late()
-
     def _told(self) -> list[Any]:
         if self._of_all and all(each is self._of_all for each in self._outcomes):
             raise self._of_all
@@ -256,21 +335,28 @@ class _Call:
 class _Reading(_Call):
     """An attempt has failed if every key of it did: a row that cannot be read says nothing of the store."""
 
-    def __init__(self, guard: Guard, store: StateStore, keys: Sequence[str]) -> None:
+    def __init__(self, guard: Guard, store: StateStore, keys: Sequence[str], whole: _Whole | None = None) -> None:
         async def ask(places: Sequence[int]) -> Found:
             return await store.get(keys if len(places) == len(keys) else [keys[place] for place in places])
 
-        super().__init__(guard, len(keys), ask)
+        super().__init__(guard, len(keys), ask, whole)
 
 
 class _Writing(_Call):
-    def __init__(self, guard: Guard, store: StateStore, operations: Sequence[Operation], left: Left) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        store: StateStore,
+        operations: Sequence[Operation],
+        left: Left,
+        whole: _Whole | None = None,
+    ) -> None:
         async def ask(places: Sequence[int]) -> Outcomes:
             some = operations if len(places) == len(operations) else [operations[place] for place in places]
             await self._begin(some)
             return await store.write(some)
 
-        super().__init__(guard, len(operations), ask)
+        super().__init__(guard, len(operations), ask, whole)
         self._operations = operations
         self._left = left
         self._is_sent = False
@@ -318,7 +404,7 @@ class _Writing(_Call):
     async def _in_time(self, seconds: float) -> list[Any]:
         attempt = self._on_its_way = self._on_its_way or Begun(self._ask(self._pending))
         if not await attempt.ends_within(seconds, self._guard.clock):
-            raise self._late()
+            raise self._whole.late()
         self._on_its_way = None
         outcomes: list[Any] = attempt.ended.result()
         return outcomes

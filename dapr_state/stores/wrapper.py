@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from dapr_state.stores.base import Count, Found, KeyPage, Outcomes, Page, StateStore
 from dapr_state.stores.model import Feature
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from dapr_state.clock import VisibleClock
     from dapr_state.stores.model import Operation
@@ -78,6 +79,11 @@ class Wrapper(StateStore):
 
     async def reach(self) -> None:
         await self._inner.reach()
+
+    @contextmanager
+    def in_parts(self) -> Iterator[StateStore]:
+        with self._inner.in_parts() as inner:
+            yield self if inner is self._inner else self.over(inner)
 
     async def get(self, keys: Sequence[str]) -> Found:
         return await self._inner.get(keys)

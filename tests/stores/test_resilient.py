@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dapr_state.api.state import BoundStore, Item
+from dapr_state.api.state import State as StateApi
 from dapr_state.clock import ManualClock
 from dapr_state.resiliency import trip
 from dapr_state.resiliency.breaker import Breaker, State
@@ -585,3 +587,102 @@ async def test_calls_that_come_to_an_end_leave_nothing_behind() -> None:
     assert store.hanging == 0
     assert resilient._left == {}
     assert clock.waiting == 0
+
+
+async def in_parts(store: ResilientStore, parts: Sequence[Sequence[str]]) -> list[StoreError | None]:
+    """What becomes of each key of a call that comes so."""
+    found: list[StoreError | None] = []
+    with store.in_parts() as whole:
+        for part in parts:
+            try:
+                found += await whole.write([upsert(key) for key in part])
+            except StoreError as error:
+                found += [error] * len(part)
+    return found
+
+
+PARTS = [["a", "b"], ["c", "d"], ["e", "f"]]
+
+
+async def test_a_call_that_comes_in_parts_is_one_call() -> None:
+    """A part that fails is repeated alone; the breaker has seen as many attempts as the call had, and one call."""
+    clock = ManualClock()
+    store = Scripted(clock, [{}, {"d": UNDONE}, {"d": UNDONE}])
+    policies = guard(clock, retry=THREE, rule=BreakerRule(trip.parse("false")))
+    resilient = ResilientStore(store, policies)
+
+    assert await turned(clock, in_parts(resilient, PARTS)) == [None] * 6
+    assert [keys for _, keys in store.attempts] == [["a", "b"], ["c", "d"], ["d"], ["d"], ["e", "f"]]
+    breaker, counts = policies.breaker, policies.counts
+    assert (breaker.requests, breaker.failures, breaker.successes) == (3, 2, 1)
+    assert (counts.calls, counts.retried) == (1, 1)
+
+
+async def test_the_parts_of_a_call_have_its_retries_together() -> None:
+    """What fails when there are none any more is told, the rest is written, and nothing opens a breaker twice."""
+    clock = ManualClock()
+    store = Scripted(clock, [{"a": UNDONE}] * 4 + [{"c": UNDONE}])
+    policies = guard(clock, retry=THREE, rule=BreakerRule(trip.parse("false")))
+    resilient = ResilientStore(store, policies)
+    outcomes = await turned(clock, in_parts(resilient, PARTS))
+
+    assert [bool(outcome) for outcome in outcomes] == [True, False, True, False, False, False]
+    assert [keys for _, keys in store.attempts] == [["a", "b"], ["a"], ["a"], ["a"], ["c", "d"], ["e", "f"]]
+    assert (policies.breaker.requests, policies.breaker.failures) == (4, 4)
+
+
+class Slow(Wrapper):
+    """A store that takes its time for each part."""
+
+    def __init__(self, clock: ManualClock, seconds: float) -> None:
+        super().__init__(MemoryStore(clock))
+        self.clock = clock
+        self.seconds = seconds
+
+    async def write(self, operations: Sequence[Operation]) -> Outcomes:
+        await self.clock.sleep_until(self.clock.monotonic() + self.seconds)
+        return await self.inner.write(operations)
+
+
+async def test_the_parts_of_a_call_have_its_time_together() -> None:
+    """Its caller waits no longer than the policy says, however many parts there are."""
+    clock = ManualClock()
+    policies = guard(clock, timeout=0.625)
+    outcomes = await turned(clock, in_parts(ResilientStore(Slow(clock, 0.25), policies), PARTS))
+
+    assert [type(outcome) for outcome in outcomes] == [type(None)] * 4 + [Late] * 2
+    assert clock.monotonic() == pytest.approx(0.625, abs=2 * STEP)
+    assert policies.counts.late == 1
+
+
+async def test_a_call_in_parts_is_encrypted_and_asks_an_open_breaker_once() -> None:
+    """Who stands before the policies does so before each part; what is refused is refused as a whole."""
+    clock = ManualClock()
+    store = Scripted(clock)
+    policies = guard(clock, rule=OFTEN)
+    encrypted = EncryptedStore(ResilientStore(store, policies), "st", [Key("k", bytes(32))])
+    with encrypted.in_parts() as whole:
+        await whole.write([upsert("a", b"secret")])
+        await whole.write([upsert("b", b"secret")])
+    assert all(isinstance(each, Upsert) and b"secret" not in each.value for each in store.applied)
+    assert policies.counts.calls == 1
+    for _ in range(3):
+        policies.breaker.refuses()
+        policies.breaker.failed(policies.breaker.generation, "down")
+    outcomes = await in_parts(ResilientStore(store, policies), PARTS)
+
+    assert [type(outcome) for outcome in outcomes] == [Refused] * 6
+    assert policies.counts.calls == 2
+
+
+async def test_the_api_writes_and_reads_thousands_in_one_call() -> None:
+    """Two thousand and more items are one call for the breaker, and for those who look at the metrics."""
+    clock = ManualClock()
+    policies = guard(clock, retry=THREE, rule=OFTEN)
+    state = StateApi("app", {"st": BoundStore("st", "", ResilientStore(Scripted(clock), policies))})
+    await state.save("st", [Item(f"k{number}", b"v") for number in range(2500)])
+    assert policies.counts.calls == policies.breaker.requests == policies.breaker.successes == 1
+    found = await state.get_bulk("st", [f"k{number}" for number in range(2500)])
+
+    assert [type(row) for row in found] == [StoredValue] * 2500
+    assert policies.counts.calls == policies.breaker.requests == policies.breaker.successes == 2
