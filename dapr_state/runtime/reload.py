@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 # A change is acted on after two looks, and a look costs 0.1 ms in a thread of its own. Looking needs no dependency,
 # and sees what notifications of the kernel miss: network and container mounts, folders that are links (Kubernetes).
 PERIOD: Final = 0.25
+# Looks, 10 s of them, at a folder in which something changes all the time: one program that writes one file without end
+# would else keep all others from being read. What is read by half then is mended by the next look.
+LOOKS_AT_MOST: Final = 40
 
 ACTOR_STORE: Final = "actorstatestore"
 
@@ -60,7 +63,7 @@ class ResourceFolders:
         self._components = components
         self._resiliency = resiliency
         # taken before anything is read: no change can fall in between
-        self._changes = Changes(partial(snapshot, folders))
+        self._changes = Changes(partial(snapshot, folders), LOOKS_AT_MOST)
         self._good: dict[str, File] = {}  # each file as it was last read without a problem
         self._running: dict[str, Manifest] = {}  # the state stores that are served, as they were written
         self._changed = asyncio.Event()

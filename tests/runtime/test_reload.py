@@ -252,6 +252,17 @@ def test_a_change_counts_when_the_files_are_at_rest(tmp_path: Path) -> None:
     assert seen == [False, False, False, True, False]
 
 
+def test_a_file_that_never_rests_keeps_no_other_from_being_read(tmp_path: Path) -> None:
+    """After some looks what changes all the time counts as a change; and again after as many."""
+    changes = Changes(partial(snapshot, [str(tmp_path)]), looks_at_most=4)
+    seen = []
+    for number in range(1, 9):
+        (tmp_path / "a.yaml").write_text("a" * number)
+        seen.append(changes.settled())
+
+    assert seen == [False, False, False, True] * 2
+
+
 def test_a_link_to_nowhere_hides_no_change(tmp_path: Path) -> None:
     """What cannot be looked at is left out, the rest of the folder is watched."""
     (tmp_path / "a.yaml").symlink_to(tmp_path / "nowhere")
