@@ -1,7 +1,8 @@
 """How soon a sidecar gives its first answer, over many runs of whole processes; and what its imports take.
 
-Each run starts the process, asks /v1.0/healthz/outbound every 2 ms until it is answered, and kills it. The processor's
-time stands beside the clock's: on a busy machine only that says something.
+Each run starts the process, asks /v1.0/healthz/outbound every 2 ms until it is answered, waits on another connection
+for the first frame of the gRPC server, and kills it. The processor's time until then stands beside the clock's: on a
+busy machine only that says something.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ sys.path.insert(0, str(ROOT))
 from tests.support import oracle
 from tests.support.processes import free_port
 
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 REQUEST: Final = b"GET /v1.0/healthz/outbound HTTP/1.1\r\nHost: localhost\r\n\r\n"
 STEP: Final = 0.002  # seconds
 OURS: Final = ("--app-id", "app", "--enable-metrics=false", "--log-level", "error")
 
 
-def first_answer(command: list[str], home: str) -> tuple[float, float]:
-    """Seconds of the clock and of the processor."""
-    port = free_port()
-    words = [*command, "--dapr-http-port", str(port), "--dapr-grpc-port", str(free_port())]
+def first_answer(command: list[str], home: str) -> tuple[float, float, float]:
+    """Seconds of the clock until HTTP answers, and gRPC; and of the processor until both did."""
+    port, grpc_port = free_port(), free_port()
+    words = [*command, "--dapr-http-port", str(port), "--dapr-grpc-port", str(grpc_port)]
     environment = {"HOME": home, "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
@@ -44,9 +46,14 @@ def first_answer(command: list[str], home: str) -> tuple[float, float]:
                 raise SystemExit(f"{command[0]} ended with {process.returncode}")
             time.sleep(STEP)
         seconds = time.perf_counter() - began
+        with socket.create_connection(("127.0.0.1", grpc_port), 10) as connection:
+            connection.sendall(PREFACE)
+            if not connection.recv(1):
+                raise SystemExit(f"{command[0]} does not answer over gRPC")
+        grpc_seconds = time.perf_counter() - began
         process.kill()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return seconds, after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
+    return seconds, grpc_seconds, after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
 
 
 def _answers(port: int) -> bool:
@@ -62,7 +69,7 @@ def measure(name: str, command: list[str], runs: int) -> None:
     with tempfile.TemporaryDirectory() as home:
         first_answer(command, home)  # compiles what is imported, makes the folder
         found = [first_answer(command, home) for _ in range(runs)]
-    for what, values in zip(("until it answers", "processor"), zip(*found, strict=True), strict=True):
+    for what, values in zip(("HTTP answers", "gRPC answers", "processor"), zip(*found, strict=True), strict=True):
         print(f"{name:<12}{what:<18}{min(values):.3f}  {statistics.median(values):.3f}  {max(values):.3f}")
 
 

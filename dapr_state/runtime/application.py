@@ -11,7 +11,6 @@ from dapr_state.app.callbacks import Caller
 from dapr_state.app.client import Client, Http1Client
 from dapr_state.app.health import HealthCheck, Pace, probe_grpc, probe_http
 from dapr_state.app.http import HttpChannel
-from dapr_state.app.stream import StreamChannel
 from dapr_state.clock import WAITING
 
 if TYPE_CHECKING:
@@ -38,6 +37,9 @@ def registrar(options: Options, target: RegistrationTarget) -> Registrar | None:
         return None
     caller = Caller(options.app_id, options.namespace or DEFAULT_NAMESPACE, options.app_api_token)
     if options.app_protocol in _GRPC:
+        # protobuf takes 12 ms, and an application that speaks HTTP does not need it for its actors
+        from dapr_state.app.stream import StreamChannel  # noqa: PLC0415
+
         return StreamRegistrar(target, StreamChannel(caller, options.app_max_concurrency), options.disseminate_timeout)
     channel = HttpChannel(_client(options, options.app_max_concurrency), caller)
     skip = "config" in options.disable_init_endpoints

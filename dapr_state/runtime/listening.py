@@ -7,6 +7,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
+from dapr_state.serving import sockets
 from dapr_state.serving.sockets import UNIX, bind, bind_patiently, port_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,27 @@ class Server(Protocol):
     def listen_on(self, bound: Sequence[socket.socket]) -> None: ...
     async def start(self) -> None: ...
     async def stop(self, grace: float | None) -> None: ...
+
+
+class Door:
+    """Sockets before there is a server for them: the kernel takes connections, and keeps what they say."""
+
+    def __init__(self) -> None:
+        self._bound: list[socket.socket] = []
+
+    def listen_on(self, bound: Sequence[socket.socket]) -> None:
+        self._bound += bound
+
+    def open(self, server: Server) -> None:
+        """They are the server's from now on."""
+        server.listen_on(self._bound)
+        self._bound = []
+
+    async def start(self) -> None:
+        """Nobody answers yet."""
+
+    async def stop(self, _: float | None) -> None:
+        sockets.close(self._bound)
 
 
 def addresses(options: Options, name: str, port: int) -> list[str]:

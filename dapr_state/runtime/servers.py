@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import grpc
 from msgspec import structs
 
 from dapr_state import DAPR_VERSION, __version__
@@ -16,17 +16,16 @@ from dapr_state.clock import WAITING
 from dapr_state.observability import process
 from dapr_state.runtime import middleware
 from dapr_state.runtime.allocator import Allocator
-from dapr_state.runtime.listening import Server, addresses, is_running, listen, listen_at_once
+from dapr_state.runtime.listening import Door, Server, addresses, is_running, listen, listen_at_once
 from dapr_state.runtime.metadata import build_metadata
+from dapr_state.runtime.signals import exit_at_once
 from dapr_state.security.access import ADMIN
-from dapr_state.serving.grpc.server import NativeServer
 from dapr_state.serving.http.server import HttpServer
 from dapr_state.serving.http.settings import Settings
 from dapr_state.serving.request_memory import RequestMemory
-from dapr_state.transports.grpc.dapr import DaprServicer
-from dapr_state.transports.grpc.server import GrpcServer
-from dapr_state.transports.grpc.unconfigured import UnconfiguredBlocks
 from dapr_state.transports.http.api import api, console, public
+from dapr_state.transports.http.console import API, Page
+from dapr_state.transports.http.later import LaterRoutes
 from dapr_state.transports.http.scrape import scrape
 
 if TYPE_CHECKING:
@@ -40,15 +39,8 @@ if TYPE_CHECKING:
     from dapr_state.runtime.options import Options
     from dapr_state.runtime.resiliency import Resiliency
     from dapr_state.serving.http.service import Service
-    from dapr_state.transports.http.admin import AdminRoutes
-    from dapr_state.transports.http.console import Page
     from dapr_state.transports.middleware import Middleware
 
-# Octets of a gRPC header list, with 32 for each field: this, or twice the limit for HTTP if that is more. daprd says
-# 1024 times that limit, 4 MiB: octets that a client makes a header stand for, and has us keep, before it is asked for
-# its token.
-GRPC_HEADERS = 65_536
-GRPC_HEADER_FACTOR = 2
 EARLY = 0.002  # seconds by which uvloop, which counts whole milliseconds, may end a grace before its time
 
 log = logging.getLogger("dapr.runtime")
@@ -56,7 +48,10 @@ http_log = logging.getLogger("dapr.runtime.http")
 
 
 class Servers:
-    """`start_metrics` before all else, `start` when the components are open, then `stop`."""
+    """`start_metrics` before all else, `start` when the components are open, then `stop`.
+
+    HTTP answers first. Those who call over gRPC are let in, too, and wait until its code is there.
+    """
 
     def __init__(self, options: Options, layers: Middleware) -> None:
         self._options = options
@@ -68,6 +63,8 @@ class Servers:
         self.http_port = self.grpc_port = 0  # once they have started; 0 for a file
         self._end_streams: Callable[[], None] = lambda: None
         self._closing: Sequence[str] = ()  # the addresses that the log speaks of at the end
+        self._admin: LaterRoutes | None = None
+        self._rest: asyncio.Task[None] | None = None  # what is served from a little later on
 
     async def start_metrics(self) -> None:
         options = self._options
@@ -93,20 +90,16 @@ class Servers:
         metadata = build_metadata(options, components, actors, policies, features)
         if layers.test:
             layers.test.metadata = metadata
-        servicer = DaprServicer(
-            state,
-            metadata,
-            lifecycle,
-            actors.api,
-            reminders=actors.reminders,
-            subscribe=actors.subscribe,
-            traces=layers.echoes_context,
-            answers=self.memory.answers,
-        )
-        page, answers = self._page(), self._administration(components, actors, state, lifecycle, metadata)
-        admin = self._admin_routes(answers)
+        page = self._page()
+        if options.console != "off":
+            self._admin = LaterRoutes(API, options.app_id)
+        admin = None if layers.http_access.hides(ADMIN, "v1") else self._admin
         is_shared = options.console_port is None
-        await self._start_grpc(servicer, answers if is_shared else {})
+        door = await self._listen_for_grpc()
+        start_rest = partial(self._start_rest, door, components, actors, state, lifecycle, metadata)
+        has_door = options.grpc_server != "grpcio"  # which binds its port itself: who is let in before is thrown out
+        if not has_door:
+            await start_rest()
         await self._start_http(
             self._http_server(
                 api(
@@ -129,9 +122,14 @@ class Servers:
             await self._start_public(lifecycle, metadata, options.public_port)
         if page and admin and options.console_port is not None:
             await self._start_console(page, admin, options.console_port)
+        if has_door:
+            self._rest = asyncio.create_task(start_rest())
+            self._rest.add_done_callback(_failed)
 
     async def stop(self, grace: float | None) -> bool:
         """Refuse new calls, answer those under way; False if some were still under way after `grace` seconds."""
+        if self._rest:
+            await asyncio.wait([self._rest])
         self._end_streams()  # nobody waits for what has no end
         for address in self._closing:
             http_log.info("Closing HTTP server %s…", address)
@@ -144,27 +142,43 @@ class Servers:
         if self._metrics:
             await self._metrics.stop(0)
 
-    async def _start_grpc(self, servicer: DaprServicer, answers: Answers) -> None:
-        options = self._options
-        own: dict[str, Any] = {}
-        if answers:
-            from dapr_state.transports.grpc import admin  # noqa: PLC0415  as in _page
-
-            own = {"own": admin.services(answers), "own_module": admin.MODULE}
-        server = GrpcServer(
-            servicer,
-            options.max_body_size,
-            max(GRPC_HEADERS, options.read_buffer_size * GRPC_HEADER_FACTOR),
-            self._layers,
-            make=partial(NativeServer, memory=self.memory) if options.grpc_server != "grpcio" else grpc.aio.server,
-            absent=UnconfiguredBlocks(options.app_id, options.namespace),
-            **own,
-        )
+    async def _listen_for_grpc(self) -> Door:
+        options, door = self._options, Door()
         where = addresses(options, "gRPC", options.grpc_port)
-        self._running.append(server)
-        self.grpc_port = await listen(server, "gRPC", where)
-        await server.start()
+        self._running.append(door)
+        self.grpc_port = await listen(door, "gRPC", where)
         is_running("gRPC", where[0], self.grpc_port)
+        return door
+
+    async def _start_rest(  # noqa: PLR0917  each of them is one of its kind
+        self,
+        door: Door,
+        components: Components,
+        actors: ActorServices,
+        state: State,
+        lifecycle: Lifecycle,
+        metadata: Metadata,
+    ) -> None:
+        """The gRPC and the administration API: their code is half of a start, and no get over HTTP needs it."""
+        options, layers = self._options, self._layers
+        await asyncio.to_thread(_import, with_admin=self._admin is not None)
+        from dapr_state.runtime import grpc_api  # noqa: PLC0415
+
+        answers: Answers = {}
+        if self._admin:
+            from dapr_state.runtime import administration  # noqa: PLC0415
+            from dapr_state.transports.http.admin import AdminRoutes  # noqa: PLC0415
+
+            ports = self._ports
+            built = administration.build(options, layers, components, actors, state, lifecycle, metadata, ports)
+            self._end_streams, answers = built.close, built.answers
+            self._admin.come(AdminRoutes(answers))
+        shared = answers if options.console_port is None else {}
+        server = grpc_api.build(options, layers, self.memory, state, metadata, lifecycle, actors, shared)
+        door.open(server)
+        self._running.append(server)
+        await server.start()
+        gc.freeze()  # it lives as long as the process
 
     async def _start_http(self, server: HttpServer) -> None:
         options = self._options
@@ -187,8 +201,6 @@ class Servers:
         options = self._options
         if options.console == "off" or self._layers.http_access.hides(ADMIN, "v1"):
             return None
-        from dapr_state.transports.http.console import Page  # noqa: PLC0415  whoever has it off does not pay for it
-
         return Page(
             lambda: {
                 "version": __version__,
@@ -201,28 +213,10 @@ class Servers:
             }
         )
 
-    def _administration(
-        self, components: Components, actors: ActorServices, state: State, lifecycle: Lifecycle, metadata: Metadata
-    ) -> Answers:
-        if self._options.console == "off":
-            return {}
-        from dapr_state.runtime import administration  # noqa: PLC0415  as in _page
+    def _ports(self) -> tuple[int, int]:
+        return self.http_port, self.grpc_port
 
-        def ports() -> tuple[int, int]:
-            return self.http_port, self.grpc_port
-
-        built = administration.build(self._options, self._layers, components, actors, state, lifecycle, metadata, ports)
-        self._end_streams = built.close
-        return built.answers
-
-    def _admin_routes(self, answers: Answers) -> AdminRoutes | None:
-        if not answers or self._layers.http_access.hides(ADMIN, "v1"):
-            return None
-        from dapr_state.transports.http.admin import AdminRoutes  # noqa: PLC0415  as in _page
-
-        return AdminRoutes(answers)
-
-    async def _start_console(self, page: Page, admin: AdminRoutes, port: int) -> None:
+    async def _start_console(self, page: Page, admin: LaterRoutes, port: int) -> None:
         options = self._options
         origins = middleware.origins(options, options.listen_addresses)  # it is no file, wherever the API is
         server = self._http_server(console(page, admin, structs.replace(self._layers, origins=origins), options.app_id))
@@ -235,3 +229,20 @@ class Servers:
         options = self._options
         allowed = Settings.read(max_body=options.max_body_size, read_buffer=options.read_buffer_size, http2=http2)
         return HttpServer(service, allowed, memory=self.memory)
+
+
+def _import(*, with_admin: bool) -> None:
+    """In a thread, where each tick of the event loop may come between."""
+    from dapr_state.runtime import grpc_api  # noqa: F401, PLC0415
+
+    if with_admin:  # whoever has it off does not pay for it
+        from dapr_state.runtime import administration  # noqa: F401, PLC0415
+        from dapr_state.transports.grpc import admin  # noqa: F401, PLC0415
+        from dapr_state.transports.http import admin as routes  # noqa: F401, PLC0415
+
+
+def _failed(rest: asyncio.Task[None]) -> None:
+    """A sidecar that has said that it is ready, and is not, is none: a package that does not fit, for example."""
+    if not rest.cancelled() and (error := rest.exception()):
+        log.critical("Fatal error from runtime: %s", error, exc_info=error)
+        exit_at_once()

@@ -6,10 +6,13 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.components import component, write_components
-from tests.support.processes import Process
+from tests.support.http import ask
+from tests.support.processes import Process, free_port
 from tests.support.sidecar import Daprd, Sidecar
 from tests.support.waiting import until
 
@@ -25,6 +28,7 @@ RACING = "metrics server started"  # daprd starts it beside the rest: its place 
 # Each takes 1 to 40 ms of a start, and most sidecars never need it.
 LATER = {
     *("argparse", "asyncpg", "cryptography", "email", "h2", "hiredis", "http.client", "importlib.metadata"),
+    *("google.protobuf", "grpc", "gzip", "dapr_state.admin", "dapr_state.transports.grpc"),
     *("importlib.resources", "multiprocessing", "opentelemetry", "shutil", "tempfile", "urllib.request", "yaml"),
     *(
         "grpc_reflection.v1alpha",
@@ -35,18 +39,19 @@ LATER = {
     *("dapr_state.actors.scheduler.reminders", "dapr_state.runtime.cluster", "dapr_state.runtime.run"),
     *("dapr_state.stores.postgresql", "dapr_state.stores.redis"),
 }
-MOST = 620  # modules, with those of Python: 0.2 ms each and more
+MOST = 480  # modules, with those of Python: 0.2 ms each and more
+ANSWERS = "HTTP server is running on port "
 
 
 def imported(folder: Path, *flags: str) -> set[str]:
-    """What a sidecar has imported when it answers."""
+    """What a sidecar has imported when it answers over HTTP."""
     (folder / "home").mkdir()
     ports = ["--dapr-http-port", "0", "--dapr-grpc-port", "0", "--enable-metrics=false"]
     words = [sys.executable, "-X", "importtime", "-m", "dapr_state", "serve", "--app-id", "app", *ports, *flags]
     process = Process(words, folder / "log", {"HOME": str(folder / "home"), "DAPR_HOST_IP": "127.0.0.1"}).launch()
     until(lambda: INITIALIZED in process.log())
     process.stop()
-    until_then = process.log().partition(INITIALIZED)[0]
+    until_then = process.log().partition(ANSWERS)[0]
     return set(re.findall(r"^import time: .*\| +(\S+)$", until_then, re.MULTILINE))
 
 
@@ -65,6 +70,52 @@ def test_files_cost_what_reads_them(tmp_path: Path) -> None:
 
     assert LATER & modules == {"yaml"}
     assert "dapr_state.stores.sqlite" not in modules
+
+
+def starting(folder: Path, *flags: str, environment: dict[str, str] | None = None) -> tuple[Process, int, int]:
+    """A sidecar at the moment when HTTP answers; its ports for HTTP and gRPC."""
+    ports = free_port(), free_port()
+    flags = "--app-id", "app", "--dapr-http-port", str(ports[0]), "--dapr-grpc-port", str(ports[1]), *flags
+    words = [sys.executable, "-m", "dapr_state", "serve", *flags, "--enable-metrics=false"]
+    known = {"XDG_DATA_HOME": str(folder), "DAPR_HOST_IP": "127.0.0.1"} | (environment or {})
+    process = Process(words, folder / "log", known).launch()
+    until(lambda: ANSWERS in process.log())
+    return process, *ports
+
+
+@pytest.mark.parametrize("server", ["native", "grpcio"])
+def test_the_first_calls_are_answered_whatever_they_ask(tmp_path: Path, server: str) -> None:
+    """What is imported after the first answer is waited for by who asks for it, and nobody is turned away."""
+    process, http_port, grpc_port = starting(tmp_path, "--grpc-server", server)
+    with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
+        health = health_pb2_grpc.HealthStub(channel).Check.future(health_pb2.HealthCheckRequest())
+        overview = ask(http_port, "GET", "/dapr-state/v1/overview")
+        unknown = ask(http_port, "GET", "/dapr-state/v1/nothing")
+        status = health.result(timeout=20).status
+    code = process.stop()
+
+    assert (overview.status, unknown.status, code) == ("HTTP/1.1 200 OK", "HTTP/1.1 404 Not Found", 0)
+    assert b'"appId":"app"' in overview.body
+    assert status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_a_stop_in_the_middle_of_a_start_is_clean(tmp_path: Path) -> None:
+    """What was to be served a moment later is waited for, and closed."""
+    process, *_ = starting(tmp_path)
+
+    assert process.stop() == 0
+    assert "Traceback" not in process.log()
+
+
+def test_a_package_that_does_not_fit_ends_the_start(tmp_path: Path) -> None:
+    """A sidecar whose gRPC cannot be imported does not serve the rest, and says why."""
+    broken = tmp_path / "path" / "grpc_health"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise RuntimeError('the package does not fit')")
+    process, *_ = starting(tmp_path, environment={"PYTHONPATH": str(broken.parent)})
+
+    assert process.wait() == 1
+    assert "Fatal error from runtime: the package does not fit" in process.log()
 
 
 COLLECTED = "garbage is looked for"

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from dapr_state.serving.answer_memory import AnswerMemory
     from dapr_state.serving.http.request import Request
     from dapr_state.serving.http.service import After, Check
-    from dapr_state.transports.http.admin import AdminRoutes
     from dapr_state.transports.http.console import Page
+    from dapr_state.transports.http.router import OwnRoutes
 
 
 def api(
@@ -46,7 +46,7 @@ def api(
     after: Sequence[After] = (),
     answers: AnswerMemory | None = None,
     page: Page | None = None,
-    admin: AdminRoutes | None = None,
+    admin: OwnRoutes | None = None,
 ) -> Service:
     """The whole API; without `actors` they are not configured, without `page` there is no console.
 
@@ -88,7 +88,7 @@ def api(
     )
 
 
-def console(page: Page, admin: AdminRoutes, layers: Middleware, app_id: str) -> Service:
+def console(page: Page, admin: OwnRoutes, layers: Middleware, app_id: str) -> Service:
     """The console on a port of its own: its page, the administration API, and nothing of Dapr's."""
     router = Router({}, app_id, page=page, admin=admin)
     handler = checked(middleware.route(router, layers, app_id), middleware.checks(layers, page))

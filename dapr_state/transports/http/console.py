@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from dapr_state.console import files
 from dapr_state.golang.marshal import encode
 from dapr_state.serving.http.response import JSON, NO_SNIFF, TEXT, Response, line
 from dapr_state.transports.http import target
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = b"/dapr-state/"
 API: Final = b"/dapr-state/v1/"  # the administration's
+INDEX: Final = "index.html"
 ABOUT: Final = "about.json"
 _METHODS: Final = frozenset({"GET", "HEAD"})
 
@@ -67,13 +67,19 @@ class Page:
         if path == ROOT[:-1]:
             return Response(308, [line("Location", ROOT.decode()), *GUARDS])
         if self._files is None:
-            self._files = await asyncio.to_thread(files.load)
-        name = path[len(ROOT) :].decode("utf-8", "replace") or files.INDEX
+            self._files = await asyncio.to_thread(_load)
+        name = path[len(ROOT) :].decode("utf-8", "replace") or INDEX
         if name == ABOUT:
             return Response(200, [JSON, NO_STORE, *GUARDS], encode(self._about()))
         if file := self._files.get(name):
             return _file(request, file)
         return Response(404, [TEXT, *GUARDS], b"404 page not found\n")
+
+
+def _load() -> Mapping[str, File]:
+    from dapr_state.console import files  # noqa: PLC0415  gzip, for whoever looks at the page
+
+    return files.load()
 
 
 def _file(request: Request, file: File) -> Response:
