@@ -24,6 +24,9 @@ _ON: Final = {
     "api": "API",
 }
 FAIL, IGNORE = "fail", "ignore"
+_TEXTS: Final = ("store", "key", "actor", "method")
+_COUNTS: Final = {"times": 1 << 32, "after": 1 << 32, "seed": 1 << 64}  # each is less
+_NAMED: Final = (*_TEXTS, *_COUNTS, "probability", "unused")
 
 
 class Fault:
@@ -83,6 +86,7 @@ class Faults:
             raise ValueError(f"there is no fault on {on!r}: {', '.join(_ON)}")
         if unused not in (FAIL, IGNORE):
             raise ValueError(f'unused is "{FAIL}" or "{IGNORE}"')
+        _check(where)
         actor_type, _, actor_id = (where.pop("actor", None) or "").partition("/")
         names = {"store": "store", "key": "keyPrefix", "method": "method", "times": "times", "after": "skip"}
         body = {"on": _ON[on], "actorType": actor_type, "actorId": actor_id, **effect}
@@ -111,4 +115,22 @@ class Faults:
 
 
 def delay(seconds: Duration) -> dict[str, Any]:
-    return {"delay": to_text(seconds)}
+    told = to_text(seconds)
+    if told.startswith("-"):
+        raise ValueError(f"a delay is 0 seconds or more, not {told}")
+    return {"delay": told}
+
+
+def _check(where: dict[str, Any]) -> None:
+    """What the sidecar would not tell apart from what was not given at all."""
+    for name, value in where.items():
+        if name not in _NAMED:
+            raise TypeError(f"a fault has no argument {name!r}: {', '.join(_NAMED)}")
+        if value is None:
+            continue
+        if name in _TEXTS and not isinstance(value, str):
+            raise TypeError(f"{name} is a text, not {value!r}")
+        if name in _COUNTS and not (type(value) is int and 0 <= value < _COUNTS[name]):
+            raise ValueError(f"{name} is a whole number from 0 on, not {value!r}")
+        if name == "probability" and not (type(value) in {int, float} and 0 < value <= 1):
+            raise ValueError(f"probability is above 0, and 1 at most, not {value!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +62,10 @@ class Sidecars:
         return dapr
 
     def close(self) -> None:
-        started, self._started = self._started, []
-        for dapr in reversed(started):
-            dapr.close()
+        """All are closed, though one cannot be."""
+        with ExitStack() as closing:
+            while self._started:
+                closing.callback(self._started.pop(0).close)
 
 
 def command_of(config: pytest.Config) -> list[str]:
