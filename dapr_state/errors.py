@@ -535,6 +535,7 @@ TEST_FAULT_UNKNOWN = ErrorRow("ERR_TEST_FAULT_NOT_FOUND", 404, Grpc.NOT_FOUND, "
 TEST_TIMER_UNKNOWN = ErrorRow(
     "ERR_TEST_TIMER_NOT_FOUND", 404, Grpc.NOT_FOUND, "there is no timer {name} of {type}/{id} (any more)"
 )
+TEST_SNAPSHOT = ErrorRow("ERR_TEST_SNAPSHOT", 400, Grpc.FAILED_PRECONDITION, "{reason}")
 TEST_UNAVAILABLE = ErrorRow("ERR_TEST_UNAVAILABLE", 503, Grpc.UNAVAILABLE, "{reason}")
 
 # Refused before any API is reached: runtime.md 10, state-api.md 7.4, 7.5. HTTP has its own plain texts for these.

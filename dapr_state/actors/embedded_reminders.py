@@ -209,6 +209,16 @@ class EmbeddedReminders(ReminderBackend):
         await asyncio.gather(*(self._table.write(Remove(each.key)) for each in known))
         return len(known)
 
+    async def kept(self) -> Sequence[Reminder]:
+        try:
+            found = {kept.reminder.key: kept.reminder async for page in self._table.pages() for kept in page}
+        except (NoStoreError, Unsupported):
+            return ()
+        return tuple(found.values())
+
+    async def put_back(self, kept: Sequence[Reminder]) -> None:
+        await asyncio.gather(*(self._table.write(Put(each)) for each in kept))
+
     def stop(self) -> None:
         self._is_closed = True
         self._triggers.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Raw, Struct
 
@@ -171,6 +171,13 @@ class ReminderBackend(ABC):
     async def clear(self) -> int:
         """Forget all that this sidecar knows of, in the table too; how many there were."""
         return 0
+
+    async def kept(self) -> Sequence[Any]:
+        """All that there are, for `put_back`; none where they are not this sidecar's to keep."""
+        return ()
+
+    async def put_back(self, kept: Sequence[Any]) -> None:  # noqa: B027 - as above
+        """Where there are none, have these."""
 
     @abstractmethod
     def stop(self) -> None:

@@ -95,6 +95,8 @@ RPCS: Final = (
     _row("Test", "SetTime", "POST test/setTime", changes=True),
     _row("Test", "WaitIdle", "POST test/waitIdle", changes=True),
     _row("Test", "Reset", "POST test/reset", changes=True),
+    _row("Test", "TakeSnapshot", "POST test/snapshots", changes=True),
+    _row("Test", "RestoreSnapshot", "POST test/snapshots/{id}:restore", changes=True),
     _row("Test", "AddFault", "POST test/faults", changes=True),
     _row("Test", "RemoveFault", "DELETE test/faults/{id}", changes=True),
     _row("Test", "ListFaults", "GET test/faults"),

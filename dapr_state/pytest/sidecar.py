@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,8 @@ from dapr_state.pytest.faults import Faults
 from dapr_state.pytest.state import State
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
     from dapr_state.pytest.clock import Duration
     from dapr_state.pytest.faults import Fault
     from dapr_state.pytest.process import Process
@@ -127,6 +130,38 @@ class Dapr:
         return self._faults.add(on, effect, **where)
 
     # Its life
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """At the block's end the stores, the reminders and the time are what they were at its beginning.
+
+        Actors end at that moment, and their timers with them; faults stay. So one arrangement serves many tests.
+        """
+        self._check_loop("asnapshot")
+        taken = self._take_snapshot()
+        try:
+            yield
+        finally:
+            self._check_loop("asnapshot")
+            self._restore(taken)
+
+    @asynccontextmanager
+    async def asnapshot(self) -> AsyncIterator[None]:
+        """The same, where this event loop serves the application."""
+        taken = await asyncio.to_thread(self._take_snapshot)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self._restore, taken)
+
+    def _take_snapshot(self) -> str:
+        return str(self._client.ask("POST", "test/snapshots", {}, within=client.ANSWER)["id"])
+
+    def _restore(self, taken: str) -> None:
+        path = f"test/snapshots/{taken}:restore"
+        busy = self._client.ask("POST", path, {}, within=client.ANSWER).get("busy", ())
+        if busy:
+            raise TimeoutError(f"still under way at the snapshot's end: {'; '.join(busy)}")
 
     def wait_idle(self, patience: float = 5) -> None:
         """Return when no call, turn, tick or write is under way. Raises TimeoutError, which says what still is."""
@@ -259,10 +294,11 @@ class Dapr:
         self.is_clean = not keep_state
 
     def close(self) -> None:
-        self.apps.stop()
-        self._client.close()
-        if self._process:
-            self._process.stop()
+        with ExitStack() as closing:
+            if self._process:
+                closing.callback(self._process.stop)
+            closing.callback(self._client.close)
+            closing.callback(self.apps.stop)
 
     def served_by(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """An event loop serves the application: who waits for the sidecar in it waits for itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from dapr_state_proto.admin.v1 import admin_pb2
@@ -12,15 +13,17 @@ from dapr_state import errors
 from dapr_state.app.model import ActorId, AppError
 from dapr_state.clock import VISIBLE
 from dapr_state.stores.base import Unsupported
+from dapr_state.testmode import fitting
 from dapr_state.testmode.application import Deliveries, TestedChannel, TestedRuntime
 from dapr_state.testmode.calls import Calls
 from dapr_state.testmode.faults import AT_MOST, Faults
+from dapr_state.testmode.snapshots import Snapshots
 from dapr_state.testmode.store import FaultyStore, is_looking
 from dapr_state.testmode.timekeeper import Timekeeper
 from dapr_state.testmode.travel import NotQuietError, Parts, RunawayError, Travel
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 
     from google.protobuf.duration_pb2 import Duration
 
@@ -57,6 +60,7 @@ class TestMode:
         self.calls.on_end = self._deliveries.ended.set
         self._journey: asyncio.Task[None] | None = None
         self._resetting = asyncio.Lock()
+        self._snapshots = Snapshots(clock)
         self.metadata: Metadata  # of this sidecar
         log.warning(WARNING)
 
@@ -91,6 +95,8 @@ class TestMode:
             "SetTime": self.set_time,
             "WaitIdle": self.wait_idle,
             "Reset": self.reset,
+            "TakeSnapshot": self.take_snapshot,
+            "RestoreSnapshot": self.restore_snapshot,
             "AddFault": self.add_fault,
             "RemoveFault": self.remove_fault,
             "ListFaults": self.list_faults,
@@ -183,12 +189,47 @@ class TestMode:
 
     async def reset(self, request: admin_pb2.ResetRequest) -> admin_pb2.ResetResponse:
         """Of who moves the clock at that moment nothing is left either: the test that did so was broken off."""
+        if unknown := set(request.stores) - set(self._stores):
+            stores = ", ".join(self._stores) or "none"
+            raise errors.ADMIN_REQUEST(cause=f"there is no store {min(unknown)!r} (stores: {stores})")
+        async with self._alone():
+            return await self._reset(request)
+
+    async def take_snapshot(self, _: admin_pb2.TakeSnapshotRequest) -> admin_pb2.Snapshot:
+        async with self._alone():
+            try:
+                await self._travel.quiet(RESET_PATIENCE)
+            except NotQuietError as error:
+                raise errors.TEST_NOT_QUIET(busy=error) from error
+            prefixes = {name: self._prefixes(bound) for name, bound in self._stores.items()}
+            taken = await self._snapshots.take(self._stores, prefixes, self._parts.reminders)
+        return admin_pb2.Snapshot(id=taken.id, keys=taken.keys, reminders=len(taken.reminders))
+
+    async def restore_snapshot(self, request: admin_pb2.RestoreSnapshotRequest) -> admin_pb2.ResetResponse:
+        answer = admin_pb2.ResetResponse()
+        async with self._alone():
+            taken = self._snapshots.pop(request.id)
+            self._clock.hold()
+            try:
+                await self._end_actors(answer)
+                await self._empty_all(answer, self._stores)
+                await self._snapshots.bring_back(taken, self._stores, self._parts.reminders)
+            finally:
+                if taken.stood_at is None:
+                    self._clock.resume()
+                else:
+                    self._clock.release()
+        return answer
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Whoever moves the clock at that moment is broken off: so is the test that did."""
         is_looking.set(True)
         async with self._resetting:
             if self._journey:
                 self._journey.cancel()
                 await asyncio.wait([self._journey])
-            return await self._reset(request)
+            yield
 
     async def _reset(self, request: admin_pb2.ResetRequest) -> admin_pb2.ResetResponse:
         answer = admin_pb2.ResetResponse()
@@ -196,20 +237,10 @@ class TestMode:
         self._clock.hold()
         if not request.keep_faults:
             self.faults.clear()
-        try:
-            await self._travel.quiet(RESET_PATIENCE)
-        except NotQuietError:
-            answer.busy.extend(self._travel.busy())
-            self._deliveries.give_up()
-        actors = self._parts.actors
-        answer.actors = sum(actors.counts().values())
-        await actors.halt(lambda _: True, drains=False)
+        await self._end_actors(answer)
         if not request.keep_state:
-            self._parts.timers.clear()
-            answer.reminders = await self._parts.reminders.clear()
-            for name, bound in self._stores.items():
-                if not request.stores or name in request.stores:
-                    answer.keys += await self._empty(bound)
+            self._snapshots.clear()
+            await self._empty_all(answer, request.stores or self._stores)
             self.metadata.forget()
         self._deliveries.begin()
         self.calls.clear()
@@ -218,6 +249,22 @@ class TestMode:
         else:
             self._clock.be_real()
         return answer
+
+    async def _end_actors(self, answer: admin_pb2.ResetResponse) -> None:
+        try:
+            await self._travel.quiet(RESET_PATIENCE)
+        except NotQuietError:
+            answer.busy.extend(self._travel.busy())
+            self._deliveries.give_up()
+        actors = self._parts.actors
+        answer.actors = sum(actors.counts().values())
+        await actors.halt(lambda _: True, drains=False)
+
+    async def _empty_all(self, answer: admin_pb2.ResetResponse, stores: Iterable[str]) -> None:
+        self._parts.timers.clear()
+        answer.reminders = await self._parts.reminders.clear()
+        for name in stores:
+            answer.keys += await self._empty(self._stores[name])
 
     def _prefixes(self, bound: BoundStore) -> tuple[str, ...]:
         """Under which its keys stand; a store that is kept whole for one application is not emptied beyond those."""
@@ -249,13 +296,10 @@ class TestMode:
     # Faults and calls
 
     async def add_fault(self, request: admin_pb2.Fault) -> admin_pb2.FaultHandle:
-        if request.on == admin_pb2.Fault.ON_UNSPECIFIED:
-            raise errors.TEST_FAULT_BAD(reason="`on` says what it is for: GET, WRITE, TRANSACT, …")
+        if reason := fitting.problem(request, self._stores):
+            raise errors.TEST_FAULT_BAD(reason=reason)
         if self.faults.is_full:
             raise errors.TEST_FAULT_BAD(reason=f"there are {AT_MOST} faults already")
-        if request.store and request.store not in self._stores:
-            stores = ", ".join(self._stores) or "none"
-            raise errors.TEST_FAULT_BAD(reason=f"there is no store {request.store!r} (stores: {stores})")
         return admin_pb2.FaultHandle(id=self.faults.add(request).id)
 
     async def remove_fault(self, request: admin_pb2.FaultHandle) -> admin_pb2.FaultHandle:
@@ -285,6 +329,8 @@ class TestMode:
 
 
 def _seconds(patience: Duration) -> float:
+    if patience.ToNanoseconds() < 0:
+        raise errors.ADMIN_REQUEST(cause="`patience` is above 0 s; without, it is 10 s")
     return patience.ToNanoseconds() / _SECOND or PATIENCE
 
 

@@ -900,6 +900,26 @@ class ResetResponse(_message.Message):
     faults: _containers.RepeatedCompositeFieldContainer[FaultHandle]
     def __init__(self, keys: _Optional[int] = ..., reminders: _Optional[int] = ..., actors: _Optional[int] = ..., busy: _Optional[_Iterable[str]] = ..., faults: _Optional[_Iterable[_Union[FaultHandle, _Mapping]]] = ...) -> None: ...
 
+class TakeSnapshotRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Snapshot(_message.Message):
+    __slots__ = ("id", "keys", "reminders")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    REMINDERS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    keys: int
+    reminders: int
+    def __init__(self, id: _Optional[str] = ..., keys: _Optional[int] = ..., reminders: _Optional[int] = ...) -> None: ...
+
+class RestoreSnapshotRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
 class Fault(_message.Message):
     __slots__ = ("on", "store", "key_prefix", "actor_type", "method", "error", "delay", "hang", "drop_connection", "after_commit", "etag_conflict", "goaway", "times", "skip", "probability", "seed", "actor_id")
     class On(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):

@@ -1147,6 +1147,16 @@ class TestStub:
                 request_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.ResetRequest.SerializeToString,
                 response_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.ResetResponse.FromString,
                 _registered_method=True)
+        self.TakeSnapshot = channel.unary_unary(
+                '/dapr_state.admin.v1.Test/TakeSnapshot',
+                request_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.TakeSnapshotRequest.SerializeToString,
+                response_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.Snapshot.FromString,
+                _registered_method=True)
+        self.RestoreSnapshot = channel.unary_unary(
+                '/dapr_state.admin.v1.Test/RestoreSnapshot',
+                request_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.RestoreSnapshotRequest.SerializeToString,
+                response_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.ResetResponse.FromString,
+                _registered_method=True)
         self.AddFault = channel.unary_unary(
                 '/dapr_state.admin.v1.Test/AddFault',
                 request_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.Fault.SerializeToString,
@@ -1203,6 +1213,20 @@ class TestServicer:
 
     def Reset(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TakeSnapshot(self, request, context):
+        """Keeps what the stores and the reminders are now, in memory.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreSnapshot(self, request, context):
+        """Ends all actors, and brings back what a snapshot has kept, with its time; the snapshot is gone then.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1266,6 +1290,16 @@ def add_TestServicer_to_server(servicer, server):
             'Reset': grpc.unary_unary_rpc_method_handler(
                     servicer.Reset,
                     request_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.ResetRequest.FromString,
+                    response_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.ResetResponse.SerializeToString,
+            ),
+            'TakeSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeSnapshot,
+                    request_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.TakeSnapshotRequest.FromString,
+                    response_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.Snapshot.SerializeToString,
+            ),
+            'RestoreSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreSnapshot,
+                    request_deserializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.RestoreSnapshotRequest.FromString,
                     response_serializer=dapr__state_dot_admin_dot_v1_dot_admin__pb2.ResetResponse.SerializeToString,
             ),
             'AddFault': grpc.unary_unary_rpc_method_handler(
@@ -1407,6 +1441,60 @@ class Test:
             target,
             '/dapr_state.admin.v1.Test/Reset',
             dapr__state_dot_admin_dot_v1_dot_admin__pb2.ResetRequest.SerializeToString,
+            dapr__state_dot_admin_dot_v1_dot_admin__pb2.ResetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr_state.admin.v1.Test/TakeSnapshot',
+            dapr__state_dot_admin_dot_v1_dot_admin__pb2.TakeSnapshotRequest.SerializeToString,
+            dapr__state_dot_admin_dot_v1_dot_admin__pb2.Snapshot.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dapr_state.admin.v1.Test/RestoreSnapshot',
+            dapr__state_dot_admin_dot_v1_dot_admin__pb2.RestoreSnapshotRequest.SerializeToString,
             dapr__state_dot_admin_dot_v1_dot_admin__pb2.ResetResponse.FromString,
             options,
             channel_credentials,
