@@ -36,7 +36,12 @@ def credentials(options: Options) -> Credentials | None:
         options.control_plane_trust_domain,
     )
     token_file = Path(options.sentry_token_file) if options.sentry_token_file else None
+    anchors = Path(options.trust_anchors_file) if options.trust_anchors_file else options.trust_anchors
+    if options.environment.get("SENTRY_LOCAL_IDENTITY", options.app_id) != options.app_id:
+        log.warning(
+            "SENTRY_LOCAL_IDENTITY has no effect: placement refuses certificates of another name than the app id"
+        )
     try:
-        return Credentials(names, options.trust_anchors, options.sentry_address, token_file)
+        return Credentials(names, anchors, options.sentry_address, token_file)
     except AnchorsError as error:
         raise CredentialsError(error) from None

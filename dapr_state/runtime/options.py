@@ -83,6 +83,7 @@ class Options(Struct, frozen=True, kw_only=True):
     disseminate_timeout: float = 30.0
     mtls: bool = False  # between sidecars, and to the control plane
     trust_anchors: str = ""  # PEM
+    trust_anchors_file: str = ""  # of them, instead: it is watched
     sentry_address: str = ""
     sentry_token_file: str = ""
     control_plane_trust_domain: str = "localhost"
@@ -194,6 +195,7 @@ class Options(Struct, frozen=True, kw_only=True):
             disseminate_timeout=flags["actors-disseminate-timeout"],
             mtls=flags["enable-mtls"],
             trust_anchors=environ.get("DAPR_TRUST_ANCHORS", ""),
+            trust_anchors_file=environ.get("DAPR_TRUST_ANCHORS_FILE", ""),
             sentry_address=flags["sentry-address"],
             sentry_token_file=environ.get("DAPR_SENTRY_TOKEN_FILE", ""),
             control_plane_trust_domain=control_plane.trust_domain,
@@ -254,7 +256,7 @@ def _control_plane(flags: Parsed, environ: Mapping[str, str]) -> _ControlPlane:
     )
     if not found.trust_domain:
         raise _fatal("control plane trust domain is required")
-    if flags["enable-mtls"] and not environ.get("DAPR_TRUST_ANCHORS"):
+    if flags["enable-mtls"] and not (environ.get("DAPR_TRUST_ANCHORS") or environ.get("DAPR_TRUST_ANCHORS_FILE")):
         raise _fatal("trust anchors are required")
     if flags["enable-mtls"] and not flags["sentry-address"]:
         raise _fatal("failed to retrieve the initial identity: --sentry-address is missing")

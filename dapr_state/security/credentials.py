@@ -1,7 +1,7 @@
 """What proves to others who this sidecar is: a certificate, renewed in time, and the connections secured with it.
 
 Rules that a change must keep:
-1. A connection that stands is not touched by a renewal: the next one has the new certificate.
+1. A connection that stands is not touched by a renewal, nor by other trust anchors: the next one has the new ones.
 2. Nobody is spoken to whose certificate is not of the trust anchors, or has another name than the one that is meant.
 3. The key is never in a file that could be read without the password, which is nowhere but here.
 """
@@ -15,11 +15,13 @@ import random
 import secrets
 import ssl
 import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from msgspec import Struct
 
@@ -30,6 +32,8 @@ from dapr_state.security.spiffe import SpiffeId
 from dapr_state.serving.tls import ALPN, UntrustedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from dapr_state.security.sentry import Certificate
     from dapr_state.serving.tls import Tls
 
@@ -39,6 +43,7 @@ AGAIN: Final = 3.0  # seconds until sentry is asked again, as daprd
 AGAIN_AT_MOST: Final = 60.0  # where the certificate that there is holds for a while
 TOLD_AGAIN: Final = 10.0  # seconds until a failure at the start is told again
 LOOK: Final = 60.0  # seconds between two looks at the clock: it stands still while the machine sleeps
+LOOK_AT_ANCHORS: Final = 2.0  # seconds between two looks at their file
 
 log = logging.getLogger("dapr.runtime.security")
 
@@ -59,24 +64,56 @@ class Names(Struct, frozen=True):
         return SpiffeId.of(self.control_plane_namespace, name, self.control_plane_trust_domain)
 
 
+class _Contexts:
+    """What connections are made with under some trust anchors; sentry is asked without a certificate to show.
+
+    All roots of sentry have the same name, and what they sign does not say by which of them: OpenSSL takes the first.
+    So the youngest comes first, and issuers that have signed for this sidecar are trusted by themselves.
+    """
+
+    def __init__(self, anchors: str) -> None:
+        """Raises AnchorsError."""
+        self._roots = _roots(anchors)
+        self.client = _context(ssl.PROTOCOL_TLS_CLIENT, self._roots)
+        self.server = _context(ssl.PROTOCOL_TLS_SERVER, self._roots)
+        self.asking = _context(ssl.PROTOCOL_TLS_CLIENT, self._roots)
+
+    def load(self, certificate: Certificate) -> None:
+        """Show it from now on. Raises OSError."""
+        issuers = [each for each in x509.load_pem_x509_certificates(certificate.chain)[1:] if self._is_of_roots(each)]
+        for context in (self.client, self.server, self.asking):
+            _trust(context, issuers)
+        _load(certificate, self.client, self.server)
+
+    def _is_of_roots(self, issuer: x509.Certificate) -> bool:
+        return any(_is_signed_by(issuer, root) for root in self._roots)
+
+
 class Credentials:
     """`begin` it, use `server`, `service` and `peer` for connections, `close` it."""
 
-    def __init__(self, names: Names, anchors: str, sentry_address: str, token_file: Path | None = None) -> None:
-        """`anchors` are PEM. Raises AnchorsError."""
+    def __init__(self, names: Names, anchors: str | Path, sentry_address: str, token_file: Path | None = None) -> None:
+        """`anchors` are PEM, or a file of it, which is read again when it has changed. Raises AnchorsError."""
         self._names = names
-        self._client = _context(ssl.PROTOCOL_TLS_CLIENT, anchors)
-        self._server = _context(ssl.PROTOCOL_TLS_SERVER, anchors)
-        # sentry is asked before there is a certificate to show
-        asking = _Peer(_context(ssl.PROTOCOL_TLS_CLIENT, anchors), names.service(SENTRY))
+        self._file = anchors if isinstance(anchors, Path) else None
+        self._anchors = _read(anchors) if isinstance(anchors, Path) else anchors
+        self._contexts = _Contexts(self._anchors)
+        # a server keeps the context that it began with: each connection leaves it for the one of the moment
+        self._door = _context(ssl.PROTOCOL_TLS_SERVER, ())
+        self._door.sni_callback = self._enter
+        self._certificate: Certificate | None = None
+        asking = _Peer(lambda: self._contexts.asking, names.service(SENTRY))
         self._sentry = Sentry(sentry_address, asking, names.app_id, names.namespace, token_file)
-        self._renewing: asyncio.Task[None] | None = None
+        self._are_anchors_new = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
         return f"<Credentials {SpiffeId.of(self._names.namespace, self._names.app_id)}>"
 
     async def begin(self) -> None:
         """Return when there is a certificate: sentry may start later than this sidecar."""
+        if self._file:  # from now on: sentry may have come with another root
+            self._tasks.append(asyncio.ensure_future(self._watch(self._file)))
         log.info("Fetching initial identity")
         told = -TOLD_AGAIN
         while True:
@@ -89,37 +126,67 @@ class Credentials:
                     log.error("Failed to retrieve the initial identity: %s. Retrying...", error)  # noqa: TRY400
             await WAITING.sleep(random.uniform(0.5, 1) * AGAIN)  # noqa: S311 - not for secrets
         log.info("Security is initialized successfully")
-        self._renewing = asyncio.ensure_future(self._keep(certificate))
+        self._tasks.append(asyncio.ensure_future(self._keep(certificate)))
 
     async def close(self) -> None:
-        if self._renewing:
-            self._renewing.cancel()
-            await asyncio.wait([self._renewing])
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     # Connections
 
     def server(self) -> Tls:
         """Of the internal port: only sidecars of this namespace come in."""
-        return _Neighbours(self._server, self._names.namespace)
+        return _Neighbours(self._door, self._names.namespace)
+
+    def _enter(self, connection: ssl.SSLObject, *_: object) -> None:
+        connection.context = self._contexts.server
 
     def service(self, name: str) -> Tls:
         """To a service of the control plane."""
-        return _Peer(self._client, self._names.service(name))
+        return _Peer(lambda: self._contexts.client, self._names.service(name))
 
     def peer(self, app_id: str) -> Tls:
         """To another sidecar of this namespace."""
-        return _Peer(self._client, SpiffeId.of(self._names.namespace, app_id))
+        return _Peer(lambda: self._contexts.client, SpiffeId.of(self._names.namespace, app_id))
 
     # The certificate
 
     async def _renew(self) -> Certificate:
         """Raises SentryError."""
+        self._are_anchors_new.clear()
         certificate = await self._sentry.sign()
         try:
-            await asyncio.to_thread(_load, certificate, self._client, self._server)
+            await asyncio.to_thread(self._contexts.load, certificate)
         except OSError as error:  # of the disk, or of the library, which finds fault with it
             raise SentryError(f"the certificate cannot be loaded: {error}") from None
+        self._certificate = certificate
         return certificate
+
+    async def _watch(self, file: Path) -> None:
+        """Who is trusted changes with the file; what is no list of certificates changes nothing."""
+        failed = ""
+        while True:
+            await WAITING.sleep(LOOK_AT_ANCHORS)
+            try:
+                anchors = await asyncio.to_thread(_read, file)
+                if anchors != self._anchors:
+                    await self._trust(anchors)
+                failed = ""
+            except (AnchorsError, OSError) as error:
+                if failed != str(error):  # once
+                    failed = str(error)
+                    log.error("The trust anchors in %s cannot be used, the old ones stay: %s", file, error)  # noqa: TRY400
+
+    async def _trust(self, anchors: str) -> None:
+        """Raises AnchorsError, or OSError."""
+        contexts = _Contexts(anchors)
+        if self._certificate:
+            await asyncio.to_thread(contexts.load, self._certificate)
+        self._anchors, self._contexts = anchors, contexts
+        log.info("The trust anchors have changed")
+        self._are_anchors_new.set()  # others may trust only what sentry signs from now on
 
     async def _keep(self, certificate: Certificate) -> None:
         while True:
@@ -127,8 +194,11 @@ class Credentials:
             log.info("Workload certificate expires on: %s, renewal at: %s", _shown(certificate.ends), _shown(at))
             if at <= WAITING.wall():  # one of the clocks is wrong: sentry is not to be stormed
                 await WAITING.sleep(random.uniform(0.5, 1) * AGAIN)  # noqa: S311 - not for secrets
-            while (left := at - WAITING.wall()) > 0:
-                await WAITING.sleep(min(left, LOOK))
+            while (left := at - WAITING.wall()) > 0 and not self._are_anchors_new.is_set():
+                with suppress(TimeoutError):
+                    async with WAITING.timeout(min(left, LOOK)):
+                        await self._are_anchors_new.wait()
+                        await WAITING.sleep(random.uniform(0, 1) * AGAIN)  # noqa: S311 - all others ask, too
             certificate = await self._next(certificate)
 
     async def _next(self, old: Certificate) -> Certificate:
@@ -147,12 +217,12 @@ class Credentials:
 class _Peer:
     """The way out to one that has this name."""
 
-    def __init__(self, context: ssl.SSLContext, meant: SpiffeId) -> None:
+    def __init__(self, context: Callable[[], ssl.SSLContext], meant: SpiffeId) -> None:
         self._context = context
         self._meant = meant
 
     def context(self) -> ssl.SSLContext:
-        return self._context
+        return self._context()
 
     def check(self, connection: ssl.SSLObject) -> None:
         found = spiffe.peer(connection)
@@ -176,17 +246,44 @@ class _Neighbours:
             raise UntrustedError(f'unexpected SPIFFE ID: "{found}"')
 
 
-def _context(side: int, anchors: str) -> ssl.SSLContext:
+def _read(file: Path) -> str:
+    """Raises AnchorsError."""
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeError) as error:
+        raise AnchorsError(f"failed to read the trust anchors: {error}") from None
+
+
+def _roots(anchors: str) -> list[x509.Certificate]:
+    """The youngest first. Raises AnchorsError."""
+    try:
+        found = x509.load_pem_x509_certificates(anchors.encode())
+    except ValueError:
+        raise AnchorsError("failed to decode trust anchors: no certificates found") from None
+    return sorted(found, key=lambda each: each.not_valid_before_utc, reverse=True)
+
+
+def _is_signed_by(one: x509.Certificate, other: x509.Certificate) -> bool:
+    try:
+        one.verify_directly_issued_by(other)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _trust(context: ssl.SSLContext, certificates: Iterable[x509.Certificate]) -> None:
+    for each in certificates:
+        context.load_verify_locations(cadata=each.public_bytes(Encoding.DER))
+
+
+def _context(side: int, roots: Iterable[x509.Certificate]) -> ssl.SSLContext:
     context = ssl.SSLContext(side)
     context.check_hostname = False  # the names are those of SPIFFE
     context.verify_mode = ssl.CERT_REQUIRED
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols([ALPN])
-    try:
-        found = x509.load_pem_x509_certificates(anchors.encode())
-        context.load_verify_locations(cadata="".join(each.public_bytes(Encoding.PEM).decode() for each in found))
-    except (ValueError, ssl.SSLError):
-        raise AnchorsError("failed to decode trust anchors: no certificates found") from None
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    _trust(context, roots)
     return context
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import tempfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -12,9 +13,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from dapr_state.clock import WAITING, WaitingClock
 from dapr_state.security import credentials
-from dapr_state.security.credentials import Credentials
+from dapr_state.security.credentials import AnchorsError, Credentials
 from dapr_state.security.sentry import Certificate
-from tests.security.test_spiffe import NAMES, Authority
+from tests.security.test_spiffe import NAMES, Authority, met
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ASKED = 5  # times, and the test has seen enough
 
@@ -47,6 +52,72 @@ class Unhurried(WaitingClock):
     async def sleep(self, seconds: float) -> None:  # type: ignore[override]  # that one is asyncio's
         self.pauses.append(seconds)
         await asyncio.sleep(0)
+
+
+class Steady(Signer):
+    """Its certificates hold for an hour; each with a key and issuer of the moment."""
+
+    def __init__(self, authority: Authority) -> None:
+        super().__init__(authority)
+        self.authority = authority
+
+    async def sign(self) -> Certificate:
+        self.asked += 1
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = self.authority._sign("leaf", key, ["spiffe://public/ns/default/me"])
+        now = WAITING.wall()
+        return Certificate(leaf.public_bytes(Encoding.PEM), key, now - 3600, now + 7200)
+
+
+def trusts(one: Credentials, folder: Path, other: Authority) -> bool:
+    """Whether one with a certificate of the other may come in."""
+    context = other.context(folder, ssl.PROTOCOL_TLS_CLIENT, "spiffe://public/ns/default/other")
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        met(one.server().context(), context)
+    except ssl.SSLError:
+        return False
+    return True
+
+
+async def test_trust_anchors_change_with_their_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next connection goes by them, and a certificate is asked for; what is none changes nothing, and is told."""
+    caplog.set_level("INFO")
+    old, new = Authority(), Authority()
+    file = tmp_path / "ca.crt"
+    file.write_text(old.anchors)
+    monkeypatch.setattr(credentials, "LOOK_AT_ANCHORS", 0.01)
+    monkeypatch.setattr(credentials, "AGAIN", 0.01)
+    made = Credentials(NAMES, file, "127.0.0.1:1")
+    signer: Any = Steady(old)
+    made._sentry = signer
+    await made.begin()
+    peer = made.server()
+    before = trusts(made, tmp_path, old), trusts(made, tmp_path, new)
+    file.write_text("nothing")
+    await eventually(lambda: "the old ones stay" in caplog.text)
+    kept = trusts(made, tmp_path, old)
+    file.write_text(old.anchors + new.anchors)
+    await eventually(lambda: signer.asked > 1)
+    both = trusts(made, tmp_path, old), trusts(made, tmp_path, new)
+    signer.authority = new
+    file.write_text(new.anchors)
+    await eventually(lambda: signer.asked > 2)
+    await eventually(lambda: not trusts(made, tmp_path, old))
+    after = trusts(made, tmp_path, new)
+    context = peer.context()
+    await made.close()
+
+    assert (before, kept, both, after) == ((True, False), True, (True, True), True)
+    assert context is made.server().context()
+
+
+async def test_a_file_of_trust_anchors_that_is_not_there(tmp_path: Path) -> None:
+    """Is refused at the start."""
+    with pytest.raises(AnchorsError, match="failed to read the trust anchors"):
+        Credentials(NAMES, tmp_path / "none", "127.0.0.1:1")
 
 
 @pytest.mark.parametrize("failures", [0, 2])

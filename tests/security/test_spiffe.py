@@ -28,12 +28,14 @@ class Authority:
     """A root, and what it signs."""
 
     def __init__(self) -> None:
+        self.age = 0.0  # seconds of what it signs: after an hour that has expired
         self.key = ec.generate_private_key(ec.SECP256R1())
-        self.root = self._sign("root", self.key, [])
+        self.name = f"root {self.key.public_key().public_numbers().x}"[:64]  # of two roots each has its own
+        self.root = self._sign(self.name, self.key, [])
 
     def _sign(self, name: str, key: ec.EllipticCurvePrivateKey, uris: list[str]) -> x509.Certificate:
-        now = dt.datetime.fromtimestamp(WAITING.wall(), dt.UTC)
-        owner, root = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, each)]) for each in (name, "root"))
+        now = dt.datetime.fromtimestamp(WAITING.wall() - self.age, dt.UTC)
+        owner, root = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, each)]) for each in (name, self.name))
         builder = x509.CertificateBuilder(root, owner, key.public_key(), x509.random_serial_number())
         builder = builder.not_valid_before(now - dt.timedelta(hours=1))
         builder = builder.not_valid_after(now + dt.timedelta(hours=1))

@@ -19,8 +19,8 @@ PROGRAM = Path(__file__).with_name("placement_program.py")
 class _Service(Process):
     """`port` is where daprd finds it; its data is in `folder`."""
 
-    def __init__(self, binary: Path, folder: Path, *flags: str) -> None:
-        self.port = free_port()
+    def __init__(self, binary: Path, folder: Path, *flags: str, port: int = 0) -> None:
+        self.port = port or free_port()
         self._health_port = free_port()
         command: list[str | Path] = [binary, "--port", str(self.port), "--healthz-port", str(self._health_port)]
         command += ["--metrics-port", str(free_port()), "--listen-address", "127.0.0.1", *flags]
@@ -40,16 +40,19 @@ class _Service(Process):
 class Sentry(_Service):
     """It signs certificates: those of the control plane, and of whoever asks; its root is made anew."""
 
-    def __init__(self, folder: Path, *, lifetime: str = "24h") -> None:
-        """`lifetime` is that of a certificate."""
-        self._anchors = folder / "credentials" / "ca.crt"
-        self._anchors.parent.mkdir()
+    def __init__(self, folder: Path, *, lifetime: str = "24h", jwks: str = "", port: int = 0) -> None:
+        """`lifetime` is that of a certificate; with `jwks`, a set of keys, who asks needs a token signed by one."""
+        self.credentials = folder / "credentials"
+        self.credentials.mkdir()
+        self._anchors = self.credentials / "ca.crt"
         config = folder / "sentry.yaml"
-        mtls = {"enabled": True, "workloadCertTTL": lifetime, "allowedClockSkew": "1s"}
+        mtls: dict[str, object] = {"enabled": True, "workloadCertTTL": lifetime, "allowedClockSkew": "1s"}
+        if jwks:
+            mtls["tokenValidators"] = [{"name": "JWKS", "options": {"source": jwks}}]
         document = {"apiVersion": "dapr.io/v1alpha1", "kind": "Configuration", "metadata": {"name": "daprsystem"}}
         config.write_text(json.dumps(document | {"spec": {"mtls": mtls}}))  # YAML, too
-        flags = ("--config", str(config), "--issuer-credentials", str(self._anchors.parent))
-        super().__init__(oracle.program("sentry"), folder, *flags, "--trust-domain", "localhost")
+        flags = ("--config", str(config), "--issuer-credentials", str(self.credentials), "--trust-domain", "localhost")
+        super().__init__(oracle.program("sentry"), folder, *flags, port=port)
 
     @property
     def flags(self) -> tuple[str, ...]:

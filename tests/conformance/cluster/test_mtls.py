@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
+import json
 import socket
 import ssl
 import sys
 from contextlib import ExitStack
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from dapr_state_proto.internals.v1.service_invocation_pb2 import InternalInvokeRequest
 from dapr_state_proto.internals.v1.service_invocation_pb2_grpc import ServiceInvocationStub
 
 from dapr_state.actors.placement.ring import Ring
+from dapr_state.clock import WAITING
 from dapr_state.security.credentials import Credentials, Names
 from dapr_state.serving.grpc.channel import Channel
 from tests.support import oracle
@@ -50,6 +62,13 @@ class Secured:
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
+
+    @cached_property
+    def host(self) -> Member:
+        """One that is there as long as this."""
+        one = self._stack.enter_context(self.member())
+        wait_connected(one)
+        return one
 
     def member(self, *flags: str, daprd: Path | None = None, namespace: str = "default") -> Member:
         return Member(
@@ -120,7 +139,7 @@ def test_reminders_of_the_store_are_moved(secured: Secured, tmp_path: Path) -> N
 
 
 def test_three_of_each_service(tmp_path: Path) -> None:
-    """Whichever leads, ends and comes back: calls are answered, and what is due fires, also at a host that joins."""
+    """Whichever leads: calls are answered when that one is killed, and what is due fires, also at a host that joins."""
     with ExitStack() as stack:
         sentry = stack.enter_context(Sentry(tmp_path))
         placements = stack.enter_context(Placements(oracle.program("placement"), tmp_path, *sentry.flags))
@@ -132,29 +151,22 @@ def test_three_of_each_service(tmp_path: Path) -> None:
         stack.enter_context(one)
         stack.enter_context(two)
         wait_connected(one, two)
-        codes = {one.remind(each, "often", {"dueTime": "0s", "period": "500ms"}).code for each in IDS}
-        schedulers.all[0].stop(timeout=30)
         placements.leader(one.sidecar.log()).kill()
-        schedulers.all[0].start()
-        codes |= {asked.call(each).code for asked in (one, two) for each in IDS}
+        codes = {asked.call(each).code for asked in (one, two) for each in IDS}
         stack.enter_context(late)
         wait_connected(one, two, late)
         codes |= {asked.call(each).code for asked in (one, two, late) for each in IDS}
-        for member in (one, two, late):
-            member.app.forget()
+        codes |= {one.remind(each, "due", {"dueTime": "0s"}).code for each in IDS}
         ring = Ring([member.name for member in (one, two, late)], 100)
 
-        def fired() -> set[str]:
-            found = set()
-            for member in (one, two, late):
-                there = {each.target.split("/")[3] for each in member.app.seen("/remind/often")}
-                assert there <= {each for each in IDS if ring.owner(each) == member.name}
-                found |= there
-            return found
+        def fired(member: Member) -> set[str]:
+            return {each.target.split("/")[3] for each in member.app.seen("/remind/due")}
 
-        until(lambda: fired() == {*IDS}, 90, what="all go on")
+        until(lambda: fired(one) | fired(two) | fired(late) == {*IDS}, 60, what="all have fired")
 
         assert codes == {200, 204}
+        for member in (one, two, late):
+            assert fired(member) == {each for each in IDS if ring.owner(each) == member.name}
 
 
 async def _ask(member: Member, credentials: Credentials) -> str:
@@ -184,6 +196,102 @@ async def test_only_neighbours_come_to_the_internal_port(secured: Secured) -> No
         assert "spiffe://public/ns/elsewhere/another" in one.sidecar.log()
         assert nobody == plain == b""
         assert one.call("1").code == 200
+
+
+class Issuer:
+    """Signs what the sentry would not, with its key."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` has the sentry's own credentials."""
+        self._chain = (folder / "issuer.crt").read_bytes()
+        self._issuer = x509.load_pem_x509_certificate(self._chain)
+        key = load_pem_private_key((folder / "issuer.key").read_bytes(), None)
+        assert isinstance(key, Ed25519PrivateKey | EllipticCurvePrivateKey)
+        self._key = key
+
+    def context(self, folder: Path, uri: str, age: float) -> ssl.SSLContext:
+        """Of a client with this name, whose certificate was made for an hour, so many hours ago."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        begins = dt.datetime.fromtimestamp(WAITING.wall(), dt.UTC) - dt.timedelta(hours=age, minutes=1)
+        builder = x509.CertificateBuilder(
+            self._issuer.subject, x509.Name([]), key.public_key(), x509.random_serial_number()
+        )
+        builder = builder.not_valid_before(begins).not_valid_after(begins + dt.timedelta(hours=1))
+        names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
+        algorithm = None if isinstance(self._key, Ed25519PrivateKey) else hashes.SHA256()
+        leaf = builder.add_extension(names, critical=True).sign(self._key, algorithm)
+        file = folder / "client.pem"
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        file.write_bytes(leaf.public_bytes(Encoding.PEM) + self._chain + private)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.load_cert_chain(file)
+        return context
+
+
+@pytest.mark.parametrize(
+    ("uri", "age", "is_let_in"),
+    [
+        ("spiffe://public/ns/default/other", 0, True),
+        ("spiffe://elsewhere/ns/default/other", 0, True),  # an application's trust domain is its Configuration's
+        ("spiffe://public/ns/elsewhere/other", 0, False),
+        ("spiffe://localhost/ns/dapr-system/dapr-sentry", 0, False),
+        ("https://public/ns/default/other", 0, False),
+        ("spiffe://public/ns/default/other", 2, False),
+        ("spiffe://public/ns/default/other", -2, False),
+    ],
+)
+def test_whose_certificate_opens_the_internal_port(
+    secured: Secured, tmp_path: Path, uri: str, age: float, *, is_let_in: bool
+) -> None:
+    """One of the namespace that holds now, and no other that the same authority has signed."""
+    context = Issuer(secured.sentry.credentials).context(tmp_path, uri, age)
+
+    assert bool(_greeting(secured.host, context)) is is_let_in
+
+
+def test_a_certificate_of_another_authority_opens_nothing(secured: Secured, tmp_path: Path) -> None:
+    """Whatever name is in it."""
+    with Sentry(tmp_path) as other:
+        context = Issuer(other.credentials).context(tmp_path, "spiffe://public/ns/default/other", 0)
+
+    assert _greeting(secured.host, context) == b""
+
+
+def test_a_sentry_that_wants_a_token(tmp_path: Path) -> None:
+    """It is read anew for each certificate: what is in the file by then counts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    with Sentry(tmp_path, jwks=_jwks(key)) as sentry, OwnPlacement(tmp_path) as placement:
+        token = tmp_path / "token"
+        token.write_text(_token(key, "spiffe://public/ns/default/another"))
+        environment = {**sentry.environment, "DAPR_SENTRY_TOKEN_FILE": str(token)}
+        one = Member(tmp_path, placement.address, environment=environment, flags=sentry.sidecar_flags)
+        with one.app:
+            one.sidecar.launch()
+            until(lambda: "Failed to retrieve the initial identity" in one.sidecar.log(), what="it is refused")
+            token.write_text(_token(key, "spiffe://public/ns/default/app") + "\n")
+            one.sidecar.wait_ready()
+            until(lambda: "Security is initialized" in one.sidecar.log(), what="it is let in")
+            one.sidecar.close()
+
+
+def _jwks(key: EllipticCurvePrivateKey) -> str:
+    numbers = key.public_key().public_numbers()
+    point = {name: _base64(value.to_bytes(32)) for name, value in (("x", numbers.x), ("y", numbers.y))}
+    return json.dumps({"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256", "use": "sig", **point}]})
+
+
+def _token(key: EllipticCurvePrivateKey, subject: str) -> str:
+    claims = {"sub": subject, "aud": ["spiffe://localhost/ns/default/dapr-sentry"], "exp": WAITING.wall() + 3600}
+    parts = [{"alg": "ES256", "typ": "JWT", "kid": "k"}, claims]
+    text = ".".join(_base64(json.dumps(each).encode()) for each in parts)
+    r, s = decode_dss_signature(key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
+    return f"{text}.{_base64(r.to_bytes(32) + s.to_bytes(32))}"
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def _greeting(member: Member, context: ssl.SSLContext | None) -> bytes:
@@ -231,6 +339,57 @@ def test_a_call_outlives_certificates(tmp_path: Path) -> None:
 
         assert codes == {200}
         assert held.result().code == 200
+
+
+def test_another_root(tmp_path: Path) -> None:
+    """A sentry with one takes the old one's place while calls go on: first both are trusted, in the end the new one."""
+    folders = [tmp_path / name for name in ("old", "new")]
+    for folder in folders:
+        folder.mkdir()
+    old = Sentry(folders[0], lifetime="6s")
+    new = Sentry(folders[1], lifetime="6s", port=old.port)
+    file = tmp_path / "roots.pem"
+    environment = {"DAPR_TRUST_ANCHORS_FILE": str(file)}
+    flags = ("--tls-enabled", "--sentry-address", old.address, "--trust-anchors-file", str(file))
+    codes = set()
+
+    def changed(number: int) -> bool:
+        codes.add(one.call(IDS[0]).code)
+        codes.add(one.call(far).code)
+        logs = [each.sidecar.log().split("The trust anchors have changed") for each in (one, two)]
+        return all(len(parts) > number and FETCHED in parts[-1] for parts in logs)
+
+    with ExitStack() as stack:
+        stack.callback(old.close)
+        old.start()
+        file.write_bytes((old.credentials / "ca.crt").read_bytes())
+        placement = stack.enter_context(Placement(oracle.program("placement"), tmp_path, *flags))
+        one, two, late = (
+            Member(tmp_path, placement.address, environment=environment, flags=old.sidecar_flags) for _ in range(3)
+        )
+        stack.enter_context(one)
+        stack.enter_context(two)
+        wait_connected(one, two)
+        far = there(one, two)[0]
+        old.close()
+        stack.enter_context(new)
+        roots = [(each.credentials / "ca.crt").read_bytes() for each in (old, new)]
+        file.write_bytes(b"".join(roots))
+        until(lambda: changed(1), 20, what="both are trusted, and the new one has signed")
+        file.write_bytes(roots[1])
+        until(lambda: changed(2), 20, what="the new one alone is trusted")
+        stack.enter_context(late)
+        wait_connected(one, two, late)
+        codes |= {asked.call(each).code for asked in (one, two, late) for each in IDS}
+        name = "spiffe://public/ns/default/other"
+        let_in = [
+            bool(_greeting(each, Issuer(sentry.credentials).context(tmp_path, name, 0)))
+            for each in (one, two)
+            for sentry in (old, new)
+        ]
+
+        assert codes == {200}
+        assert let_in == [False, True] * 2
 
 
 def test_a_sentry_that_is_away(tmp_path: Path) -> None:
