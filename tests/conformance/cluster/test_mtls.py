@@ -375,9 +375,9 @@ def test_another_root(tmp_path: Path) -> None:
         stack.enter_context(new)
         roots = [(each.credentials / "ca.crt").read_bytes() for each in (old, new)]
         file.write_bytes(b"".join(roots))
-        until(lambda: changed(1), 20, what="both are trusted, and the new one has signed")
+        until(lambda: changed(1), 60, what="both are trusted, and the new one has signed")
         file.write_bytes(roots[1])
-        until(lambda: changed(2), 20, what="the new one alone is trusted")
+        until(lambda: changed(2), 60, what="the new one alone is trusted")
         stack.enter_context(late)
         wait_connected(one, two, late)
         codes |= {asked.call(each).code for asked in (one, two, late) for each in IDS}
