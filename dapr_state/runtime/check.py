@@ -40,6 +40,8 @@ _LINE: Final = re.compile(r"line (\d+): (.*)")
 _QUOTED: Final = re.compile(r'"[^"]*"|`[^`]*`')
 _PASSWORD: Final = re.compile(r"password=(\S+)|:([^:@/]+)@")
 _SHORTEST: Final = 3  # characters of a value that is looked for in texts: a "1" stands in many for itself
+_SECRET: Final = re.compile("password|secret|token|key|user|connectionstring|cert", re.IGNORECASE)  # in a field's name
+_WORD: Final = re.compile("[a-z]+")  # as texts are made of: the store called redis is no value of `host: redis`
 _HIDDEN: Final = "…"
 
 
@@ -272,7 +274,9 @@ class _Check:
     async def _store(self, each: Manifest, component: Component, said: _Log) -> None:
         properties = _Watched((name, component.properties[name]) for name in component.properties)
         component = structs.replace(component, properties=properties, ignore_errors=False)
-        values = tuple(properties[name] for name in properties)
+        values: dict[str, bool] = {}
+        for name in properties:  # what is a secret of one field is none of another's words
+            values[properties[name]] = values.get(properties[name], False) or _is_secret(name, component)
         properties.asked.clear()
         try:
             _, store = self._components.make(component)
@@ -303,13 +307,22 @@ def _path(each: Manifest, text: str) -> str:
     return "spec.type"
 
 
-def _hidden(text: str, values: Iterable[str]) -> str:
-    """The text without any of the component's values, or passwords in them."""
-    for value in sorted(values, key=len, reverse=True):
+def _is_secret(name: str, component: Component) -> bool:
+    return name.lower() in component.secret_keys or bool(_SECRET.search(name))
+
+
+def _hidden(text: str, values: Mapping[str, bool]) -> str:
+    """The text without any of the component's values, or passwords in them; `values` tells which are secret.
+
+    Others are hidden where they stand by themselves, but for those that are ordinary words: most often they are ours.
+    """
+    for value, is_secret in sorted(values.items(), key=lambda each: len(each[0]), reverse=True):
         parts = [part for found in _PASSWORD.findall(value) for part in found]
-        for secret in (value, *parts):
+        for secret in (value if is_secret else "", *parts):
             if len(secret) >= _SHORTEST:
                 text = text.replace(secret, _HIDDEN)
+        if len(value) >= _SHORTEST and not is_secret and not _WORD.fullmatch(value):
+            text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _HIDDEN, text)
     return text
 
 

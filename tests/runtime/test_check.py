@@ -138,6 +138,22 @@ def test_a_secret_is_resolved_and_not_shown(folder: Folder, tmp_path: Path) -> N
     assert "'redisDB'" in lines[0]
 
 
+def test_words_of_ours_are_told_though_a_value_is_the_same(folder: Folder) -> None:
+    """A host called redis hides no `redis`; a password is hidden whatever it is, and so is an address."""
+    nobody = "name: redisHost, value: '127.0.0.1:1'"
+    retries = "name: redisMaxRetries, value: '-1'"
+    folder.write("a.yaml", document("a", "state.redis", nobody, "name: redisType, value: node", retries))
+    folder.write("b.yaml", document("b", "state.redis", nobody, "name: redisPassword, value: error", retries))
+    folder.write("c.yaml", document("c", "state.redis", nobody, "name: sentinelMasterName, value: redis", retries))
+    code, lines = folder.check("--connect")
+
+    assert code == 1
+    assert "redis store: error connecting to redis at …" in lines[0]
+    assert "redis store: … connecting to redis at …" in lines[1]
+    assert "redis store: error connecting to redis at …" in "".join(lines[2:])
+    assert not any("127.0.0.1" in line for line in lines), lines
+
+
 def test_what_has_no_effect_is_a_note(folder: Folder) -> None:
     """Fields that no store knows, resources that nothing reads, files of other names: the exit code stays 0."""
     folder.write("a.yaml", document("a", "state.redis", "name: redisHots, value: h"))
