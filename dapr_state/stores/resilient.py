@@ -45,13 +45,14 @@ class ResilientStore(Wrapper):
 
     stays = False
 
-    def __init__(self, inner: StateStore, guard: Guard, left: Left | None = None) -> None:
-        """`left`: by the one in whose place it comes."""
+    def __init__(self, inner: StateStore, guard: Guard, left: Left | None = None, whole: _Whole | None = None) -> None:
+        """`left`: by the one in whose place it comes. `whole`: all that is asked are parts of this call."""
         super().__init__(inner)
         self._guard = guard
         self._breaker = guard.breaker
         self._counts = guard.counts
-        self._is_timed = guard.seconds is not None
+        self._whole = whole
+        self._is_plain = guard.seconds is None and whole is None
         self._left: Left = {} if left is None else left
         self._get, self._write = inner.get, inner.write
 
@@ -74,14 +75,14 @@ class ResilientStore(Wrapper):
     def in_parts(self) -> Iterator[StateStore]:
         whole = _Whole(self._guard)
         try:
-            yield _Parts(self._inner, self._guard, self._left, whole)
+            yield ResilientStore(self._inner, self._guard, self._left, whole)
         finally:
             whole.end()
 
     async def get(self, keys: Sequence[str]) -> Found:
         breaker = self._breaker
-        if self._is_timed or not breaker.is_plain:
-            return await _Reading(self._guard, self._inner, keys).all()
+        if not (self._is_plain and breaker.is_plain):
+            return await _Reading(self._guard, self._inner, keys, self._whole).all()
         # the usual way, which is to cost no more than 3 % of a get: two counts before the store is asked, one behind
         self._counts.calls += 1
         breaker.requests += 1
@@ -101,8 +102,8 @@ class ResilientStore(Wrapper):
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         breaker = self._breaker
-        if self._is_timed or self._left or not breaker.is_plain:
-            return await _Writing(self._guard, self._inner, operations, self._left).all()
+        if self._left or not (self._is_plain and breaker.is_plain):
+            return await _Writing(self._guard, self._inner, operations, self._left, self._whole).all()
         self._counts.calls += 1
         breaker.requests += 1
         generation = breaker.generation
@@ -133,22 +134,6 @@ class ResilientStore(Wrapper):
 
         (matches,) = await _Call(self._guard, 1, ask).all()
         return matches  # type: ignore[no-any-return]
-
-
-class _Parts(Wrapper):
-    """The store, for the parts of one call."""
-
-    def __init__(self, inner: StateStore, guard: Guard, left: Left, whole: _Whole) -> None:
-        super().__init__(inner)
-        self._guard = guard
-        self._left = left
-        self._whole = whole
-
-    async def get(self, keys: Sequence[str]) -> Found:
-        return await _Reading(self._guard, self._inner, keys, self._whole).all()
-
-    async def write(self, operations: Sequence[Operation]) -> Outcomes:
-        return await _Writing(self._guard, self._inner, operations, self._left, self._whole).all()
 
 
 class _Whole:
