@@ -12,6 +12,8 @@ from dapr_state.stores.sql.groups import RefusedError, UnfitError
 
 DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ssl.SSLError)
 
+_UNSENT: Final = (asyncpg.InterfaceError, asyncpg.InternalClientError)  # the driver looks before it sends
+
 LOCKED: Final = "55P03"  # a lock that was not to be had in time
 LATE: Final = (LOCKED, "57014")  # the same where the statement's own time was over at the same moment
 _LOST: Final = ("08", "57P")  # a failure of the connection, or an administrator who ended it
@@ -27,6 +29,10 @@ _OF_JSON: Final = ("22021", "22P02", "22P05", "22003", "54001", "54000")  # no t
 
 class ConnectionLost(StoreError):
     """What was asked last may have happened or not."""
+
+
+class NotSent(NotDone):
+    """The connection was lost before anything was asked on it."""
 
 
 def code(error: BaseException) -> str:
@@ -61,9 +67,9 @@ def store_error(error: Exception) -> StoreError:
     """What those are told who wait: RefusedError if a part of a group may be the cause."""
     if isinstance(error, StoreError):
         return error
-    if not isinstance(error, asyncpg.PostgresError):
-        return ConnectionLost(describe(error))
-    if code(error).startswith(_LOST):
+    if isinstance(error, _UNSENT):
+        return NotSent("the server has closed the connection")
+    if not isinstance(error, asyncpg.PostgresError) or code(error).startswith(_LOST):
         return ConnectionLost(describe(error))
     if code(error) == LOCKED or not code(error).startswith(_OF_THE_SERVER):
         return (UnfitError if code(error).startswith(_OF_A_VALUE) else RefusedError)(describe(error))

@@ -12,7 +12,7 @@ from dapr_state.stores.base import NotDone, StoreError
 from dapr_state.stores.model import StoredValue
 from dapr_state.stores.postgresql import failures, fence, tables
 from dapr_state.stores.postgresql.lanes import Postponed
-from dapr_state.stores.postgresql.pool import LOCK_SECONDS
+from dapr_state.stores.postgresql.pool import LOCK_SECONDS, statement_limit
 from dapr_state.stores.slices import slices
 from dapr_state.stores.sql.groups import RefusedError, Write, shared_out, write_group_async
 from dapr_state.stores.sql.writeset import WriteSet, guarded_keys
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 KEYS_AT_MOST: Final = 1024  # of a group of reads: 2 ms; the same keys of many callers are read once
 WRITES_AT_MOST: Final = 512  # operations or transactions of a group: some 2 ms
 OCTETS_AT_MOST: Final = 4 << 20  # of a group's values
+_SHARE: Final = 0.25  # of the timeout: what a group's statement should take at most
 _LARGE: Final = 1024  # operations of a transaction that are judged and sent in one turn: 5 ms
-_READS: Final = 3  # of what was asked on connections that were lost: it harms nobody
+_CONNECTIONS: Final = 3  # that may be lost: before a write was sent, or while something was read
 _ATTEMPTS: Final = 3  # of a statement that the server undoes for the sake of others
 _JUDGEMENTS: Final = 10  # of a group whose rows others write meanwhile; each settles one guard or more
 _CHANGED: Final = "22012"  # the statement's own way to say that a row has come in between: it divides by zero
@@ -113,6 +114,7 @@ class Groups:
         self._new_etags = table.layout.new_etags()
         self._patient: dict[Any, float] = {}  # connections that wait longer for rows, and how long
         self.statements = 0  # that wrote
+        self.writes_at_once = WRITES_AT_MOST  # of a group: fewer where the server is slow
         self.keys_at_once = KEYS_AT_MOST  # of a group: fewer where values are large, for they are in memory together
 
     async def read(self, keys: Sequence[str]) -> Found:
@@ -137,14 +139,23 @@ class Groups:
         """With `_HELD` in the place of what is to come, and of what stands behind it on its keys."""
         found = _Found(len(units))
         try:
-            async with self._pool.use(_keys_of(units)) as connection:
-                if self._pool.fence:
-                    found.held |= await self._pool.fence.end(connection, _keys_of(units), LOCK_SECONDS)
-                return await write_group_async(units, lambda group: self._commit(connection, group, found))
+            return await self._write_units(units, found)
         except StoreError as error:
             if not found.kept:
                 raise
             return [found.kept[id(unit)] if id(unit) in found.kept else type(error)(str(error)) for unit in units]
+
+    async def _write_units(self, units: Sequence[Unit], found: _Found) -> Outcomes:
+        for attempt in range(1, _CONNECTIONS + 1):
+            try:
+                async with self._pool.use(_keys_of(units)) as connection:
+                    if self._pool.fence:
+                        found.held |= await self._pool.fence.end(connection, _keys_of(units), LOCK_SECONDS)
+                    return await write_group_async(units, lambda group: self._commit(connection, group, found))
+            except failures.NotSent:
+                if attempt == _CONNECTIONS or found.kept:
+                    raise
+        raise AssertionError  # pragma: no cover
 
     def _came(self, octets: int, keys: int) -> None:
         """Rows of so many keys are here: fewer are asked for at once if they are large, and more if they are not."""
@@ -152,6 +163,14 @@ class Groups:
             self.keys_at_once = max(1, min(self.keys_at_once, keys * OCTETS_AT_MOST // octets))
         elif self.keys_at_once < KEYS_AT_MOST and 2 * keys >= self.keys_at_once:
             self.keys_at_once = min(KEYS_AT_MOST, 2 * self.keys_at_once)
+
+    def _took(self, count: int, seconds: float) -> None:
+        """So many went in one statement: what takes a while each would come to more than the timeout together."""
+        allowed = self.timeout * _SHARE
+        if seconds > allowed:
+            self.writes_at_once = max(1, min(self.writes_at_once, int(count * allowed / seconds)))
+        elif self.writes_at_once < WRITES_AT_MOST and 2 * count >= self.writes_at_once:
+            self.writes_at_once = min(WRITES_AT_MOST, 2 * self.writes_at_once)
 
     async def wait_for(self, unit: Unit, seconds: float) -> StoreError | None:
         """Write it, also where other clients hold its rows for so long; tell why it was not."""
@@ -198,11 +217,11 @@ class Groups:
     async def _rows(self, keys: Sequence[str]) -> dict[str, StoredValue | StoreError]:
         """Those that are there; the server gives a key once, however often it is asked for."""
         statement = self._table.read
-        for attempt in range(1, _READS + 1):
+        for attempt in range(1, _CONNECTIONS + 1):
             try:
                 records = await self._fetch(statement, keys)
-            except failures.ConnectionLost:
-                if attempt == _READS:
+            except (failures.ConnectionLost, failures.NotSent):
+                if attempt == _CONNECTIONS:
                     raise
             except RefusedError as error:
                 if statement == self._table.read_raw or failures.code(error.__cause__ or error) not in _NOT_BASE64:
@@ -235,7 +254,7 @@ class Groups:
         patience = self._patient.get(connection, LOCK_SECONDS)
         await connection.execute(
             f"SET LOCAL lock_timeout = {max(1, int(patience * 1000))}; "
-            f"SET LOCAL statement_timeout = {int(self._options.timeout * 1000)}"
+            + statement_limit(self._options.timeout, of_transaction=True)
         )
 
     async def _commit(self, connection: Any, units: Sequence[Unit], found: _Found) -> Outcomes:
@@ -243,9 +262,11 @@ class Groups:
         held = found.held
         if found.holds_any(units):
             return await self._commit_without(found, connection, units)
+        began = self.clock.monotonic()
         try:
             outcomes = await self._kept(connection, units)
         except asyncpg.PostgresError as error:
+            self._took(len(units), self.clock.monotonic() - began)
             if failures.leaves_no_connection(error):
                 raise
             if failures.code(error) != failures.LOCKED:
@@ -262,6 +283,7 @@ class Groups:
                 raise
             raise RefusedError(failures.describe(error)) from error  # an argument that the driver cannot send
         else:
+            self._took(len(units), self.clock.monotonic() - began)
             return found.keep(units, outcomes)
         return await self._commit_without(found, connection, units)
 

@@ -113,7 +113,7 @@ class Pool:
                     server_settings=self._settings(),
                 )
                 if not self._options.pooled:
-                    connection.session = await _session(connection)
+                    connection.session = await _begin(connection, self._options.timeout)
         except TimeoutError:
             raise NotDone(f"failed to connect: no answer within {self.patience}") from None
         except failures.DRIVER as error:
@@ -129,10 +129,7 @@ class Pool:
         """What the server does of itself. A pooler refuses such settings, or gives the session to others."""
         if self._options.pooled:
             return None
-        return {
-            "statement_timeout": str(int(self._options.timeout * 1000)),
-            "lock_timeout": str(int(LOCK_SECONDS * 1000)),
-        }
+        return {"lock_timeout": str(int(LOCK_SECONDS * 1000))}
 
     def close_all(self) -> None:
         """Close those that stand idle: the server that they end at is gone, or is no primary any more."""
@@ -206,8 +203,18 @@ class _Use:
         raise failures.store_error(error) from error
 
 
-async def _session(connection: Any) -> Session | None:
+def statement_limit(seconds: float, *, of_transaction: bool) -> str:
+    """Sets the longest time of a statement, where the role, the database or the component has no shorter one."""
+    return (
+        f"SELECT set_config('statement_timeout', '{int(seconds * 1000)}', {of_transaction}) "  # noqa: S608
+        "WHERE extract(epoch FROM current_setting('statement_timeout')::interval) "
+        f"NOT BETWEEN 0.001 AND {seconds}"
+    )
+
+
+async def _begin(connection: Any, seconds: float) -> Session | None:
     try:
+        await connection.execute(statement_limit(seconds, of_transaction=False))
         row = await connection.fetchrow(SESSION)
     except asyncpg.PostgresError:  # what only speaks PostgreSQL's protocol may have no such view
         return None

@@ -117,7 +117,7 @@ class _PostgresStore(StateStore):
         # a connection is left for reads where locks hold up the writes
         reads = self._lane(groups.read, at_once=3, at_most=3, wanted=lambda: groups.keys_at_once)
         writes = self._lane(
-            groups.write, at_once=1, at_most=self._options.max_connections - 1, wanted=lambda: WRITES_AT_MOST
+            groups.write, at_once=1, at_most=self._options.max_connections - 1, wanted=lambda: groups.writes_at_once
         )
         self._lanes = [reads, writes]
         self._reads = self._batcher(reads, weight_of_keys, KEYS_AT_MOST)
@@ -264,9 +264,11 @@ class _PostgresStore(StateStore):
             return []
         if len(operations) == 1:
             return await self._ask(Write(operations), weight(operations))
+        if self._groups is None:
+            raise _closed()
         outcomes: Outcomes = []
         try:
-            for run in runs(operations, weight, at_most=WRITES_AT_MOST, octets_at_most=OCTETS_AT_MOST):
+            for run in runs(operations, weight, at_most=self._groups.writes_at_once, octets_at_most=OCTETS_AT_MOST):
                 outcomes += await self._ask(Write(run), weight(run))
         except StoreError as error:
             if not outcomes:

@@ -14,7 +14,7 @@ from dapr_state.stores import paging
 from dapr_state.stores.base import NotDone, StoreError
 from dapr_state.stores.model import Delete, StoredValue, Upsert
 from dapr_state.stores.postgresql import groups
-from dapr_state.stores.postgresql.pool import LOCK_SECONDS
+from dapr_state.stores.postgresql.pool import LOCK_SECONDS, Connection
 from dapr_state.testing.stores.asking import put, value_of, values_of, write_one
 from tests.support.waiting import until
 
@@ -343,6 +343,80 @@ async def test_a_server_that_only_reads_refuses_writes_until_it_takes_them(own_d
         assert "read-only" in str(refused)
         await put(store, Upsert("k", b"new"))
         assert await value_of(store, "k") == b"new"
+
+
+@pytest.mark.parametrize("mode", ["cache_statement", "exec"])
+async def test_a_shorter_time_for_statements_that_the_database_sets_holds(database: Database, mode: str) -> None:
+    """An administrator has set it; and a write that took longer has not happened."""
+    async with database.opened(queryExecMode=mode) as store:
+        database.sql(SLEEPS.format(seconds=10))
+        database.sql("ALTER DATABASE apart SET statement_timeout = '300ms'")
+        try:
+            database.sql(END_OTHERS)
+            await store.get(["k"])
+            outcome = await write_one(store, Upsert("slow", b"v"))
+        finally:
+            database.server.sql("ALTER DATABASE apart RESET statement_timeout")
+
+    assert isinstance(outcome, NotDone)
+    assert "canceling statement due to statement timeout" in str(outcome)
+
+
+SLEEPS = """
+CREATE OR REPLACE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END $$;
+CREATE TRIGGER sleep BEFORE INSERT OR UPDATE ON state FOR EACH ROW WHEN (NEW.key LIKE 'slow%') EXECUTE FUNCTION sleep();
+"""
+
+
+async def test_rows_that_take_a_while_each_are_written_in_smaller_groups(database: Database) -> None:
+    """All of them in one statement take longer than any may; where they are quick again, groups grow again."""
+    async with database.opened(timeout="2s") as store:
+        assert store._groups
+        database.sql(SLEEPS.format(seconds=0.05))
+        many = [Upsert(f"slow{number}", b"v") for number in range(60)]
+        refused = 0
+        async with asyncio.timeout(60):
+            while await asyncio.gather(store.write(many), return_exceptions=True) != [[None] * len(many)]:
+                refused += 1
+        smallest = store._groups.writes_at_once
+        await put(store, *(Upsert(f"quick{number}", b"v") for number in range(groups.WRITES_AT_MOST)))
+
+        assert refused
+        assert store._groups.writes_at_once > smallest
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
+        asyncpg.InterfaceError("connection is closed"),
+    ],
+)
+async def test_what_was_not_sent_as_the_connection_was_lost_goes_on_another(
+    database: Database, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The driver says so where the server has ended one that stood idle: reads and writes happen all the same."""
+    async with database.opened() as store:
+        await put(store, Upsert("k", b"v"))
+        lost = []
+        fetch = Connection.fetch
+
+        async def fail_once(self: Connection, *arguments: object) -> object:
+            if len(lost) % 2 == 0:
+                lost.append(self)
+                self.terminate()
+                raise error
+            return await fetch(self, *arguments)
+
+        monkeypatch.setattr(Connection, "fetch", fail_once)
+        assert await value_of(store, "k") == b"v"
+        lost.append(None)
+        await put(store, Upsert("k", b"w"))
+        monkeypatch.undo()
+
+        assert len(lost) == 3
+        assert await value_of(store, "k") == b"w"
 
 
 async def test_what_the_database_refuses_is_refused_alone(database: Database) -> None:
