@@ -12,17 +12,23 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
-from dapr_state_proto.common.v1.common_pb2 import HTTPExtension, InvokeRequest
+from dapr_state_proto.common.v1.common_pb2 import HTTPExtension
 from dapr_state_proto.internals.v1.apiversion_pb2 import V1
 from dapr_state_proto.internals.v1.reminders_pb2 import Reminder
-from dapr_state_proto.internals.v1.service_invocation_pb2 import Actor, InternalInvokeRequest, ListStringValue
+from dapr_state_proto.internals.v1.service_invocation_pb2 import (
+    InternalInvokeRequest,
+    InternalInvokeResponse,
+    ListStringValue,
+)
 from dapr_state_proto.internals.v1.service_invocation_pb2_grpc import ServiceInvocationStub
 from google.protobuf.wrappers_pb2 import BytesValue
+from msgspec import Struct
 
 from dapr_state.actors.router import AgainError, Remote, RemoteError
 from dapr_state.app.answers import Answers
 from dapr_state.app.callbacks import OK, canonical, passed_on
 from dapr_state.app.model import CANCEL_HEADER, AppAnswer, AppError, UnreachableError
+from dapr_state.app.remembered import Remembered, octets_of
 from dapr_state.clock import WAITING
 from dapr_state.golang import codes
 from dapr_state.serving.grpc.channel import Channel, Reach
@@ -32,10 +38,8 @@ from dapr_state.serving.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping
 
-    from dapr_state_proto.internals.v1.service_invocation_pb2 import InternalInvokeResponse
-
     from dapr_state.actors.placement.base import Claim
-    from dapr_state.app.model import ActorCall, Trigger
+    from dapr_state.app.model import ActorCall, Headers, Trigger
     from dapr_state.serving.grpc.calling import UnaryCall
     from dapr_state.serving.tls import Tls
 
@@ -202,41 +206,72 @@ class Peers(Remote):
         task.add_done_callback(self._tasks.discard)
 
 
-def _request(call: ActorCall) -> tuple[InternalInvokeRequest, tuple[tuple[str, str], ...]]:
+class _Head(Struct):
+    """Of a call, what its headers say."""
+
+    request: InternalInvokeRequest  # without its message and actor
+    content_type: str
+    trace: tuple[tuple[str, str], ...]
+
+
+def _head(headers: Headers) -> _Head:
     metadata: dict[str, ListStringValue] = {}
     content_type = ""
     trace: tuple[tuple[str, str], ...] = ()
-    for name, value in passed_on(call.headers):
+    for name, value in passed_on.of(headers):
         metadata.setdefault(name, ListStringValue()).values.append(value)
         if name == "Content-Type":
             content_type = value
         elif name == "Traceparent":
             trace = (("traceparent", value),)
     metadata["Dapr-Api-Call"] = ListStringValue(values=["true"])
-    message = InvokeRequest(
-        method=call.method,
-        # a dict, for the Any of our messages is not the class of the protobuf package: generated/ has a pool of its own
-        data={"value": call.body},
-        content_type=content_type,
-        http_extension=HTTPExtension(verb=HTTPExtension.PUT, querystring=call.query),
+    return _Head(InternalInvokeRequest(ver=V1, metadata=metadata), content_type, trace)
+
+
+_HEADS: Final = Remembered(_head, octets_of)
+
+
+def _request(call: ActorCall) -> tuple[InternalInvokeRequest, tuple[tuple[str, str], ...]]:
+    head = _HEADS.of(call.headers)
+    request = InternalInvokeRequest()
+    request.CopyFrom(head.request)
+    message, actor = request.message, request.actor
+    message.method = call.method
+    message.data.value = call.body
+    message.data.SetInParent()
+    message.content_type = head.content_type
+    message.http_extension.verb = HTTPExtension.PUT
+    message.http_extension.querystring = call.query
+    actor.actor_type = call.actor.type
+    actor.actor_id = call.actor.id
+    return request, head.trace
+
+
+def _headers(octets: bytes) -> Headers:
+    """Of an answer that has nothing else."""
+    headers = InternalInvokeResponse.FromString(octets).headers
+    return tuple(
+        (name, value)
+        for name, values in headers.items()
+        if canonical(name) != "Content-Type"
+        for value in values.values
     )
-    actor = Actor(actor_type=call.actor.type, actor_id=call.actor.id)
-    return InternalInvokeRequest(ver=V1, metadata=metadata, message=message, actor=actor), trace
+
+
+_HEADERS: Final = Remembered(_headers, len)
 
 
 def _answer(response: InternalInvokeResponse) -> AppAnswer:
-    body = response.message.data.value
+    message = response.message
+    body = message.data.value
     code = response.status.code or OK  # absent: as if it were a success
     if code != OK:
         raise AppError(f"error from actor service: ({code}) {body.decode(errors='replace')}")
-    headers = [("Content-Type", response.message.content_type or "application/json")]
-    headers += [
-        (name, value)
-        for name, values in response.headers.items()
-        if canonical(name) != "Content-Type"
-        for value in values.values
-    ]
-    return AppAnswer(tuple(headers), body)
+    content_type = message.content_type or "application/json"
+    response.ClearField("message")
+    # the octets of what is left say it all; a map of Go's has another order each time
+    headers = _HEADERS.of(response.SerializeToString(deterministic=True))
+    return AppAnswer((("Content-Type", content_type), *headers), body)
 
 
 def _reminder(trigger: Trigger, *, is_timer: bool) -> Reminder:

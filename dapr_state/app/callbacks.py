@@ -9,6 +9,7 @@ from urllib.parse import quote
 from msgspec import Raw, Struct, json
 
 from dapr_state.app.model import AppAnswer, AppError
+from dapr_state.app.remembered import Remembered, octets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,7 +68,7 @@ class Caller(Struct, frozen=True):
 
     def method_headers(self, given: Headers) -> Headers:
         """The headers of a method call: the caller's own, and what the sidecar says of itself. Raises AppError."""
-        headers = passed_on(given)
+        headers = passed_on.of(given)
         trace = () if any(name == "Traceparent" for name, _ in headers) else (("Traceparent", _VOID_TRACE),)
         return (
             *headers,
@@ -91,7 +92,7 @@ class Caller(Struct, frozen=True):
 _ONCE = frozenset({"Baggage", "Content-Type", "Traceparent", "Tracestate", "User-Agent"})
 
 
-def passed_on(given: Headers) -> Headers:
+def _passed_on(given: Headers) -> Headers:
     """What the application is shown of a caller's headers: every line, but of a few names the first only, as daprd.
 
     Raises AppError if one of them cannot be written into a request.
@@ -109,6 +110,9 @@ def passed_on(given: Headers) -> Headers:
         _check(name, value)
         found.append((name, value))
     return tuple(found)
+
+
+passed_on: Final = Remembered(_passed_on, octets_of)
 
 
 def canonical(name: str) -> str:

@@ -69,7 +69,7 @@ class StreamChannel(AppChannel):
         asked = request.invoke_request
         asked.actor_type, asked.actor_id, asked.method = call.actor.type, call.actor.id, call.method
         asked.data = call.body
-        asked.metadata.update(reversed(passed_on(call.headers)))  # a map: the first line of a name counts
+        asked.metadata.update(reversed(passed_on.of(call.headers)))  # a map: the first line of a name counts
         asked.metadata["dapr-caller-app-id"] = self._caller.app_id
         asked.metadata["dapr-caller-namespace"] = self._caller.namespace
         asked.metadata["Dapr-Api-Call"] = "true"

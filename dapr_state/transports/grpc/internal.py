@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import grpc
-from dapr_state_proto.common.v1.common_pb2 import InvokeResponse
 from dapr_state_proto.internals.v1 import service_invocation_pb2_grpc
 from dapr_state_proto.internals.v1.apiversion_pb2 import V1
-from dapr_state_proto.internals.v1.service_invocation_pb2 import InternalInvokeResponse, ListStringValue
+from dapr_state_proto.internals.v1.service_invocation_pb2 import (
+    InternalInvokeRequest,
+    InternalInvokeResponse,
+    ListStringValue,
+)
 from dapr_state_proto.internals.v1.status_pb2 import Status
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import BytesValue, StringValue
@@ -24,15 +27,15 @@ from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.turns import TooDeepError
 from dapr_state.app.callbacks import OK
 from dapr_state.app.model import ActorCall, ActorId, AppError, Trigger
+from dapr_state.app.remembered import Remembered, octets_of
 from dapr_state.transports.grpc.traced import current
 
 if TYPE_CHECKING:
     from dapr_state_proto.internals.v1.reminders_pb2 import Reminder
-    from dapr_state_proto.internals.v1.service_invocation_pb2 import InternalInvokeRequest
     from grpc.aio import ServicerContext
 
     from dapr_state.actors.router import ActorRouter
-    from dapr_state.app.model import AppAnswer
+    from dapr_state.app.model import AppAnswer, Headers
 
     Context = ServicerContext[Any, Any]
 
@@ -97,31 +100,58 @@ async def _refuse(error: Exception, context: Context) -> NoReturn:
     raise AssertionError
 
 
+def _lines(octets: bytes) -> Headers:
+    """The headers of a request that has nothing else."""
+    metadata = InternalInvokeRequest.FromString(octets).metadata
+    return tuple(
+        (name, value) for name, values in metadata.items() if name.lower() != "x-dapr-remote" for value in values.values
+    )
+
+
+_LINES: Final = Remembered(_lines, len)
+
+
 def _call(request: InternalInvokeRequest, context: Context) -> ActorCall:
     message = request.message
-    headers = [REMOTE]
     given = next((str(value) for name, value in context.invocation_metadata() or () if name == "traceparent"), "")
     trace = str(current.get() or given)  # of our own span, where there is one
-    said = {"x-dapr-remote", *(("traceparent",) if trace else ()), *(("content-type",) if message.content_type else ())}
+    actor = ActorId(request.actor.actor_type, request.actor.actor_id)
+    method, body, query = message.method, message.data.value, message.http_extension.querystring
+    headers = [REMOTE]
+    said = set()
     if trace:
         headers.append(("Traceparent", trace))
+        said.add("traceparent")
     if message.content_type:
         headers.append(("Content-Type", message.content_type))
-    for name, values in request.metadata.items():
-        if name.lower() not in said:
-            headers += [(name, value) for value in values.values]
-    actor = ActorId(request.actor.actor_type, request.actor.actor_id)
-    return ActorCall(actor, message.method, message.data.value, tuple(headers), message.http_extension.querystring)
+        said.add("content-type")
+    request.ClearField("message")
+    request.ClearField("actor")
+    # the octets of what is left say it all; a map of Go's has another order each time
+    lines = _LINES.of(request.SerializeToString(deterministic=True))
+    headers += [line for line in lines if line[0].lower() not in said]
+    return ActorCall(actor, method, body, tuple(headers), query)
+
+
+def _answered(headers: Headers) -> InternalInvokeResponse:
+    """An answer with these, and without a message."""
+    found: dict[str, ListStringValue] = {}
+    for name, value in headers:
+        found.setdefault(name, ListStringValue()).values.append(value)
+    return InternalInvokeResponse(status=Status(code=OK), headers=found)
+
+
+_ANSWERED: Final = Remembered(_answered, octets_of)
 
 
 def _response(answer: AppAnswer) -> InternalInvokeResponse:
-    headers: dict[str, ListStringValue] = {}
-    for name, value in answer.headers:
-        headers.setdefault(name, ListStringValue()).values.append(value)
-    content_type = answer.header("content-type")
-    # a dict, for the Any of our messages is not the class of the protobuf package: generated/ has a pool of its own
-    message = InvokeResponse(data={"value": answer.body}, content_type=content_type)
-    return InternalInvokeResponse(status=Status(code=OK), headers=headers, message=message)
+    response = InternalInvokeResponse()
+    response.CopyFrom(_ANSWERED.of(answer.headers))
+    message = response.message
+    message.data.value = answer.body
+    message.data.SetInParent()
+    message.content_type = answer.header("content-type") or ""
+    return response
 
 
 def _trigger(request: Reminder) -> Trigger:
