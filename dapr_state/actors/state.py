@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from dapr_state.actors.placement.base import LostError
 from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Delete, Operation, StoredValue, Upsert
@@ -57,14 +58,21 @@ class ActorState:
             raise found
         return found
 
-    async def transact(self, actor: ActorId, changes: Sequence[Put | Remove]) -> None:
-        """All changes in their order, or none. Raises StoreError or NoStoreError."""
+    async def transact(
+        self, actor: ActorId, changes: Sequence[Put | Remove], may_write: Callable[[], bool] = lambda: True
+    ) -> None:
+        """All changes in their order, or none. Raises StoreError, NoStoreError or LostError.
+
+        `may_write` is asked last: while a long transaction was prepared this sidecar may have been frozen.
+        """
         store = self._opened()
         prefix = self._prefix(store, actor)
         operations = await Work().each(partial(_operation, store, prefix), changes)
         limit = store.max_transaction_size
         if limit and len(operations) > limit:
             raise StoreError(TOO_MANY)
+        if not may_write():
+            raise LostError
         if operations:
             await store.transact(operations)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dapr_state import errors
 from dapr_state.actors.gate import AwayError
-from dapr_state.actors.placement.base import NoHostError
+from dapr_state.actors.placement.base import LostError, NoHostError
 from dapr_state.actors.router import RemoteError
 from dapr_state.actors.runtime import ClosingError
 from dapr_state.actors.state import MISSING_KEY, ActorState, NoStoreError, Put, Remove
@@ -96,9 +97,12 @@ class Actors:
             raise errors.ACTOR_INSTANCE_MISSING()  # noqa: RSE102  a row is called to make its error
 
     async def transact(self, actor: ActorId, changes: Sequence[Put | Remove]) -> None:
-        """All changes in their order, or none."""
+        """All changes in their order, or none; not for an actor that others may have by now."""
+        router = await self.ready()
         try:
-            await self._state.transact(actor, changes)
+            await self._state.transact(actor, changes, partial(router.may_write, actor))
+        except LostError as error:
+            raise errors.ACTOR_INSTANCE_MISSING() from error  # noqa: RSE102  a row is called to make its error
         except StoreError as error:
             raise _row_for(error)(cause=error) from error
         except NoStoreError as error:

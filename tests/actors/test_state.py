@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from dapr_state.actors.placement.base import LostError
 from dapr_state.actors.state import ActorState, NoStoreError, Put, Remove
 from dapr_state.app.model import ActorId
 from dapr_state.resources.component import Component
@@ -46,6 +49,19 @@ async def test_all_or_nothing() -> None:
         await state.transact(CART, [Put("new", b"2"), Remove("old", etag="999")])
 
     assert [await state.get(CART, "new"), await _value(store, "shop||cart||1||old")] == [None, b"1"]
+
+
+async def test_who_may_write_is_asked_last() -> None:
+    """While a long transaction is prepared the actor may have come to others: then nothing of it is written."""
+    store = await _store()
+    state = ActorState("shop", lambda: store)
+    long = [Put(str(number), b"1") for number in range(20_000)]
+    allowed = [True]
+    asyncio.get_running_loop().call_soon(allowed.clear)
+    with pytest.raises(LostError):
+        await state.transact(CART, long, lambda: bool(allowed))
+
+    assert await state.get(CART, "0") is None
 
 
 async def test_a_value_may_expire() -> None:
