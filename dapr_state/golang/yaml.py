@@ -31,6 +31,8 @@ _WORDS: Final[dict[str, tuple[str, Any]]] = (
     | dict.fromkeys(("-.inf", "-.Inf", "-.INF"), (_FLOAT, -math.inf))
 )
 _FLOAT_TEXT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+# nodes, each as often as aliases name it: a hundred lines of them are 10^12. Go's library counts in another way.
+NODES_AT_MOST: Final = 1_000_000
 
 
 class DocumentError(ValueError):
@@ -109,6 +111,11 @@ class _Loader(yaml.SafeLoader):
             return _COLLECTION_TAGS.get(kind, _STR)
         return _MERGE if value == "<<" else _scalar(value)[0]
 
+    def construct_document(self, node: yaml.Node) -> Any:
+        if _expanded(node, {}) > NODES_AT_MOST:
+            raise ValueError(f"the document has more than {NODES_AT_MOST} values, each as often as an alias names it")
+        return super().construct_document(node)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         if not isinstance(node, yaml.MappingNode):
             return super().construct_mapping(node, deep)
@@ -118,6 +125,17 @@ class _Loader(yaml.SafeLoader):
             _key_text(self.construct_object(key, deep=True)): self.construct_object(value, deep=deep)
             for key, value in node.value
         }
+
+
+def _expanded(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
+    """How many nodes this one is, each as often as it is named; one that holds itself counts once there."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if node not in known:
+        known[node] = 1
+        children = (each for pair in node.value for each in pair) if isinstance(node, yaml.MappingNode) else node.value
+        known[node] += sum(_expanded(each, known) for each in children)
+    return known[node]
 
 
 def _scalar(text: str) -> tuple[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +37,7 @@ _ELSEWHERE: Final = (
     "workflowbackend.",
 )
 SUFFIXES: Final = frozenset({".yaml", ".yml"})
+LARGEST_FILE: Final = 16 << 20  # octets: half a minute to read; daprd has no limit
 
 log = logging.getLogger("dapr.runtime")
 processor_log = logging.getLogger("dapr.runtime.processor")
@@ -169,6 +172,16 @@ def files_in(folder: Path) -> list[Path]:
         raise LoadError(f"open {folder}: {str(error.strerror).lower()}") from None
 
 
+def text_of(path: Path) -> str:
+    """A file of theirs. Raises OSError, also for what would never end, and UnicodeDecodeError."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "Is no regular file")
+    if status.st_size > LARGEST_FILE:
+        raise OSError(errno.EFBIG, f"Is larger than {LARGEST_FILE} bytes")
+    return path.read_text(encoding="utf-8-sig")
+
+
 def _read_folder(folder: Path) -> Iterator[File]:
     for path in files_in(folder):
         if path.suffix.lower() not in SUFFIXES:
@@ -179,7 +192,7 @@ def _read_folder(folder: Path) -> Iterator[File]:
 
 def _read_file(path: Path) -> File:
     try:
-        file = parse(path.read_text(encoding="utf-8-sig"), str(path))
+        file = parse(text_of(path), str(path))
     except (OSError, UnicodeDecodeError) as error:
         file = File(str(path), problems=(f"{path}: {error}",))
     for problem in file.problems:

@@ -134,7 +134,7 @@ def _documents(folder: str, findings: list[Finding]) -> Iterator[_Document]:
             findings.append(Finding(str(path), 1, NOTE, "is not loaded: its name does not end in .yaml or .yml"))
             continue
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = loader.text_of(path)
         except (OSError, UnicodeDecodeError) as error:
             findings.append(Finding(str(path), 1, ERROR, _reason(error)))
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from textwrap import dedent, indent
 from typing import TYPE_CHECKING
@@ -249,6 +250,31 @@ def test_folders_and_files_that_are_not_there(folder: Folder, capsys: pytest.Cap
     assert begins(lines, "/nowhere:1: error: ", "/nowhere.yaml:1: error: ")
     assert refused.value.code == 2
     assert "--resources-path" in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_to_its_end_is_told(folder: Folder) -> None:
+    """Pipes, devices, what is huge, and few lines whose aliases are 10^12 values."""
+    os.mkfifo(folder.path / "a.yaml")
+    (folder.path / "b.yaml").symlink_to("/dev/zero")
+    (folder.path / "c.yaml").symlink_to("c.yaml")
+    with (folder.path / "d.yaml").open("wb") as huge:
+        huge.truncate(1 << 40)
+    bomb = ["l0: &l0 [x]", *(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 13))]
+    folder.write("e.yaml", document("e", "state.redis") + "\n".join(bomb))
+    merges = ["m0: &m0 {x: 1}", *(f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 3)}]}}" for n in range(1, 30))]
+    folder.write("f.yaml", document("f", "state.redis") + "\n".join(merges))
+    code, lines = folder.check()
+
+    assert code == 1
+    assert begins(
+        lines,
+        "a.yaml:1: error: is no regular file",
+        "b.yaml:1: error: is no regular file",
+        "c.yaml:1: error: too many levels of symbolic links",
+        "d.yaml:1: error: is larger than",
+        "e.yaml:1: error: the document has more than",
+        "f.yaml:1: error: the document has more than",
+    ), lines
 
 
 def test_connect_asks_each_store(folder: Folder, redis_server: RedisServer, postgres_server: PostgresServer) -> None:
