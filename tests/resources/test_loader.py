@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dapr_state.resources.loader import LoadError, load, parse
@@ -116,6 +116,7 @@ SCRAPS = [
 ]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may have other work
 @given(st.lists(st.sampled_from(SCRAPS)).map("".join), st.sampled_from(["name", "spec", "scopes", "value", "kind"]))
 def test_no_text_breaks_the_reader(scrap: str, field: str) -> None:
     """Whatever stands in a field, it is read or it is a problem that is told; the documents beside it are read."""
