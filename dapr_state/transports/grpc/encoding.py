@@ -6,7 +6,8 @@ large, the answer is in pieces, and the value is not copied.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from itertools import starmap
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from dapr_state_proto.runtime.v1 import state_pb2
 
@@ -75,16 +76,23 @@ def value(found: StoredValue | None) -> bytes:
 def values(keys: Sequence[str], outcomes: Sequence[Outcome]) -> bytes:
     """A GetBulkStateResponse. Its items are its one field: one after another they are the answer."""
     parts: list[bytes] = []
-    for key, outcome in zip(keys, outcomes, strict=True):
+    remaining = zip(keys, outcomes, strict=True)
+    for key, outcome in remaining:
+        name = key.encode()
+        a = len(name)
         if type(outcome) is StoredValue and outcome.expires_at is None:
-            name, data, etag = key.encode(), outcome.value, outcome.etag.encode()
-            a, b, c = len(name), len(data), len(etag)
+            data, etag = outcome.value, outcome.etag.encode()
+            b, c = len(data), len(etag)
             if 0 < a < _MORE and 0 < b < _SHORT - 3 * _MORE and 0 < c < _MORE:
                 size = a + b + c + (6 if b < _MORE else 7)
                 parts += (_ITEMS[size], _ITEM_KEY[a], name, _ITEM_DATA[b], data, _ITEM_ETAG[c], etag)
                 continue
-        item = _unusual(key, outcome).SerializeToString()
-        parts += (_ITEM, varint(len(item)), item)
+        elif outcome is None and 0 < a < _MORE:
+            parts += (_ITEMS[a + 2], _ITEM_KEY[a], name)
+            continue
+        # where one is unusual, others may be: a message of many costs a third of many messages
+        items = [_unusual(key, outcome), *starmap(_unusual, remaining)]
+        parts.append(state_pb2.GetBulkStateResponse(items=items).SerializeToString())
     return b"".join(parts)
 
 
@@ -117,9 +125,12 @@ def _add_large(whole: Pieces, key: str, row: StoredValue) -> None:
     whole.add(behind)
 
 
-def _unusual(key: str, outcome: Outcome) -> _Item:
+def _unusual(key: str, outcome: Outcome) -> dict[str, Any]:
+    """An item as a dict: of these a message is made in a sixth of the time that its own messages take."""
     if outcome is None:
-        return _Item(key=key)
+        return {"key": key}
     if isinstance(outcome, StoreError):
-        return _Item(key=key, error=str(outcome))
-    return _Item(key=key, data=outcome.value, etag=outcome.etag, metadata=expiry.metadata(outcome))
+        return {"key": key, "error": str(outcome)}
+    if outcome.expires_at is None:
+        return {"key": key, "data": outcome.value, "etag": outcome.etag}
+    return {"key": key, "data": outcome.value, "etag": outcome.etag, "metadata": expiry.metadata(outcome)}
