@@ -195,7 +195,7 @@ class Batcher(Generic[W, R]):
     def ask(self, wanted: Sequence[W], octets: int | None = None) -> asyncio.Future[list[R]]:
         """Ask for an outcome for each; `octets` is what they weigh, if that is known. StoreError when too many wait.
 
-        A batch is as large as `at_most` and `octets_at_most` say, give or take a caller: larger requests come in runs.
+        A batch is no larger than `at_most` and `octets_at_most` say, but for a caller who wants more and has it alone.
         """
         if octets is None:
             octets = self._weigh(wanted)
@@ -205,7 +205,11 @@ class Batcher(Generic[W, R]):
         # `Budget.take` and `Batch.join`, without two calls for each caller: 0.2 us of a read that takes 11
         budget.callers += 1
         budget.octets += octets
-        if batch is None or batch.octets + octets > self._octets_at_most:
+        if (
+            batch is None
+            or batch.octets + octets > self._octets_at_most
+            or len(batch.wanted) + len(wanted) > self._at_most
+        ):
             batch = self._begin()
         answer: asyncio.Future[list[R]] = self._loop.create_future()
         batch.callers.append((answer, len(wanted), octets))

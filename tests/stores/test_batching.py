@@ -58,7 +58,7 @@ class Store:
         if POISON in batch.wanted:
             raise ValueError(POISON)
         self.sizes.append(len(batch.wanted))
-        assert len(batch) == 1 or (batch.octets <= OCTETS_AT_MOST and len(batch.wanted) < AT_MOST + 7)
+        assert len(batch) == 1 or (batch.octets <= OCTETS_AT_MOST and len(batch.wanted) <= AT_MOST)
         self.taken.append(batch)
 
     def do(self, step: str, what: Any) -> None:
@@ -114,6 +114,16 @@ def test_everyone_is_answered_once_with_his_own(steps: list[tuple[str, Any]]) ->
             assert isinstance(outcome, asyncio.CancelledError)
     errors = [id(outcome) for outcome in outcomes if isinstance(outcome, StoreError)]
     assert len(errors) == len(set(errors))
+
+
+async def test_nobody_makes_a_batch_larger_than_it_may_be() -> None:
+    """Who would, begins the next one; who wants more than all of a batch has one alone."""
+    store = Store()
+    for wanted in (["a", "a"], ["a", "a"], ["a", "a"], ["a"] * 7, ["a"]):
+        store.batcher.ask(wanted)
+    store.batcher.close()
+
+    assert store.sizes == [4, 2, 7, 1]
 
 
 @given(wanted=st.lists(st.text(max_size=30), min_size=1, max_size=60))

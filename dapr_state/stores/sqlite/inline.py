@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Reads = Batch[str, StoredValue | StoreError | None]
 
-_KEYS_AT_MOST: Final = 256  # of a statement, give or take a caller: about 0.5 ms
+_KEYS_AT_MOST: Final = 256  # of a statement: about 0.5 ms
 _OCTETS_AT_MOST: Final = 64 << 20  # of their keys
 SLOW_SECONDS: Final = 0.01  # then a read is interrupted, as soon as SQLite can be
 STEPS_BETWEEN_CHECKS: Final = 1000  # of SQLite's machine: some 20 us
