@@ -14,7 +14,7 @@ from dapr_state.stores.postgresql import failures, fence, tables
 from dapr_state.stores.postgresql.lanes import Postponed
 from dapr_state.stores.postgresql.pool import LOCK_SECONDS, statement_limit
 from dapr_state.stores.slices import slices
-from dapr_state.stores.sql.groups import RefusedError, Write, shared_out, write_group_async
+from dapr_state.stores.sql.groups import RefusedError, Write, shared_out, units_of, write_group_async
 from dapr_state.stores.sql.writeset import WriteSet, guarded_keys
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class _Held(Postponed):
 
     def __init__(self, groups: Groups, work: Write, outcomes: Outcomes) -> None:
         self._groups = groups
-        self._units = [*work.units]
+        self._units, _ = units_of([work])
         self._outcomes = outcomes
 
     async def finish(self) -> Outcomes:
@@ -130,9 +130,8 @@ class Groups:
 
         Postponed are those of which another client holds a row.
         """
-        units = [unit for work in works for unit in work.units]
-        outcomes = await self.write_units(units)
-        parts = shared_out(outcomes, [len(work) for work in works])
+        units, lengths = units_of(works)
+        parts = shared_out(await self.write_units(units), lengths)
         return [_Held(self, work, part) if _HELD in part else part for work, part in zip(works, parts, strict=True)]
 
     async def write_units(self, units: Sequence[Unit]) -> Outcomes:

@@ -10,7 +10,7 @@ import msgspec
 from dapr_state.stores.base import NotDone, Outcomes, StoreError, Unfit
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from dapr_state.stores.model import Operation
 
@@ -33,12 +33,19 @@ class Write(msgspec.Struct, frozen=True):
     operations: Sequence[Operation]
     is_transaction: bool = False
 
-    @property
-    def units(self) -> Iterable[Unit]:
-        return (self.operations,) if self.is_transaction else zip(self.operations, strict=True)
 
-    def __len__(self) -> int:
-        return 1 if self.is_transaction else len(self.operations)
+def units_of(works: Sequence[Write]) -> tuple[list[Unit], list[int]]:
+    """The units of all, and how many of them are whose."""
+    units: list[Unit] = []
+    lengths: list[int] = []
+    for work in works:
+        if work.is_transaction or len(work.operations) == 1:  # as most are
+            units.append(work.operations)
+            lengths.append(1)
+        else:
+            units += zip(work.operations, strict=True)
+            lengths.append(len(work.operations))
+    return units, lengths
 
 
 def write_group(units: Sequence[Unit], commit: Callable[[Sequence[Unit]], Outcomes]) -> Outcomes:
@@ -74,5 +81,7 @@ def _told(units: Sequence[Unit], error: StoreError) -> Outcomes:
 
 def shared_out(entries: list[T], lengths: Sequence[int]) -> list[list[T]]:
     """Consecutive parts of these lengths."""
+    if len(entries) == len(lengths) and max(lengths, default=1) == 1:  # all of them, then
+        return [[entry] for entry in entries]
     ends = list(accumulate(lengths))
     return [entries[end - length : end] for end, length in zip(ends, lengths, strict=True)]

@@ -13,7 +13,7 @@ import msgspec
 
 from dapr_state.stores.base import Found, NotDone, Outcomes, StoreError
 from dapr_state.stores.etags import new_etags
-from dapr_state.stores.sql.groups import Write, shared_out, write_group
+from dapr_state.stores.sql.groups import Write, shared_out, units_of, write_group
 from dapr_state.stores.sql.keys import refusal
 from dapr_state.stores.sql.writeset import WriteSet, guarded_keys
 from dapr_state.stores.sqlite import failures
@@ -118,13 +118,14 @@ class Executor:
     def _write(self, works: Sequence[Write]) -> list[Outcomes]:
         if not works:
             return []
-        outcomes = write_group([unit for work in works for unit in work.units], self._commit)
+        units, lengths = units_of(works)
+        outcomes = write_group(units, self._commit)
         try:
             if self.file:  # before anybody is told; what is in a log that is gone comes into the database at the end
                 self.file.check_commit()
         except StoreError as moved:
             outcomes = [StoreError(str(moved)) for _ in outcomes]
-        return shared_out(outcomes, [len(work) for work in works])
+        return shared_out(outcomes, lengths)
 
     def _commit(self, units: Sequence[Unit]) -> Outcomes:
         """Raises StoreError, which is a RefusedError where the file and its locks are not the reason."""

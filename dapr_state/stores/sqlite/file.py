@@ -63,10 +63,10 @@ class DatabaseFile:
 
     def check_commit(self) -> None:
         """As `check`, of what was written just now: whoever opens the database will find it."""
-        name, identity = self._files[0]
-        if self._cut or _identity(_stat(name)) != identity or (self._log and self._log.is_deleted):
+        log, (name, identity) = self._log, self._files[0]
+        if self._cut or _identity(_stat(name)) != identity or (log and log.is_deleted):
             self._sizes(len(self._files))
-        if self._log and not self._log.is_whole():
+        if log and not log.is_whole():
             self._refuse(1)
 
     def _sizes(self, count: int) -> list[int]:
