@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from dapr_state.observability.metrics import Metrics
+    from dapr_state.stores.base import Outcomes
 
 UPSERT, DELETE = "upsert", "delete"
 
@@ -336,7 +337,9 @@ def _upsert_with_options(bound: BoundStore, item: Item) -> Upsert:
 
 
 def _delete(bound: BoundStore, item: Item) -> Delete:
-    return Delete(bound.prefix + item.key, item.etag, *_options(item), _hints(bound, item))
+    if item.concurrency or item.consistency or bound.store.passes_on:
+        return Delete(bound.prefix + item.key, item.etag, *_options(item), _hints(bound, item))
+    return Delete(bound.prefix + item.key, item.etag)
 
 
 def _hints(bound: BoundStore, item: Item) -> Hints | None:
@@ -400,22 +403,32 @@ async def _write(
         return None
     began = _now()
     if len(items) > MANY:
-        failures = await _settle_all(bound, items, prepare)
+        failures = await _write_in_parts(bound, items, prepare)
     else:
-        failed = await _settle(bound, bound.store, items, prepare)
+        operations, refused = _operations(bound, items, prepare)
+        try:
+            outcomes = await bound.store.write(operations) if operations else []
+        except StoreError as error:
+            outcomes = [untraced(error)] * len(operations)
+        failed = _failures_of(items, refused, outcomes)
         failures = _Failures(failed) if failed else None
     (metrics.failed if failures else metrics.done)(bound.name, began)
     return failures
 
 
-async def _settle_all(bound: BoundStore, items: Sequence[Item], prepare: _Prepare) -> _Failures | None:
+async def _write_in_parts(bound: BoundStore, items: Sequence[Item], prepare: _Prepare) -> _Failures | None:
     """As many at a time as hold nobody up."""
     failures = _Failures()
     work = Work()
     with bound.store.in_parts() as store:
         for first in range(0, len(items), MANY):
             part = items[first : first + MANY]
-            failed = await _settle(bound, store, part, prepare)
+            operations, refused = _operations(bound, part, prepare)
+            try:
+                outcomes = await store.write(operations) if operations else []
+            except StoreError as error:
+                outcomes = [untraced(error)] * len(operations)
+            failed = _failures_of(part, refused, outcomes)
             failures.add(failed)
             if len(failed) == len(part) and all(each.error is failed[0].error for each in failed):
                 # the store as a whole: it is not asked for the rest, as it may take its time to fail
@@ -425,20 +438,25 @@ async def _settle_all(bound: BoundStore, items: Sequence[Item], prepare: _Prepar
     return failures if failures.count else None
 
 
-async def _settle(bound: BoundStore, store: StateStore, items: Sequence[Item], prepare: _Prepare) -> list[_Failure]:
+def _operations(
+    bound: BoundStore, items: Sequence[Item], prepare: _Prepare
+) -> tuple[list[Operation], dict[int, StoreError]]:
+    """What the items ask for, and why some may not, by place: their siblings are written all the same."""
+    try:
+        return [prepare(bound, item) for item in items], {}
+    except StoreError:
+        pass
     operations: list[Operation] = []
-    refused: dict[int, StoreError] = {}  # by place in the request: their siblings are written all the same
-    for item in items:
+    refused: dict[int, StoreError] = {}
+    for place, item in enumerate(items):
         try:
             operations.append(prepare(bound, item))
         except StoreError as error:
-            refused[len(operations) + len(refused)] = untraced(error)
-    outcomes: Sequence[StoreError | None] = ()
-    if operations:
-        try:
-            outcomes = await store.write(operations)
-        except StoreError as error:
-            outcomes = [untraced(error)] * len(operations)
+            refused[place] = untraced(error)
+    return operations, refused
+
+
+def _failures_of(items: Sequence[Item], refused: Mapping[int, StoreError], outcomes: Outcomes) -> list[_Failure]:
     if not refused and not any(outcomes):
         return []  # the usual way, without a look at each item
     remaining = iter(outcomes)

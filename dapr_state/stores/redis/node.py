@@ -158,7 +158,7 @@ class Node:
         if len(operations) > 1 and (len(operations) > OPERATIONS_AT_ONCE or weight(operations) > OCTETS_AT_MOST):
             return await in_order(operations, self.write, lambda outcome: isinstance(outcome, NotHere))
         grouping = self._link.live or await self._link.connected(weight(operations))
-        if self._waits_for_replicas(operations):
+        if self._link.server.replicas and self._waits_for_replicas(operations):
             return await self._replicated_writes().write(operations)
         return await grouping.write(operations)
 
@@ -202,7 +202,7 @@ class Node:
             self._replicated.link.leave(reason)
 
     def _waits_for_replicas(self, operations: Sequence[Operation]) -> bool:
-        return self._link.server.replicas > 0 and any(operation.strong for operation in operations)
+        return any(operation.strong for operation in operations)
 
     def _replicated_writes(self) -> Replicated:
         """The connection of those that wait for replicas."""

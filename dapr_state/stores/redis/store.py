@@ -17,7 +17,7 @@ from dapr_state.stores.redis.writing import Touch
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from dapr_state.resources.component import Component
     from dapr_state.stores.model import Operation
@@ -57,8 +57,10 @@ class RedisStore(StateStore):
     async def ping(self) -> None:
         await self._node.ping()
 
-    async def get(self, keys: Sequence[str]) -> Found:
-        return await self._node.read(keys) if keys else []
+    # What a node is asked is handed on as the coroutine that it is: one around it is 2 % of a write.
+
+    def get(self, keys: Sequence[str]) -> Coroutine[Any, Any, Found]:
+        return self._node.read(keys) if keys else _nothing()
 
     def together(self, prefix: str) -> str:
         return "{" + prefix + "}" if self._actor_hash_tag else prefix
@@ -73,13 +75,17 @@ class RedisStore(StateStore):
         for refusal in filter(None, await self._node.write([touch])):
             raise refusal
 
-    async def write(self, operations: Sequence[Operation]) -> Outcomes:
-        return await self._node.write(operations) if operations else []
+    def write(self, operations: Sequence[Operation]) -> Coroutine[Any, Any, Outcomes]:
+        return self._node.write(operations) if operations else _nothing()
 
     async def transact(self, operations: Sequence[Operation]) -> None:
         if operations:
             for refusal in filter(None, await self._node.transact(operations)):
                 raise refusal
+
+
+async def _nothing() -> list[Any]:
+    return []
 
 
 def _servers(settings: options.Options) -> Node | Cluster:
