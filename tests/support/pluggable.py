@@ -12,15 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROGRAM = Path(__file__).with_name("pluggable_program.py")
+HOSTILE = Path(__file__).with_name("hostile_component.py")
 
 
 class PluggableComponent(Process):
     """`state.<name>` for sidecars that are given its `environment`."""
 
-    def __init__(self, folder: Path, name: str = "plugged") -> None:
+    def __init__(self, folder: Path, name: str = "plugged", program: Path = PROGRAM) -> None:
         self.folder = folder
         self.socket = folder / f"{name}.sock"
-        super().__init__([sys.executable, PROGRAM, self.socket], folder / f"{name}.log")
+        super().__init__([sys.executable, program, self.socket], folder / f"{name}.log")
 
     @property
     def environment(self) -> Mapping[str, str]:

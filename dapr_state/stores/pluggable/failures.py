@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from google.rpc.status_pb2 import Status
 
 _HTTP_ERROR: Final = re.compile(r"[45][0-9]{2}")  # of others some have no body, and some leave the caller waiting
+_TOO_LARGE: Final = re.compile(r"message larger than max", re.IGNORECASE)  # as all libraries of gRPC say it
 _ETAG: Final = "etag"  # the field that a BadRequest names
 _ETAG_ERRORS: Final = {grpc.StatusCode.FAILED_PRECONDITION: EtagMismatch, grpc.StatusCode.INVALID_ARGUMENT: EtagInvalid}
 
 
 class Silence(StoreError):
     """The component did not answer in time: it may have done what it was asked, or not."""
+
+
+class TooLarge(StoreError):
+    """The answer is larger than is taken, of one side or the other."""
 
 
 def of_read(error: grpc.RpcError) -> StoreError:
@@ -91,5 +96,9 @@ def _only(status: Status | None, kind: Any) -> Any:
 
 
 def _plain(error: grpc.RpcError) -> StoreError:
-    kind = Silence if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED else StoreError
-    return kind(f"rpc error: code = {codes.shown(error.code().name)} desc = {error.details()}")
+    text = f"rpc error: code = {codes.shown(error.code().name)} desc = {error.details()}"
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return Silence(text)
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(text):
+        return TooLarge(text)
+    return StoreError(text)

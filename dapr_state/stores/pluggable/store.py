@@ -2,6 +2,7 @@
 
 Rules that a change must respect:
 1. A call is said once, within CALL_SECONDS, and fails if nobody listens: what may have happened is never repeated.
+   Only a bulk get whose rows are more than one answer may have is asked again, for half of them.
 2. A component knows of this store only what Init told it. Another process at the socket is told before it is asked,
    over a connection of its own: the old one may still be there.
 3. What is left of a request is not asked of a component that has been silent for one of its calls.
@@ -19,15 +20,15 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
-from dapr_state_proto.components.v1 import common_pb2, state_pb2, state_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from dapr_state_proto.components.v1 import common_pb2, state_pb2
+from google.protobuf.message_factory import GetMessageClass
+from grpc_reflection.v1alpha import reflection_pb2
 
 from dapr_state.errors import untraced
-from dapr_state.slices import Work
 from dapr_state.stores.base import Found, NotDone, Outcomes, OwnStatus, StateStore, StoreError, Unfit
 from dapr_state.stores.batching import CALLERS_AT_MOST, OVERHEAD, Budget, weight, weight_of_keys
 from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
-from dapr_state.stores.pluggable import failures, messages
+from dapr_state.stores.pluggable import answers, failures, messages
 from dapr_state.stores.query import scan
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
     Failed = Callable[[grpc.RpcError], StoreError]
 
 SERVICE: Final = state_pb2.DESCRIPTOR.services_by_name["StateStore"].full_name
+_METHODS: Final = {
+    method.name: method for each in state_pb2.DESCRIPTOR.services_by_name.values() for method in each.methods
+}
+_ANSWERS: Final = {name: GetMessageClass(method.output_type) for name, method in _METHODS.items()}
+_WITH_VALUES: Final = frozenset({"Get", "BulkGet", "Query"})
+_REFLECTION: Final = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 INSTANCE: Final = "x-component-instance"  # the header that says for which component of ours a call is
 CALL_SECONDS: Final = 20.0  # daprd waits for ever; as the SQL stores have it by default
 SIZE_SECONDS: Final = 5.0  # for the question how large a transaction may be, as daprd
@@ -49,11 +56,10 @@ _OCTETS_AT_MOST: Final = 64 << 20  # of what waits: twice what large requests ma
 AT_ONCE: Final = 32  # calls that one write with etags has under way
 _RECONNECT_MILLISECONDS: Final = 1000  # at most, between attempts on a socket at which nobody listens
 _CONNECT_MILLISECONDS: Final = 5000  # for the first octets of one who does
-_LARGEST_ANSWER: Final = 256 << 20  # octets of one answer: as much as a bulk get may have
 _FEATURES: Final = (Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL)
 _EXPIRES: Final = "ttlExpireTime"
 _OPTIONS: Final = (
-    ("grpc.max_receive_message_length", _LARGEST_ANSWER),
+    ("grpc.max_receive_message_length", answers.LARGEST),
     ("grpc.max_send_message_length", -1),
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -107,21 +113,24 @@ class PluggableStore(StateStore):
     def _connect(self) -> None:
         channel = self._channel = grpc.aio.insecure_channel(f"unix:{self._path}", options=_OPTIONS)
         self._calls = {
-            **vars(state_pb2_grpc.StateStoreStub(channel)),
-            **vars(state_pb2_grpc.TransactionalStateStoreStub(channel)),
-            **vars(state_pb2_grpc.QueriableStateStoreStub(channel)),
+            name: channel.unary_unary(f"/{method.containing_service.full_name}/{name}", request_serializer=_octets)
+            for name, method in _METHODS.items()
         }
 
     async def _check_service(self) -> None:
         """Raises StoreError unless the component says by reflection that it is a state store."""
-        reflection: Any = reflection_pb2_grpc.ServerReflectionStub(self._open_channel())  # type: ignore[arg-type]  # grpc.aio's
-        question = reflection_pb2.ServerReflectionRequest(list_services="")
+        ask: Any = self._open_channel().stream_stream(_REFLECTION, request_serializer=_octets)
+        call = ask(iter([reflection_pb2.ServerReflectionRequest(list_services="")]), timeout=CALL_SECONDS)
         try:
-            call = reflection.ServerReflectionInfo(iter([question]), timeout=CALL_SECONDS)
-            services = [each.name async for answer in call for each in answer.list_services_response.service]
+            told = await call.read()  # the first answer says it all: the stream may stay open for ever
         except grpc.RpcError as error:
             raise failures.of_read(error) from None
-        if SERVICE not in services:
+        finally:
+            call.cancel()
+        octets = b"" if told is grpc.aio.EOF else told
+        _check_length(octets)
+        listed = answers.whole(reflection_pb2.ServerReflectionResponse, octets).list_services_response
+        if SERVICE not in [each.name for each in listed.service]:
             raise StoreError(f"what listens at {self._path} does not offer {SERVICE}")
         log.info("pluggable component '%s' was successfully registered for '%s'", PurePath(self._path).stem, SERVICE)
 
@@ -167,12 +176,9 @@ class PluggableStore(StateStore):
         return status.st_ino, status.st_ctime_ns
 
     async def _largest_transaction(self) -> int | None:
-        stub = state_pb2_grpc.TransactionalStoreMultiMaxSizeStub(self._open_channel())
         try:
-            answer = await stub.MultiMaxSize(
-                state_pb2.MultiMaxSizeRequest(), timeout=SIZE_SECONDS, metadata=self._headers
-            )
-        except grpc.RpcError:  # most have no such call
+            answer = await self._ask("MultiMaxSize", state_pb2.MultiMaxSizeRequest(), seconds=SIZE_SECONDS)
+        except StoreError:  # most have no such call
             return None
         return answer.max_size if answer.max_size > 0 else None
 
@@ -202,10 +208,26 @@ class PluggableStore(StateStore):
                 answer = await self._ask("Get", messages.get(wanted[0]))
                 found[wanted[0]] = _row(answer)
             elif wanted:
-                items = [messages.get(key) for key in wanted]
-                many = await self._ask("BulkGet", state_pb2.BulkGetRequest(items=items, options={}))
-                found |= {each.key: StoreError(each.error) if each.error else _row(each) for each in many.items}
+                await self._get_many(wanted, found)
         return [found.get(key) for key in keys]
+
+    async def _get_many(self, wanted: Sequence[str], found: dict[str, Any]) -> None:
+        """In one call, or in two for half of them if their rows are more than one answer may have."""
+        request = state_pb2.BulkGetRequest(items=[messages.get(key) for key in wanted], options={})
+        try:
+            octets = await self._octets_of("BulkGet", request)
+        except failures.TooLarge:
+            if len(wanted) == 1:
+                raise
+            half = len(wanted) // 2
+            await self._get_many(wanted[:half], found)
+            await self._get_many(wanted[half:], found)
+            return
+        asked = set(wanted)
+        async for part in answers.parts(_ANSWERS["BulkGet"], octets):
+            for each in part.items:
+                if each.key in asked:
+                    found[each.key] = StoreError(each.error) if each.error else _row(each)
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
         self._open_channel()
@@ -274,17 +296,19 @@ class PluggableStore(StateStore):
         if error := messages.refusal_of(query.metadata):
             raise error
         with self._waiting(OVERHEAD + len(query.text)):
-            answer = await self._ask("Query", messages.query(query))
-        found, work = [], Work()
-        for item in answer.items:
-            if item.key.startswith(prefix) and item.key.find(scan.OF_OTHERS, len(prefix)) < 0:
-                row = StoreError(item.error) if item.error else StoredValue(item.data, item.etag.value)
-                octets = scan.OVERHEAD + len(item.key) + len(item.data)
-                budget.take(octets)
-                found.append(scan.Match((), item.key, row, (), octets))
-            if work.is_over():
-                await work.pause()
-        return scan.Matches(found, answer.token, dict(answer.metadata))
+            answer = await self._octets_of("Query", messages.query(query))
+        found: list[scan.Match] = []
+        token, metadata = "", {}
+        async for part in answers.parts(_ANSWERS["Query"], answer):
+            token = part.token or token
+            metadata.update(part.metadata)
+            for item in part.items:
+                if item.key.startswith(prefix) and item.key.find(scan.OF_OTHERS, len(prefix)) < 0:
+                    row = StoreError(item.error) if item.error else StoredValue(item.data, item.etag.value)
+                    octets = scan.OVERHEAD + len(item.key) + len(item.data)
+                    budget.take(octets)
+                    found.append(scan.Match((), item.key, row, (), octets))
+        return scan.Matches(found, token, metadata)
 
     def _open_channel(self) -> grpc.aio.Channel:
         if self._channel is None:
@@ -315,16 +339,32 @@ class PluggableStore(StateStore):
         return None
 
     async def _ask(
-        self,
-        call: str,
-        request: Any,
-        failed: Failed = failures.of_read,
+        self, call: str, request: Any, failed: Failed = failures.of_read, *, seconds: float | None = None
     ) -> Any:
+        return answers.whole(_ANSWERS[call], await self._octets_of(call, request, failed, seconds=seconds))
+
+    async def _octets_of(
+        self, call: str, request: Any, failed: Failed = failures.of_read, *, seconds: float | None = None
+    ) -> bytes:
+        """What the component answers, not yet decoded."""
         await self._tell()
         try:
-            return await self._calls[call](request, timeout=CALL_SECONDS, metadata=self._headers)
+            octets: bytes = await self._calls[call](request, timeout=seconds or CALL_SECONDS, metadata=self._headers)
         except grpc.RpcError as error:
             raise failed(error) from None
+        if call not in _WITH_VALUES:
+            _check_length(octets)
+        return octets
+
+
+def _octets(message: Any) -> bytes:
+    octets: bytes = message.SerializeToString()
+    return octets
+
+
+def _check_length(octets: bytes) -> None:
+    if len(octets) > answers.LARGEST_WITHOUT_VALUES:
+        raise StoreError(f"the component's answer without any value has {len(octets)} bytes")
 
 
 def _row(answer: Any) -> StoredValue | None:
