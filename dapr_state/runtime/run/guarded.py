@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import suppress
-from typing import Self
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Self
+
+from dapr_state.runtime.supervised import RUN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Guardian:
     """While entered, it watches the groups that it is told of."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "dapr_state.runtime.run.guardian"],
+        self._process = subprocess.Popen(  # noqa: S603 - our own
+            [sys.executable, "-m", "dapr_state.runtime.run.guardian", f"{RUN}={os.getpid()}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -28,6 +33,15 @@ class Guardian:
     def __exit__(self, *exception: object) -> None:
         with suppress(OSError):
             self._process.communicate()
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Around the start of a child: until `watch` is called it has no number, and `run` may be killed."""
+        self._tell("?\n")
+        try:
+            yield
+        finally:
+            self._tell("!\n")
 
     def watch(self, group: int) -> None:
         self._tell(f"+{group}\n")

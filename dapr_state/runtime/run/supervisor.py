@@ -225,8 +225,9 @@ class Run:
         return app
 
     def _start(self, command: Any, environment: Mapping[str, str], **more: Any) -> Child:
-        child = Child(command, environment, **more)
-        self._guardian.watch(child.pid)
+        with self._guardian.starting():
+            child = Child(command, environment, **more)
+            self._guardian.watch(child.pid)
         self._wishes.children.append(child)
         return child
 
