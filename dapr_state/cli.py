@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -105,6 +106,8 @@ def serve(argv: Sequence[str]) -> int:
 
 def run(argv: Sequence[str]) -> int:
     """Be the parent of a sidecar and its application."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C before anything is begun is no error to be traced
     from dapr_state.runtime.run import flags, plan, supervisor  # noqa: PLC0415
 
     if argv[:1] in (["--help"], ["-h"]):

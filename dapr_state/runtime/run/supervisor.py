@@ -342,7 +342,7 @@ async def _run(plans: Sequence[Plan], environ: Mapping[str, str], *, keeps_going
     screen = Screen(plans, environ) if plans[0].run_file else None
     stages = Stages(plan.app_id for plan in plans)
     failure = 0
-    with Guardian() as guardian, Wishes() as wishes:
+    with Wishes() as wishes, Guardian() as guardian:
         shared = Shared(guardian, wishes, stages, screen)
         lives = [asyncio.create_task(Run(plan, environ, shared).live()) for plan in plans]
         for ended in asyncio.as_completed(lives):

@@ -26,8 +26,10 @@ class Wishes:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        """All has ended, and this process ends as well: who asks for that now is heard no more."""
         for number in _ASKING:
             asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Wish it for all, if nobody has yet."""

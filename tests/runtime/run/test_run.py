@@ -169,6 +169,21 @@ def test_an_application_that_is_killed(tmp_path: Path) -> None:
         assert started.code() == 137
 
 
+@pytest.mark.parametrize("program", ["waits", "ignores"])
+@pytest.mark.parametrize("moment", ["starting", "running"])
+def test_a_storm_of_ctrl_c_ends_all_without_a_word_too_many(tmp_path: Path, program: str, moment: str) -> None:
+    """Ten in a row, from the sidecar's start on to the very end of `run`: nothing is left, and nothing is traced."""
+    with Started(tmp_path, *app(program)) as started:
+        until(lambda: processes(started.pid)) if moment == "starting" else started.says("waiting")
+        for _ in range(10):
+            started.send(signal.SIGINT)
+        code = started.code()
+        until(lambda: not processes(started.pid))
+
+    assert code in {130, 137}
+    assert "Traceback" not in started.text
+
+
 def test_nothing_is_left_when_run_is_killed_while_it_starts(tmp_path: Path) -> None:
     """The sidecar is there, or not yet."""
     with Started(tmp_path, *app("waits")) as started:
