@@ -321,7 +321,7 @@ class ActorsAdmin:
             view = await backend.get(actor, request.name)
             if view is None:
                 raise errors.ADMIN_NOT_FOUND(what=f"reminder {request.name} of {actor}")
-            log.info("TriggerReminder %s %s", actor, request.name)
+            log.info("TriggerReminder %s %s", _named(actor), errors.shortened(request.name))
             delivering = self._deliver(actor, request, Trigger(actor, request.name, bytes(view.data) or None))
             answer = admin_pb2.TriggerReminderResponse()
             if request.wait:
@@ -347,14 +347,14 @@ class ActorsAdmin:
             if request.advance_schedule or answer.cancels_reminder:
                 await self._parts.backend.advance(actor, request.name, is_over=answer.cancels_reminder)
         except (AppError, AwayError, NoHostError, ClosingError, CannotError, StoreError) as error:
-            log.warning("TriggerReminder %s %s: %s", actor, request.name, error)
+            log.warning("TriggerReminder %s %s: %s", _named(actor), errors.shortened(request.name), error)
             return str(error) or type(error).__name__
         return ""
 
     async def pause_reminders(self, request: Any) -> Any:
         if not request.type:
             raise errors.ADMIN_REQUEST(cause="of which type? give type")
-        log.info("PauseReminders %s %s", request.type, request.paused)
+        log.info("PauseReminders %s %s", errors.shortened(request.type), request.paused)
         with _told():
             affected = await self._parts.backend.pause(request.type, is_paused=request.paused)
         return admin_pb2.PauseRemindersResponse(affected=affected)
@@ -372,7 +372,7 @@ class ActorsAdmin:
                 actors = self._actors(self._parts.runtime.types())
             case _:
                 raise errors.ADMIN_REQUEST(cause="which? give actor, type or all")
-        log.info("Deactivate %s", actors[0] if len(actors) == 1 else f"{len(actors)} actors")
+        log.info("Deactivate %s", _named(actors[0]) if len(actors) == 1 else f"{len(actors)} actors")
         answer = admin_pb2.DeactivateResponse()
         for some in slices(actors, ENDED_AT_ONCE):
             ends = await asyncio.gather(*(self._parts.runtime.deactivate(each, wait) for each in some))
@@ -395,7 +395,7 @@ class ActorsAdmin:
                 answer.state_keys = len(await self._state_keys(actor))
                 answer.reminders, answer.timers = len(names), len(timers)
                 return answer
-            log.info("DeleteActor %s", actor)
+            log.info("DeleteActor %s", _named(actor))
 
             async def delete() -> None:
                 answer.reminders, answer.timers = len(names), len(timers)
@@ -464,6 +464,11 @@ def _actor(given: Any) -> ActorId:
     if not (given.type and given.id):
         raise errors.ADMIN_REQUEST(cause="which actor? give its type and id")
     return ActorId(given.type, given.id)
+
+
+def _named(actor: ActorId) -> str:
+    """As the log has it: an id may be megabytes."""
+    return errors.shortened(str(actor))
 
 
 async def _first(items: Iterator[str], sought: _Sought) -> list[str]:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from bisect import bisect_right
 from collections import deque
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -130,8 +132,13 @@ class Feed:
         first = self._ring[0].number if self._ring else self._number + 1
         return place.epoch == self._epoch and first - 1 <= place.number <= self._number
 
-    def since(self, place: Place, at_most: int) -> list[Change]:
-        """The next changes behind a place that it has."""
+    def since(self, place: Place, at_most: int, octets: int) -> list[Change]:
+        """The next changes behind a place that it has: so many, or as many as have these octets, and one at least."""
+        found = self._behind(place, at_most)
+        room = accumulate(_weight(change) for change in found)
+        return found[: max(1, bisect_right(list(room), octets))]
+
+    def _behind(self, place: Place, at_most: int) -> list[Change]:
         first = self._ring[0].number if self._ring else self._number + 1
         start = place.number + 1 - first
         if start > len(self._ring) // 2:  # from the end that is nearer: a deque walks

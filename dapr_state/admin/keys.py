@@ -65,18 +65,24 @@ class Step(NamedTuple):
 async def page(space: Space, wish: Wish) -> Found:
     """The next things of the list; there may be fewer than wished for, even none, while there are more."""
     making, work = _Page(space, wish), Work()
-    prefix, after, scanned = space.stored(wish.prefix), wish.after, 0
+    prefix, after, scanned, octets = space.stored(wish.prefix), wish.after, 0, 0
+    behind = space.store.list_behind
     at_once = wish.size  # few behind keys that are passed over: the next ones may be, too
-    while len(making.things) < wish.size and scanned < wish.scan:
+    while len(making.things) < wish.size and scanned < wish.scan and octets <= paging.OCTETS_AT_MOST:
         limit = min(wish.size - len(making.things), at_once, paging.ENTRIES_AT_MOST)
         at_once *= MORE
         found = await space.store.keys(prefix, after=after, limit=limit, reverse=wish.reverse, sizes=wish.sizes)
         after = found.after
         for row in found.rows:
-            scanned += 1
+            scanned, octets = scanned + 1, octets + len(row.key)
             if beyond := await making.add(row):
                 after, at_once = paging.token_beyond(beyond), 1
                 break
+            if octets > paging.OCTETS_AT_MOST and row is not found.rows[-1] and (rest := behind(row.key)):
+                after = rest
+                break
+            if work.is_over():
+                await work.pause()
         if not after:
             break
         if work.is_over():
@@ -100,8 +106,11 @@ class _Page:
         key = self._space.shown(row.key)
         if key is None:
             return self._space.foreign(row.key) if self._is_ordered else ""
-        head, delimiter, _ = key[len(self._wish.prefix) :].partition(self._wish.delimiter or "\0")
-        if not (self._wish.delimiter and delimiter):
+        if not self._wish.delimiter:
+            self.things.append(Row(key, row))
+            return ""
+        head, delimiter, _ = key[len(self._wish.prefix) :].partition(self._wish.delimiter)
+        if not delimiter:
             self.things.append(Row(key, row))
             return ""
         prefix = self._wish.prefix + head + delimiter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 import math
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ from dapr_state.api.keys import SEPARATOR
 from dapr_state.api.state import row_for
 from dapr_state.clock import WAITING
 from dapr_state.golang import json
+from dapr_state.golang.quoting import quote
 from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError, Unsupported
 from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
@@ -31,10 +33,13 @@ if TYPE_CHECKING:
 PAGE: Final = 200  # keys, if nothing else is asked for
 PAGE_AT_MOST: Final = 1000  # some milliseconds, and less than a megabyte of an answer without values
 VALUE: Final = 4096  # octets of each value in a list, if nothing else is asked for
+KEY_AT_MOST: Final = 64 * 1024  # characters of one that can be shown: no address in a browser names a longer one
+VALUE_AT_MOST: Final = 256 * 1024  # octets of it, in 3 ms: whoever wants more asks for that value
 VALUES_AT_MOST: Final = 2 << 20  # octets that all values of a page are: those behind it are told without
 READ_AT_ONCE: Final = 64  # values, of which only the beginning may be shown
 PART: Final = 64 * 1024  # octets of one value, if nothing else is asked for
 PART_AT_MOST: Final = 1 << 20  # octets, which are written as base64 in 5 ms; whoever wants more asks for the next part
+TEXT_AT_ONCE: Final = 256 * 1024  # octets that are looked at whether they are text: half a millisecond
 BUDGET: Final = 0.2  # seconds for a count; who asks for more waits longer, not others
 BUDGET_AT_MOST: Final = 10.0  # seconds of it: then the caller has a number to show, and may go on
 SAMPLE: Final = 20  # keys that are shown of those that are to be removed
@@ -67,6 +72,8 @@ class StateAdmin:
     def space(self, request: Any) -> Space:
         """The keys that are meant. Raises if there is no such store, or they are not to be seen."""
         self._check_exists(request.store_name)
+        if any(len(getattr(request, each, "")) > KEY_AT_MOST for each in ("key", "prefix")):
+            raise errors.ADMIN_REQUEST(cause=f"a key has {KEY_AT_MOST} characters or less here")
         if request.space == admin_pb2.STORE and not self._shows_all:
             raise errors.ADMIN_SCOPE()  # noqa: RSE102  a row is called to make its error
         return spaces.of(request.space, self._stores[request.store_name], self._app_id)
@@ -80,24 +87,26 @@ class StateAdmin:
         wish = _wish(request, min(request.page_size or PAGE, PAGE_AT_MOST), after)
         try:
             found = await keys.page(space, wish)
+            work = Work()
             answer = admin_pb2.ListKeysResponse(
                 next_page_token=self._seals.sealed(found.after, *seal) if found.after else "",
                 scanned=found.scanned,
                 ordered=Feature.ORDER in space.store.features,
             )
-            work = Work()
             for thing in found.things:
+                if work.is_over():  # a key may be a megabyte
+                    await work.pause()
                 if isinstance(thing, keys.Group):
                     answer.groups.add(prefix=text(thing.prefix), count=thing.size, at_least=thing.at_least)
                 else:
                     self._show(answer.entries.add(), space, thing, request)
-                if work.is_over():
-                    await work.pause()
             if request.with_values:
                 listed = [thing for thing in found.things if isinstance(thing, keys.Row)]
-                await _add_values(space, listed, answer.entries, request.max_value_bytes or VALUE)
+                await _add_values(space, listed, answer.entries, shown_of_values(request))
         except StoreError as error:
             raise self._failed(request, error) from error
+        if work.is_over():
+            await work.pause()
         return answer
 
     async def stream_keys(self, request: Any) -> AsyncIterator[Any]:
@@ -112,11 +121,11 @@ class StateAdmin:
                     for entry, row in zip(entries, some, strict=True):
                         self._show(entry, space, row, request)
                     if request.with_values:
-                        await _add_values(space, some, entries, request.max_value_bytes or VALUE)
+                        await _add_values(space, some, entries, shown_of_values(request))
                     for entry in entries:
                         yield entry
-                    if work.is_over():
-                        await work.pause()
+                        if work.is_over():  # who takes them has written them meanwhile
+                            await work.pause()
         except StoreError as error:
             raise self._failed(request, error) from error
 
@@ -127,7 +136,8 @@ class StateAdmin:
 
     def _show(self, entry: Any, space: Space, thing: keys.Row, request: Any) -> None:
         row = thing.row
-        entry.key, entry.stored_key, entry.etag, entry.error = text(thing.key), text(row.key), row.etag, row.error
+        entry.etag, entry.error = row.etag, row.error
+        name(entry, thing.key, row.key)
         set_time(entry.expires_at, row.expires_at)
         if request.with_sizes and row.size is not None:
             entry.size = row.size
@@ -163,8 +173,9 @@ class StateAdmin:
         limit = min(request.max_bytes or PART, PART_AT_MOST)
         answer.entry.value = row.value[request.offset : request.offset + limit]
         answer.entry.value_truncated = len(answer.entry.value) < len(row.value)
-        answer.is_utf8 = _is_text(row.value)
-        answer.is_json = answer.is_utf8 and bool(row.value) and await _is_json(row.value)
+        if not request.offset:  # it may be long: that is told once
+            answer.is_utf8 = await _is_text(row.value)
+            answer.is_json = answer.is_utf8 and bool(row.value) and await _is_json(row.value)
         return answer
 
     async def save_entry(self, request: Any) -> Any:
@@ -178,7 +189,7 @@ class StateAdmin:
         if request.HasField("expire_in"):
             ttl = _whole_seconds(request)
             keys.check(space, request.store_name, Feature.TTL)
-        log.info("SaveEntry %s %s", request.store_name, stored)
+        log.info("SaveEntry %s %s", request.store_name, errors.shortened(stored))
         await self._write(space, Upsert(stored, value, request.etag, request.only_new, False, ttl, is_json), request)
         answer = admin_pb2.SaveEntryResponse()
         row = await self._read(space, stored, request)
@@ -190,7 +201,7 @@ class StateAdmin:
     async def delete_entry(self, request: Any) -> Any:
         space = self.space(request)
         stored = self._stored(space, request)
-        log.info("DeleteEntry %s %s", request.store_name, stored)
+        log.info("DeleteEntry %s %s", request.store_name, errors.shortened(stored))
         await self._write(space, Delete(stored, request.etag), request)
         return admin_pb2.DeleteEntryResponse()
 
@@ -201,7 +212,7 @@ class StateAdmin:
         if wish is None or (wish == "persist" and not request.persist):
             raise errors.ADMIN_REQUEST(cause="how long shall it live? give expire_in, or persist")
         ttl = _whole_seconds(request) if wish == "expire_in" else None
-        log.info("Touch %s %s", request.store_name, stored)
+        log.info("Touch %s %s", request.store_name, errors.shortened(stored))
         try:
             await space.store.touch(stored, ttl, etag=request.etag)
         except StoreError as error:
@@ -218,7 +229,9 @@ class StateAdmin:
         if isinstance(row, StoreError):
             raise self._failed(request, row) from row
         if row is None:
-            raise errors.ADMIN_NOT_FOUND(what=f"key {request.key} of state store {request.store_name}")
+            raise errors.ADMIN_NOT_FOUND(
+                what=f"key {errors.shortened(request.key)} of state store {request.store_name}"
+            )
         return row
 
     async def _write(self, space: Space, operation: Operation, request: Any) -> None:
@@ -233,7 +246,7 @@ class StateAdmin:
         stored = space.stored(request.key)
         if not request.key or space.shown(stored) is None:
             meant = admin_pb2.Space.Name(space.kind)
-            raise errors.ADMIN_REQUEST(cause=f"{request.key!r} is no key of the space {meant}")
+            raise errors.ADMIN_REQUEST(cause=f"{quote(request.key)} is no key of the space {meant}")
         return stored
 
     # Many
@@ -255,7 +268,7 @@ class StateAdmin:
         until = str(WAITING.wall() + CONFIRMED_FOR)
         return admin_pb2.DeleteByPrefixResponse(
             matched=count,
-            sample=[text(row.key) for row in found.things if isinstance(row, keys.Row)],
+            sample=[errors.shortened(text(row.key)) for row in found.things if isinstance(row, keys.Row)],
             confirm_token=self._seals.sealed(until, *_of_removal(request)),
             complete=is_complete,
         )
@@ -270,7 +283,7 @@ class StateAdmin:
             count, _, _ = await _count(space, request.prefix, BUDGET_AT_MOST, enough=expected + 1)
             if count > expected:
                 raise errors.ADMIN_TOO_MANY(count=count, expected=expected)
-        log.info("DeleteByPrefix %s %s", request.store_name, space.stored(request.prefix))
+        log.info("DeleteByPrefix %s %s", request.store_name, errors.shortened(space.stored(request.prefix)))
         prefix, hidden = space.stored(request.prefix), _hidden(space)
         deleted, after, work, until = 0, "", Work(), WAITING.monotonic() + BUDGET_AT_MOST
         while WAITING.monotonic() < until:
@@ -286,6 +299,19 @@ class StateAdmin:
         if isinstance(error, Unsupported):
             return errors.ADMIN_NOT_SUPPORTED(store=request.store_name, feature=str(error).rpartition(" ")[2])
         return row_for(errors.ADMIN_STORE, error)(store=request.store_name, cause=error)
+
+
+def name(entry: Any, key: str, stored: str) -> None:
+    """The entry is of this key; of one that is megabytes the beginning is told."""
+    if len(key) > KEY_AT_MOST:
+        entry.error = f"this key is too long to be shown: it has {len(key)} characters"
+        key, stored = errors.shortened(key), errors.shortened(stored)
+    entry.key, entry.stored_key = text(key), text(stored)
+
+
+def shown_of_values(request: Any) -> int:
+    """How many octets of each value are shown where there are many."""
+    return min(request.max_value_bytes or VALUE, VALUE_AT_MOST)
 
 
 def _of_list(request: Any) -> tuple[object, ...]:
@@ -374,14 +400,19 @@ def _whole_seconds(request: Any) -> int:
     return seconds
 
 
-def _is_text(value: bytes) -> bool:
+async def _is_text(value: bytes) -> bool:
+    decode, work = codecs.getincrementaldecoder("utf-8")().decode, Work()
     try:
-        value.decode()
+        for at in range(0, len(value), TEXT_AT_ONCE):
+            decode(value[at : at + TEXT_AT_ONCE])
+            if work.is_over():
+                await work.pause()
+        decode(b"", final=True)
     except UnicodeDecodeError:
         return False
     return True
 
 
 async def _is_json(value: bytes) -> bool:
-    verdict = json.verdict(value)
+    verdict = json.verdict(value) if len(value) <= json.LONG else None  # what is long waits for its turn
     return await json.problem(value) is None if verdict is None else verdict

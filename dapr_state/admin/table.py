@@ -59,7 +59,8 @@ def _row(service: str, name: str, *routes: str, changes: bool = False) -> Rpc:
 _STORE: Final = "state/{store_name}"
 _ACTOR: Final = "actors/{actor.type}/{actor.id}"
 
-# The first whose path fits a request answers it.
+# The first whose path fits a request answers it. What a path names, a query or a body may name as well: no browser
+# sends a path with an actor in it that is called `..`.
 RPCS: Final = (
     _row("State", "ListKeys", f"GET {_STORE}/keys"),
     _row("State", "StreamKeys", f"GET {_STORE}/keys.ndjson"),
@@ -80,12 +81,18 @@ RPCS: Final = (
         changes=True,
     ),
     _row("Actors", "ListTypes", "GET actors"),
-    _row("Actors", "ListActors", "GET actors/{type}"),
-    _row("Actors", "GetActor", f"GET {_ACTOR}"),
-    _row("Actors", "DeleteActor", f"DELETE {_ACTOR}", changes=True),
+    _row("Actors", "ListActors", "GET actors/{type}", "GET actors:list"),
+    _row("Actors", "GetActor", f"GET {_ACTOR}", "GET actor"),
+    _row("Actors", "DeleteActor", f"DELETE {_ACTOR}", "DELETE actor", changes=True),
     _row("Actors", "ListReminders", "GET reminders"),
     _row("Actors", "ListTimers", "GET timers"),
-    _row("Actors", "TriggerReminder", f"POST {_ACTOR}/reminders/{{name}}:trigger", changes=True),
+    _row(
+        "Actors",
+        "TriggerReminder",
+        f"POST {_ACTOR}/reminders/{{name}}:trigger",
+        "POST reminders:trigger",
+        changes=True,
+    ),
     _row("Actors", "PauseReminders", "POST reminders:pause", changes=True),
     _row("Runtime", "GetOverview", "GET overview"),
     _row("Runtime", "GetConfiguration", "GET configuration"),

@@ -10,9 +10,10 @@ from dapr_state_proto.admin.v1 import admin_pb2
 from dapr_state import errors
 from dapr_state.admin import feed, keys
 from dapr_state.admin.feed import Place
-from dapr_state.admin.messages import set_time, text
-from dapr_state.admin.state import VALUE
+from dapr_state.admin.messages import set_time
+from dapr_state.admin.state import name, shown_of_values
 from dapr_state.api.keys import SEPARATOR
+from dapr_state.slices import Work
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Feature
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from dapr_state.admin.state import StateAdmin
 
 TOGETHER: Final = 100  # changes of one message
+OCTETS_TOGETHER: Final = 256 * 1024  # of their keys and values, beside one that may be larger: 3 ms as JSON
 _KINDS: Final = {
     feed.SAVED: admin_pb2.Change.SAVED,
     feed.DELETED: admin_pb2.Change.DELETED,
@@ -44,6 +46,7 @@ class Watching:
         space = self._state.space(request)
         if not request.WhichOneof("what"):
             raise errors.ADMIN_REQUEST(cause="what? give key or prefix")
+        work = Work()
         seen = Place.of(request.from_revision) if request.from_revision else None
         try:
             with self._feed.watching() as news:
@@ -61,8 +64,9 @@ class Watching:
                     news.clear()
                     if not self._feed.has(place):
                         raise errors.ADMIN_BEHIND(revision=place)
-                    found = self._feed.since(place, TOGETHER)
+                    found = self._feed.since(place, TOGETHER, OCTETS_TOGETHER)
                     if found:
+                        await work.pause()  # a write wakes all that watch: they go on one after the other
                         place = place._replace(number=found[-1].number)
                         if message := self._told(space, request, found, place):
                             yield message
@@ -74,20 +78,25 @@ class Watching:
     async def _snapshot(self, space: Space, request: Any, place: Place) -> AsyncGenerator[Any, None]:
         if request.WhichOneof("what") == "key":
             wanted = [space.stored(request.key)]
-            yield await self._rows(space, request, wanted, place)
+            async for message in self._rows(space, request, wanted, place):
+                yield message
         else:
             keys.check(space, request.store_name, Feature.LIST)
             wish = keys.Wish(request.prefix, TOGETHER)
             async for rows in keys.rows(space, wish):
-                yield await self._rows(space, request, [row.row.key for row in rows], place)
+                async for message in self._rows(space, request, [row.row.key for row in rows], place):
+                    yield message
         yield admin_pb2.WatchResponse(revision=str(place), snapshot_end=True)
 
-    async def _rows(self, space: Space, request: Any, wanted: list[str], place: Place) -> Any:
-        message = admin_pb2.WatchResponse(revision=str(place))
+    async def _rows(self, space: Space, request: Any, wanted: list[str], place: Place) -> AsyncGenerator[Any, None]:
+        """They may be large: those that a message has no room for are in the next one."""
         try:
             found = await space.store.get(wanted)
         except StoreError as error:
             raise errors.ADMIN_STORE(store=request.store_name, cause=error) from error
+        work = Work()
+        await work.pause()
+        message, octets = admin_pb2.WatchResponse(revision=str(place)), 0
         for stored, row in zip(wanted, found, strict=True):
             if row is None or isinstance(row, StoreError):
                 continue
@@ -97,7 +106,13 @@ class Watching:
             set_time(change.entry.expires_at, row.expires_at)
             if row.expires_at is not None:
                 self._feed.expect(request.store_name, stored, row.expires_at)
-        return message
+            octets += len(stored) + len(change.entry.value)
+            if octets > OCTETS_TOGETHER:
+                await work.pause()
+                yield message
+                message, octets = admin_pb2.WatchResponse(revision=str(place)), 0
+        if message.changes:
+            yield message
 
     def _told(self, space: Space, request: Any, found: list[Change], place: Place) -> Any:
         message = admin_pb2.WatchResponse(revision=str(place))
@@ -124,12 +139,12 @@ def _is_meant(space: Space, request: Any, stored: str) -> bool:
 
 
 def _describe(entry: Any, space: Space, stored: str, value: bytes | None, request: Any) -> None:
-    entry.key, entry.stored_key = text(space.shown(stored) or ""), text(stored)
+    name(entry, space.shown(stored) or "", stored)
     entry.encrypted = space.store.is_encrypted
     if value is None:
         return
     entry.size = len(value)
     if request.with_values:
-        limit = request.max_value_bytes or VALUE
+        limit = shown_of_values(request)
         entry.value = value[:limit]
         entry.value_truncated = len(value) > limit

@@ -25,7 +25,11 @@ LONG: Final = 64 * 1024  # octets: what takes longer than it takes to wait for a
 PIECE: Final = 16 * 1024  # octets: a regular expression passes over as much in 1 ms, msgspec decodes it in 5
 
 HALF_A_PAIR: Final = re.compile(rb"\\u[dD][89a-fA-F]")  # or a whole one
+_PAIR: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u")
+_OF_LETTER: Final = re.compile(rb"[\x80-\xbf]")  # what is not its first octet
+_PAIRED: Final = 6  # octets of an escape that may be half of a pair
 
+_decode_text: Final = msgspec.json.Decoder(str).decode
 _raw: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -130,6 +134,29 @@ async def _end_of_string(data: bytes, at: int, work: Work) -> int:
         if work.is_over():
             await work.pause()
     return at
+
+
+async def text(literal: bytes, work: Work) -> str:
+    """What a valid string means, escapes and all. Raises ValueError if it is no string, or has half a pair in it."""
+    if literal[:1] != b'"':
+        raise ValueError("a text is expected")
+    found: list[str] = []
+    at, end = 1, len(literal) - 1
+    while at < end:
+        past = _past(_STRING, literal, at)
+        while _PAIR.match(literal, max(at, past - _PAIRED)):
+            past += _PAIRED
+        while _OF_LETTER.match(literal, past):
+            past += 1
+        past = min(max(past, at + 1), end)
+        try:
+            found.append(_decode_text(b'"%b"' % literal[at:past]))
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from error
+        at = past
+        if work.is_over():
+            await work.pause()
+    return "".join(found)
 
 
 def _past(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 import msgspec
 
 from dapr_state.errors import shortened
+from dapr_state.slices import Work
 from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
 from dapr_state.stores.query import scan
 from dapr_state.stores.ttl import TtlRule
@@ -181,6 +182,19 @@ def _without_value(entry: Entry, *, sizes: bool) -> KeyRow:
     return KeyRow(entry.key, row.etag, row.expires_at, len(row.value) if sizes else None)
 
 
+async def _shown(rows: Sequence[KeyRow], prefix: str, hidden: str) -> Sequence[KeyRow]:
+    """Those that have `hidden` nowhere behind the prefix: keys may be megabytes."""
+    if not hidden:
+        return rows
+    shown, work = list[KeyRow](), Work()
+    for row in rows:
+        if row.key.find(hidden, len(prefix)) < 0:
+            shown.append(row)
+        if work.is_over():
+            await work.pause()
+    return shown
+
+
 class StateStore(ABC):
     """Keys and values as bytes, with versions (etags) and expiry.
 
@@ -297,7 +311,7 @@ class StateStore(ABC):
         Those that have `hidden` somewhere behind it do not count.
         """
         page = await self.keys(prefix, after=after, limit=AT_A_STEP, sizes=sizes)
-        rows = [row for row in page.rows if not (hidden and hidden in row.key[len(prefix) :])]
+        rows = await _shown(page.rows, prefix, hidden)
         return Count(len(rows), sum(row.size or 0 for row in rows) if sizes else 0, page.after)
 
     async def remove(self, prefix: str, *, after: str = "", hidden: str = "") -> Count:
@@ -306,7 +320,7 @@ class StateStore(ABC):
         Raises StoreError for the first that is not removed.
         """
         page = await self.keys(prefix, after=after, limit=AT_A_STEP)
-        gone = [Delete(row.key) for row in page.rows if not (hidden and hidden in row.key[len(prefix) :])]
+        gone = [Delete(row.key) for row in await _shown(page.rows, prefix, hidden)]
         for refusal in filter(None, await self.write(gone) if gone else ()):
             raise refusal
         return Count(len(gone), 0, page.after)

@@ -10,6 +10,7 @@ from dapr_state.stores.base import StoreError, Unfit
 ENTRIES_AT_MOST: Final = 1000  # of a page: some milliseconds of work, encrypted values included
 OCTETS_AT_MOST: Final = 1 << 20  # of the values of a page, beside one entry that may be larger
 _MARK: Final = b"k1:"  # tells these tokens from others
+_ROW: Final = b"r1:"  # where a count goes on that takes rows as they stand in the file
 _GROUP: Final = b"g1:"  # where a list goes on behind all keys that begin so
 _LAST: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)  # no text in UTF-8 holds these code points
@@ -44,6 +45,21 @@ class Range(NamedTuple):
     low: bytes
     with_low: bool
     high: bytes | None  # which is not in it; None: no end
+
+
+def row_token(row: int, prefix: str) -> str:
+    """Where a count of `prefix` goes on that has come to this row."""
+    return binascii.b2a_base64(_ROW + b"%d:" % row + encoded(prefix), newline=False).decode()
+
+
+def row_of(after: str, prefix: str) -> int | None:
+    """The row of such a token; None if it is none of this list."""
+    try:
+        told = binascii.a2b_base64(after, strict_mode=True)
+    except ValueError:
+        return None
+    row, _, of = told.removeprefix(_ROW).partition(b":")
+    return int(row) if told.startswith(_ROW) and of == encoded(prefix) else None
 
 
 def token_beyond(group: str) -> str:

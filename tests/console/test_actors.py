@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
+from dapr_state_proto.runtime.v1 import actors_pb2
 from playwright.sync_api import expect
 
+from tests.support.admin import Admin
 from tests.support.components import component
 from tests.support.http import ask
 from tests.support.rawapp import RawApp
@@ -60,6 +63,55 @@ def test_from_the_types_to_one_actor_and_its_state(open_page: Callable[..., Open
     opened.page.get_by_role("link", name="lines").click()
     expect(opened.page.locator(".tree")).to_contain_text("1")
     assert opened.page.url.endswith("#/state/db/key/Cart%7C%7Cfound%7C%7Clines?space=actors")
+
+
+UGLY = ("%2e", "%2E%2e", "\U0001f600", '"><script>', "x" * 1000)
+NEVER_CALLED = (".", "..", "a//b", "/", "a?b#c&d", "two\nlines")  # Dapr refuses these; other programs' rows have them
+
+
+@pytest.mark.parametrize("id_", UGLY, ids=ascii)
+def test_an_actor_with_an_ugly_name(id_: str, open_page: Callable[..., Opened], host: Sidecar) -> None:
+    """It is found in the list, shown, its reminder fires, and it is deactivated, as any other."""
+    with host.client() as client:
+        named = {"actor_type": "Cart", "actor_id": id_}
+        assert client.call("InvokeActor", actors_pb2.InvokeActorRequest(**named, method="Touch")).ok
+        reminder = actors_pb2.RegisterActorReminderRequest(**named, name="daily", due_time="24h", period="24h")
+        assert client.call("RegisterActorReminder", reminder).ok
+    opened = open_page(host.http_port, f"#/actors/Cart?{urlencode({'id': id_})}")
+    opened.page.locator("a.row").first.click()
+    reminders = opened.page.get_by_role("region", name="Reminders")
+    expect(reminders).to_contain_text("every 24h")
+    reminders.get_by_role("button", name="Fire now").click()
+    opened.seen("daily fired")
+    opened.page.get_by_role("button", name="Deactivate").click()
+    opened.seen("1 actor deactivated")
+
+
+@pytest.mark.parametrize("id_", NEVER_CALLED, ids=ascii)
+def test_an_actor_whose_name_is_a_path(id_: str, open_page: Callable[..., Opened], host: Sidecar) -> None:
+    """A browser would change a path that has it in it: it is shown and deleted all the same."""
+    admin = Admin(host, "grpc")
+    admin.call("SaveEntry", store_name="db", key=f"Cart||{id_}||lines", space="ACTORS", json="[1]")
+    opened = open_page(host.http_port, f"#/actors/Cart?{urlencode({'id': id_})}")
+    opened.page.locator("a.row").first.click()
+    opened.page.get_by_role("link", name="lines").wait_for()
+    opened.page.get_by_role("button", name="Delete", exact=True).click()
+    expect(opened.page.locator("dialog")).to_contain_text("1 key")
+    opened.page.locator("dialog").get_by_role("button", name="Delete").click()
+    opened.seen("Deleted Cart/")
+
+    assert id_ not in {each.actor.id for each in admin.call("ListActors", type="Cart", id_prefix=id_).actors}
+
+
+def test_what_no_browser_can_ask_is_said(open_page: Callable[..., Opened], host: Sidecar) -> None:
+    """A call of an actor named `..` would go to another path: it is not sent."""
+    opened = open_page(host.http_port, "#/actors/Cart/..")
+    opened.page.get_by_role("region", name="Turns").wait_for()
+    opened.press("c")
+    opened.page.get_by_role("textbox", name="Method").fill("Add")
+    opened.page.get_by_role("button", name="Call", exact=True).click()
+    opened.seen("curl --path-as-is")
+    assert opened.writes == []
 
 
 def test_the_turn_that_runs_and_those_that_wait(open_page: Callable[..., Opened], host: Sidecar, app: RawApp) -> None:

@@ -116,3 +116,17 @@ def test_a_large_value_is_cut_and_says_so(open_page: Callable[..., Opened], side
     opened.page.get_by_role("button", name="Show all").click()
     expect(opened.page.get_by_role("button", name="Edit")).to_be_enabled()
     assert len(opened.page.locator(".value pre.text").inner_text()) == len(text) + 2
+
+
+def test_a_value_of_megabytes_is_whole(open_page: Callable[..., Opened], sidecar: Sidecar) -> None:
+    """It comes in parts, as the API gives them: what is shown of all of it, and what is downloaded, is all of it."""
+    text = "".join(map(str, range(400_000)))  # 2.3 MB
+    save(sidecar, {"long": text})
+    opened = open_page(sidecar.http_port, f"#/state/{STORE}/key/long")
+
+    opened.page.get_by_role("button", name="Show all").click()
+    expect(opened.page.get_by_role("button", name="Edit")).to_be_enabled()
+    assert opened.page.locator(".value pre.text").evaluate("element => element.textContent") == f'"{text}"'
+    with opened.page.expect_download() as download:
+        opened.page.get_by_role("button", name="Download").click()
+    assert download.value.path().read_text() == f'"{text}"'

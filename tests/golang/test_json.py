@@ -178,3 +178,21 @@ def test_long_texts_are_left_wherever_a_piece_ends(part: object, count: int, dep
         asyncio.run(cut())
 
     assert work.most <= PIECES_AT_ONCE
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters() | st.sampled_from('\\ud8"\U0001f600é')), st.booleans())
+def test_a_text_means_the_same_in_pieces(text: str, is_ascii: bool) -> None:
+    """Wherever it is cut: an escape, a pair of them and a letter stay whole."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json, "PIECE", SMALL_PIECE)
+        literal = python_json.dumps(text, ensure_ascii=is_ascii).encode("utf-8", "replace")
+
+        assert asyncio.run(json.text(literal, Work())) == python_json.loads(literal)
+
+
+@pytest.mark.parametrize("literal", [b"1", b"null", b'"\\ud83d"', b'"\\ude00\\ud83d"'])
+def test_what_is_no_text_is_refused(literal: bytes) -> None:
+    """A lone half of a pair is none that could be kept."""
+    with pytest.raises(ValueError, match=r"a text is expected|surrogate|truncated"):
+        asyncio.run(json.text(literal, Work()))

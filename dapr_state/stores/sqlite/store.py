@@ -181,10 +181,16 @@ class SqliteStore(StateStore):
         return page
 
     async def count(self, prefix: str, *, after: str = "", hidden: str = "", sizes: bool = False) -> Count:
-        wanted = _range(prefix, after)
+        behind = paging.row_of(after, prefix) if after else None
+        wanted = _range(prefix, after if behind is None else "")
         if wanted is None:
             return Count(0)
-        counted: Count = await _ask(self._reading, Call(partial(self._table.count, prefix, wanted, hidden, sizes)))
+        step = (
+            partial(self._table.count, prefix, wanted, hidden, sizes)
+            if behind is None
+            else partial(self._table.count_in_file, prefix, wanted, behind, hidden, sizes)
+        )
+        counted: Count = await _ask(self._reading, Call(step))
         return counted
 
     async def touch(self, key: str, ttl: int | None, *, etag: str = "") -> None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from dapr_state.stores import paging
+from dapr_state.stores.base import Count, StoreError
 from dapr_state.stores.model import Upsert
+from dapr_state.stores.sqlite import statements
+from dapr_state.testing.stores.administration import total
 from dapr_state.testing.stores.asking import put
 
 if TYPE_CHECKING:
@@ -58,7 +64,36 @@ async def test_a_page_of_keys_reads_no_more_than_itself(file: File) -> None:
         asked = [sql for sql in statements if " FROM state" in sql]
         plans = [[step for *_, step in file.sql(f"EXPLAIN QUERY PLAN {sql}")] for sql in asked]
 
-    assert len(plans) == 3
+    assert len(plans) == 4  # of a count, first whether they are many
     for plan in plans:
-        assert any(step.startswith("SEARCH state USING INDEX") and "key>" in step for step in plan)
+        assert any(step.startswith("SEARCH state USING") and "INDEX" in step and "key>" in step for step in plan)
         assert not any("TEMP B-TREE" in step or step.startswith("SCAN state") for step in plan)
+
+
+async def test_many_are_counted_in_the_order_of_the_file(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its steps, however the keys stand in it: those of the prefix alone, alive, not hidden, with their octets."""
+    monkeypatch.setattr(statements, "_COUNTED_AT_ONCE", 40)  # more than these are many
+    monkeypatch.setattr(statements, "_ROWS_IN_FILE", 30)
+    keys = [f"app||{number * 37 % 101:03}" for number in range(101)]
+    async with file.opened() as store:
+        await put(store, *(Upsert(key, b"12345") for key in keys))
+        await put(store, *(Upsert(f"app||T||1||{number}", b"v") for number in range(50)))
+        await put(store, *(Upsert(f"ap{number}", b"v") for number in range(50)), Upsert("app||1", b"v", ttl=1000))
+        file.sql("UPDATE state SET expiration_time = DATETIME(CURRENT_TIMESTAMP, '-1 seconds') WHERE key = 'app||1'")
+        asked: list[str] = []
+        store._executors[1].connection.set_trace_callback(asked.append)
+
+        assert await total(store, "app||", hidden="||", sizes=True) == (101, 505)
+        assert await total(store, "app||T") == (50, 0)
+        assert sum("NOT INDEXED" in sql for sql in asked) == 7 + 7
+        assert await total(store, "app||0") == (100, 0)
+        assert await total(store, "app||00") == (10, 0)
+        assert sum("NOT INDEXED" in sql for sql in asked) == 7 + 7 + 7
+
+
+async def test_a_count_goes_on_in_its_own_list_alone(file: File) -> None:
+    """The place in a file says nothing of another prefix."""
+    async with file.opened() as store:
+        with pytest.raises(StoreError, match="not given by this list"):
+            await store.count("b", after=paging.row_token(5, "a"))
+        assert await store.count("a", after=paging.row_token(5, "a")) == Count(0)

@@ -110,8 +110,25 @@ export const reloadApp = () => ask("POST", ["app"], { verb: "reload", body: {} }
 export const listKeys = (store, query, signal) =>
   read(stores(store, "keys"), { ...query, space: space(query.space), withSizes: true }, signal);
 export const countKeys = (store, query, signal) => read(stores(store, "count"), { ...query, space: space(query.space) }, signal);
-export const getEntry = (store, key, query, signal) =>
-  read(stores(store, "entry"), { key, ...query, space: space(query.space) }, signal);
+const PART = 3 * 2 ** 18; // octets that are asked for together; of threes, so that parts in base64 are one text
+
+/** An entry with the first `maxBytes` of its value, in parts: the API gives no more than a megabyte at once. */
+export async function getEntry(store, key, { maxBytes, ...query }, signal) {
+  const part = (offset) =>
+    read(stores(store, "entry"), { key, ...query, space: space(query.space), offset, maxBytes: Math.min(maxBytes - offset, PART) }, signal);
+  const got = await part(0);
+  const end = Math.min(maxBytes, Number(got.totalSize ?? 0));
+  for (let at = PART; at < end; at += PART) {
+    const more = await part(at);
+    if (more.entry.etag !== got.entry.etag) throw changed();
+    got.entry.value += more.entry.value;
+    got.entry.valueTruncated = end < Number(got.totalSize);
+  }
+  return got;
+}
+
+const changed = () => new ApiError(409, "", "The value was changed while it was read: begin anew.");
+
 const written = new Map(); // when this page last wrote a key: what is then told of it is no news
 const SOON = 3000;
 export const wroteItself = (store, key) => Date.now() - (written.get(`${store}\n${key}`) ?? 0) < SOON;
@@ -130,26 +147,40 @@ export const deleteByPrefix = (store, body, signal) =>
   ask("POST", stores(store), { verb: "deleteByPrefix", body: { ...body, space: space(body.space) }, signal });
 
 export async function download(store, key, of) {
-  const answer = await send("GET", url(stores(store, "entry"), { key, space: space(of), maxBytes: 2 ** 32 - 1 }), {
-    accept: "application/octet-stream",
-  });
-  return answer.blob();
+  const parts = [];
+  let [size, etag, part] = [0, null, null];
+  do {
+    const query = { key, space: space(of), offset: size, maxBytes: PART };
+    const answer = await send("GET", url(stores(store, "entry"), query), { accept: "application/octet-stream" });
+    part = await answer.blob();
+    if (etag !== null && answer.headers.get("etag") !== etag) throw changed();
+    etag = answer.headers.get("etag");
+    size += part.size;
+    parts.push(part);
+  } while (part.size === PART);
+  return new Blob(parts, { type: "application/octet-stream" });
 }
 
 export const actorTypes = (signal) => read(["actors"], {}, signal);
-export const listActors = (type, query, signal) => read(["actors", type], query, signal);
-export const getActor = (type, id, signal) => read(["actors", type, id], {}, signal);
+// The names of actors stand in queries and bodies: a browser changes a path in which one is called ".." or "."
+const named = (type, id) => ({ "actor.type": type, "actor.id": id });
+export const listActors = (type, query, signal) => ask("GET", ["actors"], { verb: "list", query: { type, ...query }, signal });
+export const getActor = (type, id, signal) => read(["actor"], named(type, id), signal);
 export const deactivate = (type, id) =>
-  ask("POST", id === undefined ? ["actors", type] : ["actors", type, id], { verb: "deactivate", body: {} });
-export const deleteActor = (type, id, dryRun) => ask("DELETE", ["actors", type, id], { query: { dryRun }, body: {} });
+  ask("POST", ["actors"], { verb: "deactivate", body: id === undefined ? { type } : { actor: { type, id } } });
+export const deleteActor = (type, id, dryRun) => ask("DELETE", ["actor"], { query: { ...named(type, id), dryRun }, body: {} });
 export const reminders = (query, signal) => read(["reminders"], query, signal);
 export const timers = (query, signal) => read(["timers"], query, signal);
 export const fireReminder = (type, id, name) =>
-  ask("POST", ["actors", type, id, "reminders", name], { verb: "trigger", body: { wait: true } });
+  ask("POST", ["reminders"], { verb: "trigger", body: { actor: { type, id }, name, wait: true } });
 export const pauseReminders = (type, paused) => ask("POST", ["reminders"], { verb: "pause", body: { type, paused } });
 
 // Dapr's own calls, which are there where the page is on the port of the API
 
-const ofActor = (type, id, ...rest) => new URL(`/v1.0/actors/${[type, id, ...rest].map(encodeURIComponent).join("/")}`, document.baseURI);
-export const callActor = (type, id, method, body) => send("POST", ofActor(type, id, "method", method), { body }).then((answer) => answer.text());
-export const deleteReminder = (type, id, name) => send("DELETE", ofActor(type, id, "reminders", name));
+function ofActor(...names) {
+  const dots = names.find((name) => name === "." || name === "..");
+  if (dots) throw new ApiError(0, "", `No browser can ask Dapr's API for “${dots}”, as it stands in a path there: curl --path-as-is can.`);
+  return new URL(`/v1.0/actors/${names.map(encodeURIComponent).join("/")}`, document.baseURI);
+}
+export const callActor = async (type, id, method, body) => send("POST", ofActor(type, id, "method", method), { body }).then((answer) => answer.text());
+export const deleteReminder = async (type, id, name) => send("DELETE", ofActor(type, id, "reminders", name));
