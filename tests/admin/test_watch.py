@@ -300,7 +300,7 @@ async def test_the_ring_is_bounded_in_changes_and_in_octets() -> None:
             await stores.bound.store.write([Upsert("large", bytes(1 << 20)), Delete("k1")])
         held = sum(len(change.value or b"") for change in of._ring)
         place = of.place
-        last = of.since(Place(place.epoch, place.number - 3), 100)
+        last = of.since(Place(place.epoch, place.number - 3), 100, feed.OCTETS_AT_MOST)
 
     assert held <= feed.OCTETS_AT_MOST
     assert [change.number for change in last] == [place.number - 2, place.number - 1, place.number]
@@ -320,7 +320,7 @@ async def test_a_write_whose_caller_has_gone_is_told_all_the_same() -> None:
         await asyncio.wait([writing])
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        changes = of.since(Place(of.place.epoch, 0), 10)
+        changes = of.since(Place(of.place.epoch, 0), 10, feed.OCTETS_AT_MOST)
     of.close()
 
     assert [change.key for change in changes] == ["k"]
