@@ -243,7 +243,7 @@ def test_two_sidecars_of_one_app_id(tmp_path: Path, store: Store) -> None:
             Sidecar(tmp_path / "two", [shared], flags=flags) as two,
         ):
             for number in range(10):
-                put(one, f"reminders/fires{number}", {"dueTime": "300ms"})
+                put(one, f"reminders/fires{number}", {"dueTime": "2s"})
                 put(two, f"reminders/fires{number}", {"dueTime": "100ms"})
                 put(one, f"reminders/gone{number}", {"dueTime": "3s"})
             codes = {delete(two, f"reminders/gone{number}").code for number in range(10)}

@@ -81,13 +81,20 @@ class _Held(Postponed):
 class _Found:
     """What a group's parts have come to so far."""
 
-    __slots__ = ("held", "kept", "of")
+    __slots__ = ("freed", "held", "kept", "of")
 
     def __init__(self, of: int) -> None:
         self.of = of  # units
+        self.freed = 0  # how often a lock was not to be had that nobody held when it was looked for
         self.held: set[str] = set()  # keys that others hold
         # what is committed of a group that went in parts stays told, whatever ends the others: by the units' identity
         self.kept: dict[int, StoreError | None] = {}
+
+    def may_go_on(self, held: set[str]) -> bool:
+        """Others hold these. If there are none, what was held is free again; but not for ever."""
+        self.held |= held
+        self.freed += not held
+        return self.freed < _ATTEMPTS
 
     def holds_any(self, units: Sequence[Unit]) -> bool:
         return bool(self.held) and any(_is_of(unit, self.held) for unit in units)
@@ -216,14 +223,20 @@ class Groups:
     async def _rows(self, keys: Sequence[str]) -> dict[str, StoredValue | StoreError]:
         """Those that are there; the server gives a key once, however often it is asked for."""
         statement = self._table.read
-        for attempt in range(1, _CONNECTIONS + 1):
+        until = self.clock.monotonic() + self.timeout
+        lost = 0
+        while True:
             try:
                 records = await self._fetch(statement, keys)
             except (failures.ConnectionLost, failures.NotSent):
-                if attempt == _CONNECTIONS:
+                lost += 1
+                if lost == _CONNECTIONS:
                     raise
             except RefusedError as error:
-                if statement == self._table.read_raw or failures.code(error.__cause__ or error) not in _NOT_BASE64:
+                code = failures.code(error.__cause__ or error)
+                if code == failures.LOCKED and self.clock.monotonic() < until:
+                    continue  # somebody changes the table, or vacuums it
+                if statement == self._table.read_raw or code not in _NOT_BASE64:
                     raise
                 statement = self._table.read_raw
             else:
@@ -231,7 +244,6 @@ class Groups:
                 if statement == self._table.read:
                     return {key: StoredValue(value, etag, expiry) for key, value, etag, expiry in records}
                 return {record[0]: tables.decoded(*record[1:]) for record in records}
-        raise AssertionError  # pragma: no cover
 
     async def _fetch(self, statement: str, keys: Sequence[str]) -> Sequence[Any]:
         async with self._pool.use() as connection:
@@ -258,7 +270,6 @@ class Groups:
 
     async def _commit(self, connection: Any, units: Sequence[Unit], found: _Found) -> Outcomes:
         """Raises StoreError, which is a RefusedError where the others can be written without one of the units."""
-        held = found.held
         if found.holds_any(units):
             return await self._commit_without(found, connection, units)
         began = self.clock.monotonic()
@@ -271,12 +282,10 @@ class Groups:
             if failures.code(error) != failures.LOCKED:
                 raise failures.store_error(error) from error
             if len(units) == 1:
-                held.update(operation.key for operation in units[0])
+                found.held.update(operation.key for operation in units[0])
                 return [_HELD]
-            now_held = await self._held_by_others(connection, units)
-            if not now_held:
+            if not found.may_go_on(await self._held_by_others(connection, units)):
                 raise failures.store_error(error) from error
-            held |= now_held
         except asyncpg.InterfaceError as error:
             if connection.is_closed():
                 raise

@@ -314,6 +314,20 @@ async def test_who_waits_for_a_locked_table_is_served_when_it_is_free(database: 
         assert await asyncio.gather(*writes) == [[None]] * 20
 
 
+async def test_who_reads_waits_for_a_table_that_somebody_changes(database: Database) -> None:
+    """As long as for any answer, and not only as long as a group waits for a row."""
+    async with database.opened() as store:
+        await put(store, Upsert("k", b"v"))
+        with _held(database, "LOCK TABLE state IN ACCESS EXCLUSIVE MODE"):
+            reading = asyncio.create_task(value_of(store, "k"))
+            begun = "SELECT max(waitstart) FROM pg_locks WHERE NOT granted"
+            first = await asyncio.to_thread(until, lambda: database.sql(begun)[0][0])
+            again = "SELECT count(*) FROM pg_locks WHERE NOT granted AND waitstart > %s"
+            await asyncio.to_thread(until, lambda: database.sql(again, first) == [(1,)] or reading.done())
+
+        assert await reading == b"v"
+
+
 async def test_a_locked_table_keeps_nobody_waiting(database: Database) -> None:
     """Also those for whom there is no connection; then all are served."""
     async with database.opened(timeout="1s", maxConns="2") as store:

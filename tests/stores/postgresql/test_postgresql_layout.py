@@ -54,14 +54,16 @@ def _layout(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     return {
         "columns": database.sql(
             "SELECT column_name, data_type, is_nullable, column_default FROM information_schema.columns"
-            " WHERE table_name = 'state' ORDER BY ordinal_position"
+            " WHERE table_schema = 'public' AND table_name = 'state' ORDER BY ordinal_position"
         ),
         "indexes": database.sql(
-            "SELECT indexdef FROM pg_indexes WHERE tablename = 'state' AND indexname <> 'state_key_c_idx' ORDER BY 1"
+            "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename = 'state'"
+            " AND indexname <> 'state_key_c_idx' ORDER BY 1"
         ),
         "levels": database.sql("SELECT key, value FROM dapr_metadata WHERE key NOT LIKE 'last-%%' ORDER BY key"),
         "identity": database.sql(
-            "SELECT identity_generation FROM information_schema.columns WHERE column_name = 'row_id'"
+            "SELECT identity_generation FROM information_schema.columns"
+            " WHERE table_schema = 'public' AND column_name = 'row_id'"
         ),
     }
 
