@@ -36,7 +36,7 @@ from dapr_state.serving.grpc.connection import Patience
 from dapr_state.serving.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from dapr_state.actors.placement.base import Claim
     from dapr_state.app.model import ActorCall, Headers, Trigger
@@ -136,11 +136,10 @@ class Peers(Remote):
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def left(self, claims: Collection[Claim]) -> None:
-        """Placement does not name these any more."""
-        for claim in claims:
-            if peer := self._peers.pop(claim, None):
-                self._spawn(self._part(peer))
+    def keep(self, hosts: Mapping[str, str]) -> None:
+        """Part from those whom placement does not name (any more): it names these, with their app ids."""
+        for claim in [claim for claim in self._peers if hosts.get(claim.address) != claim.app_id]:
+            self._spawn(self._part(self._peers.pop(claim)))
 
     async def _part(self, peer: _Peer) -> None:
         if peer.calls:

@@ -58,7 +58,7 @@ class Cluster:
         self._is_secured = credentials is not None
         self.placement = DaprPlacement(self._name, local)
         self._peers = Peers(options.max_body_size, credentials.peer if credentials else None, _counts(layers))
-        self.placement.on_gone.append(self._peers.left)
+        self.placement.on_table.append(self._peers.keep)
         self.router = ActorRouter(local, self.placement, self._peers)
         self._server = NativeServer(
             options=_limits(options.max_body_size), memory=memory, tls=credentials.server() if credentials else None

@@ -116,7 +116,7 @@ class PlacementClient:
         self._stream: _Stream | None = None
         self._told: dict[str, float] = {}  # failures, and until when they are not told again
         self._is_leaving = False
-        self._running: asyncio.Task[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
         return f"<PlacementClient {self._me.name} {'connected' if self._stream else 'looking for the leader'}>"
@@ -126,7 +126,7 @@ class PlacementClient:
         if self._running:
             self.report()
         else:
-            self._running = asyncio.ensure_future(self._run())
+            self._running = [asyncio.ensure_future(self._run()), asyncio.ensure_future(self._beat())]
 
     def report(self) -> None:
         """What is hosted has changed."""
@@ -152,9 +152,16 @@ class PlacementClient:
             log.warning("The other sidecars have not been heard to take over within %.1f s", seconds)
 
     async def close(self) -> None:
+        for task in self._running:
+            task.cancel()
         if self._running:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+            await asyncio.wait(self._running)
+
+    async def _beat(self) -> None:
+        """Also while there is no stream: what still ends of what was active must not go on once it was frozen."""
+        while True:
+            await self._waiting.sleep(BEAT)
+            self._member.beat()
 
     def _hosted(self) -> Collection[str]:
         return () if self._is_leaving else self._types()
@@ -276,7 +283,7 @@ class _Stream:
         """Return when the service ends it. Raises OrderError, or what the call raises."""
         self.report(types())
         opened(self)
-        tasks = [asyncio.ensure_future(work()) for work in (self._write, self._work, self._read, self._beat, self._end)]
+        tasks = [asyncio.ensure_future(work()) for work in (self._write, self._work, self._read, self._end)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -285,11 +292,6 @@ class _Stream:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-
-    async def _beat(self) -> None:
-        while True:
-            await self._waiting.sleep(BEAT)
-            self._member.beat()
 
     async def _end(self) -> None:
         await self.is_void.wait()

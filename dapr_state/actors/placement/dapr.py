@@ -23,7 +23,7 @@ from dapr_state.clock import WAITING
 from dapr_state.slices import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Protocol
 
     from dapr_state_proto.placement.v1 import placement_pb2
@@ -88,7 +88,7 @@ class DaprPlacement(Placement):
         self._connected = Gate(waiting, is_open=False, what=_WHAT)
         self._closed: dict[str, _Closed] = {}
         self._lost: dict[str, Former] = {}  # what there was when the service was lost; until the next round is over
-        self._alive_until = math.inf  # monotonic
+        self._alive_until = math.inf  # monotonic; any time while nothing is known that others may have since
         self._is_severed = False  # others may have what is active here; until the next round is over
         self._unlocked = asyncio.Event()  # a new one for each round
         self._waiters = 0  # for types that nobody hosts
@@ -96,7 +96,7 @@ class DaprPlacement(Placement):
         self.on_ready: list[Callable[[], object]] = []  # told at the end of each round
         self.on_lost: list[Callable[[], object]] = []
         self.on_frozen: list[Callable[[], object]] = []
-        self.on_gone: list[Callable[[Collection[Claim]], object]] = []  # told the hosts that are in no table any more
+        self.on_table: list[Callable[[Mapping[str, str]], object]] = []  # told the app ids of all hosts, by names
 
     def __repr__(self) -> str:
         return f"<DaprPlacement {self._me} {'ready' if self.is_ready else 'lost'}, {self._table!r}>"
@@ -182,6 +182,8 @@ class DaprPlacement(Placement):
 
         Raises TableError.
         """
+        if math.isinf(self._alive_until):
+            self._alive_until = self._waiting.monotonic() + FROZEN
         table = await Table.read(tables, self._table)
         changed = table.changed(self._table)
         work = Work()
@@ -191,12 +193,10 @@ class DaprPlacement(Placement):
             )
             if work.is_over():  # one that is closed early has the old table's owner until then
                 await work.pause()
-        hosts = table.hosts
-        gone = {Claim(*host) for host in self._hosts.items() - hosts.items()}
-        self._table, self._hosts = table, hosts
+        self._table, self._hosts = table, table.hosts
         self._claims.clear()
-        for tell in self.on_gone:
-            tell(gone)
+        for tell in self.on_table:
+            tell(self._hosts)
         # at once: the round goes on without those of an earlier one that take too long
         self._begin_halt(lambda actor: actor.type in changed and not self._is_mine(actor), drains=True)
         try:
@@ -226,7 +226,7 @@ class DaprPlacement(Placement):
         now = self._waiting.monotonic()
         if now > self._alive_until:
             self._thaw()
-        elif self.is_ready:
+        elif not math.isinf(self._alive_until):
             self._alive_until = now + FROZEN
 
     def _thaw(self) -> None:
@@ -238,8 +238,9 @@ class DaprPlacement(Placement):
     def lose(self, *, drains: bool) -> None:
         """The service is gone; `drains` False: others may take over at any moment."""
         self._connected.shut()
-        self._is_severed = self._is_severed or not drains
-        self._alive_until = math.inf
+        if not drains:
+            self._is_severed = True
+            self._alive_until = math.inf
         if not self._lost:
             closed = {actor_type: each.first for actor_type, each in self._closed.items()}
             self._lost = {actor_type: (ring, self._hosts) for actor_type, ring in self._table.rings.items()} | closed

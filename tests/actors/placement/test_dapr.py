@@ -44,7 +44,8 @@ class Scene:
         self.holds: asyncio.Event | None = None
         self.told: list[str] = []
         self.placement.on_frozen.append(lambda: self.told.append("frozen"))
-        self.placement.on_gone.append(self.told.extend)
+        self.hosts: list[list[str]] = []
+        self.placement.on_table.append(lambda hosts: self.hosts.append([*hosts]))
 
     async def halt(self, is_lost: Callable[[ActorId], bool], *, drains: bool) -> None:
         self.halted.append(([f"{each.type}/{each.id}" for each in self.actors if is_lost(each)], drains))
@@ -294,16 +295,48 @@ async def test_the_end_of_a_round_that_was_frozen_counts_no_more() -> None:
     assert scene.placement.lookup_now(ActorId("ta", MINE)) is HERE
 
 
-async def test_who_leaves_the_table_is_told_of() -> None:
-    """Once it is in no type's table any more."""
+@pytest.mark.parametrize("has_been", [False, True], ids=["first", "since it was lost"])
+async def test_the_end_of_a_first_round_that_was_frozen_counts_no_more(has_been: bool) -> None:
+    """Nobody is let in for the moment until the stream is seen to have ended: others have its actors since."""
     scene = Scene()
-    await scene.round(tables(ta=(ME, OTHER), tb=(OTHER,)))
-    await scene.round(tables(ta=(ME,), tb=(OTHER,)))
-    before = list(scene.told)
+    if has_been:
+        await scene.round(tables(ta=(ME,)))
+        scene.placement.lose(drains=True)
+    await scene.placement.update(tables(ta=(ME, OTHER)))
+    scene.clock.advance(FROZEN + 0.1)
+    scene.placement.unlock()
+    is_ready, told = scene.placement.is_ready, scene.told[-1:]
     await scene.round(tables(ta=(ME,)))
 
-    assert before == []
-    assert scene.told == [Claim(OTHER, "app")]
+    assert (is_ready, told) == (False, ["frozen"])
+    assert scene.placement.lookup_now(ActorId("ta", MINE)) is HERE
+
+
+@pytest.mark.parametrize("beats", [True, False])
+async def test_what_ends_since_the_service_was_lost_writes_nothing_once_it_was_frozen(beats: bool) -> None:
+    """Others have joined without it meanwhile: no more time is left to what runs."""
+    scene = Scene()
+    await scene.round(tables(ta=(ME,)))
+    scene.placement.lose(drains=True)
+    for _ in range(4):
+        scene.clock.advance(FROZEN / 3)
+        if beats:
+            scene.placement.beat()
+    holds = scene.placement.holds()
+    await steps()
+
+    assert holds is beats
+    assert [drains for _, drains in scene.halted[1:]] == ([True] if beats else [True, False])
+
+
+async def test_each_table_is_told_with_all_of_its_hosts() -> None:
+    """Of all types, also the first one since the service was lost: who is known from before may have left meanwhile."""
+    scene = Scene()
+    await scene.round(tables(ta=(ME, OTHER), tb=(THIRD,)))
+    scene.placement.lose(drains=True)
+    await scene.round(tables(ta=(ME,)))
+
+    assert scene.hosts == [[ME, OTHER, THIRD], [ME]]
 
 
 async def test_where_an_actor_has_lived_is_known_while_it_moves() -> None:
