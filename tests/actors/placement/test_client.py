@@ -94,7 +94,7 @@ class Stream:
         await self._context.write(PlacementOrder(operation=operation, version=version, tables=tables))
 
     async def answers(self, *orders: tuple[str, int]) -> list[tuple[int, int]]:
-        """What these orders are answered with, up to the end of a round of their own."""
+        """What these orders are answered with, up to the end of a round of their own. Its lock is answered at once."""
         for operation, version in orders:
             await self.order(operation, version)
         for operation in ("lock", "update", "unlock"):
@@ -103,7 +103,7 @@ class Stream:
         while not found or found[-1] != (UNLOCK, END):
             answer = await self.answer()
             found.append((answer.operation, answer.version))
-        return found[:-3]
+        return [each for each in found if each[1] != END]
 
     def end(self, code: grpc.StatusCode, details: str = "") -> None:
         self.status = code, details
