@@ -82,6 +82,7 @@ class ActorRouter:
         self, local: ActorRuntime, placement: Placement, remote: Remote | None = None, waiting: WaitingClock = WAITING
     ) -> None:
         self.local = local
+        local.holds = placement.holds
         self._placement = placement
         self._remote = remote or Alone()
         self._waiting = waiting

@@ -74,6 +74,7 @@ class ActorRuntime:
         self._endings: set[asyncio.Task[None]] = set()
         self._moving: dict[Activation, asyncio.Task[None]] = {}  # those that are halted while they have a turn
         self.overdue = Overdue(waiting)
+        self.holds: Callable[[], bool] = lambda: True  # whether nobody else can have what is active here
         self._patience: Callable[[str], Patience | None] | None = None  # of types; None: no caller's wait is bounded
         self.on_deactivated: Watcher | None = None
         self.on_rebalanced: Callable[[str], object] | None = None  # told the type of each actor that ends to move
@@ -231,6 +232,8 @@ class ActorRuntime:
             self._directory.give(hosted, activation)
             raise
         turn.what, turn.send = what, send
+        if not turn.has_begun:
+            send = partial(self._send_if_held, send)
         patience = self._patience(actor.type) if self._patience else None
         if patience is None and not turn.has_begun:
             try:
@@ -251,6 +254,12 @@ class ActorRuntime:
                 self.overdue.release(work)
             turns.leave(turn, work)
             self._directory.give(hosted, activation)
+
+    async def _send_if_held(self, send: Send, what: ActorCall | Trigger) -> AppAnswer:
+        """Raises ClosedError: the sidecar was frozen while the turn was waited for, and others may have the actor."""
+        if not self.holds():
+            raise ClosedError
+        return await send(what)
 
     def _leave(
         self, hosted: ActorType, activation: Activation, turn: Turn, work: RunToCompletion[AppAnswer] | None

@@ -76,8 +76,7 @@ class ActorServices:
         self._cluster: Cluster | None = None
         if options.placement_addresses:
             self._cluster = _cluster(options, self.runtime, memory, credentials, layers)
-        alone = ActorRouter(self.runtime, Embedded(self.runtime.is_hosted))
-        router = self._router = self._cluster.router if self._cluster else alone
+        router = self._cluster.router if self._cluster else ActorRouter(self.runtime, Embedded(self.runtime.is_hosted))
         self._registrar = registrar(options, test.target(self.runtime) if test else self.runtime)
         state = ActorState(options.app_id, lambda: components.actor_store)
         self.api = Actors(router, state) if self.is_on else Actors()

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 from dapr_state_proto.placement.v1.placement_pb2 import Host, PlacementTable, PlacementTables
 
+from dapr_state.actors.config import Registration, TypeConfig
 from dapr_state.actors.gate import LONGEST, AwayError
+from dapr_state.actors.overdue import Patience
 from dapr_state.actors.placement.base import HERE, Claim, NoHostError
 from dapr_state.actors.placement.dapr import FOLDED, FROZEN, NO_HOST_WAIT, ROUND, DaprPlacement
 from dapr_state.actors.placement.ring import Ring
-from dapr_state.app.model import ActorId
+from dapr_state.actors.router import ActorRouter
+from dapr_state.actors.runtime import ActorRuntime
+from dapr_state.app.model import ActorCall, ActorId
 from dapr_state.clock import ManualClock
-from tests.actors.apps import steps
+from dapr_state.resiliency.guard import Counts
+from tests.actors.apps import App, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -279,6 +284,35 @@ async def test_a_sidecar_that_was_frozen_has_lost_its_actors(beats: bool) -> Non
     assert (found is HERE) is beats
     assert scene.told == ([] if beats else ["frozen"])
     assert [drains for _, drains in scene.halted[1:]] == ([] if beats else [False])
+
+
+@pytest.mark.parametrize("is_patient", [False, True])
+async def test_who_waited_for_a_turn_while_the_sidecar_was_frozen_has_none(is_patient: bool) -> None:
+    """The answer of the turn before is read first of all: the next does not begin where others may have the actor."""
+    app, clock = App(), ManualClock()
+    runtime = ActorRuntime(has_app=True, waiting=clock)  # type: ignore[arg-type]  # a clock that is turned
+    runtime.host(Registration({"ta": TypeConfig()}), app)
+    placement = DaprPlacement(ME, runtime, clock)  # type: ignore[arg-type]
+    router = ActorRouter(runtime, placement)
+    if is_patient:
+        runtime.be_patient(lambda _: Patience(60.0, 0.0, Counts()))
+    await placement.update(tables(ta=(ME,)))
+    placement.unlock()
+    calls = [
+        asyncio.create_task(router.invoke(ActorCall(ActorId("ta", MINE), method, b"", ())))
+        for method in ("wait", "next")
+    ]
+    await steps()
+    clock.advance(FROZEN + 0.1)
+    app.release()
+    await steps()
+    meanwhile = [*app.log]
+    await placement.update(tables(ta=(ME,)))
+    placement.unlock()
+    answers = await asyncio.gather(*calls)
+
+    assert [line for line in meanwhile if "end" not in line] == [f"+{MINE} wait", f"-{MINE} wait"]
+    assert [answer.body for answer in answers] == [b"wait", b"next"]
 
 
 async def test_the_end_of_a_round_that_was_frozen_counts_no_more() -> None:
