@@ -8,7 +8,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
-from dapr_state.clock import WAITING
+from dapr_state.runtime.echo import Echo
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("dapr.signals")
 
 FATAL: Final = 1
-ECHO: Final = 0.005  # seconds: coreutils' `timeout` sends its signal to the process and to its group, which is one wish
 
 _NAMES: Final = {signal.SIGTERM: "terminated", signal.SIGINT: "interrupt"}  # as daprd's log calls them
 
@@ -25,15 +24,15 @@ _NAMES: Final = {signal.SIGTERM: "terminated", signal.SIGINT: "interrupt"}  # as
 class StopSignals:
     """While entered, SIGTERM and SIGINT ask for a stop and SIGHUP for a restart.
 
-    The second SIGTERM or SIGINT ends the process at once with status 1; one that follows a SIGHUP makes of the
-    restart a stop.
+    The second SIGTERM or SIGINT ends the process at once with status 1, if it is no echo of the first; one that
+    follows a SIGHUP makes of the restart a stop.
     """
 
     def __init__(self) -> None:
         self._asked = asyncio.Event()
         self._asked_by_api = asyncio.Event()
         self._is_stop = False
-        self._asked_at = 0.0
+        self._echo = Echo()
 
     def __repr__(self) -> str:
         asked = "restart" if self.is_restart else "stop" if self.is_asked else "none"
@@ -99,14 +98,13 @@ class StopSignals:
 
     def _receive(self, number: signal.Signals) -> None:
         name = _NAMES[number]
-        now = WAITING.monotonic()
-        if self._is_stop and now - self._asked_at < ECHO:
+        if self._echo.is_heard(number):
             return
         if self._is_stop:
             log.critical("Received signal '%s' during shutdown; exiting immediately", name)
             exit_at_once()
         log.info("Received signal '%s'; beginning shutdown", name)
-        self._is_stop, self._asked_at = True, now
+        self._is_stop = True
         self._asked.set()
 
     def _receive_hangup(self) -> None:

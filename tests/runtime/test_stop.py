@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from dapr_state.runtime import echo
+from dapr_state.runtime.echo import Echo
 from dapr_state.runtime.options import Options
 from dapr_state.runtime.servers import Servers
 from dapr_state.transports.middleware import Middleware
@@ -353,6 +355,26 @@ def test_the_second_signal_ends_it_at_once(tmp_path: Path) -> None:
 
     assert code == 1
     assert messages(sidecar)[-1] == "Received signal 'interrupt' during shutdown; exiting immediately"
+
+
+def test_another_signal_is_a_second_one_however_soon_it_comes(tmp_path: Path) -> None:
+    """A script that sends SIGTERM and then SIGINT has asked twice."""
+    with blocked(tmp_path) as sidecar:
+        sidecar.signal(signal.SIGTERM)
+        sidecar.signal(signal.SIGINT)
+
+        assert sidecar.wait() == 1
+
+
+def test_an_echo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same signal, a moment later; another one, or the same a little later, is a wish of its own."""
+    now = 0.0
+    monkeypatch.setattr(echo.WAITING, "monotonic", lambda: now)
+    heard = Echo()
+    first, same, other = (heard.is_heard(each) for each in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT))
+    now = echo.ECHO
+
+    assert (first, same, other, heard.is_heard(signal.SIGTERM)) == (False, True, False, False)
 
 
 def test_a_signal_that_comes_twice_at_once_is_one(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING, Final, Self
 
+from dapr_state.runtime.echo import Echo
+
 if TYPE_CHECKING:
     from dapr_state.runtime.run.child import Child
 
@@ -19,6 +21,7 @@ class Wishes:
         self.first: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.children: list[Child] = []
         self.lives = 0  # runs that do not end yet
+        self._echo = Echo()
 
     def __enter__(self) -> Self:
         for number in _ASKING:
@@ -37,6 +40,8 @@ class Wishes:
             self.first.set_result(number)
 
     def _receive(self, number: signal.Signals) -> None:
+        if self._echo.is_heard(number):
+            return
         if self.lives and not self.first.done():
             self.end(number)
             return

@@ -120,6 +120,17 @@ def test_a_second_signal_ends_all_at_once(tmp_path: Path) -> None:
         assert started.code() == 137
 
 
+def test_a_signal_that_comes_twice_at_once_is_one(tmp_path: Path) -> None:
+    """`timeout` signals the process and its group: the application still saves its last state."""
+    with Started(tmp_path, *app("saves")) as started:
+        started.says("waiting")
+        started.send(signal.SIGTERM)
+        started.send(signal.SIGTERM)
+
+        assert started.code() == 0
+        assert "at the end 204" in started.text
+
+
 def test_what_the_application_started_ends_with_it(tmp_path: Path) -> None:
     """A child of it that lives on would hold its port."""
     with Started(tmp_path, *app("parent")) as started:
