@@ -7,12 +7,15 @@ Rules that a change must keep:
 3. Who waits behind such a turn waits for it no longer than for an answer of his own.
 4. Bounds are those of now: when policies change, turns that run are measured by the new ones from their begin on. Who
    waits for an answer already waits as long as he was to.
+5. What such turns hold is bounded, in calls and octets: their callers have gone and wait for nothing. Where an
+   application owes as much, no other turn begins under a policy.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dapr_state.actors.shielded import RunToCompletion
@@ -31,6 +34,12 @@ if TYPE_CHECKING:
     Leave = Callable[[RunToCompletion[Any] | None], None]  # the turn, with what ran in it
 
 QUIET: Final = 1.0  # seconds between two lines of the log on one type: an application may hang in a thousand actors
+
+# Calls that an application may owe an answer to callers who have been told that it took too long: twice the connections
+# that there are to it. Each keeps 5 kB beside its body.
+HELD: Final = 2048
+HELD_OCTETS: Final = 32 << 20  # of their bodies, as of all large requests (--max-request-memory)
+CUTS: Final = 20  # turns that are ended in one turn of the event loop, 0.1 ms each
 
 log = logging.getLogger("dapr.runtime.actor")
 
@@ -58,6 +67,7 @@ class Held(NamedTuple):
     method: str
     began: float  # by the clock that waits
     overdue_since: float
+    octets: int
 
 
 class Overdue:
@@ -68,8 +78,9 @@ class Overdue:
         self.patience: Callable[[str], Patience | None] | None = None  # of types
         self._held: dict[RunToCompletion[Any], Held] = {}
         self._alarms: dict[RunToCompletion[Any], list[Alarm]] = {}  # when it is too long
-        self._told: dict[str, float] = {}  # by type, when the log has last said something of it
-        self._untold: dict[str, int] = {}  # and how much it has not said since
+        self._held_octets = 0
+        self._to_cut: deque[tuple[RunToCompletion[Any], ActorCall | Trigger, Patience]] = deque()
+        self._quiet_late, self._quiet_cut = _Quiet(), _Quiet()
 
     def __repr__(self) -> str:
         return f"<Overdue {len(self._held)}>"
@@ -90,6 +101,8 @@ class Overdue:
     ) -> AppAnswer:
         """What `answer` comes to in the turn, which `leave` is to end. Raises as that, LateError or ClosedError."""
         try:
+            if not turn.work:  # else one that runs may wait for this one
+                self._check_room()
             if not turn.has_begun:
                 await self._begin(turns, turn, patience)
                 patience = (self.patience(what.actor.type) if self.patience else None) or _endless(patience)
@@ -106,7 +119,7 @@ class Overdue:
             self._alarms[work] = [self._cut_at(began, work, what, patience)]
         if not await self._is_answered(begun, patience):
             patience.counts.late += 1
-            self._hold(work, Held(what.actor, _method(what), began, self._clock.monotonic()), patience)
+            self._hold(work, _held(what, began, self._clock.monotonic()), patience)
             raise LateError(begun)
         answered: AppAnswer = begun.ended.result()
         return answered
@@ -128,14 +141,21 @@ class Overdue:
             alarms.append(self._cut_at(began, work, what, patience))
         if patience.seconds:
             due = began + patience.seconds
-            held = Held(what.actor, _method(what), began, max(due, self._clock.monotonic()))
+            held = _held(what, began, max(due, self._clock.monotonic()))
             alarms.append(self._clock.call_at(due, lambda: self._hold(work, held, patience)))
 
     def release(self, work: RunToCompletion[Any]) -> None:
         """It has ended."""
-        self._held.pop(work, None)
+        if held := self._held.pop(work, None):
+            self._held_octets -= held.octets
         for alarm in self._alarms.pop(work, ()):
             alarm.cancel()
+
+    def _check_room(self) -> None:
+        """Raise AppError if the application owes as many answers as there may be."""
+        if len(self._held) >= HELD or self._held_octets >= HELD_OCTETS:
+            told = f"{len(self._held)}, with {self._held_octets} octets"
+            raise AppError(f"too many calls wait for an answer of the application after their time: {told}")
 
     async def _begin(self, turns: TurnQueue, turn: Turn, patience: Patience) -> None:
         """Return when the turn has begun. Raises LateError behind one that is overdue, and ClosedError."""
@@ -187,33 +207,67 @@ class Overdue:
         if work in self._held:
             return
         self._held[work] = held
-        kind, now = held.actor.type, held.overdue_since
-        if now - self._told.get(kind, -QUIET) < QUIET:
-            self._untold[kind] = self._untold.get(kind, 0) + 1
-            return
-        self._told[kind] = now
-        more = self._untold.pop(kind, 0)
-        log.warning(
-            "Actor '%s' has not answered %s within %s: its turn stays taken until it has, or its connection ends%s",
-            held.actor,
-            held.method,
-            format_duration(patience.seconds),
-            f" ({more} more calls of its type since the last such line)" if more else "",
-        )
+        self._held_octets += held.octets
+        if (more := self._quiet_late.ends(held.actor.type, held.overdue_since)) is not None:
+            log.warning(
+                "Actor '%s' has not answered %s within %s: its turn stays taken until it has, or its connection ends%s",
+                held.actor,
+                held.method,
+                format_duration(patience.seconds),
+                more,
+            )
 
     def _cut_at(self, began: float, work: RunToCompletion[Any], what: ActorCall | Trigger, patience: Patience) -> Alarm:
-        return self._clock.call_at(began + patience.longest_turn, lambda: self._cut(work, what, patience))
+        return self._clock.call_at(began + patience.longest_turn, lambda: self._cut_soon(work, what, patience))
+
+    def _cut_soon(self, work: RunToCompletion[Any], what: ActorCall | Trigger, patience: Patience) -> None:
+        """Thousands may be due at one time: when the file first bounds them."""
+        self._to_cut.append((work, what, patience))
+        if len(self._to_cut) == 1:
+            asyncio.get_running_loop().call_soon(self._cut_some)
+
+    def _cut_some(self) -> None:
+        for _ in range(min(CUTS, len(self._to_cut))):
+            self._cut(*self._to_cut.popleft())
+        if self._to_cut:
+            asyncio.get_running_loop().call_soon(self._cut_some)
 
     def _cut(self, work: RunToCompletion[Any], what: ActorCall | Trigger, patience: Patience) -> None:
+        if work not in self._alarms:  # it has ended meanwhile
+            return
         longest = format_duration(patience.longest_turn)
-        log.error(
-            "Actor '%s' has not answered %s within %s, its longest turn: the connection is closed, and the turn ends;"
-            " the method may still run",
-            what.actor,
-            _method(what),
-            longest,
-        )
+        if (more := self._quiet_cut.ends(what.actor.type, self._clock.monotonic())) is not None:
+            log.error(
+                "Actor '%s' has not answered %s within %s, its longest turn: the connection is closed, and the turn"
+                " ends; the method may still run%s",
+                what.actor,
+                _method(what),
+                longest,
+                more,
+            )
         work.stop(AppError(f"the application did not answer within {longest}, the longest turn of the actor's type"))
+
+
+class _Quiet:
+    """Between two lines of the log on one type."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, float] = {}  # by type, when something was last said of it
+        self._untold: dict[str, int] = {}  # and how much was not said since
+
+    def ends(self, kind: str, now: float) -> str | None:
+        """What is to be said of those that were passed over; None while nothing is."""
+        if now - self._told.get(kind, -QUIET) < QUIET:
+            self._untold[kind] = self._untold.get(kind, 0) + 1
+            return None
+        self._told[kind] = now
+        more = self._untold.pop(kind, 0)
+        return f" ({more} more calls of its type since the last such line)" if more else ""
+
+
+def _held(what: ActorCall | Trigger, began: float, overdue_since: float) -> Held:
+    body = what.body if isinstance(what, ActorCall) else what.data or b""
+    return Held(what.actor, _method(what), began, overdue_since, len(body))
 
 
 def _endless(patience: Patience) -> Patience:

@@ -319,6 +319,50 @@ async def test_the_log_is_not_flooded_by_calls_that_hang(caplog: pytest.LogCaptu
     assert lines[1].endswith("(999 more calls of its type since the last such line)")
 
 
+async def test_what_an_application_owes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many calls or octets as it may owe, and others are refused at once, until it has answered one."""
+    monkeypatch.setattr("dapr_state.actors.overdue.HELD", 3)
+    monkeypatch.setattr("dapr_state.actors.overdue.HELD_OCTETS", 100)
+    scene = Scene(timeout=0.5)
+    for number in range(3):
+        scene.call("wait", str(number))
+    await scene.pass_time(1.0)
+    refused = scene.call("buy", "another")
+    await steps()
+    with pytest.raises(AppError, match="too many calls wait for an answer of the application after their time: 3, "):
+        await refused
+    scene.app.release(1)
+    await steps()
+    large = scene.calls.invoke(ActorCall(ActorId("cart", "large"), "wait", b"x" * 100))
+    late = asyncio.ensure_future(large)
+    await scene.pass_time(1.0)
+    assert isinstance(late.exception(), LateError)
+    scene.app.release(2)
+    await steps()
+    with pytest.raises(AppError, match=r"after their time: 1, with 100 octets"):
+        await scene.end(scene.call("buy", "another"))
+    scene.app.release()
+    await steps()
+
+    assert (await scene.end(scene.call("buy", "another"))).body == b"buy"
+
+
+async def test_turns_that_are_cut_at_one_time_are_cut_in_slices(caplog: pytest.LogCaptureFixture) -> None:
+    """Of hundreds one is named, and others are served in between."""
+    scene = Scene(longest_turn=1.0)
+    calls = [scene.call("wait", str(number)) for number in range(200)]
+    await steps()
+    scene.clock.advance(1.0)
+    cut, turns = -1, 0
+    while cut < len(calls):
+        cut, before = sum(call.done() for call in calls), cut
+        turns += cut > max(before, 0)
+        await asyncio.sleep(0)
+
+    assert turns >= 200 // 20
+    assert len([line for line in caplog.messages if "its longest turn" in line]) == 1
+
+
 async def test_reminders_and_timers_have_their_time_and_no_more() -> None:
     """Neither repeated nor counted by breakers; the turn stays taken, and one that comes again waits for it."""
     scene = Scene(timeout=0.5, retry=THREE, rule=OFTEN)
