@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from bisect import bisect_right
 from collections import deque
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ LINGER: Final = 60.0  # seconds without a watcher: one who comes back until then
 WATCHERS_AT_MOST: Final = 64  # each is woken by every write
 MORTALS_AT_MOST: Final = 10_000  # rows with an end that are remembered, to tell of it
 SWEEP: Final = 1.0  # seconds between two looks at what has expired, as stores sweep
+
+_NUMBER: Final = re.compile("[0-9]{1,20}")  # of a change
 
 SAVED, DELETED, EXPIRED = "SAVED", "DELETED", "EXPIRED"
 
@@ -68,7 +71,7 @@ class Place(NamedTuple):
     @classmethod
     def of(cls, text: str) -> Place | None:
         epoch, _, number = text.partition(".")
-        return cls(epoch, int(number)) if number.isascii() and number.isdigit() else None
+        return cls(epoch, int(number)) if _NUMBER.fullmatch(number) else None
 
 
 class Feed:

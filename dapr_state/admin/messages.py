@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
 _NANOSECONDS: Final = 1_000_000_000
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799  # seconds: a timestamp is of the years 1 to 9999
 
 
 def text(key: str) -> str:
@@ -18,8 +19,9 @@ def text(key: str) -> str:
 
 
 def set_time(field: Timestamp, seconds: float | None) -> None:
-    """Unix seconds; None leaves it out."""
+    """Unix seconds, as far as a timestamp goes: anybody may save a key for longer. None leaves it out."""
     if seconds is not None:
+        seconds = min(max(seconds, _FIRST), _LAST)
         whole = math.floor(seconds)
         field.seconds = whole
         field.nanos = int((seconds - whole) * _NANOSECONDS)

@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import socket
 import sys
 from argparse import ArgumentParser
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
-from http.client import HTTPConnection, HTTPException
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, IncompleteRead
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
+from unicodedata import combining, east_asian_width
 from urllib.parse import quote, urlencode
 
 from dapr_state.clock import WAITING
@@ -28,6 +32,7 @@ PAGE: Final = 1000  # keys, actors or reminders that are asked for together
 PART: Final = 1 << 20  # octets of a large value that are asked for together
 QUIET: Final = 40.0  # seconds without a word from a stream that says one every 15: it is gone
 AGAIN: Final = 1.0  # seconds before a sidecar that has gone is asked again
+SAID: Final = 300  # letters of an answer that is none of a sidecar's
 TOLD_EVERY: Final = 0.2  # seconds between two words of progress
 _DAY: Final = 86_400  # seconds
 _STEPS: Final = ((1, "s", 60), (60, "m", 3600), (3600, "h", _DAY), (_DAY, "d", float("inf")))
@@ -35,6 +40,10 @@ _STEPS: Final = ((1, "s", 60), (60, "m", 3600), (3600, "h", _DAY), (_DAY, "d", f
 
 class LookError(Exception):
     """It cannot be shown; the text says why."""
+
+
+class GoneError(LookError):
+    """The sidecar does not answer, or its answer was cut; asked again it may."""
 
 
 def run(command: str, argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -45,6 +54,9 @@ def run(command: str, argv: Sequence[str], environ: Mapping[str, str]) -> int:
     arguments.add_argument("--json", action="store_true", help="as the API says it, an object on each line")
     _ARGUMENTS[command](arguments)
     given = arguments.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a key may have letters that a terminal has not
     try:
         COMMANDS[command](_Sidecar.of(given, environ), given)
     except LookError as error:
@@ -62,7 +74,7 @@ class _Sidecar:
     def __init__(self, port: int, path: Path | None, token: str) -> None:
         self._port = port
         self._path = path
-        self._headers = {"dapr-api-token": token} if token else {}
+        self._headers = {"dapr-api-token": token.encode()} if token else {}
 
     @classmethod
     def of(cls, given: Namespace, environ: Mapping[str, str]) -> _Sidecar:
@@ -78,17 +90,32 @@ class _Sidecar:
             return cls(first.http_port, path, token)
         if given.app_id:
             raise LookError(f"no sidecar of {given.app_id} runs here: dapr-state list shows those that do")
-        return cls(int(environ.get("DAPR_HTTP_PORT") or DEFAULT_PORT), None, token)
+        port = environ.get("DAPR_HTTP_PORT") or str(DEFAULT_PORT)
+        if not (port.isascii() and port.isdigit()):
+            raise LookError(f"DAPR_HTTP_PORT is no port: {port}")
+        return cls(int(port), None, token)
 
     def ask(self, path: str, **query: Any) -> Any:
-        with closing(self._connect()) as connection:
+        with self._talking(), closing(self._connect()) as connection:
             return json.loads(self._answer(connection, path, query).read())
 
     def lines(self, path: str, *, seen: str = "", **query: Any) -> Iterator[str]:
         """Of an answer that goes on."""
-        with closing(self._connect()) as connection:
+        with self._talking(), closing(self._connect()) as connection:
             for line in self._answer(connection, path, query, {"last-event-id": seen} if seen else {}):
                 yield line.decode().rstrip("\n")
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        where = self._path or f"port {self._port}"
+        try:
+            yield
+        except IncompleteRead as error:
+            raise GoneError(f"the sidecar on {where} has gone in the middle of its answer") from error
+        except (OSError, HTTPException) as error:
+            raise GoneError(f"no sidecar answers on {where}: {error}") from error
+        except ValueError as error:
+            raise LookError(f"what answers on {where} is no sidecar: {error}") from error
 
     def _connect(self) -> HTTPConnection:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=QUIET)
@@ -101,15 +128,13 @@ class _Sidecar:
     def _answer(
         self, connection: HTTPConnection, path: str, query: Mapping[str, Any], headers: Mapping[str, str] = {}
     ) -> HTTPResponse:
-        given = {name: _written(value) for name, value in query.items() if value not in {None, "", False}}
+        given = {name: _written(value) for name, value in query.items() if value not in {None, False}}
         target = f"/dapr-state/v1/{path}" + (f"?{urlencode(given)}" if given else "")
-        try:
-            connection.request("GET", target, headers={**self._headers, **headers, "Host": "localhost"})
-            answer = connection.getresponse()
-        except (OSError, HTTPException) as error:
-            raise LookError(f"no sidecar answers on {self._path or f'port {self._port}'}: {error}") from error
-        if answer.status != 200:  # noqa: PLR2004  HTTP's OK
-            raise LookError(_reason(answer))
+        connection.request("GET", target, headers={**self._headers, **headers, "Host": "localhost"})
+        answer = connection.getresponse()
+        if answer.status != HTTPStatus.OK:
+            is_over = answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
+            raise (LookError if is_over else GoneError)(_reason(answer))
         return answer
 
 
@@ -118,7 +143,9 @@ def _reason(answer: HTTPResponse) -> str:
     try:
         told = json.loads(text)
     except ValueError:
-        return text.strip()
+        told = None
+    if not isinstance(told, dict):
+        return _printable(text.strip()[:SAID]) or f"HTTP {answer.status}"
     if told.get("errorCode") == "ERR_DIRECT_INVOKE":
         return "this sidecar does not show what it keeps: it was started with --console off, or by an older version"
     return str(told.get("message", text))
@@ -149,21 +176,19 @@ def keys(sidecar: _Sidecar, given: Namespace) -> None:
         about = "" if counted["complete"] else " or more"
         print(json.dumps(counted) if given.json else f"{counted['count']}{about}")
         return
-    if given.json:
-        path = f"state/{store}/keys.ndjson"
-        for line in sidecar.lines(path, prefix=given.prefix, space=given.space, withSizes=True):
-            print(line)
-        return
-    table = _Table("KEY", "SIZE", "EXPIRES", "ETAG")
-    with _Progress() as progress:
-        for entry in _pages(
-            sidecar, f"state/{store}/keys", "entries", prefix=given.prefix, space=given.space, withSizes=True
-        ):
-            table.add(
-                entry["key"], entry.get("size", ""), _left(entry.get("expiresAt")), entry["etag"] or entry["error"]
-            )
-            progress.tell(f"{len(table)} keys")
-    table.show("no keys")
+    lines = sidecar.lines(f"state/{store}/keys.ndjson", prefix=given.prefix, space=given.space, withSizes=True)
+    _show(given, map(_entry, lines), _Table("KEY", "SIZE", "EXPIRES", "ETAG"), _key, "no keys")
+
+
+def _entry(line: str) -> Any:
+    told = json.loads(line)
+    if "error" in told and "key" not in told:  # of the whole list, which ends there
+        raise LookError(told["error"]["message"])
+    return told
+
+
+def _key(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    return entry["key"], entry.get("size", ""), _left(entry.get("expiresAt")), entry["etag"] or entry["error"]
 
 
 def get(sidecar: _Sidecar, given: Namespace) -> None:
@@ -208,18 +233,16 @@ def watch(sidecar: _Sidecar, given: Namespace) -> None:
                     seen = line.removeprefix("id: ")
                 elif line.startswith("data: "):
                     _tell_changes(line.removeprefix("data: "), given)
-        except LookError:
+        except GoneError:
             if not seen:
                 raise
-        except (OSError, HTTPException):
-            pass
         WAITING.block(AGAIN)  # it has stopped, or its connection is cut: where it was is known
 
 
 def _tell_changes(data: str, given: Namespace) -> None:
     told = json.loads(data)
     if "errorCode" in told:
-        raise LookError(told["message"])
+        raise GoneError(told["message"])
     if told["lost"]:
         print("dapr-state: changes were missed: the sidecar does not know them any more", file=sys.stderr)
     for change in told["changes"]:
@@ -229,38 +252,34 @@ def _tell_changes(data: str, given: Namespace) -> None:
         entry = change["entry"]
         about = f" {entry['size']} octets" if "size" in entry else ""
         value = f" {entry['json']}" if "json" in entry else ""
-        print(
-            f"{change.get('at', '')[11:19] or '        '} {change['kind'].lower():8} {entry['key']}{about}{value}",
-            flush=True,
-        )
+        at, kind = change.get("at", "")[11:19], change["kind"].lower()
+        print(f"{at:8} {kind:8} {_printable(entry['key'] + about + value)}", flush=True)
 
 
 def actors(sidecar: _Sidecar, given: Namespace) -> None:
     """Show the types of actors, the actors of a type, or all that is known of one: [TYPE[/ID]]."""
     actor_type, _, actor_id = given.actor.partition("/")
     if not actor_type:
-        types = sidecar.ask("actors")["types"]
         table = _Table("TYPE", "HOSTED", "ACTIVE", "BUSY", "WAITING", "REMINDERS", "TIMERS")
-        for each in types:
-            hosted = "yes" if each["hosted"] else "no"
-            counts = (each[name] for name in ("active", "busy", "waitingCalls", "reminders", "timers"))
-            table.add(each["name"], hosted, *counts)
-        _show(given, types, table, "no actors")
+        _show(given, sidecar.ask("actors")["types"], table, _of_type, "no actors")
     elif not actor_id:
-        with _Progress() as progress:
-            found = []
-            for each in _pages(sidecar, f"actors/{quote(actor_type, safe='')}", "actors", which=given.which):
-                found.append(each)
-                progress.tell(f"{len(found)} actors")
+        found = _pages(sidecar, f"actors/{quote(actor_type, safe='')}", "actors", which=given.which)
         table = _Table("ID", "ACTIVE", "BUSY", "WAITING", "SINCE")
-        for each in found:
-            flags = ("yes" if each[name] else "no" for name in ("active", "busy"))
-            table.add(each["actor"]["id"], *flags, each["waitingCalls"], each.get("activeSince", ""))
-        _show(given, found, table, f"no actors of {actor_type}")
+        _show(given, found, table, _of_actor, f"no actors of {actor_type}")
     else:
         path = f"actors/{quote(actor_type, safe='')}/{quote(actor_id, safe='')}"
         one = sidecar.ask(path)
         print(json.dumps(one) if given.json else _actor(one))
+
+
+def _of_type(each: Mapping[str, Any]) -> tuple[object, ...]:
+    counts = (each[name] for name in ("active", "busy", "waitingCalls", "reminders", "timers"))
+    return each["name"], "yes" if each["hosted"] else "no", *counts
+
+
+def _of_actor(each: Mapping[str, Any]) -> tuple[object, ...]:
+    flags = ("yes" if each[name] else "no" for name in ("active", "busy"))
+    return each["actor"]["id"], *flags, each["waitingCalls"], each.get("activeSince", "")
 
 
 def _actor(one: Mapping[str, Any]) -> str:
@@ -273,26 +292,21 @@ def _actor(one: Mapping[str, Any]) -> str:
     said += [f"state    {each['key']} ({each['size']} octets)" for each in one["state"]]
     said += [f"reminder {each['name']} {each.get('nextAt', '')} {each['period']}".rstrip() for each in one["reminders"]]
     said += [f"timer    {each['name']} {each.get('nextAt', '')} {each['period']}".rstrip() for each in one["timers"]]
-    return "\n".join(said)
+    return "\n".join(map(_printable, said))
 
 
 def reminders(sidecar: _Sidecar, given: Namespace) -> None:
     """Show reminders: when each fires next, how often it has fired, and what went wrong."""
     wish = {"type": given.type, "id": given.id, "failing": given.failing}
-    with _Progress() as progress:
-        found = []
-        for each in _pages(sidecar, "reminders", "reminders", **wish):
-            found.append(each)
-            progress.tell(f"{len(found)} reminders")
     table = _Table("ACTOR", "NAME", "NEXT", "PERIOD", "FIRED", "FAILED", "STATE")
-    for each in found:
-        states = [name for name in ("firing", "paused", "parked") if each[name]]
-        state = ", ".join(states) or each["lastError"]
-        actor = f"{each['actor']['type']}/{each['actor']['id']}"
-        table.add(
-            actor, each["name"], _left(each.get("nextAt")), each["period"], each["fired"], each["failures"], state
-        )
-    _show(given, found, table, "no reminders")
+    _show(given, _pages(sidecar, "reminders", "reminders", **wish), table, _reminder, "no reminders")
+
+
+def _reminder(each: Mapping[str, Any]) -> tuple[object, ...]:
+    actor = f"{each['actor']['type']}/{each['actor']['id']}"
+    states = [name for name in ("firing", "paused", "parked") if each[name]]
+    counts = each["period"], each["fired"], each["failures"]
+    return actor, each["name"], _left(each.get("nextAt")), *counts, ", ".join(states) or each["lastError"]
 
 
 COMMANDS: Final[Mapping[str, Callable[[_Sidecar, Namespace], None]]] = {
@@ -360,39 +374,70 @@ def _pages(sidecar: _Sidecar, path: str, field: str, **query: Any) -> Iterator[A
             return
 
 
-def _show(given: Namespace, found: Iterable[Any], table: _Table, nothing: str) -> None:
-    if given.json:
-        for each in found:
-            print(json.dumps(each))
-    else:
-        table.show(nothing)
+def _show(
+    given: Namespace, found: Iterable[Any], table: _Table, row: Callable[[Any], Iterable[object]], nothing: str
+) -> None:
+    """As they come: of a million the first are seen at once, and none is kept."""
+    count = 0
+    try:
+        with _Progress() as progress:
+            for count, each in enumerate(found, 1):
+                if given.json:
+                    print(json.dumps(each))
+                else:
+                    table.add(row(each))
+                if not sys.stdout.isatty():  # else what is shown says how far it is
+                    progress.tell(f"{count} so far")
+    finally:
+        table.flush()
+    if not count and not given.json:
+        print(nothing, file=sys.stderr)
 
 
 class _Table:
-    """Columns as wide as they need to be; on a terminal the head is bold."""
+    """Columns as wide as they need to be for some rows, and no narrower afterwards; on a terminal the head is bold."""
 
     def __init__(self, *head: str) -> None:
-        self._rows: list[tuple[str, ...]] = [head]
+        self._head = head
+        self._widths = [0] * len(head)
+        self._rows: list[Sequence[str]] = []
 
-    def __len__(self) -> int:
-        return len(self._rows) - 1
+    def add(self, cells: Iterable[object]) -> None:
+        self._rows.append([_printable(str(cell)) for cell in cells])
+        if len(self._rows) == PAGE:
+            self.flush()
 
-    def add(self, *cells: object) -> None:
-        self._rows.append(tuple(_printable(str(cell)) for cell in cells))
-
-    def show(self, nothing: str) -> None:
-        if not len(self):
-            print(nothing, file=sys.stderr)
+    def flush(self) -> None:
+        """Print what has come."""
+        if not self._rows:
             return
-        widths = [max(map(len, column)) for column in zip(*self._rows, strict=True)]
-        for number, row in enumerate(self._rows):
-            text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            print(f"\033[1m{text}\033[0m" if not number and sys.stdout.isatty() else text)
+        is_first = not any(self._widths)
+        rows = [self._head, *self._rows] if is_first else self._rows
+        columns = zip(self._widths, zip(*rows, strict=True), strict=True)
+        self._widths = [max(width, *map(_width, column)) for width, column in columns]
+        for number, row in enumerate(rows):
+            cells = (cell + " " * (width - _width(cell)) for cell, width in zip(row, self._widths, strict=True))
+            text = "  ".join(cells).rstrip()
+            print(f"\033[1m{text}\033[0m" if is_first and not number and _is_styled() else text)
+        self._rows = []
+
+
+def _is_styled() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _width(text: str) -> int:
+    """How many places of a terminal it takes."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(each) else 2 if east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def _printable(text: str) -> str:
     """A key may hold what a terminal would take for an order."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 class _Progress:

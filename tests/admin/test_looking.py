@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pty
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,12 +19,53 @@ from tests.support.admin import Admin
 from tests.support.client import item
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.support.sidecar import Sidecar
 
 
 def command(sidecar: Sidecar, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "dapr_state", *words, "--port", str(sidecar.http_port)]
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30, **more)
+
+
+@contextmanager
+def cut_after(behind: int, octets: int) -> Iterator[int]:
+    """The port of a proxy that ends each connection after so many octets of the answers."""
+
+    class Cutting(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", behind)) as to:
+                to.sendall(self.request.recv(65536))
+                answer = b""
+                while len(answer) < octets and (part := to.recv(octets - len(answer))):
+                    answer += part
+                self.request.sendall(answer)
+
+    with serving(Cutting) as port:
+        yield port
+
+
+@contextmanager
+def refusing() -> Iterator[int]:
+    """The port of a sidecar that tells a watcher where he is, ends, and has another token then."""
+    answers = iter([b'200 OK\r\n\r\nid: a.1\ndata: {"changes":[],"lost":false}\n\n', b"401 \r\n\r\nwrong token"])
+
+    class Refusing(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(b"HTTP/1.1 " + next(answers))
+
+    with serving(Refusing) as port:
+        yield port
+
+
+@contextmanager
+def serving(handler: type[socketserver.BaseRequestHandler]) -> Iterator[int]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
 
 
 @pytest.fixture(autouse=True)
@@ -133,3 +178,55 @@ def test_a_terminal_has_a_bold_head(writable: Sidecar) -> None:
 
     assert shown.startswith("\033[1mKEY")
     assert shown.count("\033") == 2
+
+
+def test_a_watch_needs_no_prefix_and_quotes_what_it_shows(writable: Sidecar) -> None:
+    """Of all keys; neither a key nor a value is an order to a terminal."""
+    argv = [sys.executable, "-m", "dapr_state", "watch", "--store", "memory", "--values", "--snapshot"]
+    Admin(writable, "grpc").call("SaveEntry", store_name="memory", key="\x9b2Ja", json='"\x9b2J\u65e5"')
+    with subprocess.Popen([*argv, "--port", str(writable.http_port)], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        shown = {running.stdout.readline().split(maxsplit=1)[1] for _ in range(3)}
+        running.terminate()
+
+    assert '\\x9b2Ja 9 octets "\\x9b2J\u65e5"\n' in shown
+
+
+def test_letters_that_an_output_has_not_are_escaped(writable: Sidecar) -> None:
+    """Where only ASCII goes, the others are told by their numbers; wide ones count for two elsewhere."""
+    Admin(writable, "grpc").call("SaveEntry", store_name="memory", key="\u65e5\u672c", value=b"v")
+    words = ("keys", "\u65e5", "--store", "memory")
+    plain = command(writable, *words, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    wide = command(writable, *words, env={**os.environ, "PYTHONIOENCODING": "utf-8"}, encoding="utf-8")
+
+    assert plain.stdout.splitlines()[1].startswith("\\u65e5\\u672c  1 ")
+    assert [line.index("E") for line in wide.stdout.splitlines()[:1]] == [1]
+    assert wide.stdout.splitlines()[1].startswith("\u65e5\u672c  1 ")
+
+
+@pytest.mark.parametrize("words", [("keys", "--json"), ("keys",), ("get", "cart-2")])
+def test_an_answer_that_is_cut_is_said(writable: Sidecar, words: tuple[str, ...]) -> None:
+    """In one line; what is no sidecar, or no port, is said as well."""
+    with writable.client() as client:
+        client.save("memory", *(item(f"many-{number}", b"v") for number in range(2500)))
+    with cut_after(writable.http_port, 2000) as port:
+        argv = [sys.executable, "-m", "dapr_state", *words, "--store", "memory", "--port", str(port)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    port_of_none = {**os.environ, "DAPR_HTTP_PORT": "abc"}
+    argv = [sys.executable, "-m", "dapr_state", "keys"]
+    nothing = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30, env=port_of_none)
+
+    assert (done.stderr, done.returncode) == (
+        f"dapr-state: the sidecar on port {port} has gone in the middle of its answer\n",
+        1,
+    )
+    assert (nothing.stderr, nothing.returncode) == ("dapr-state: DAPR_HTTP_PORT is no port: abc\n", 1)
+
+
+def test_a_watch_that_is_refused_ends() -> None:
+    """Whatever it has seen before: only who has gone may come back."""
+    argv = [sys.executable, "-m", "dapr_state", "watch", "--store", "memory"]
+    with refusing() as port:
+        done = subprocess.run([*argv, "--port", str(port)], capture_output=True, text=True, check=False, timeout=30)
+
+    assert (done.stderr, done.returncode) == ("dapr-state: wrong token\n", 1)

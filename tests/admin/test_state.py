@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support.client import item
 if TYPE_CHECKING:
     from tests.support.sidecar import Sidecar
 
+LAST_SECOND = 253_402_300_799  # of the year 9999
 UGLY = [
     "a/b",
     "%2F",
@@ -354,3 +356,16 @@ def test_a_large_request_that_needs_not_be_is_refused(writable: Sidecar) -> None
     ):
         answer = http(writable.http_port, "POST", target, body)
         assert (answer.code, answer.json["errorCode"]) == (400, "ERR_ADMIN_BAD_REQUEST")
+
+
+def test_a_key_for_ever_is_shown_like_others(admin: Admin, store: str) -> None:
+    """Anybody may save one for longer than calendars go: the page it is on is shown, and who watches goes on."""
+    with admin.sidecar.client() as client, admin.stream("Watch", store_name=store, prefix="") as messages:
+        next(messages)
+        admin.call("SaveEntry", store_name=store, key="long", value=b"1", expire_in=timedelta(seconds=300_000_000_000))
+        client.save(store, item("short", b"1"))
+        seen = [change.entry.key for change in islice((each for told in messages for each in told.changes), 2)]
+    answer = admin.call("ListKeys", store_name=store)
+
+    assert sorted(seen) == sorted(entry.key for entry in answer.entries) == ["long", "short"]
+    assert all(entry.expires_at.seconds <= LAST_SECOND for entry in answer.entries)

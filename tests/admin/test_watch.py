@@ -130,7 +130,7 @@ def test_a_watcher_that_is_cut_goes_on_where_it_was(admin: Admin, ordered: str) 
 def test_a_place_that_is_not_known_any_more_is_said(admin: Admin, ordered: str) -> None:
     """Of another life of the sidecar, or nonsense: then comes what there is."""
     Admin(admin.sidecar, "grpc").call("SaveEntry", store_name=ordered, key="k", value=b"v")
-    for revision in ("00000000.7", "nonsense"):
+    for revision in ("00000000.7", "nonsense", "00000000." + "9" * 5000):
         with admin.stream(
             "Watch", store_name=ordered, prefix="", from_revision=revision, with_snapshot=True
         ) as messages:
