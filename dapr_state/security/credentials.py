@@ -3,7 +3,8 @@
 Rules that a change must keep:
 1. A connection that stands is not touched by a renewal, nor by other trust anchors: the next one has the new ones.
 2. Nobody is spoken to whose certificate is not of the trust anchors, or has another name than the one that is meant.
-3. The key is never in a file that could be read without the password, which is nowhere but here.
+3. A context that connections may be made with is never changed: one with half of a certificate fails a handshake.
+4. The key is never in a file that could be read without the password, which is nowhere but here.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ AGAIN_AT_MOST: Final = 60.0  # where the certificate that there is holds for a w
 TOLD_AGAIN: Final = 10.0  # seconds until a failure at the start is told again
 LOOK: Final = 60.0  # seconds between two looks at the clock: it stands still while the machine sleeps
 LOOK_AT_ANCHORS: Final = 2.0  # seconds between two looks at their file
+ISSUERS: Final = 16  # of earlier certificates that are still trusted: sentry has another one with another root
 
 log = logging.getLogger("dapr.runtime.security")
 
@@ -71,22 +73,22 @@ class _Contexts:
     So the youngest comes first, and issuers that have signed for this sidecar are trusted by themselves.
     """
 
-    def __init__(self, anchors: str) -> None:
-        """Raises AnchorsError."""
-        self._roots = _roots(anchors)
-        self.client = _context(ssl.PROTOCOL_TLS_CLIENT, self._roots)
-        self.server = _context(ssl.PROTOCOL_TLS_SERVER, self._roots)
-        self.asking = _context(ssl.PROTOCOL_TLS_CLIENT, self._roots)
-
-    def load(self, certificate: Certificate) -> None:
-        """Show it from now on. Raises OSError."""
-        issuers = [each for each in x509.load_pem_x509_certificates(certificate.chain)[1:] if self._is_of_roots(each)]
-        for context in (self.client, self.server, self.asking):
-            _trust(context, issuers)
-        _load(certificate, self.client, self.server)
-
-    def _is_of_roots(self, issuer: x509.Certificate) -> bool:
-        return any(_is_signed_by(issuer, root) for root in self._roots)
+    def __init__(
+        self, anchors: str, certificate: Certificate | None = None, issuers: Iterable[x509.Certificate] = ()
+    ) -> None:
+        """`issuers` are those of earlier certificates, which others may still show. Raises AnchorsError or OSError."""
+        roots = _roots(anchors)
+        chain = x509.load_pem_x509_certificates(certificate.chain)[1:] if certificate else []
+        known = [each for each in dict.fromkeys((*issuers, *chain)) if _is_of(each, roots)]
+        self.anchors = anchors
+        self.certificate = certificate
+        self.issuers = known[-ISSUERS:]
+        trusted = (*roots, *self.issuers)
+        self.client = _context(ssl.PROTOCOL_TLS_CLIENT, trusted)
+        self.server = _context(ssl.PROTOCOL_TLS_SERVER, trusted)
+        self.asking = _context(ssl.PROTOCOL_TLS_CLIENT, trusted)
+        if certificate:
+            _load(certificate, self.client, self.server)
 
 
 class Credentials:
@@ -96,12 +98,11 @@ class Credentials:
         """`anchors` are PEM, or a file of it, which is read again when it has changed. Raises AnchorsError."""
         self._names = names
         self._file = anchors if isinstance(anchors, Path) else None
-        self._anchors = _read(anchors) if isinstance(anchors, Path) else anchors
-        self._contexts = _Contexts(self._anchors)
+        self._contexts = _Contexts(_read(anchors) if isinstance(anchors, Path) else anchors)
+        self._changing = asyncio.Lock()
         # a server keeps the context that it began with: each connection leaves it for the one of the moment
         self._door = _context(ssl.PROTOCOL_TLS_SERVER, ())
         self._door.sni_callback = self._enter
-        self._certificate: Certificate | None = None
         asking = _Peer(lambda: self._contexts.asking, names.service(SENTRY))
         self._sentry = Sentry(sentry_address, asking, names.app_id, names.namespace, token_file)
         self._are_anchors_new = asyncio.Event()
@@ -158,11 +159,18 @@ class Credentials:
         self._are_anchors_new.clear()
         certificate = await self._sentry.sign()
         try:
-            await asyncio.to_thread(self._contexts.load, certificate)
+            await self._change(certificate=certificate)
         except OSError as error:  # of the disk, or of the library, which finds fault with it
             raise SentryError(f"the certificate cannot be loaded: {error}") from None
-        self._certificate = certificate
         return certificate
+
+    async def _change(self, *, anchors: str | None = None, certificate: Certificate | None = None) -> None:
+        """Make connections with these from now on. Raises AnchorsError, or OSError: all stays as it is then."""
+        async with self._changing:  # or one change would take back another
+            old = self._contexts
+            self._contexts = await asyncio.to_thread(
+                _Contexts, old.anchors if anchors is None else anchors, certificate or old.certificate, old.issuers
+            )
 
     async def _watch(self, file: Path) -> None:
         """Who is trusted changes with the file; what is no list of certificates changes nothing."""
@@ -171,7 +179,7 @@ class Credentials:
             await WAITING.sleep(LOOK_AT_ANCHORS)
             try:
                 anchors = await asyncio.to_thread(_read, file)
-                if anchors != self._anchors:
+                if anchors != self._contexts.anchors:
                     await self._trust(anchors)
                 failed = ""
             except (AnchorsError, OSError) as error:
@@ -181,10 +189,7 @@ class Credentials:
 
     async def _trust(self, anchors: str) -> None:
         """Raises AnchorsError, or OSError."""
-        contexts = _Contexts(anchors)
-        if self._certificate:
-            await asyncio.to_thread(contexts.load, self._certificate)
-        self._anchors, self._contexts = anchors, contexts
+        await self._change(anchors=anchors)
         log.info("The trust anchors have changed")
         self._are_anchors_new.set()  # others may trust only what sentry signs from now on
 
@@ -263,6 +268,10 @@ def _roots(anchors: str) -> list[x509.Certificate]:
     return sorted(found, key=lambda each: each.not_valid_before_utc, reverse=True)
 
 
+def _is_of(issuer: x509.Certificate, roots: Iterable[x509.Certificate]) -> bool:
+    return any(_is_signed_by(issuer, root) for root in roots)
+
+
 def _is_signed_by(one: x509.Certificate, other: x509.Certificate) -> bool:
     try:
         one.verify_directly_issued_by(other)
@@ -271,19 +280,15 @@ def _is_signed_by(one: x509.Certificate, other: x509.Certificate) -> bool:
     return True
 
 
-def _trust(context: ssl.SSLContext, certificates: Iterable[x509.Certificate]) -> None:
-    for each in certificates:
-        context.load_verify_locations(cadata=each.public_bytes(Encoding.DER))
-
-
-def _context(side: int, roots: Iterable[x509.Certificate]) -> ssl.SSLContext:
+def _context(side: int, trusted: Iterable[x509.Certificate]) -> ssl.SSLContext:
     context = ssl.SSLContext(side)
     context.check_hostname = False  # the names are those of SPIFFE
     context.verify_mode = ssl.CERT_REQUIRED
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols([ALPN])
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    _trust(context, roots)
+    for each in trusted:
+        context.load_verify_locations(cadata=each.public_bytes(Encoding.DER))
     return context
 
 

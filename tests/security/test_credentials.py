@@ -22,21 +22,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ASKED = 5  # times, and the test has seen enough
+RENEWED = 30  # times: handshakes meet one of them
 
 
 class Signer:
     """A sentry whose certificates are over already, as those of one whose clock is behind."""
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, authority: Authority, enough: int = ASKED) -> None:
         self._authority = authority
+        self._enough = enough
         self.asked = 0
         self.enough = asyncio.Event()
 
     async def sign(self) -> Certificate:
         self.asked += 1
-        if self.asked == ASKED:
+        if self.asked == self._enough:
             self.enough.set()
-        if self.asked > ASKED:
+        if self.asked > self._enough:
             await asyncio.Event().wait()
         key = ec.generate_private_key(ec.SECP256R1())
         leaf = self._authority._sign("leaf", key, ["spiffe://public/ns/default/me"])
@@ -112,6 +114,25 @@ async def test_trust_anchors_change_with_their_file(
 
     assert (before, kept) == ((True, False), True)
     assert context is made.server().context()
+
+
+async def test_connections_are_made_while_certificates_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each shows a certificate that is whole, and its key: no handshake fails."""
+    authority = Authority()
+    monkeypatch.setattr(credentials, "AGAIN", 0.0)
+    made = Credentials(NAMES, authority.anchors, "127.0.0.1:1")
+    signer: Any = Signer(authority, enough=RENEWED)
+    made._sentry = signer
+    await made.begin()
+    seen = set()
+    async with WAITING.timeout(60):
+        while not signer.enough.is_set():
+            _, end = met(made.server().context(), made.peer("me").context())
+            seen.add(end.getpeercert(binary_form=True))
+            await asyncio.sleep(0)
+    await made.close()
+
+    assert len(seen) > 1
 
 
 async def test_a_file_of_trust_anchors_that_is_not_there(tmp_path: Path) -> None:
