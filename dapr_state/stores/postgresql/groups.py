@@ -13,12 +13,13 @@ from dapr_state.stores.model import StoredValue
 from dapr_state.stores.postgresql import failures, fence, tables
 from dapr_state.stores.postgresql.lanes import Postponed
 from dapr_state.stores.postgresql.pool import LOCK_SECONDS, statement_limit
+from dapr_state.stores.postgresql.underway import UnderWay
 from dapr_state.stores.slices import slices
 from dapr_state.stores.sql.groups import RefusedError, Write, shared_out, units_of, write_group_async
 from dapr_state.stores.sql.writeset import WriteSet, guarded_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from dapr_state.stores.base import Found, Outcomes
     from dapr_state.stores.postgresql.options import Options
@@ -50,7 +51,7 @@ class _Held(Postponed):
         self._units, _ = units_of([work])
         self._outcomes = outcomes
 
-    async def finish(self) -> Outcomes:
+    async def finish(self, is_wanted: Callable[[], bool]) -> Outcomes:
         """One patience for all of them: who holds one row may hold them all."""
         units, outcomes = self._units, self._outcomes
         clock, seconds = self._groups.clock, self._groups.timeout
@@ -58,6 +59,8 @@ class _Held(Postponed):
         while seconds > 0 and (held := [place for place, outcome in enumerate(outcomes) if outcome is _HELD]):
             first, rest = held[0], held[1:]
             outcomes[first] = await self._groups.wait_for(units[first], seconds)
+            if not is_wanted():  # the rest would come behind what was asked since
+                break
             again = await self._again([units[place] for place in rest])
             for place, outcome in zip(rest, again, strict=True):
                 outcomes[place] = outcome
@@ -119,6 +122,7 @@ class Groups:
         self.timeout = options.timeout
         self.not_free = f"it was not free within {pool.patience}"
         self._new_etags = table.layout.new_etags()
+        self.under_way = UnderWay(pool.clock)
         self._patient: dict[Any, float] = {}  # connections that wait longer for rows, and how long
         self.statements = 0  # that wrote
         self.writes_at_once = WRITES_AT_MOST  # of a group: fewer where the server is slow
@@ -145,7 +149,9 @@ class Groups:
         """With `_HELD` in the place of what is to come, and of what stands behind it on its keys."""
         found = _Found(len(units))
         try:
-            return await self._write_units(units, found)
+            async with self.under_way.write(_keys_of(units), sum(map(len, units))) as turn:
+                found.held |= await self.under_way.behind(turn, LOCK_SECONDS)
+                return await self._write_units(units, found)
         except StoreError as error:
             if not found.kept:
                 raise
@@ -180,12 +186,17 @@ class Groups:
 
     async def wait_for(self, unit: Unit, seconds: float) -> StoreError | None:
         """Write it, also where other clients hold its rows for so long; tell why it was not."""
+        until = self.clock.monotonic() + seconds
         try:
-            async with self._pool.use(_keys_of([unit])) as connection:
-                until = self.clock.monotonic() + seconds
-                if behind := await self._pool.fence.end(connection, _keys_of([unit]), seconds):
-                    return NotDone(fence.may_follow(behind))
-                return await self._wait_on(connection, unit, until - self.clock.monotonic())
+            async with self.under_way.write(_keys_of([unit]), len(unit)) as turn:
+                if behind := await self.under_way.behind(turn, seconds):
+                    return NotDone(held_by_another(sorted(behind), self.not_free))
+                async with self._pool.use(_keys_of([unit])) as connection:
+                    if behind := await self._pool.fence.end(
+                        connection, _keys_of([unit]), until - self.clock.monotonic()
+                    ):
+                        return NotDone(fence.may_follow(behind))
+                    return await self._wait_on(connection, unit, until - self.clock.monotonic())
         except StoreError as error:
             return type(error)(str(error))
 
@@ -194,7 +205,6 @@ class Groups:
         try:
             await self._set_patience(connection, seconds)
             (outcome,) = await self._kept(connection, [unit])
-            await self._set_patience(connection, LOCK_SECONDS)
         except (asyncpg.PostgresError, StoreError) as error:
             is_late = failures.code(error) in failures.LATE
             told = await self._why_late(connection, unit) if is_late else None
@@ -202,6 +212,10 @@ class Groups:
             return told or failures.store_error(error)
         finally:
             self._patient.pop(connection, None)
+        try:
+            await self._set_patience(connection, LOCK_SECONDS)
+        except failures.DRIVER:  # it is written all the same
+            connection.terminate()
         return outcome
 
     async def _why_late(self, connection: Any, unit: Unit) -> StoreError | None:

@@ -29,7 +29,7 @@ class Postponed(ABC):
     """In the place of an outcome: it is still to come, and nobody else shall wait for it."""
 
     @abstractmethod
-    async def finish(self) -> Any:
+    async def finish(self, is_wanted: Callable[[], bool]) -> Any:
         """The outcome; never raises StoreError, for a part of it may be there already."""
 
     @abstractmethod
@@ -173,7 +173,7 @@ class Lane:
                 await self._few.acquire()
             try:
                 if any(caller.still_wanted()):  # else it would come behind what was asked since
-                    caller.settle([await postponed.finish()])
+                    caller.settle([await postponed.finish(lambda: any(caller.still_wanted()))])
                 else:
                     caller.settle([postponed.given_up(self._too_late)])
             finally:

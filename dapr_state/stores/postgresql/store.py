@@ -28,7 +28,7 @@ from dapr_state.stores.model import Feature, StoredValue
 from dapr_state.stores.postgresql import fence, options, schema, tables
 from dapr_state.stores.postgresql.cleanup import TableCleanup
 from dapr_state.stores.postgresql.following import connections
-from dapr_state.stores.postgresql.groups import KEYS_AT_MOST, OCTETS_AT_MOST, WRITES_AT_MOST, Groups
+from dapr_state.stores.postgresql.groups import KEYS_AT_MOST, OCTETS_AT_MOST, WRITES_AT_MOST, Groups, held_by_another
 from dapr_state.stores.postgresql.indexes import QueryIndexes
 from dapr_state.stores.postgresql.lanes import Lane
 from dapr_state.stores.postgresql.pool import LOCK_SECONDS, Connection, Pool
@@ -241,15 +241,18 @@ class _PostgresStore(StateStore):
             await super().touch(key, ttl, etag=etag)
         if refused := tables.refusal(key):
             raise refused
-        if self._pool is None:
+        if self._pool is None or self._groups is None:
             raise _closed()
-        given = self.layout.canonical(etag)
-        async with self._pool.use([key]) as connection:
-            if behind := await self._pool.fence.end(connection, [key], LOCK_SECONDS):
-                raise NotDone(fence.may_follow(behind))
-            if await connection.execute(self._table.touch, key, ttl, given) != "UPDATE 0":
-                return
-            found = await connection.fetch(self._table.etag, key)
+        given, under_way = self.layout.canonical(etag), self._groups.under_way
+        async with under_way.write([key]) as turn:
+            if await under_way.behind(turn, self._options.timeout):
+                raise NotDone(held_by_another([key], self._groups.not_free))
+            async with self._pool.use([key]) as connection:
+                if behind := await self._pool.fence.end(connection, [key], LOCK_SECONDS):
+                    raise NotDone(fence.may_follow(behind))
+                if await connection.execute(self._table.touch, key, ttl, given) != "UPDATE 0":
+                    return
+                found = await connection.fetch(self._table.etag, key)
         raise EtagMismatch.stale(key, found[0][0], etag) if found else EtagMismatch.missing(key)
 
     async def candidates(self, prefix: str, condition: Condition) -> Sequence[str] | None:

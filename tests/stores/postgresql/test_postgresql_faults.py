@@ -174,6 +174,27 @@ async def test_a_connection_does_not_wait_as_long_for_the_next_row(
     assert (str(refused), seconds) == ("others change the row too often", Decimal(str(LOCK_SECONDS)))
 
 
+async def test_what_waited_for_a_row_and_was_written_is_told_so_though_the_connection_ends_then(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is here, and the server goes before the connection is made ready for the next caller."""
+    set_patience = groups.Groups._set_patience
+
+    async def lost(self: groups.Groups, connection: Connection, seconds: float) -> None:
+        if seconds == LOCK_SECONDS:
+            connection.terminate()
+        await set_patience(self, connection, seconds)
+
+    async with database.opened() as store:
+        monkeypatch.setattr(groups.Groups, "_set_patience", lost)
+        with _held(database, "LOCK TABLE state IN SHARE MODE"):
+            writing = asyncio.create_task(write_one(store, Upsert("k", b"v")))
+            await until_true(lambda: bool(store._lanes[1]._alone))
+
+        assert await writing is None
+        assert await value_of(store, "k") == b"v"
+
+
 @pytest.mark.parametrize("mode", ["cache_statement", "exec"])
 async def test_a_row_that_stays_held_is_told(database: Database, mode: str) -> None:
     """After the timeout, with its key and the reason; and nothing of the transaction has happened."""

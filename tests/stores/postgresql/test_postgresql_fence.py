@@ -80,6 +80,24 @@ async def test_octets_that_come_late_do_not_undo_what_was_acknowledged_since(dat
         assert await values_of(store, "k", "other") == [b"new", b"first"]
 
 
+async def test_who_has_left_does_not_undo_what_was_acknowledged_since(database: Database) -> None:
+    """His write is still on its way, of which nobody has given up the connection; the next one waits for it."""
+    async with Unsteady(database.server.port) as way, database.opened(port=str(way.port)) as store:
+        await put(store, Upsert("k", b"first"))
+        held = way.hold_these()
+        left = asyncio.create_task(store.write([Upsert("k", b"old")]))
+        await _until(lambda: bool(way.held))
+        left.cancel()
+        anew = asyncio.create_task(write_one(store, Upsert("k", b"new")))
+        await _until(lambda: anew.done() or bool(store._lanes[1]._alone))
+        beside = await write_one(store, Upsert("beside", b"v"))
+        held.set()
+
+        assert (await anew, beside) == (None, None)
+        await _until(lambda: not store._lanes[1]._runs)
+        assert await value_of(store, "k") == b"new"
+
+
 async def test_a_process_of_the_server_that_hangs_holds_up_the_keys_that_it_was_to_write_alone(
     database: Database,
 ) -> None:
