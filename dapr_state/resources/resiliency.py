@@ -30,6 +30,8 @@ LARGEST_CACHE: Final = 1_000_000  # breakers of one type of actors: 200 MB; who 
 # Lines that are told of one kind about one resource: each costs 60 us of the event loop, and what is wrong in more
 # places than these is wrong in all of them for one reason.
 TOLD: Final = 50
+LONGEST_LINE: Final = 3000  # characters of one such line: a `trip` of the longest with its mark fits
+LONGEST_NAME: Final = 253  # characters, as in Kubernetes: they are in lines of the log, and in metrics
 
 # Of a retry whose waits grow. daprd knows the first two alone, and says nothing of the others.
 _GROWING: Final = ("maxInterval", "initialInterval", "multiplier", "randomizationFactor", "maxElapsedTime")
@@ -83,8 +85,8 @@ class _Reader:
         reading, resource = self.reading, self.reading.resource
         with self._each():
             metadata = document.map("metadata")
-            resource.name = metadata.text("name")
-            resource.namespace = metadata.text("namespace")
+            resource.name = _name(metadata, "name")
+            resource.namespace = _name(metadata, "namespace")
         try:
             reading.scopes = document.texts("scopes")
         except ManifestError as error:  # for whom it is meant is not known: it is for nobody
@@ -120,6 +122,7 @@ class _Reader:
             timeouts = policies.map("timeouts")
             for name in timeouts.names():
                 with self._each():
+                    _check_length(timeouts, name, name)
                     resource.timeouts[name] = self._timeout(timeouts, name)
         with self._each():
             for name, fields in _maps(policies.map("retries"), self._each):
@@ -249,7 +252,7 @@ class _Reader:
     def _named(self, fields: Map) -> Names:
         found = {}
         for kind in _NAMES:
-            if name := fields.text(kind):
+            if name := _name(fields, kind):
                 found[kind] = name
                 self.reading.resource.references.append((fields.at(kind), kind, name))
         return Names(found.get("timeout", ""), found.get("retry", ""), found.get("circuitBreaker", ""), TYPE)
@@ -277,9 +280,15 @@ _WHICH_SCOPE: Final = f"write one of {', '.join(SCOPES)}"
 
 def _note(noted: list[Fault], path: str, text: str) -> None:
     if len(noted) < TOLD:
-        noted.append(Fault(path, text))
+        noted.append(Fault(_short(path), _short(text)))
     elif len(noted) == TOLD:
         noted.append(Fault("document", f"there is more like these {TOLD}"))
+
+
+def _short(text: str) -> str:
+    """With its beginning and its end, which says how it is mended."""
+    half = LONGEST_LINE // 2
+    return text if len(text) <= LONGEST_LINE else f"{text[:half]}…{text[-half:]}"
 
 
 def _note_fault(reading: Reading, error: ManifestError) -> None:
@@ -289,7 +298,19 @@ def _note_fault(reading: Reading, error: ManifestError) -> None:
 def _maps(fields: Map, each: Callable[[], _Leaving]) -> Iterator[tuple[str, Map]]:
     for name in fields.names():
         with each():
+            _check_length(fields, name, name)
             yield name, fields.map(name)
+
+
+def _name(fields: Map, field: str) -> str:
+    name = fields.text(field)
+    _check_length(fields, field, name)
+    return name
+
+
+def _check_length(fields: Map, field: str, name: str) -> None:
+    if len(name) > LONGEST_NAME:
+        raise fields.error(field, f"is a name of {len(name)} characters", f"write {LONGEST_NAME} at most")
 
 
 def _duration(text: str) -> float:

@@ -91,3 +91,10 @@ def test_what_is_no_yaml(text: str) -> None:
     """Broken YAML, and YAML that would run code, is refused."""
     with pytest.raises(yaml.DocumentError):
         yaml.parse(text)
+
+
+def test_a_document_with_too_many_values_is_read_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands behind them is not even looked at: each takes memory before it is known to be one too many."""
+    monkeypatch.setattr(yaml, "NODES_AT_MOST", 100)
+    with pytest.raises(yaml.DocumentError, match="the document has more than"):
+        yaml.parse("[" + "1," * 100 + "1] ]: no YAML")

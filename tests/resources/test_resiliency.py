@@ -243,3 +243,26 @@ def test_what_is_wrong_everywhere_is_told_some_times() -> None:
     assert [len(each) for each in (reading.faults, reading.unused, remarks)] == [51, 51, 51]
     assert str(reading.faults[-1]) == "document: there is more like these 50"
     assert str(remarks[-1]) == "Resiliency mine: spec.targets names more that is not defined than these 50"
+
+
+def test_names_without_measure_are_refused() -> None:
+    """They would be in the log, in metrics and in metadata; as long as Kubernetes lets them be, they are taken."""
+    long, longest = "n" * 100_000, "n" * 253
+    document = {
+        "metadata": {"name": long, "namespace": long},
+        "spec": {
+            "policies": {
+                "timeouts": {long: "1s", longest: "1s"},
+                "retries": {long: {}},
+                "circuitBreakers": {long: {}, "bad": {"trip": long}},
+            },
+            "targets": {"components": {long: {}, "store": {"outbound": {"retry": long, "timeout": longest}}}},
+        },
+    }
+    reading = resiliency.read(document, Source("r.yaml"))
+
+    assert (reading.resource.name, reading.resource.timeouts) == ("", {longest: 1.0})
+    assert str(reading.faults[0]) == "metadata.name: is a name of 100000 characters; write 253 at most"
+    assert len(reading.faults) == 7
+    assert all(len(str(fault)) < 7000 for fault in reading.faults)
+    assert all(str(fault).endswith(("write 253 at most", "with numbers")) for fault in reading.faults)
