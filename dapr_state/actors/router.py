@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 # Seconds before a peer that has let the actor go, or is not reached, is asked for it again: daprd waits five times 1 s
 AGAIN_AFTER: Final = (0.1, 0.4, 1.0, 1.5, 2.0)
 
+# Seconds for which what another sidecar asks waits for a placement service that is lost here: it may not be lost there,
+# and the actor be somebody else's by now
+UNTOLD: Final = 1.0
+
 
 class RemoteError(AppError):
     """Another sidecar has refused a call: with this code of gRPC, and this text. As Go prints it."""
@@ -197,6 +201,6 @@ class ActorRouter:
 
     async def check_here(self, actor: ActorId) -> None:
         """Raises LostError if the actor does not live here."""
-        claim = self._placement.lookup_now(actor) or await self._placement.lookup(actor)
+        claim = self._placement.lookup_now(actor) or await self._placement.lookup(actor, UNTOLD)
         if not claim.is_here:
             raise LostError

@@ -53,8 +53,11 @@ class Placement(ABC):
         """Where the actor lives; None while that changes, or cannot be told yet. Raises NoHostError."""
 
     @abstractmethod
-    async def lookup(self, actor: ActorId) -> Claim:
-        """The same, once it is known. Raises NoHostError."""
+    async def lookup(self, actor: ActorId, patience: float | None = None) -> Claim:
+        """The same, once it is known. Raises NoHostError.
+
+        LostError: this sidecar is told nothing, and has not been for `patience` seconds more.
+        """
 
     def before(self, _: ActorId) -> Claim | None:
         """The other sidecar where the actor lived until now, while it is not known where it will: its turn may run yet.
@@ -79,5 +82,5 @@ class Embedded(Placement):
             raise NoHostError(actor)
         return HERE
 
-    async def lookup(self, actor: ActorId) -> Claim:
+    async def lookup(self, actor: ActorId, _: float | None = None) -> Claim:
         return self.lookup_now(actor) or HERE

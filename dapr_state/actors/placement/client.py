@@ -43,6 +43,7 @@ CONNECT: Final = 5.0  # for an address that says nothing
 REFUSED: Final = (0.25, 0.75)  # after an address that cannot be reached, at random in between, as daprd
 NO_LEADER: Final = 0.05  # after a turn of all addresses without a leader; it grows from turn to turn
 NO_LEADER_AT_MOST: Final = 0.5  # seconds
+FIRST: Final = 1  # the round before which nobody was told a table; a later one may follow rounds of others
 LEAVING: Final = 3.0  # for the round in which the others take over at the end
 TOLD_AGAIN: Final = 60.0  # an address that cannot be reached is told of once a minute
 API_LEVEL: Final = 20  # of daprd 1.18
@@ -116,6 +117,7 @@ class PlacementClient:
         self._stream: _Stream | None = None
         self._told: dict[str, float] = {}  # failures, and until when they are not told again
         self._is_leaving = False
+        self._has_begun = False  # a stream, ever
         self._running: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
@@ -202,6 +204,7 @@ class PlacementClient:
         async with Channel(target, self._tls, _REACH) as channel:
             call: Any = placement_pb2_grpc.PlacementStub(channel).ReportDaprStatus()
             stream = _Stream(call, target, self._me, self._member, limit=self._limit, waiting=self._waiting)
+            stream.is_another = self._has_begun
             drains, is_lawful = True, True
             try:
                 await stream.run(self._hosted, self._opened)
@@ -212,6 +215,7 @@ class PlacementClient:
                 drains = not _is_taken_over(await call.code(), await call.details())
             finally:
                 self._stream = None
+                self._has_begun = self._has_begun or stream.has_begun
                 if stream.has_begun:  # whatever ends it, the end of this sidecar included
                     self._member.lose(drains=drains)
                 call.cancel()
@@ -261,6 +265,7 @@ class _Stream:
         self._tables = 0  # that wait
         self._done = asyncio.Event()  # something of what waited
         self._is_named = True  # by the table that was told last
+        self.is_another = False  # there was one before
         self.has_begun = False  # an order has come: this is the leader
         self.is_void = asyncio.Event()
         self.is_out = asyncio.Event()  # since the last report a round is over whose table does not name this sidecar
@@ -322,13 +327,18 @@ class _Stream:
                 raise OrderError(f"Dissemination timeout for {what}") from None
             if order is grpc.aio.EOF:
                 return
-            if not self.has_begun:
-                self.has_begun = True
-                log.info("Connected to placement service: %s", self._target)
             self._take(order)
+
+    def _begin(self, version: int) -> None:
+        self.has_begun = True
+        log.info("Connected to placement service: %s", self._target)
+        if self.is_another and version > FIRST:  # they may have what still ends here since the last stream
+            self._member.lose(drains=False)
 
     def _take(self, order: PlacementOrder) -> None:
         version = order.version or int(order.tables.version or 0)
+        if not self.has_begun:
+            self._begin(version)
         log.debug("Handling placement order=%s version=%d", order.operation, version)
         match order.operation:
             case "lock":

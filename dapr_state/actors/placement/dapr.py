@@ -17,7 +17,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from dapr_state.actors.gate import Gate
-from dapr_state.actors.placement.base import HERE, Claim, NoHostError, Placement
+from dapr_state.actors.placement.base import HERE, Claim, LostError, NoHostError, Placement
 from dapr_state.actors.placement.table import Table
 from dapr_state.clock import WAITING
 from dapr_state.slices import Work
@@ -123,16 +123,23 @@ class DaprPlacement(Placement):
             raise NoHostError(actor)
         return self._claims.get(owner) or self._claim(owner)
 
-    async def lookup(self, actor: ActorId) -> Claim:
+    async def lookup(self, actor: ActorId, patience: float | None = None) -> Claim:
         while True:
             if not self._connected.is_open:
-                await self._connected.pass_through()
+                await self._connects(patience)
             elif claim := self.lookup_now(actor):
                 return claim
             elif closed := self._closed.get(actor.type):
                 await closed.gate.pass_through()
             else:
                 await self._appears(actor)
+
+    async def _connects(self, patience: float | None) -> None:
+        try:
+            async with self._waiting.timeout(patience):
+                await self._connected.pass_through()
+        except TimeoutError:
+            raise LostError from None
 
     async def _appears(self, actor: ActorId) -> None:
         """Return when there has been a round since. Raises NoHostError if there was none for long enough."""

@@ -195,6 +195,25 @@ async def test_a_round_is_answered_step_by_step() -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "lost"), [(1, ["lose after a drain"]), (9, ["lose after a drain", "lose at once"])]
+)
+async def test_what_still_ends_has_no_more_time_once_others_were_told_a_table(version: int, lost: list[str]) -> None:
+    """A service that lives gives the actors of a cut stream away at once; before the first round nobody knew more."""
+    heard = Heard()
+    async with Script() as service, client(heard, service.address):
+        first = await service.stream()
+        found = [await first.answers(("lock", 7))]
+        first.end(grpc.StatusCode.UNAVAILABLE, "error reading from server: EOF")
+        second = await service.stream()
+        await second.order("lock", version)
+        found.append([(answer.operation, answer.version) for answer in [await second.answer()]])
+
+    assert found == [[(LOCK, 7)], [(LOCK, version)]]
+    assert heard.log[2 : 2 + len(lost)] == lost
+    assert heard.log.count("lose at once") == len(lost) - 1
+
+
+@pytest.mark.parametrize(
     ("orders", "answers"),
     [
         ([("unlock", 1)], []),

@@ -11,10 +11,10 @@ from dapr_state_proto.placement.v1.placement_pb2 import Host, PlacementTable, Pl
 from dapr_state.actors.config import Registration, TypeConfig
 from dapr_state.actors.gate import LONGEST, AwayError
 from dapr_state.actors.overdue import Patience
-from dapr_state.actors.placement.base import HERE, Claim, NoHostError
+from dapr_state.actors.placement.base import HERE, Claim, LostError, NoHostError
 from dapr_state.actors.placement.dapr import FOLDED, FROZEN, NO_HOST_WAIT, ROUND, DaprPlacement
 from dapr_state.actors.placement.ring import Ring
-from dapr_state.actors.router import ActorRouter
+from dapr_state.actors.router import UNTOLD, ActorRouter
 from dapr_state.actors.runtime import ActorRuntime
 from dapr_state.app.model import ActorCall, ActorId
 from dapr_state.clock import ManualClock
@@ -327,6 +327,33 @@ async def test_the_end_of_a_round_that_was_frozen_counts_no_more() -> None:
 
     assert (is_ready, holds, scene.told[0]) == (False, False, "frozen")
     assert scene.placement.lookup_now(ActorId("ta", MINE)) is HERE
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_what_another_sidecar_asks_waits_no_longer_for_a_lost_service(comes_back: bool) -> None:
+    """The actor may be somebody else's by now, who is found by looking again; own callers wait."""
+    clock = ManualClock()
+    runtime = ActorRuntime(has_app=False, is_alone=False, waiting=clock)  # type: ignore[arg-type]
+    runtime.host(Registration({"ta": TypeConfig()}), App())  # type: ignore[arg-type]
+    placement = DaprPlacement(ME, runtime, clock)  # type: ignore[arg-type]
+    router = ActorRouter(runtime, placement, waiting=clock)  # type: ignore[arg-type]
+    call = ActorCall(ActorId("ta", MINE), "m", b"", ())
+    taken, own = (asyncio.create_task(work) for work in (router.take_call(call), router.invoke(call)))
+    await steps()
+    clock.advance(UNTOLD - 0.1)
+    await steps()
+    before = taken.done()
+    if comes_back:
+        await placement.update(tables(ta=(ME,)))
+        placement.unlock()
+    clock.advance(0.2)
+    await asyncio.wait([taken], timeout=10)
+    await steps()
+    is_own_done = own.done()
+    own.cancel()
+
+    assert (before, is_own_done) == (False, comes_back)
+    assert isinstance(taken.exception(), LostError) is not comes_back
 
 
 @pytest.mark.parametrize("has_been", [False, True], ids=["first", "since it was lost"])
