@@ -41,6 +41,7 @@ _SECOND: Final = 1_000_000_000
 PATIENCE: Final = 10.0  # seconds, where a call gives none
 RESET_PATIENCE: Final = 2.0  # seconds for what is under way at a test's end
 MAX_TICKS: Final = 10_000  # of one move, where a call says nothing: more are a timer of a millisecond
+LOOKED_AT: Final = 1000  # keys at once: some may be none of the test's
 LATEST: Final = 253_402_300_800 * _SECOND  # the year 10,000: no time is told beyond
 
 WARNING: Final = "TEST MODE: whoever can call this sidecar can move its clock, empty its stores and have it fail"
@@ -289,7 +290,7 @@ class TestMode:
             return "active actors"
         for bound in self._stores.values():
             for prefix in self._prefixes(bound):
-                if (await bound.store.keys(prefix, limit=1)).rows:
+                if await _holds_any(bound.store, prefix):
                     return f"keys in {bound.name}"
         return ""
 
@@ -332,6 +333,16 @@ def _seconds(patience: Duration) -> float:
     if patience.ToNanoseconds() < 0:
         raise errors.ADMIN_REQUEST(cause="`patience` is above 0 s; without, it is 10 s")
     return patience.ToNanoseconds() / _SECOND or PATIENCE
+
+
+async def _holds_any(store: StateStore, prefix: str) -> bool:
+    after = None
+    while after != "":
+        page = await store.keys(prefix, after=after or "", limit=LOOKED_AT)
+        if page.rows:
+            return True
+        after = page.after
+    return False
 
 
 async def _remove(store: StateStore, prefix: str) -> int:

@@ -11,41 +11,47 @@ from dapr_state.pytest.ports import Ports
 from dapr_state.pytest.process import Process, Settings
 from dapr_state.pytest.sidecar import Dapr
 from tests.support.components import component, write_components
+from tests.support.pluggable import PluggableComponent
 from tests.support.rawapp import RawApp
-from tests.support.stores import on_postgresql, one_of_each
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tests.support.components import Component
-    from tests.support.postgresql import PostgresServer
-    from tests.support.redis import RedisServer
+    from tests.support.stores import Servers
 
 COMMAND = (sys.executable, "-m", "dapr_state", "serve")
-STORES = ("mem", "lite", "redis", "pg1", "pg2")
+STORES = ("mem", "lite", "redis", "pg1", "pg2", "sentinel", "cluster", "plugged")
 
 
-def sidecar(folder: Path, *components: Component, flags: tuple[str, ...] = (), app_id: str = "app") -> Dapr:
+def sidecar(
+    folder: Path,
+    *components: Component,
+    flags: tuple[str, ...] = (),
+    app_id: str = "app",
+    env: Mapping[str, str] | None = None,
+) -> Dapr:
     """One that runs; `close` it."""
     ports = Ports(3)
     resources = write_components(folder / "components", components)
-    process = Process(Settings(COMMAND, [resources], flags=flags, app_id=app_id), ports.numbers, folder / "log")
+    process = Process(
+        Settings(COMMAND, [resources], flags=flags, app_id=app_id, env=env or {}), ports.numbers, folder / "log"
+    )
     ports.release()
     process.start()
     return Dapr(process.http_port, process.grpc_port, app_id, process)
 
 
-@pytest.fixture(scope="session")
-def every_store(
-    tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, postgres_server: PostgresServer
-) -> Iterator[Dapr]:
+@pytest.fixture(scope="module")
+def every_store(tmp_path_factory: pytest.TempPathFactory, servers_of_stores: Servers) -> Iterator[Dapr]:
     """A sidecar with one store of each kind."""
     folder = tmp_path_factory.mktemp("every-store")
-    stores = [*one_of_each(folder, redis_server, 5), *on_postgresql(postgres_server, "moved")]
-    dapr = sidecar(folder, *stores)
-    yield dapr
-    dapr.close()
+    stores = [*servers_of_stores.every(folder, "moved", 5), component("plugged", "state.plugged")]
+    with PluggableComponent(folder) as plugged:
+        dapr = sidecar(folder, *stores, env=plugged.environment)
+        yield dapr
+        dapr.close()
 
 
 @pytest.fixture
