@@ -56,12 +56,13 @@ class Pauses:
 class Begun(EagerTask):
     """Its first step is taken at once: what is asked within a tick is with the store before its end."""
 
-    __slots__ = ("ended",)
+    __slots__ = ("_bell", "ended")
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(loop)
         self.ended: asyncio.Future[Any] = loop.create_future()
+        self._bell: asyncio.Future[None] | None = None  # of the one who waits for its end or his time
         caller = asyncio.current_task(loop)
         if caller is not None:
             _leave_task(loop, caller)
@@ -74,12 +75,18 @@ class Begun(EagerTask):
     def _returned(self, result: Any) -> None:
         if not self.ended.done():
             self.ended.set_result(result)
+        self._ring()
 
     def _raised(self, error: BaseException) -> None:
         if isinstance(error, asyncio.CancelledError):
             self.ended.cancel()
         elif not self.ended.done():
             self.ended.set_exception(error)
+        self._ring()
+
+    def _ring(self) -> None:
+        if self._bell is not None and not self._bell.done():
+            self._bell.set_result(None)
 
     def forget(self) -> None:
         """How it ends concerns nobody, unless somebody asks."""
@@ -91,18 +98,17 @@ class Begun(EagerTask):
         self.forget()
 
     async def ends_within(self, seconds: float, clock: WaitingClock) -> bool:
-        """Whether it ends before so many seconds are over."""
+        """Whether it ends before so many seconds are over. One asks at a time."""
         if self.ended.done():
             return True
-        either: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        ring = _settling(either)
-        alarm = clock.call_at(clock.monotonic() + seconds, ring)
-        self.ended.add_done_callback(ring)
+        # not a callback of `ended`: that would come a turn of the event loop later
+        bell = self._bell = asyncio.get_running_loop().create_future()
+        alarm = clock.call_at(clock.monotonic() + seconds, self._ring)
         try:
-            await either
+            await bell
         finally:
             alarm.cancel()
-            self.ended.remove_done_callback(ring)
+            self._bell = None
         return self.ended.done()
 
 

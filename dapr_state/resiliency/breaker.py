@@ -75,11 +75,6 @@ class Breaker:
             return State.HALF_OPEN
         return self._state
 
-    @property
-    def opens_again_in(self) -> float:
-        """Seconds until it lets a call through, if it is open."""
-        return max(0.0, self._expires - self._clock()) if self._state is State.OPEN else 0.0
-
     def refuses(self) -> str:
         """Let an attempt through and return "", or say why not."""
         if self._state is State.CLOSED:
