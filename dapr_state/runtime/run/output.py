@@ -7,36 +7,36 @@ import sys
 import threading
 from collections import deque
 from contextlib import suppress
+from functools import cache
 from typing import IO, TYPE_CHECKING, Final
+
+from dapr_state.runtime.run.writer import AT_ONCE, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-AT_ONCE: Final = 65_536  # octets
 REMEMBERED: Final = 20  # lines of each child, for when it fails
 LONGEST: Final = 500  # octets of such a line
 KEPT: Final = 9  # logs of earlier runs
 COLOURS: Final = tuple(f"\x1b[{number}m" for number in (36, 33, 32, 35, 34, 91))
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
-
-_writing = threading.Lock()  # so that two children do not write into each other's lines
+SAYING: Final = 0.02  # seconds for a line of our own to be there before what is done next
 
 
 class Relay:
-    """Copies one child's output to `target` until it ends, in a thread: a terminal that stands still holds nobody else.
+    """Copies one child's output to `target` until it ends, in a thread.
 
     A line that is longer than what is read at once is passed on in pieces.
     """
 
-    def __init__(self, source: IO[bytes], mark: str, target: IO[str] | None, file: Path | None = None) -> None:
+    def __init__(self, source: IO[bytes], mark: str, target: Writer | None, file: Path | None = None) -> None:
         """With a `file` the text goes there too, as the child wrote it."""
         self._source = source
         self._mark = mark.encode()
-        self._target = target.fileno() if target else None
+        self._target = target
         self._file = file.open("ab", buffering=0) if file else None
         self.last: deque[bytes] = deque(maxlen=REMEMBERED)
-        self._is_deaf = False  # nobody reads what we write
         self._thread = threading.Thread(target=self._copy, daemon=True)
         self._thread.start()
 
@@ -68,15 +68,8 @@ class Relay:
 
     def _write(self, lines: list[bytes]) -> None:
         self.last.extend(line[:LONGEST] for line in lines[-REMEMBERED:])
-        if not lines or self._is_deaf or self._target is None:
-            return
-        text = b"".join(self._mark + line + b"\n" for line in lines)
-        try:
-            with _writing:
-                while text:
-                    text = text[os.write(self._target, text) :]
-        except OSError:
-            self._is_deaf = True  # and read on: the child shall not stand still
+        if lines and self._target:
+            self._target.put(b"".join(self._mark + line + b"\n" for line in lines))
 
 
 def has_colour(stream: IO[str], environ: Mapping[str, str]) -> bool:
@@ -102,8 +95,21 @@ def mark(text: str, environ: Mapping[str, str], colour: str = _DIM) -> str:
 
 def say(text: str) -> None:
     """A line of our own."""
-    try:
-        with _writing:
-            os.write(sys.stderr.fileno(), f"dapr-state: {text}\n".encode(errors="replace"))
-    except OSError:
-        pass
+    errors = standard()[1]
+    errors.put_now(f"dapr-state: {text}\n".encode(errors="replace"))
+    errors.settle(SAYING)
+
+
+@cache
+def standard() -> tuple[Writer, Writer]:
+    """Of our output and our errors: one and the same where both are the same terminal or pipe."""
+    output, errors = _descriptor(sys.stdout), _descriptor(sys.stderr)
+    first = Writer(output)
+    if output is not None and errors is not None and os.path.sameopenfile(output, errors):
+        return first, first
+    return first, Writer(errors)
+
+
+def _descriptor(stream: IO[str] | None) -> int | None:
+    """None where we were started without one."""
+    return stream.fileno() if stream else None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from dapr_state.runtime.run.output import COLOURS, Relay, mark, rotated, say
+from dapr_state.runtime.run.output import COLOURS, Relay, mark, rotated, say, standard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +27,7 @@ class Screen:
         wish, path = (plan.app_log, plan.app_file) if is_app else (plan.sidecar_log, plan.sidecar_file)
         text = f"{plan.app_id if is_app else f'{plan.app_id}/dapr':<{self._width}}"
         before = mark(text, self._environ, self._colours[plan.app_id]) if is_app else mark(text, self._environ)
-        target = (sys.stdout if is_app else sys.stderr) if wish != "file" else None
+        target = standard()[0 if is_app else 1] if wish != "file" else None
         return Relay(child.output, before, target, _opened(plan, path, is_first=is_first))
 
 

@@ -23,7 +23,7 @@ from dapr_state.runtime.run import plan as planning
 from dapr_state.runtime.run.child import Child
 from dapr_state.runtime.run.guarded import Guardian
 from dapr_state.runtime.run.messages import Messages
-from dapr_state.runtime.run.output import Relay, mark, say
+from dapr_state.runtime.run.output import Relay, mark, say, standard
 from dapr_state.runtime.run.restart import Restarts
 from dapr_state.runtime.run.screen import Screen
 from dapr_state.runtime.run.sources import Sources
@@ -198,7 +198,7 @@ class Run:
         )
         if self._screen:
             return sidecar, self._screen.relay(sidecar, plan, is_app=False)
-        return sidecar, Relay(sidecar.output, mark("dapr", self._environ), sys.stderr)
+        return sidecar, Relay(sidecar.output, mark("dapr", self._environ), standard()[1])
 
     def _start_app(self, ports: Mapping[str, str]) -> Child:
         plan = self._plan
@@ -334,7 +334,11 @@ class _Announcing:
 
 
 def run(plans: Sequence[Plan], environ: Mapping[str, str], *, keeps_going: bool = False) -> int:
-    return asyncio.run(_run(plans, environ, keeps_going=keeps_going))
+    try:
+        return asyncio.run(_run(plans, environ, keeps_going=keeps_going))
+    finally:
+        for writer in standard():
+            writer.settle(COPYING)
 
 
 async def _run(plans: Sequence[Plan], environ: Mapping[str, str], *, keeps_going: bool) -> int:

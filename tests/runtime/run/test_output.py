@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dapr_state.runtime.run import writer as writers
 from dapr_state.runtime.run.output import Relay, has_colour
+from dapr_state.runtime.run.writer import Writer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,11 +22,13 @@ def _relayed(folder: Path, *pieces: bytes, mode: str = "w") -> tuple[bytes, Rela
     path.touch()
     reading, writing = os.pipe()
     with path.open(mode) as target, open(reading, "rb", buffering=0) as source:  # noqa: PTH123 - a descriptor
-        relay = Relay(source, "x │ ", target)
+        writer = Writer(target.fileno())
+        relay = Relay(source, "x │ ", writer)
         for piece in pieces:
             os.write(writing, piece)
         os.close(writing)
         relay.join(10)
+        writer.settle(10)
     return path.read_bytes(), relay
 
 
@@ -61,6 +66,45 @@ def test_nobody_reads_ours(tmp_path: Path) -> None:
 
     assert written == b""
     assert len(relay.last) == 20
+
+
+def test_an_output_that_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it longer than for a moment; what was left out is told where it was, and what comes is there."""
+    monkeypatch.setattr(writers, "PATIENCE", 0.01)
+    reading, writing = os.pipe()
+    writer, line = Writer(writing), b"y" * 99_999 + b"\n"
+    for _ in range(20):
+        writer.put(line)
+    written = os.read(reading, 1 << 20)
+    while b"left out" not in written:
+        written += os.read(reading, 1 << 20)
+    writer.put(b"end\n")
+    writer.settle(10)
+    *whole, told, end, _ = (written + os.read(reading, 1 << 20)).split(b"\n")
+    lost = re.search(rb"dapr-state: (\d+) octets are left out here", told)
+
+    assert lost
+    assert len(whole) + int(lost[1]) // len(line) == 20
+    assert {len(each) for each in whole} == {len(line) - 1}
+    assert end == b"end"
+
+
+@pytest.mark.parametrize("is_deaf", [False, True])
+def test_an_output_that_does_not_wait(*, is_deaf: bool) -> None:
+    """An application may have made the terminal so: nothing is lost; one whose reader has gone holds nobody."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    if is_deaf:
+        os.close(reading)
+    writer = Writer(writing)
+    for _ in range(20):
+        writer.put(b"y" * 50_000)
+    left = 0 if is_deaf else 1_000_000
+    while left:
+        left -= len(os.read(reading, left))
+    writer.settle(10)
+
+    assert not left
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ def test_one_of_several_is_stopped(tmp_path: Path) -> None:
     """The other goes on."""
     path = _shop(tmp_path, '"saves"', "waits")
     with Started(tmp_path, "-f", path) as started:
-        until(lambda: started.text.count("waiting") == 2 and started.text.count("up and running") == 2)
+        until(lambda: started.text.count("waiting") == 2 and started.text.count("up and running") == 2, 30)
         stopped = started.ask("stop", "web")
         left = started.ask("list", "-o", "yaml")[1]
         started.send(signal.SIGTERM)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import pytest
 
 from dapr_state.runtime.run import stages
 from dapr_state.runtime.run.runfile import RunFileError, only, read
-from tests.runtime.run.runs import APP, Started, ask, processes
+from tests.runtime.run.runs import APP, Started, ask, command, environment, processes
 from tests.support.processes import free_port
 from tests.support.waiting import until
 
@@ -92,6 +94,25 @@ def test_five_of_which_one_crashes(tmp_path: Path, other: int) -> None:
     assert ask(tmp_path, "logs", "web", "-n", "1") == (0, "OWN=env\n")
     assert (tmp_path / "kept" / "job_app.log").stat().st_size == LONG + 1
     assert ask(tmp_path, "logs", "nobody")[0] == 1
+
+
+def test_nobody_reads_what_they_write(tmp_path: Path) -> None:
+    """A pager that stands still holds neither an application nor the end of the run."""
+    program = "import sys; print('y' * 300_000); sys.exit(7)"
+    words = json.dumps([sys.executable, "-c", program])
+    file = tmp_path / "dapr.yaml"
+    file.write_text(f"version: 1\napps: [{{appID: web, appDirPath: ., command: {words}}}]")
+    reading, writing = os.pipe()
+    started = subprocess.Popen(
+        command("-f", str(file)), env=environment(tmp_path), stdin=subprocess.DEVNULL, stdout=writing, stderr=writing
+    )
+    os.close(writing)
+    try:
+        assert started.wait(30) == 7
+    finally:
+        started.kill()
+        started.wait()
+        os.close(reading)
 
 
 def test_those_that_go_on(tmp_path: Path) -> None:
