@@ -14,6 +14,8 @@ from typing import Any
 
 import grpc
 from dapr_state_proto.components.v1 import common_pb2, state_pb2
+from google.protobuf import any_pb2
+from google.rpc import status_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 MEGABYTE = 1 << 20
@@ -48,6 +50,16 @@ def bulk_get(asked: bytes) -> bytes:
     return state_pb2.BulkGetResponse(items=rows).SerializeToString()
 
 
+async def refuse(asked: bytes, context: Any) -> bytes:
+    """The details are none, or one of them is none."""
+    key = state_pb2.SetRequest.FromString(asked).key.rpartition("||")[2]
+    no_info = any_pb2.Any(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff\xff")
+    status = status_pb2.Status(code=grpc.StatusCode.INTERNAL.value[0], message="no", details=[no_info])
+    details = b"\xff\xff\xff" if key == "garbage" else status.SerializeToString()
+    await context.abort(grpc.StatusCode.INTERNAL, "no", (("grpc-status-details-bin", details),))
+    return b""
+
+
 def die(_: bytes) -> bytes:
     os._exit(1)
 
@@ -76,6 +88,8 @@ class Handler(grpc.GenericRpcHandler):
         name = handler_call_details.method.rpartition("/")[2]
         if name == "ServerReflectionInfo":
             return grpc.stream_stream_rpc_method_handler(reflect)
+        if name == "Set":
+            return grpc.unary_unary_rpc_method_handler(refuse)
         answer = ANSWERS.get(name)
         return answer and grpc.unary_unary_rpc_method_handler(lambda asked, _: answer(asked))
 

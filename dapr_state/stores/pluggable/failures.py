@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -50,7 +51,7 @@ def of_bulk_delete(error: grpc.RpcError) -> StoreError:
 def _status(error: grpc.RpcError) -> Status | None:
     try:
         return rpc_status.from_call(error)  # type: ignore[arg-type]  # grpc.aio's error is a call's outcome too
-    except ValueError:  # details that do not match the status
+    except (ValueError, DecodeError):  # details that do not match the status, or are none
         return None
 
 
@@ -92,7 +93,10 @@ def _only(status: Status | None, kind: Any) -> Any:
     if status is None or len(status.details) != 1:
         return None
     message = kind()
-    return message if status.details[0].Unpack(message) else None
+    try:
+        return message if status.details[0].Unpack(message) else None
+    except DecodeError:
+        return None
 
 
 def _plain(error: grpc.RpcError) -> StoreError:

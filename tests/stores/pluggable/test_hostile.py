@@ -68,6 +68,14 @@ async def test_an_answer_that_is_none_is_an_error_of_its_caller(store: StateStor
     assert await store.get(["k"]) == [None]
 
 
+@pytest.mark.parametrize("key", ["garbage", "one"])
+async def test_a_refusal_whose_details_are_none_is_told_without_them(store: StateStore, key: str) -> None:
+    """To its caller, as one of the store; what is beside it in the request has an outcome too."""
+    outcomes = await store.write([Upsert(key, b"v", etag="1"), Upsert("beside", b"v", etag="1")])
+
+    assert [str(outcome) for outcome in outcomes] == ["rpc error: code = Internal desc = no"] * 2
+
+
 async def test_a_time_that_is_none_is_no_expiry(store: StateStore) -> None:
     """A row without it is better than none; a field of another form is one that nobody knows."""
     assert await store.get(["year 1"]) == [StoredValue(b"v", "")]
