@@ -151,7 +151,8 @@ async def replication(connection: Connection) -> tuple[str, int]:
 
 
 def _replication(info: object) -> tuple[str, int]:
-    return _fact(info, b"role"), int(_fact(info, b"connected_slaves") or 0)
+    replicas = _fact(info, b"connected_slaves")
+    return _fact(info, b"role"), int(replicas) if replicas.isdecimal() else 0
 
 
 def _fact(info: object, name: bytes) -> str:
@@ -159,7 +160,7 @@ def _fact(info: object, name: bytes) -> str:
     if not isinstance(info, bytes):
         return ""
     _, _, rest = info.partition(name + b":")
-    return rest.split(maxsplit=1)[0].decode() if rest else ""
+    return next(iter(rest.split(maxsplit=1)), b"").decode(errors="replace")
 
 
 def _reason(address: str, error: BaseException) -> ConnectError | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_HOST: Final = "localhost:6379"
 _DEFAULT_PORT: Final = 6379
+_LAST_PORT: Final = 65535
 _NANOSECONDS: Final = 1e-9
 
 # Fields of a pool of connections. There is one connection here, which all requests share: they are read, so that a
@@ -79,6 +80,8 @@ class Options:
             raise PropertiesError(f"address {self.address}: too many colons in address")
         if port and not re.fullmatch("[0-9]+", port):
             raise PropertiesError(f"lookup tcp/{port}: unknown port")
+        if port and int(port) > _LAST_PORT:
+            raise PropertiesError(f"address {port}: invalid port")
         return host.strip("[]") or "localhost", int(port or 0)
 
 

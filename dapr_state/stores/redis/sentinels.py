@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dapr_state.stores.base import Outcomes
     from dapr_state.stores.batching import Budget
     from dapr_state.stores.model import Operation
+    from dapr_state.stores.redis.grouping import Grouping
     from dapr_state.stores.redis.options import Options
 
 _EVERY: Final = 1.0  # seconds between two looks: sentinels take some to agree that a master is gone
@@ -166,12 +167,13 @@ class Master(Node):
         await self._sentinels.close()
 
     async def write(self, operations: Sequence[Operation]) -> Outcomes:
+        asked = self._link.live
         outcomes = await super().write(operations)
         for _ in range(self._options.retries):
             refused = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, NotHere)]
             if not refused:
                 break
-            self._leave("it is a replica now")
+            asked = self._left(asked)
             try:
                 again = await super().write([operations[place] for place in refused])
             except StoreError as error:  # of these: what was done before stays done
@@ -181,13 +183,20 @@ class Master(Node):
         return outcomes
 
     async def transact(self, operations: Sequence[Operation]) -> Outcomes:
+        asked = self._link.live
         outcomes = await super().transact(operations)
         for _ in range(self._options.retries):
             if not any(isinstance(outcome, NotHere) for outcome in outcomes):
                 break
-            self._leave("it is a replica now")
+            asked = self._left(asked)
             outcomes = await super().transact(operations)
         return outcomes
+
+    def _left(self, asked: Grouping | None) -> Grouping | None:
+        """Leave who refused, and tell who is there now: others may have left him, and write to the next one already."""
+        if asked is None or asked is self._link.live:
+            self._leave("it is a replica now")
+        return self._link.live
 
     async def _follow(self) -> None:
         while True:

@@ -46,6 +46,7 @@ async def test_nobody_there_is_an_error_of_opening() -> None:
     [
         ("a.invalid:1,b.invalid:1", "dial tcp: address a.invalid:1,b.invalid:1: too many colons in address"),
         ("127.0.0.1:http", "dial tcp: lookup tcp/http: unknown port"),
+        ("127.0.0.1:65536", "dial tcp: address 65536: invalid port"),
         ("/nowhere/redis.sock", "dial unix /nowhere/redis.sock:6379: connect: no such file or directory"),
     ],
 )

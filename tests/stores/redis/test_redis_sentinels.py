@@ -100,6 +100,29 @@ async def test_of_one_request_the_last_write_of_a_key_stays_though_its_server_wa
     assert row.value == b"last"
 
 
+async def test_who_was_refused_by_a_replica_that_others_have_left_does_not_leave_its_master(
+    redis_group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What others ask the new one by then would be lost."""
+    write = Node.write
+
+    async def refused(node: Node, _: Sequence[Operation]) -> Outcomes:
+        monkeypatch.setattr(Node, "write", write)
+        node._leave("it is a replica now")
+        await eventually(lambda: node._link.live)
+        present.append(node._link.live)
+        return [NotHere("READONLY")]
+
+    present: list[object] = []
+    async with opened(redis_group.address, **FOLLOWED) as store:
+        monkeypatch.setattr(Node, "write", refused)
+        outcomes = await store.write([Upsert("k", b"v")])
+        present.append(store._node._link.live)  # type: ignore[union-attr]
+
+    assert outcomes == [None]
+    assert present[0] is present[1]
+
+
 async def test_who_says_that_he_is_no_master_is_not_connected_to(redis_group: Group) -> None:
     """Whatever a sentinel said."""
     master = redis_group.master()
