@@ -24,7 +24,7 @@ MIDDLE: Final = 10  # such looks, before those that were left over are looked th
 NEVER: Final = 1 << 30  # such looks, before all are: this module decides
 INTERVAL: Final = 1.0  # seconds between two looks whether there is something to collect
 SOON: Final = 0.02  # the same, while long work has put a collection off: the pause between two requests will do
-MOST: Final = 100_000  # objects that a full collection may walk: 5 to 10 ms
+MOST: Final = 40_000  # objects that a full collection may walk: 2 to 4 ms, and 8 on a busy machine
 SHARE: Final = 200  # a full collection, or a look that found too many, of a millisecond is followed by none for so many
 # Seconds that a full collection may be put off. Ten of long work without a pause leave some 100 objects in cycles.
 OVERDUE: Final = 300.0
