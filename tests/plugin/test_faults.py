@@ -199,9 +199,87 @@ def test_a_crash_and_a_pause(dapr, sdk):
     assert time.monotonic() - began >= 0.3
 """
 
+TICKER = r"""
+import datetime, dapr.actor, fastapi
+from contextlib import asynccontextmanager
+from dapr.ext.fastapi import DaprActor
+
+MINUTE = datetime.timedelta(minutes=1)
+
+class TickerInterface(dapr.actor.ActorInterface):
+    @dapr.actor.actormethod(name="Start")
+    async def start(self): ...
+
+class Ticker(dapr.actor.Actor, TickerInterface):
+    async def start(self):
+        await self.register_timer("t", self.tick, b"", MINUTE, MINUTE)
+    async def tick(self, state):
+        has, ticks = await self._state_manager.try_get_state("ticks")
+        await self._state_manager.set_state("ticks", ticks + 1 if has else 1)
+        await self._state_manager.save_state()
+
+@asynccontextmanager
+async def lifespan(app):
+    await actors.register_actor(Ticker)
+    yield
+
+app = fastapi.FastAPI(lifespan=lifespan)
+actors = DaprActor(app)
+"""
+TICKS = r"""
+import time
+import pytest, ticker
+
+@pytest.fixture(scope="module")
+def tickers(dapr_app_module):
+    return dapr_app_module.serve(ticker.app)
+
+@pytest.fixture
+def ticking(dapr, tickers):
+    dapr.expect_error("Error executing timer: Ticker||1||t")
+    found = dapr.actor("Ticker", "1")
+    found.invoke("Start")
+    return found
+
+@pytest.mark.parametrize("how, came, failures", [("fail", 2, 1), ("drop", 2, 0), ("lose_answer", 3, 1)])
+def test_a_tick(dapr, ticking, how, came, failures):
+    with getattr(dapr, how)("timer", actor="Ticker/1", method="t") as fault:
+        moved = dapr.clock.advance("3m")
+    assert (fault.hits, ticking.state.json("ticks"), len(moved.failures)) == (1, came, failures)
+    dapr.clock.advance("1m")
+    assert ticking.state.json("ticks") == came + 1
+
+def test_a_slow_tick(dapr, ticking):
+    with dapr.delay("timer", 0.3, actor="Ticker"):
+        began = time.monotonic()
+        assert dapr.clock.advance("1m").timers == 1
+    assert time.monotonic() - began >= 0.3
+
+def test_a_tick_that_hangs(dapr, ticking):
+    with dapr.hang("timer") as fault:
+        with pytest.raises(Exception, match="Ticker/1 timer t for"):
+            dapr.clock.advance("1m", patience=1)
+    assert fault.hits == 1
+    dapr.wait_idle()
+    dapr.clock.advance("1m")
+    assert ticking.state.json("ticks") == 1
+
+def test_a_store_that_fails_in_a_tick(dapr, ticking):
+    with dapr.fail("transact", error="disk full") as fault:
+        moved = dapr.clock.advance("2m")
+    assert (fault.hits, len(moved.failures), ticking.state.json("ticks")) == (1, 1, 1)
+"""
+
 
 def test_every_fault_is_met_by_the_sdk(run: Callable[..., Run]) -> None:
     """Of stores, the application, ticks, the API, connections and the process."""
     done = run({"shop.py": examples()["shop.py"], "test_faults.py": TESTS}, "-W", "ignore")
+
+    assert done.code == 0, done.output
+
+
+def test_every_fault_of_timers_is_met_by_the_sdk(run: Callable[..., Run]) -> None:
+    """A tick fails, is lost, slow or hangs, or its store does: the next one comes in its time."""
+    done = run({"ticker.py": TICKER, "test_ticks.py": TICKS}, "-W", "ignore")
 
     assert done.code == 0, done.output
