@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from tests.conformance.cluster.soak.scenarios import Scenario
 
 PROGRAM: Final = Path(__file__).with_name("app.py")
-SETTLED: Final = 0.1  # seconds for what an application was sent before its sidecar froze
 REMINDED: Final = 35.0  # seconds for a registration: schedulers have 30 of them, and may be without a leader for 24
 JOINED: Final = 30.0  # seconds for a host to be up
 
@@ -42,7 +41,7 @@ class Host:
         folder = cluster.folder / name
         folder.mkdir()
         self._record = folder / "turns"
-        port = free_port()
+        port = self._app_port = free_port()
         store = component("statestore", "state.redis", redisHost=cluster.redis.address, actorStateStore="true")
         flags = ["--app-port", str(port), "--placement-host-address", cluster.placement.address]
         flags += ["--scheduler-host-address", cluster.scheduler.address]
@@ -105,12 +104,11 @@ class Host:
         outage = Outage(self.name, time.monotonic())
         self.sidecar.pause()
         if with_app:
-            time.sleep(SETTLED)
+            ask(self._app_port, "GET", "/dapr/config")  # whatever its sidecar has sent it has begun by the answer
             self.app.pause()
         time.sleep(seconds)
         if with_app:
             self.app.resume()
-            time.sleep(SETTLED)
         outage.ended = time.monotonic()
         self.sidecar.resume()
         return outage
