@@ -126,10 +126,14 @@ class Servers:
             self._rest = asyncio.create_task(start_rest())
             self._rest.add_done_callback(_failed)
 
-    async def stop(self, grace: float | None) -> bool:
-        """Refuse new calls, answer those under way; False if some were still under way after `grace` seconds."""
+    async def whole(self) -> None:
+        """Return once every API answers, and none lets its callers wait for its code."""
         if self._rest:
             await asyncio.wait([self._rest])
+
+    async def stop(self, grace: float | None) -> bool:
+        """Refuse new calls, answer those under way; False if some were still under way after `grace` seconds."""
+        await self.whole()
         self._end_streams()  # nobody waits for what has no end
         for address in self._closing:
             http_log.info("Closing HTTP server %s…", address)

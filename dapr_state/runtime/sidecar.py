@@ -155,7 +155,7 @@ class Sidecar:
         await servers.start(components, actors, self._lifecycle, policies, settings.features)
         await actors.listen()
         self._lifecycle.is_outbound_ready = True
-        self._introduce(servers)
+        await self._introduce(servers)
         collector.begin()
         if folders and HOT_RELOAD in settings.features:
             at_the_end(asyncio.wait, [asyncio.create_task(folders.watch())])
@@ -180,8 +180,10 @@ class Sidecar:
         if not is_there:
             renewals.discover()
 
-    def _introduce(self, servers: Servers) -> None:
+    async def _introduce(self, servers: Servers) -> None:
         """Whoever hears that it is ready can find it, too."""
+        if self._supervisor.listens:
+            await servers.whole()  # an early call over gRPC would wait 60 ms and more, which not every deadline allows
         self._registered.be(self._entry(servers))
         if supervised.RUN in self._options.environment:
             supervised.show_ports({"dapr-http-port": servers.http_port, "dapr-grpc-port": servers.grpc_port})

@@ -39,6 +39,10 @@ class Supervisor:
         address = environ.pop(NOTIFY_SOCKET, "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
 
+    @property
+    def listens(self) -> bool:
+        return bool(self._address)
+
     def tell(self, **fields: object) -> None:
         """READY, STATUS and the like. Never waits, and nothing depends on it."""
         if not self._address:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dapr_state.runtime import registry
 from tests.support.configured import MEMORY
-from tests.support.http import Socket, request
+from tests.support.http import Socket, ask, request
 from tests.support.sidecar import GRPC_SERVERS, Sidecar
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 class Told:
@@ -31,6 +33,9 @@ class Told:
     def next(self) -> dict[str, str]:
         lines = self._socket.recv(65536).decode().splitlines()
         return dict(line.split("=", 1) for line in lines)
+
+    def has_more(self) -> bool:
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def close(self) -> None:
         self._socket.close()
@@ -64,6 +69,38 @@ def test_ready_with_the_ports_that_it_has_found_then_stopping(told: Told, tmp_pa
     assert listed == [sidecar.pid]
     assert discovered == {"STATUS": "application discovered"}
     assert (told.next(), code) == ({"STOPPING": "1"}, 0)
+
+
+SLOW = """
+import pathlib, sys, time
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        while name == "dapr_state.runtime.grpc_api" and not pathlib.Path({go!r}).exists():
+            time.sleep(0.01)
+
+sys.meta_path.insert(0, Slow())
+"""
+
+
+def test_ready_means_that_no_api_waits_for_its_code(told: Told, tmp_path: Path) -> None:
+    """HTTP answers first; whoever is told of READY and calls over gRPC with a short deadline is answered, too."""
+    go = tmp_path / "go"
+    (tmp_path / "sitecustomize.py").write_text(SLOW.format(go=str(go)))
+    environment = {"NOTIFY_SOCKET": told.path, "PYTHONPATH": f"{tmp_path}:{Path.cwd()}"}
+    sidecar = Sidecar(tmp_path, [MEMORY], environment=environment)
+    try:
+        sidecar.launch()
+        until(lambda: "HTTP server is running" in sidecar.log())
+        until(lambda: ask(sidecar.http_port, "GET", "/v1.0/healthz/outbound").code == 204)
+        early = told.has_more()
+        go.touch()
+
+        assert told.next()["READY"] == "1"
+        assert not early
+    finally:
+        go.touch()
+        sidecar.close()
 
 
 def test_what_keeps_it_from_starting(told: Told, tmp_path: Path) -> None:
