@@ -102,12 +102,16 @@ class Timers:
         """The number of timers of each type."""
         return dict(+self._counts)
 
-    def states(self) -> list[TimerState]:
-        """All of them, in no order."""
-        return [
-            TimerState(actor, name, timer.trigger.callback, timer.due, timer.trigger.period, timer.fired)
-            for (actor, name), timer in self._timers.items()
-        ]
+    def names(self) -> list[Key]:
+        """Of all of them, in no order: of as many as there may be it takes some milliseconds."""
+        return list(self._timers)
+
+    def state(self, key: Key) -> TimerState | None:
+        """None: it has gone."""
+        timer = self._timers.get(key)
+        if timer is None:
+            return None
+        return TimerState(*key, timer.trigger.callback, timer.due, timer.trigger.period, timer.fired)
 
     @property
     def next_due(self) -> int | None:

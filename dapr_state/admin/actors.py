@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dapr_state.actors.reminders import ReminderBackend, ReminderState
     from dapr_state.actors.router import ActorRouter
     from dapr_state.actors.runtime import ActorRuntime
+    from dapr_state.actors.timers import Key as TimerKey
     from dapr_state.actors.timers import Timers, TimerState
     from dapr_state.actors.turns import Turn
     from dapr_state.admin.tokens import Seals
@@ -46,6 +47,7 @@ WAIT_AT_MOST: Final = 60.0  # seconds of it
 ENDED_AT_ONCE: Final = 100  # actors whose ends are waited for together
 SCANNED: Final = 100_000  # keys of a store without order, among which the ids of a page are sought: two seconds
 DELETED_AT_ONCE: Final = 8192  # keys of one actor in a transaction: as stores take at once
+TIMERS_AT_ONCE: Final = 2000  # that are looked at: half a millisecond
 TRIGGERS: Final = 64  # that were asked for, and whose ends nobody waits for
 _SECOND: Final = 1_000_000_000
 
@@ -139,8 +141,11 @@ class ActorsAdmin:
                 found |= set(await self._stateful(sought))
         ids = sought.first(found)
         answer = admin_pb2.ListActorsResponse()
+        work = Work()
         for actor_id in ids:
             self._describe(answer.actors.add(), ActorId(request.type, actor_id))
+            if work.is_over():
+                await work.pause()
         if len(ids) == size:
             answer.next_page_token = self._seals.sealed(ids[-1], *seal)
         return answer
@@ -205,14 +210,15 @@ class ActorsAdmin:
             for turn in activation.turns.all():
                 _tell_turn(answer.turns.add(), turn)
         with _told():
+            known, work = set[str](), Work()
             async for page in self._reminders(actor.type, actor.id):
-                known = {each.name for each in answer.reminders}
                 for each in page:
                     if each.name not in known:  # one may come twice
+                        known.add(each.name)
                         self._tell_reminder(answer.reminders.add(), each)
-            for timer in self._parts.timers.states():
-                if timer.actor == actor:
-                    _tell_timer(answer.timers.add(), timer)
+                    if work.is_over():
+                        await work.pause()
+            await self._tell_timers(answer, await self._timers(lambda of, _: of == actor))
             if self._lists():
                 await self._tell_state(answer, actor)
         return answer
@@ -258,37 +264,60 @@ class ActorsAdmin:
                     keys.add(each.key)
                     if each.key > after:
                         found[each.key] = each
-                if len(found) > 4 * size:
-                    found = {key: found[key] for key in heapq.nsmallest(size, found)}
+                if len(found) > 4 * size:  # one more than is shown: it says that there are more
+                    found = {key: found[key] for key in heapq.nsmallest(size + 1, found)}
         shown = heapq.nsmallest(size, found)
         answer = admin_pb2.ListRemindersResponse(total=len(keys))
+        work = Work()
         for key in shown:
             self._tell_reminder(answer.reminders.add(), found[key])
+            if work.is_over():
+                await work.pause()
         if len(found) > size:
-            answer.next_page_token = self._seals.sealed("\0".join(shown[-1]), *seal)
+            answer.next_page_token = self._seals.sealed(_joined(shown[-1]), *seal)
         return answer
 
     async def list_timers(self, request: Any) -> Any:
         size = min(request.page_size or PAGE, PAGE_AT_MOST)
         seal = ("timers", request.type, request.id)
         after = self._after(request, seal)
-        chosen = {
-            key: timer
-            for timer in self._parts.timers.states()
-            if (key := (timer.actor.type, timer.actor.id, timer.name)) > after
-            and request.type in {"", timer.actor.type}
-            and request.id in {"", timer.actor.id}
-        }
-        shown = heapq.nsmallest(size, chosen)
+
+        def is_sought(actor: ActorId, name: str) -> bool:
+            return (
+                request.type in {"", actor.type}
+                and request.id in {"", actor.id}
+                and _timer_place((actor, name)) > after
+            )
+
+        chosen = await self._timers(is_sought, size + 1)
         answer = admin_pb2.ListTimersResponse()
-        for key in shown:
-            _tell_timer(answer.timers.add(), chosen[key])
+        await self._tell_timers(answer, chosen[:size])
         if len(chosen) > size:
-            answer.next_page_token = self._seals.sealed("\0".join(shown[-1]), *seal)
+            answer.next_page_token = self._seals.sealed(_joined(_timer_place(chosen[size - 1])), *seal)
         return answer
 
+    async def _timers(self, is_sought: Callable[[ActorId, str], bool], size: int | None = None) -> list[TimerKey]:
+        """Those that are sought, in their order, the first so many: looked for in slices, as there may be 10^5."""
+        found: list[TimerKey] = []
+        work = Work()
+        for some in slices(self._parts.timers.names(), TIMERS_AT_ONCE):
+            found += [key for key in some if is_sought(*key)]
+            if size is not None and len(found) > 4 * size:
+                found = heapq.nsmallest(size, found, key=_timer_place)
+            if work.is_over():
+                await work.pause()
+        return sorted(found, key=_timer_place)[:size]
+
+    async def _tell_timers(self, answer: Any, names: Iterable[TimerKey]) -> None:
+        work = Work()
+        for name in names:
+            if state := self._parts.timers.state(name):
+                _tell_timer(answer.timers.add(), state)
+            if work.is_over():
+                await work.pause()
+
     def _after(self, request: Any, seal: tuple[object, ...]) -> tuple[str, ...]:
-        return tuple(self._seals.opened(request.page_token, *seal).split("\0")) if request.page_token else ()
+        return _parted(self._seals.opened(request.page_token, *seal)) if request.page_token else ()
 
     async def _reminders(self, actor_type: str, actor_id: str | None = None) -> AsyncIterator[Any]:
         """Some at a time; none where no store keeps them."""
@@ -390,7 +419,7 @@ class ActorsAdmin:
         answer = admin_pb2.DeleteActorResponse(was_active=parts.runtime.is_active(actor))
         with _told():
             names = {each.name async for page in self._reminders(actor.type, actor.id) for each in page}
-            timers = [each.name for each in parts.timers.states() if each.actor == actor]
+            timers = [name for _, name in await self._timers(lambda of, _: of == actor)]
             if request.dry_run:
                 answer.state_keys = len(await self._state_keys(actor))
                 answer.reminders, answer.timers = len(names), len(timers)
@@ -464,6 +493,24 @@ def _actor(given: Any) -> ActorId:
     if not (given.type and given.id):
         raise errors.ADMIN_REQUEST(cause="which actor? give its type and id")
     return ActorId(given.type, given.id)
+
+
+def _timer_place(key: TimerKey) -> tuple[str, str, str]:
+    """Where it stands in a list."""
+    actor, name = key
+    return actor.type, actor.id, name
+
+
+def _joined(place: tuple[str, str, str]) -> str:
+    """As one text: any letter may be in its parts."""
+    first, second, _ = map(len, place)
+    return f"{first} {second} {''.join(place)}"
+
+
+def _parted(joined: str) -> tuple[str, str, str]:
+    first, second, text = joined.split(" ", 2)
+    start, end = int(first), int(first) + int(second)
+    return text[:start], text[start:end], text[end:]
 
 
 def _named(actor: ActorId) -> str:

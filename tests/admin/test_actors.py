@@ -7,10 +7,18 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pytest
+from dapr_state_proto.admin.v1 import admin_pb2
 
+from dapr_state import slices
+from dapr_state.actors.timers import Timers
+from dapr_state.admin.actors import ActorsAdmin
+from dapr_state.admin.tokens import Seals
+from dapr_state.app.model import ActorId, AppAnswer, Trigger
 from tests.support.admin import TRANSPORTS, Admin, Refused
 from tests.support.components import component
 from tests.support.http import Answer, ask
@@ -391,3 +399,47 @@ def test_a_drain_ends_actors_and_leaves_state(admin: Admin, app: RawApp) -> None
     assert refused.json["errorCode"] == "ERR_ACTOR_RUNTIME_CLOSED"
     assert told == {"/actors/Cart/1", "/actors/Cart/2"}
     assert still.code == 204
+
+
+def test_lists_of_timers_and_reminders_are_whole_whatever_their_pages(admin: Admin) -> None:
+    """Each once and in order, in pages of one."""
+    sidecar = admin.sidecar
+    put(sidecar, "Cart/1", "method/m")
+    names = ["a", "a%20b", "a%20c", "b", "c", "d", "e"]
+    for name in names:
+        remind(sidecar, "Cart/1", name)
+        assert put(sidecar, "Cart/1", f"timers/{name}", '{"dueTime": "1h"}').code == 204
+    listed: dict[str, list[str]] = {"reminders": [], "timers": []}
+    for kind, found in listed.items():
+        token = ""
+        for _ in names:
+            page = admin.call(f"List{kind.title()}", type="Cart", page_size=1, page_token=token)
+            found += [each.name for each in getattr(page, kind)]
+            token = page.next_page_token
+        assert not token
+
+    assert listed == dict.fromkeys(listed, sorted(unquote(name) for name in names))
+
+
+class Anybody:
+    """Who hosts every type."""
+
+    def is_hosted(self, _: str) -> bool:
+        return True
+
+    async def deliver_timer(self, _: Trigger) -> AppAnswer:
+        raise NotImplementedError
+
+
+async def test_many_timers_are_looked_through_in_slices() -> None:
+    """Others are served while a page of them is sought, and while those of one actor are."""
+    timers = Timers(Anybody())
+    for number in range(20_000):
+        timers.create(Trigger(ActorId("Cart", f"{number}"), "t", due_time="1h"))
+    of: Any = SimpleNamespace(timers=timers)
+    before = slices.taken()
+    answer = await ActorsAdmin(of, Seals("")).list_timers(admin_pb2.ListTimersRequest(page_size=3))
+    await timers.close()
+
+    assert [timer.actor.id for timer in answer.timers] == ["0", "1", "10"]
+    assert slices.taken() > before
