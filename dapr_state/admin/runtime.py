@@ -137,24 +137,24 @@ class RuntimeAdmin:
         capabilities = {each.name: each.capabilities for each in about.metadata.components()}
         latencies = self._latencies()
         actor_store = about.actor_store()
-        for component in about.components():
-            bound = about.stores.get(component.name)
-            if bound is None:
-                continue
-            health = self._health.setdefault(component.name, _Health())
-            await health.look(bound)
+        failures = about.metrics.last_errors if about.metrics else {}
+        kept = [(each, about.stores[each.name]) for each in about.components() if each.name in about.stores]
+        healths = [self._health.setdefault(component.name, _Health()) for component, _ in kept]
+        await asyncio.gather(*(health.look(bound) for health, (_, bound) in zip(healths, kept, strict=True)))
+        for health, (component, bound) in zip(healths, kept, strict=True):
+            error_at, error = max((health.error_at, health.error), failures.get(component.name, (0.0, "")))
             told = answer.stores.add(
                 name=component.name,
                 type=component.type,
                 capabilities=capabilities.get(component.name, ()),
                 healthy=health.is_well,
-                last_error=health.error,
+                last_error=error,
                 actor_store=component.name == actor_store,
                 encrypted=bound.store.is_encrypted,
                 key_prefix=bound.prefix,
             )
-            if health.error_at:
-                set_time(told.last_error_at, health.error_at)
+            if error_at:
+                set_time(told.last_error_at, error_at)
             if seen := latencies.get(component.name):
                 told.p50_ms, told.p99_ms, told.errors = seen.quantile(0.5), seen.quantile(0.99), seen.failed
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from dapr_state_proto.admin.v1 import admin_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     Unary = Callable[[Any], Awaitable[Any]]
-    Streaming = Callable[[Any], AsyncIterator[Any]]
+    Streaming = Callable[[Any], AsyncGenerator[Any, None]]
     Answers = Mapping[str, Unary | Streaming]  # by the names of the calls; those that are not there are not served
 
 PACKAGE: Final = admin_pb2.DESCRIPTOR.package

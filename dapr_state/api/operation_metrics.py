@@ -6,7 +6,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from dapr_state.clock import WAITING
+from dapr_state.errors import shortened
 from dapr_state.observability.exposition import WHOLE
+from dapr_state.stores.base import EtagInvalid, EtagMismatch
 
 if TYPE_CHECKING:
     from dapr_state.observability.metrics import Metrics
@@ -19,7 +21,7 @@ class OperationMetrics:
 
     def done(self, store: str, began: float) -> None: ...
 
-    def failed(self, store: str, began: float) -> None: ...
+    def failed(self, store: str, began: float, error: Exception) -> None: ...
 
 
 class CountingMetrics(OperationMetrics):
@@ -35,8 +37,10 @@ class CountingMetrics(OperationMetrics):
         else:
             self._count(store, "true", began)
 
-    def failed(self, store: str, began: float) -> None:
+    def failed(self, store: str, began: float, error: Exception) -> None:
         self._count(store, "false", began)
+        if not isinstance(error, EtagMismatch | EtagInvalid):  # callers who race each other: nothing of the store's
+            self._metrics.last_errors[store] = WAITING.wall(), shortened(str(error))
 
     def _count(self, store: str, success: str, began: float) -> None:
         labels = (store, self._metrics.namespace, self._operation, success)

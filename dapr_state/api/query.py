@@ -83,7 +83,7 @@ class Queries:
             after = None if bound.store.passes_on else tokens.read(query, whose)
             matches = await bound.store.query(bound.prefix, query, after=after, budget=budget)
         except (QueryError, StoreError) as error:
-            self._metrics.failed(bound.name, began)
+            self._metrics.failed(bound.name, began, error)
             if isinstance(error, StoreError):
                 raise _refused(error)(store=bound.name, cause=error) from error
             raise

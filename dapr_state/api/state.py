@@ -120,7 +120,7 @@ class State:
         except StoreError as error:
             found = untraced(error)
         if isinstance(found, StoreError):
-            self._gets.failed(store, began)
+            self._gets.failed(store, began, found)
             raise row_for(errors.STATE_GET, found)(key=key, store=store, cause=found) from found
         self._gets.done(store, began)
         return found
@@ -139,11 +139,12 @@ class State:
         try:
             found = await _get(bound, wanted, hints if bound.store.passes_on else None)
         except StoreError as error:
-            self._bulk_gets.failed(store, began)
+            self._bulk_gets.failed(store, began, error)
             raise _row_of_bulk_get(error)(cause=error) from error
         if found.octets > LARGEST_ANSWER:
-            self._bulk_gets.failed(store, began)
-            raise errors.STATE_ANSWER_TOO_LARGE(limit=LARGEST_ANSWER)
+            refusal = errors.STATE_ANSWER_TOO_LARGE(limit=LARGEST_ANSWER)
+            self._bulk_gets.failed(store, began, refusal)
+            raise refusal
         self._bulk_gets.done(store, began)
         return found
 
@@ -205,7 +206,7 @@ class State:
         except StoreError as error:
             refused = untraced(error)
         if refused:
-            self._transactions.failed(store, began)
+            self._transactions.failed(store, began, refused)
             raise row_for(errors.STATE_TRANSACTION, refused)(cause=refused) from refused
         self._transactions.done(store, began)
 
@@ -412,7 +413,10 @@ async def _write(
             outcomes = [untraced(error)] * len(operations)
         failed = _failures_of(items, refused, outcomes)
         failures = _Failures(failed) if failed else None
-    (metrics.failed if failures else metrics.done)(bound.name, began)
+    if failures:
+        metrics.failed(bound.name, began, failures.shown[0].error)
+    else:
+        metrics.done(bound.name, began)
     return failures
 
 

@@ -65,6 +65,7 @@ class Metrics:
         bounds = tuple(latencies) or LATENCIES
         http, state = ("method", "path", "status"), ("component", "namespace", "operation", "success")
 
+        self.last_errors: dict[str, tuple[float, str]] = {}  # of stores: unix seconds, and what it was
         self.state_count = self._counter("component_state_count", "Operations on state components.", state)
         self.state_latency = self._histogram(
             "component_state_latencies", "Latency of operations on state components in ms.", state, bounds

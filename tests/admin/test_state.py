@@ -369,3 +369,16 @@ def test_a_key_for_ever_is_shown_like_others(admin: Admin, store: str) -> None:
 
     assert sorted(seen) == sorted(entry.key for entry in answer.entries) == ["long", "short"]
     assert all(entry.expires_at.seconds <= LAST_SECOND for entry in answer.entries)
+
+
+def test_what_a_store_failed_with_is_told(admin: Admin) -> None:
+    """In a call of an application, while it is well; not that two callers have raced each other."""
+    with admin.sidecar.client() as client:
+        client.save("sqlite", item("k", b"1", metadata={"ttlInSeconds": "1000000000000"}))
+        client.save("sqlite", item("k", b"1", etag="00000000-0000-4000-8000-000000000000"))
+    stores = {store.name: store for store in admin.call("GetOverview").stores}
+
+    assert "ttlInSeconds" in stores["sqlite"].last_error
+    assert stores["sqlite"].healthy
+    assert stores["sqlite"].last_error_at.seconds > 0
+    assert not stores["memory"].last_error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -96,6 +97,25 @@ def test_pages_of_others_are_refused(writable: Sidecar) -> None:
     evil = b"GET /dapr-state/v1/overview HTTP/1.1\r\nHost: evil.example\r\n\r\n"
     with Socket(writable.http_port) as client:
         assert client.send(evil).answer().code == 403
+
+
+@pytest.mark.parametrize(("verb", "path"), sorted({route for rpc in table.RPCS for route in rpc.routes}))
+def test_no_route_answers_a_page_of_others(verb: str, path: str, writable: Sidecar) -> None:
+    """Whatever it asks for and however: under a name of its own, from its own origin, or as a form."""
+    target = table.BASE + re.sub(r"\{[^}]*\}", "memory", path)
+    told = [
+        http(writable.http_port, verb, target, **headers).code
+        for headers in (
+            {"Origin": "http://evil.example"},
+            {"Origin": "null"},
+            {"Sec_Fetch_Site": "cross-site"},
+        )
+    ]
+
+    with Socket(writable.http_port) as client:
+        by_name = client.send(f"{verb} {target} HTTP/1.1\r\nHost: evil.example\r\n\r\n".encode()).answer()
+
+    assert [*told, by_name.code] == [403] * 4
 
 
 def test_a_token_is_asked_for(tmp_path: Path) -> None:

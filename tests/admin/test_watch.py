@@ -17,13 +17,13 @@ from dapr_state.stores.build import unwatched, watched
 from dapr_state.stores.memory import MemoryStore
 from dapr_state.stores.model import Delete, Upsert
 from dapr_state.stores.watched import WatchedStore
-from tests.support.admin import Admin, Refused, http
+from tests.support.admin import TRANSPORTS, Admin, Refused, http
 from tests.support.client import item
+from tests.support.components import component
+from tests.support.sidecar import Sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.support.sidecar import Sidecar
 
 Told = tuple[str, str, bytes]
 
@@ -356,3 +356,26 @@ def test_who_does_not_read_holds_up_nobody(admin: Admin, ordered: str) -> None:
                     pass
 
     assert grown < 100 << 20
+
+
+@pytest.fixture(scope="module")
+def on_grpcio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
+    """Its gRPC port is served by grpc's own server."""
+    memory = component("memory", "state.in-memory")
+    with Sidecar(tmp_path_factory.mktemp("grpcio"), [memory], flags=["--grpc-server", "grpcio"]) as sidecar:
+        yield sidecar
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_watcher_who_is_cut_leaves_his_place(on_grpcio: Sidecar, transport: str) -> None:
+    """More have come and gone than there is room for, in the middle of what they were told; the next one is served."""
+    admin = Admin(on_grpcio, transport)
+    with admin.sidecar.client() as client:
+        for number in range(feed.WATCHERS_AT_MOST + 6):
+            with admin.stream("Watch", store_name="memory", prefix="", with_snapshot=bool(number % 2)) as messages:
+                assert next(messages).revision
+                client.save("memory", item("k", b"%d" % number))
+        with admin.stream("Watch", store_name="memory", prefix="", with_values=True) as messages:
+            next(messages)
+            client.save("memory", item("k", b"last"))
+            assert told(messages, 1) == [("SAVED", "k", b"last")]

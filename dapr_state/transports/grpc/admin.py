@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -43,7 +44,8 @@ def _unary(answer: Unary) -> Any:
 
 def _stream(answer: Streaming) -> Any:
     async def call(request: Any, _: Context) -> AsyncIterator[Any]:
-        async for message in answer(request):
-            yield message
+        async with aclosing(answer(request)) as messages:  # a watcher who goes leaves his place at once
+            async for message in messages:
+                yield message
 
     return call

@@ -27,7 +27,6 @@ const route = cell(parse(location.hash));
 addEventListener("hashchange", () => route.set(parse(location.hash)));
 
 export const useRoute = () => useCell(route);
-export const currentRoute = () => route.get();
 
 export function go(path, query = {}, { replace = false, state = null } = {}) {
   const hash = to(path, query);
