@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
@@ -50,3 +51,17 @@ def test_a_hundred_thousand_keys(open_page: Callable[..., Opened], tmp_path: Pat
         expect(first).to_contain_text("1\u202f000 keys")
         assert opened.page.evaluate("document.querySelectorAll('*').length") < 3000
         opened.close()  # before its sidecar, which it would miss
+
+
+def test_all_are_counted_if_somebody_wants_to_know(open_page: Callable[..., Opened], sidecar: Sidecar) -> None:
+    """The first count is short, and says what it has; one that is asked for goes on."""
+    ask(sidecar.http_port, "POST", "/v1.0/state/mem", '[{"key":"counted-1","value":1},{"key":"counted-2","value":1}]')
+    opened = open_page(sidecar.http_port)
+    short = '{"count":1,"complete":false,"estimated":false}'
+    opened.page.route(re.compile("/count[?](?!.*budget=10s)"), lambda route: route.fulfill(status=200, body=short))
+    opened.page.goto(f"{opened.root}#/state/mem?prefix=counted-")
+    expect(opened.page.locator(".tally")).to_have_text("at least 1 key")
+    opened.page.get_by_role("button", name="Count all").click()
+
+    expect(opened.page.locator(".tally")).to_have_text("2 keys")
+    expect(opened.page.get_by_role("button", name="Count all")).to_have_count(0)

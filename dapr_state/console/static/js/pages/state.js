@@ -18,6 +18,7 @@ const PAGE = 200;
 const COLLECTED = 10_000; // keys that are sorted here, of a store that does not
 const TOGETHER = 250; // milliseconds for which changes are gathered
 const MANY = 1000;
+const PATIENT = "10s"; // as much as the sidecar gives
 const DELIMITERS = [["", "List"], ["||", "Tree ||"], [":", "Tree :"], ["/", "Tree /"], ["-", "Tree -"], [".", "Tree ."]];
 
 export function StatePage({ store, stores, appId, query, openKey }) {
@@ -27,7 +28,8 @@ export function StatePage({ store, stores, appId, query, openKey }) {
   const asked = { prefix, space, delimiter: by, pageToken: page, pageSize: PAGE };
   const [sorted, setSorted] = useState(false);
   const list = useAsk((signal) => (sorted ? collected(store, asked, signal) : listKeys(store, asked, signal)), [store, prefix, space, by, page, sorted]);
-  const total = useAsk((signal) => countKeys(store, { prefix, space }, signal), [store, prefix, space]);
+  const [budget, setBudget] = useState(""); // of the count: short, unless somebody wants to know
+  const total = useAsk((signal) => countKeys(store, { prefix, space, budget }, signal), [store, prefix, space, budget]);
   const [news, setNews] = useState(new Set());
   const [dialog, setDialog] = useState(null);
   const search = useRef(null);
@@ -36,6 +38,7 @@ export function StatePage({ store, stores, appId, query, openKey }) {
 
   useEffect(() => setNews(new Set()), [list.data]);
   useEffect(() => setSorted(false), [store, prefix, space, by]);
+  useEffect(() => setBudget(""), [store, prefix, space]);
   const come = useRef(new Set());
   useEffect(() => {
     const timer = setInterval(() => come.current.size && setNews((before) => merged(before, come.current)), TOGETHER);
@@ -96,8 +99,9 @@ export function StatePage({ store, stores, appId, query, openKey }) {
       ${by && prefix && html`<${Crumbs} prefix=${prefix} by=${by} show=${show} />`}
       <div class="list-head">
         <span class="tally" role="status">${tally(total.data, list)}</span>
+        ${total.data && !total.data.complete && !budget && html`<button type="button" class="link" onClick=${() => setBudget(PATIENT)}>Count all</button>`}
         ${news.size > 0 && html`<button type="button" class="news" onClick=${refresh}>${news.size < MANY ? plural(news.size, "change") : `${count(MANY)} changes or more`}: show</button>`}
-        ${list.data && list.data.ordered === false && html`<${Unsorted} list=${list.data} total=${total.data} sorted=${sorted} onSort=${() => setSorted(true)} />`}
+        ${list.data?.ordered === false && !isEmpty && html`<${Unsorted} list=${list.data} total=${total.data} sorted=${sorted} onSort=${() => setSorted(true)} />`}
         <span class="columns" aria-hidden="true"><span>Expires</span><span>Etag</span><span>Size</span></span>
       </div>
       <${Problem} error=${list.error} />
