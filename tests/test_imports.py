@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -24,6 +25,7 @@ FLOORS = (
     {"api"},
     {"actors"},
     {"app", "stores"},
+    {"query"},
     {"resources"},
     {"resiliency"},
     {"observability", "security"},
@@ -89,6 +91,15 @@ def test_no_two_files_import_each_other() -> None:
     }
 
     assert len(list(TopologicalSorter(files).static_order())) >= len(names)
+
+
+def test_no_room_is_most_of_the_house() -> None:
+    """Each has less than a fifth of all lines: what grows beyond that is two subjects."""
+    lines: Counter[str] = Counter()
+    for path in (*MODULES, *(ROOT / PACKAGE).rglob("*.lua")):
+        lines[_room(_name(path))] += path.read_text().count("\n")
+
+    assert [room for room, count in lines.items() if count * 5 >= lines.total()] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=_name)

@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from dapr_state import errors
 from dapr_state.api.operation_metrics import of_operation
 from dapr_state.clock import WAITING
+from dapr_state.query import tokens
+from dapr_state.query.budget import QueryBudgets, TooManyQueriesError
+from dapr_state.query.text import parse
+from dapr_state.query.tree import ForeignTokenError, MalformedQueryError, QueryError, ResultTooLargeError
 from dapr_state.stores.base import OwnStatus, StoreError
-from dapr_state.stores.model import Feature, StoredValue
-from dapr_state.stores.query import tokens
-from dapr_state.stores.query.budget import QueryBudgets, TooManyQueriesError
-from dapr_state.stores.query.text import parse
-from dapr_state.stores.query.tree import ForeignTokenError, MalformedQueryError, QueryError, ResultTooLargeError
+from dapr_state.stores.model import Feature
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from dapr_state.observability.metrics import Metrics
+    from dapr_state.query.budget import QueryBudget
+    from dapr_state.query.scan import Outcome
+    from dapr_state.query.tree import Query
     from dapr_state.stores.base import StateStore
-    from dapr_state.stores.query.budget import QueryBudget
-    from dapr_state.stores.query.tree import Query
 
 _now = WAITING.monotonic
 
@@ -39,7 +40,7 @@ class Result(NamedTuple):
     """A row, or why it cannot be read, under the key that its caller knows."""
 
     key: str
-    row: StoredValue | Exception
+    row: Outcome
 
 
 class Results(NamedTuple):

@@ -17,10 +17,10 @@ from dapr_state.api.query import Queries
 from dapr_state.clock import WAITING
 from dapr_state.errors import untraced
 from dapr_state.golang import json
+from dapr_state.query.budget import QUERIES_AT_MOST, QueryBudgets
 from dapr_state.slices import Work
 from dapr_state.stores.base import EtagInvalid, EtagMismatch, Late, OwnStatus, Refused, StateStore, StoreError
 from dapr_state.stores.model import Delete, Feature, HintedKey, Hints, Operation, StoredValue, Upsert
-from dapr_state.stores.query.budget import QUERIES_AT_MOST, QueryBudgets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 import msgspec
 
 from dapr_state.errors import shortened
+from dapr_state.query import scan
 from dapr_state.slices import Work
 from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
-from dapr_state.stores.query import scan
 from dapr_state.stores.ttl import TtlRule
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from dapr_state.clock import VisibleClock
     from dapr_state.errors import ErrorInfo
+    from dapr_state.query.budget import QueryBudget
+    from dapr_state.query.scan import Matches, Position
+    from dapr_state.query.tree import Condition, Query
     from dapr_state.stores.model import Operation
-    from dapr_state.stores.query.budget import QueryBudget
-    from dapr_state.stores.query.scan import Matches, Position
-    from dapr_state.stores.query.tree import Condition, Query
 
 
 AT_A_STEP: Final = 1000  # keys that are counted or removed before others have their turn: some milliseconds

@@ -23,10 +23,10 @@ from dapr_state.stores.wrapper import Wrapper
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dapr_state.query.budget import QueryBudget
+    from dapr_state.query.scan import Matches, Position
+    from dapr_state.query.tree import Query
     from dapr_state.stores.encryption import Key
-    from dapr_state.stores.query.budget import QueryBudget
-    from dapr_state.stores.query.scan import Matches, Position
-    from dapr_state.stores.query.tree import Query
 
 SEPARATOR: Final = b"||"
 NONCE_SIZE: Final = 12

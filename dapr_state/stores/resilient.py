@@ -29,9 +29,9 @@ from dapr_state.stores.wrapper import Wrapper
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
 
-    from dapr_state.stores.query.budget import QueryBudget
-    from dapr_state.stores.query.scan import Matches, Position
-    from dapr_state.stores.query.tree import Query
+    from dapr_state.query.budget import QueryBudget
+    from dapr_state.query.scan import Matches, Position
+    from dapr_state.query.tree import Query
 
     Left = dict[str, set[Begun]]  # by key, the writes that their callers have left
     Ask = Callable[[Sequence[int]], Coroutine[Any, Any, list[Any]]]  # for the outcomes at some places of the request

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dapr_state.clock import VisibleClock
+    from dapr_state.query.budget import QueryBudget
+    from dapr_state.query.scan import Matches, Position
+    from dapr_state.query.tree import Condition, Query
     from dapr_state.stores.model import Operation
-    from dapr_state.stores.query.budget import QueryBudget
-    from dapr_state.stores.query.scan import Matches, Position
-    from dapr_state.stores.query.tree import Condition, Query
 
 
 class Wrapper(StateStore):

@@ -14,10 +14,10 @@ from dapr_state.testmode.faults import GET, TRANSACT, WRITE, Fault, Faults
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dapr_state.query.budget import QueryBudget
+    from dapr_state.query.scan import Matches, Position
+    from dapr_state.query.tree import Query
     from dapr_state.stores.model import Operation
-    from dapr_state.stores.query.budget import QueryBudget
-    from dapr_state.stores.query.scan import Matches, Position
-    from dapr_state.stores.query.tree import Query
 
 # Who only looks, or arranges, meets no fault: the test itself, and what resets the sidecar
 is_looking: Final[ContextVar[bool]] = ContextVar("is_looking", default=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.oracle
 
 STORES = ("redis", "sentinel", "cluster", "lite", "pg1", "pg2")
 REDIS = ("redis", "sentinel", "cluster")  # daprd tells no expiry there
+TURNS = 30
 SHARED_REDIS = 3  # a database of the server that no other test uses
 
 
@@ -224,6 +226,27 @@ def test_deleting_frees_a_first_write_for_both(store: str, pair: Pair, key: str)
     assert deleted.ok
     assert again.ok
     assert pair.writer.get(store, key).response["data"] == b"2"
+
+
+def _count(client: Client, store: str, key: str) -> None:
+    done = 0
+    while done < TURNS:
+        read = client.get(store, key).response
+        reply = client.save(store, item(key, str(int(read["data"]) + 1).encode(), etag=read["etag"]))
+        assert reply.code in {"OK", "ABORTED"}, reply
+        done += reply.ok
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_both_at_once_lose_no_update(store: str, clients: tuple[Client, Client], key: str) -> None:
+    """Each adds one, thirty times, guarded by the etag that it read."""
+    ours, theirs = clients
+    ours.save(store, item(key, b"0"))
+    with ThreadPoolExecutor(2) as pool:
+        for counted in [pool.submit(_count, client, store, key) for client in clients]:
+            counted.result()
+
+    assert theirs.get(store, key).response["data"] == str(2 * TURNS).encode()
 
 
 def test_a_hash_has_the_fields_that_daprd_gives_it(

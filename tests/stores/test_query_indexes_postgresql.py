@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from dapr_state.query.text import parse
 from dapr_state.resources.component import Component
 from dapr_state.resources.properties import Properties
 from dapr_state.stores import registry
 from dapr_state.stores.model import Upsert
 from dapr_state.stores.postgresql.indexes import QueryIndexes
-from dapr_state.stores.query.text import parse
 from dapr_state.testing.stores.asking import put
 from dapr_state.testing.stores.queries import ask
 

@@ -13,11 +13,11 @@ from dapr_state_proto.runtime.v1 import state_pb2
 
 from dapr_state.api.state import BoundStore, State
 from dapr_state.errors import DaprError
+from dapr_state.query.budget import OCTETS_OF_ONE, QueryBudgets
+from dapr_state.query.text import OCTETS_AT_MOST, parse
+from dapr_state.query.tree import MalformedQueryError
 from dapr_state.stores.memory import MemoryStore
 from dapr_state.stores.model import Upsert
-from dapr_state.stores.query.budget import OCTETS_OF_ONE, QueryBudgets
-from dapr_state.stores.query.text import OCTETS_AT_MOST, parse
-from dapr_state.stores.query.tree import MalformedQueryError
 from dapr_state.testing.stores.asking import put
 from tests.support.components import component
 from tests.support.http import Socket, request

@@ -16,9 +16,9 @@ from dapr_state.stores.ttl import KEY as TTL
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dapr_state.query.tree import Query
     from dapr_state.stores.base import StoreError
     from dapr_state.stores.model import Operation
-    from dapr_state.stores.query.tree import Query
 
 _Options: Final = state_pb2.StateOptions
 _CONCURRENCY: Final[dict[str, Any]] = {

@@ -25,20 +25,20 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha import reflection_pb2
 
 from dapr_state.errors import untraced
+from dapr_state.query import scan
 from dapr_state.stores.base import Found, NotDone, Outcomes, OwnStatus, StateStore, StoreError, Unfit
 from dapr_state.stores.batching import CALLERS_AT_MOST, OVERHEAD, Budget, weight, weight_of_keys
 from dapr_state.stores.model import Delete, Feature, StoredValue, Upsert
 from dapr_state.stores.pluggable import answers, failures, messages
-from dapr_state.stores.query import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from dapr_state.query.budget import QueryBudget
+    from dapr_state.query.scan import Matches, Position
+    from dapr_state.query.tree import Query
     from dapr_state.resources.component import Component
     from dapr_state.stores.model import Operation
-    from dapr_state.stores.query.budget import QueryBudget
-    from dapr_state.stores.query.scan import Matches, Position
-    from dapr_state.stores.query.tree import Query
 
     Failed = Callable[[grpc.RpcError], StoreError]
 

@@ -10,14 +10,14 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from dapr_state.query import indexes
+from dapr_state.query.tree import Compare, Op
 from dapr_state.stores import paging
-from dapr_state.stores.query import indexes
-from dapr_state.stores.query.tree import Compare, Op
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dapr_state.stores.query.tree import Condition, Path
+    from dapr_state.query.tree import Condition, Path
 
 _MARK: Final = "'{}'::jsonb"
 _LENGTH_AT_MOST: Final = 1000  # octets of an indexed value: an index takes 2,704 with what stands beside it

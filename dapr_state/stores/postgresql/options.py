@@ -8,14 +8,14 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
+from dapr_state.query import indexes
 from dapr_state.resources.properties import LenientFields, PropertiesError
-from dapr_state.stores.query import indexes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from dapr_state.query.tree import Path
     from dapr_state.resources.properties import Properties
-    from dapr_state.stores.query.tree import Path
 
 _CACHED: Final = "cache_statement"
 _POOLED: Final = ("exec", "simple_protocol")  # a pooler such as PgBouncer may give each transaction another server

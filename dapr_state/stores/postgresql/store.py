@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dapr_state.clock import VisibleClock
+    from dapr_state.query.tree import Condition
     from dapr_state.resources.component import Component
     from dapr_state.resources.properties import Properties
     from dapr_state.stores.model import Operation
     from dapr_state.stores.postgresql.options import Options
-    from dapr_state.stores.query.tree import Condition
 
 _OCTETS_AT_MOST: Final = 64 << 20  # of what waits: twice what large requests may hold together
 _LISTED_AT_ONCE: Final = 64  # rows of a page: large ones are not read for nothing

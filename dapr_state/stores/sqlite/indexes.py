@@ -12,15 +12,15 @@ import math
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from dapr_state.query import indexes
+from dapr_state.query.tree import Compare, Op
 from dapr_state.stores import paging
-from dapr_state.stores.query import indexes
-from dapr_state.stores.query.tree import Compare, Op
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
 
-    from dapr_state.stores.query.tree import Condition, Path
+    from dapr_state.query.tree import Condition, Path
 
 _MARK: Final = "x'00'"
 _NEAR: Final = 1e-9  # of a number: SQLite's doubles may be a little off

@@ -9,12 +9,12 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from msgspec import Struct
 
+from dapr_state.query import indexes
 from dapr_state.resources.properties import LenientFields, PropertiesError
-from dapr_state.stores.query import indexes
 
 if TYPE_CHECKING:
+    from dapr_state.query.tree import Path
     from dapr_state.resources.properties import Properties
-    from dapr_state.stores.query.tree import Path
 
 log = logging.getLogger("dapr.contrib")
 

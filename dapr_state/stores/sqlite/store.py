@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from dapr_state.clock import VisibleClock
+    from dapr_state.query.tree import Condition
     from dapr_state.resources.component import Component
     from dapr_state.stores.model import Operation
-    from dapr_state.stores.query.tree import Condition
     from dapr_state.stores.sqlite.options import Options
 
 

@@ -13,11 +13,11 @@ import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dapr_state.query import tokens
+from dapr_state.query.budget import QueryBudgets
+from dapr_state.query.text import parse
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Delete, Feature, Upsert
-from dapr_state.stores.query import tokens
-from dapr_state.stores.query.budget import QueryBudgets
-from dapr_state.stores.query.text import parse
 from dapr_state.testing.stores.asking import put
 from dapr_state.testing.stores.declaring import Kind, having
 

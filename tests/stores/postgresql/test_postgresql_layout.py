@@ -13,7 +13,6 @@ from dapr_state.stores.model import StoredValue, Upsert
 from dapr_state.testing.stores.asking import put, row_of, value_of, write_one
 from tests.support.client import item
 from tests.support.components import component
-from tests.support.counting import counted_by_both
 from tests.support.sidecar import Daprd
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from tests.stores.postgresql.conftest import Database
 
-TURNS = 20
 COLUMNS = {
     "v1": [
         ("key", "text", "NO", None),
@@ -195,17 +193,6 @@ async def test_the_layout_is_daprd_s(database: Database, daprd_binary: Path, tmp
     assert (found, value, listed) == (b"ours", b"theirs", ["k"])
     assert "igration" not in log
     assert ours == left_by_daprd == theirs == _layout(database)
-
-
-@pytest.mark.oracle
-async def test_both_at_once_lose_no_update(database: Database, daprd_binary: Path, tmp_path: Path) -> None:
-    """Each adds one, twenty times, guarded by the etag that it read."""
-
-    async with database.opened() as store:
-        with _daprd(daprd_binary, tmp_path, database) as daprd, daprd.client() as client:
-            total = await counted_by_both(store, client, TURNS)
-
-    assert total == str(2 * TURNS).encode()
 
 
 async def test_two_sidecars_create_a_key_once(database: Database) -> None:

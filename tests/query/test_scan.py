@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from dapr_state.query import scan
+from dapr_state.query.budget import QueryBudgets
+from dapr_state.query.text import parse
 from dapr_state.stores.model import StoredValue
-from dapr_state.stores.query import scan
-from dapr_state.stores.query.budget import QueryBudgets
-from dapr_state.stores.query.text import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dapr_state.stores.query.tree import Condition
+    from dapr_state.query.tree import Condition
 
 
 class Row(NamedTuple):

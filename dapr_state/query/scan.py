@@ -11,16 +11,15 @@ from bisect import insort
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from dapr_state.query.documents import Paths, UnreadableDocumentError
+from dapr_state.query.tree import SORTED_CHARACTERS, Nothing, compiled, directed, rank
 from dapr_state.slices import Work
-from dapr_state.stores.model import StoredValue
-from dapr_state.stores.query.documents import Paths, UnreadableDocumentError
-from dapr_state.stores.query.tree import SORTED_CHARACTERS, Nothing, compiled, directed, rank
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from dapr_state.stores.query.budget import QueryBudget
-    from dapr_state.stores.query.tree import Condition, Query, Rank, Scalar
+    from dapr_state.query.budget import QueryBudget
+    from dapr_state.query.tree import Condition, Query, Rank, Scalar
 
 AT_ONCE: Final = 1000  # rows that a store is asked for
 OVERHEAD: Final = 512  # octets that a row costs beside its key, its value and what it is sorted by
@@ -29,7 +28,15 @@ GOT_AT_MOST: Final = 256  # rows by their keys at a time: a millisecond
 OCTETS_AT_ONCE: Final = 1 << 20  # of rows by their keys, if they are as large as those before
 OF_OTHERS: Final = "||"  # in what is behind the prefix: the row is an actor's, or that of another application
 
-Outcome = StoredValue | Exception
+
+class Row(Protocol):
+    @property
+    def value(self) -> bytes: ...
+    @property
+    def etag(self) -> str: ...
+
+
+Outcome = Row | Exception
 
 
 class Listed(Protocol):
@@ -125,7 +132,7 @@ async def _got(store: Lister, keys: Sequence[str]) -> AsyncIterator[list[tuple[s
     while at < len(keys):
         some = keys[at : at + count]
         rows = [(key, row) for key, row in zip(some, await store.get(some), strict=True) if row is not None]
-        octets = sum(len(row.value) for _, row in rows if isinstance(row, StoredValue))
+        octets = sum(len(row.value) for _, row in rows if not isinstance(row, Exception))
         yield rows
         at += len(some)
         count = max(1, min(GOT_AT_MOST, OCTETS_AT_ONCE * len(some) // (octets + 1)))
@@ -158,7 +165,7 @@ class _Page:
         if key in self._keys:
             return  # a store without an order may tell a row twice; the rows that made room for the first are gone
         values: Sequence[Scalar] | None = None
-        if isinstance(row, StoredValue):
+        if not isinstance(row, Exception):
             try:
                 values = await self._paths.of(row.value)
             except UnreadableDocumentError as error:
@@ -171,7 +178,7 @@ class _Page:
             return
         if self.is_full and (sorted_by, key) > self._found[-1][:2]:
             return
-        octets = OVERHEAD + len(key) + (len(row.value) if isinstance(row, StoredValue) else 0)
+        octets = OVERHEAD + len(key) + (0 if isinstance(row, Exception) else len(row.value))
         octets += SORTED_CHARACTERS * len(ranks)
         match = Match(sorted_by, key, row, ranks, octets)
         if self.is_full:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from dapr_state.stores.query import tokens
-from dapr_state.stores.query.scan import Position
-from dapr_state.stores.query.text import parse
-from dapr_state.stores.query.tree import ForeignTokenError
+from dapr_state.query import tokens
+from dapr_state.query.scan import Position
+from dapr_state.query.text import parse
+from dapr_state.query.tree import ForeignTokenError
 
 WHOSE = ("store", "app||")
 

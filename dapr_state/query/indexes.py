@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from dapr_state.golang.quoting import quote
+from dapr_state.query.tree import All, Compare, In, Op, Some
 from dapr_state.resources.properties import PropertiesError
-from dapr_state.stores.query.tree import All, Compare, In, Op, Some
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dapr_state.stores.query.tree import Condition, Path
+    from dapr_state.query.tree import Condition, Path
 
 FIELD: Final = "queryIndexes"
 CANDIDATES_AT_MOST: Final = 2000  # keys: for more, going through all rows in order is as quick

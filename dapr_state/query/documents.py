@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from dapr_state.golang import json
+from dapr_state.query.tree import Nothing, Path, Scalar
 from dapr_state.slices import Work
-from dapr_state.stores.query.tree import Nothing, Path, Scalar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

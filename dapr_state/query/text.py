@@ -9,9 +9,8 @@ import msgspec
 from dapr_state.golang import json, unmarshal
 from dapr_state.golang.quoting import quote
 from dapr_state.golang.unmarshal import TOP, MalformedError, Place
-from dapr_state.slices import Work
-from dapr_state.stores.query.documents import NUMBER_AT_MOST, TEXT_AT_MOST, scalar
-from dapr_state.stores.query.tree import (
+from dapr_state.query.documents import NUMBER_AT_MOST, TEXT_AT_MOST, scalar
+from dapr_state.query.tree import (
     All,
     Compare,
     Condition,
@@ -26,6 +25,7 @@ from dapr_state.stores.query.tree import (
     Some,
     SortKey,
 )
+from dapr_state.slices import Work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

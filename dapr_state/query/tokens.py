@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from dapr_state.stores.query.scan import Position
-from dapr_state.stores.query.tree import ForeignTokenError
+from dapr_state.query.scan import Position
+from dapr_state.query.tree import ForeignTokenError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dapr_state.stores.query.tree import Query
+    from dapr_state.query.tree import Query
 
 _DIGEST: Final = 16  # octets
 _NUMBER: Final = 1  # the rank of numbers, which msgpack would keep as doubles

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final, Self
 
-from dapr_state.stores.query.tree import QueryError, ResultTooLargeError
+from dapr_state.query.tree import QueryError, ResultTooLargeError
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -1,0 +1,1 @@
+"""Queries apart from any store that answers them."""
