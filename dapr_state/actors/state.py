@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from dapr_state.actors.placement.base import LostError
-from dapr_state.slices import Work
+from dapr_state.slices import STEPS, Work
 from dapr_state.stores.base import StoreError
 from dapr_state.stores.model import Delete, Operation, StoredValue, Upsert
 
@@ -67,7 +67,10 @@ class ActorState:
         """
         store = self._opened()
         prefix = self._prefix(store, actor)
-        operations = await Work().each(partial(_operation, store, prefix), changes)
+        if len(changes) <= STEPS:
+            operations = [_operation(store, prefix, change) for change in changes]
+        else:
+            operations = await Work().each(partial(_operation, store, prefix), changes)
         limit = store.max_transaction_size
         if limit and len(operations) > limit:
             raise StoreError(TOO_MANY)

@@ -82,7 +82,9 @@ class Actors:
     async def get_state(self, actor: ActorId, key: str) -> StoredValue | None:
         """The value under `key`, or None; the actor need not be active."""
         check_type(actor.type)
-        await self.ready(len(key))
+        router = self._router
+        if router is None or not router.local.is_ready:  # a coroutine less for nearly all
+            await self.ready(len(key))
         try:
             return await self._state.get(actor, key)
         except StoreError as error:
@@ -92,13 +94,17 @@ class Actors:
 
     async def check_active(self, actor: ActorId, octets: int) -> None:
         """Raise unless the actor is active on this sidecar alone; said before the operations, of `octets`, are read."""
-        router = await self.ready(octets)
+        router = self._router
+        if router is None or not router.local.is_ready:
+            router = await self.ready(octets)
         if not router.may_write(actor):
             raise errors.ACTOR_INSTANCE_MISSING()  # noqa: RSE102  a row is called to make its error
 
     async def transact(self, actor: ActorId, changes: Sequence[Put | Remove]) -> None:
         """All changes in their order, or none; not for an actor that others may have by now."""
-        router = await self.ready()
+        router = self._router
+        if router is None or not router.local.is_ready:
+            router = await self.ready()
         try:
             await self._state.transact(actor, changes, partial(router.may_write, actor))
         except LostError as error:

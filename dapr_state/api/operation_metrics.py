@@ -11,6 +11,7 @@ from dapr_state.observability.exposition import WHOLE
 from dapr_state.stores.base import EtagInvalid, EtagMismatch
 
 if TYPE_CHECKING:
+    from dapr_state.observability.exposition import Counter, Histogram
     from dapr_state.observability.metrics import Metrics
 
 _now = WAITING.monotonic
@@ -29,6 +30,7 @@ class CountingMetrics(OperationMetrics):
         self._operation = operation
         self._metrics = metrics
         self._usual: defaultdict[str, int] = defaultdict(int)  # successful, in less than a millisecond; by store
+        self._series: dict[tuple[str, str], tuple[Counter, Histogram]] = {}  # by store and success
         metrics.before_reading.append(self._settle)
 
     def done(self, store: str, began: float) -> None:
@@ -43,11 +45,17 @@ class CountingMetrics(OperationMetrics):
             self._metrics.last_errors[store] = WAITING.wall(), shortened(str(error))
 
     def _count(self, store: str, success: str, began: float) -> None:
-        labels = (store, self._metrics.namespace, self._operation, success)
-        self._metrics.state_count.series(*labels).value += 1
+        count, latency = self._series.get((store, success)) or self._learn(store, success)
+        count.value += 1
         # as daprd: what takes less than a millisecond is counted, but has no latency
         if milliseconds := int((_now() - began) * 1000):
-            self._metrics.state_latency.series(*labels).observe(milliseconds)
+            latency.observe(milliseconds)
+
+    def _learn(self, store: str, success: str) -> tuple[Counter, Histogram]:
+        labels = (store, self._metrics.namespace, self._operation, success)
+        series = self._metrics.state_count.series(*labels), self._metrics.state_latency.series(*labels)
+        self._series[store, success] = series  # stores are those of components: no caller makes them up
+        return series
 
     def _settle(self) -> None:
         for store, count in self._usual.items():

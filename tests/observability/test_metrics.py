@@ -239,6 +239,25 @@ def test_the_namespace_is_a_label(tmp_path: Path) -> None:
     assert counted == {("mem", "prod", "get", "true"): 1}
 
 
+def test_calls_of_actors_are_counted_by_verb_and_type(tmp_path: Path) -> None:
+    """Whatever the actor, the method and the key, also when such a call has been counted before."""
+    calls = ("PUT", "m"), ("POST", "m"), ("GET", "m"), ("GET", "s"), ("POST", "s")
+    paths = {"m": ("1/method/a", "2/method/b"), "s": ("1/state/k", "2/state/l")}
+    with ours(tmp_path) as sidecar:
+        for verb, of in calls:
+            for actor_type in ("T", "U"):
+                for path in paths[of]:
+                    end = path if (verb, of) != ("POST", "s") else path.rpartition("/")[0]
+                    ask(sidecar.http_port, verb, f"/v1.0/actors/{actor_type}/{end}", "{}" if verb != "GET" else None)
+        counted = samples(sidecar, "dapr_http_server_request_count")
+
+    kinds = {"m": "method", "s": "state"}
+    wanted = {(f"/v1.0/actors/{each}/{{id}}/{kinds[of]}", verb) for verb, of in calls for each in ("T", "U")}
+    assert {(path, verb): n for (*_, verb, path, _), n in counted.items() if "actors" in path} == dict.fromkeys(
+        wanted, 2
+    )
+
+
 def test_made_up_paths_and_verbs_do_not_fill_the_memory(tmp_path: Path) -> None:
     """However many paths a caller invents, the page stays bounded, and no request is left out of the count."""
     with ours(tmp_path) as sidecar:

@@ -268,7 +268,11 @@ class Http1Protocol(asyncio.Protocol):
             self._transport.write(render(response, self._shared.date.at(request.ended)))
         else:
             self._send(request, response)
-        if not (self._is_serving or self._is_full) and self._state is _READING:
+        if (
+            not (self._is_serving or self._is_full)
+            and self._state is _READING
+            and (self._client_ended or self._is_stopping or self._is_paused or not self._reader.is_done())
+        ):  # else nothing was sent ahead, and no timer runs
             self._serve()
 
     def _send(self, request: Request, response: Response) -> None:

@@ -209,14 +209,18 @@ class SqliteStore(StateStore):
         return [outcome for some in slices(operations, AT_ONCE) for outcome in await self.write(some)]
 
     async def transact(self, operations: Sequence[Operation]) -> None:
-        octets = 0
-        for some in slices(operations, AT_ONCE):
-            octets += weight(some)
-            if len(some) == AT_ONCE:
-                await asyncio.sleep(0)
+        octets = weight(operations) if len(operations) < AT_ONCE else await _weight_in_parts(operations)
         (failure,) = await _ask(self._writing, Write(operations, is_transaction=True), octets)
         if failure:
             raise failure
+
+
+async def _weight_in_parts(operations: Sequence[Operation]) -> int:
+    octets = 0
+    for some in slices(operations, AT_ONCE):
+        octets += weight(some)
+        await asyncio.sleep(0)
+    return octets
 
 
 def _range(prefix: str, after: str, *, reverse: bool = False) -> paging.Range | None:

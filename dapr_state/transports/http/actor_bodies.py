@@ -10,15 +10,15 @@ from dapr_state.api.actors import MISSING_KEY, Put, Remove
 from dapr_state.golang import unmarshal
 from dapr_state.golang.mapstructure import DecodingError
 from dapr_state.golang.unmarshal import Place
+from dapr_state.slices import STEPS, Work
 from dapr_state.transports.http.bodies import Shape, operation_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dapr_state.slices import Work
-
 _NULL = msgspec.Raw(unmarshal.NULL)
 _STEP = "TransactionalOperation"
+_KINDS = frozenset({"upsert", "delete"})
 
 
 class StepError(Exception):
@@ -43,24 +43,39 @@ class _Operation(msgspec.Struct, forbid_unknown_fields=True):
 Step = tuple[str, Put | bytes]
 
 
-async def change(step: Step, work: Work) -> Put | Remove:
-    """What one operation asks for. Raises StepError, or MalformedError where the body is no better."""
-    kind, given = step
+async def changes(steps: Sequence[Step]) -> list[Put | Remove]:
+    """What the operations ask for. Raises StepError, or MalformedError where the body is no better."""
+    work = Work()
+    made: list[Put | Remove] = []
+    for kind, given in steps:
+        if kind in _KINDS and isinstance(given, Put):  # nearly all, without a coroutine for each
+            put = given
+        else:
+            put = await _read(kind, given, work)
+            if work.is_over():
+                await work.pause()
+        if not put.key:
+            raise StepError(MISSING_KEY)
+        made.append(put if kind == "upsert" else Remove(put.key, put.etag))
+        if not len(made) % STEPS and work.is_over():
+            await work.pause()
+    return made
+
+
+async def _read(kind: str, given: Put | bytes, work: Work) -> Put:
     if given == unmarshal.NULL:
         raise StepError("request data is empty")
     if not kind:
         raise StepError("operation is empty")
-    if kind not in {"upsert", "delete"}:
+    if kind not in _KINDS:
         raise StepError(f"operation type {kind} not supported")
-    if isinstance(given, bytes):
-        try:
-            item = await operation_request(given, Place().field(_STEP, "request"), work)
-        except DecodingError as error:
-            raise StepError(str(error)) from error
-        given = Put(item.key, item.value, item.etag, item.metadata, is_json=True)
-    if not given.key:
-        raise StepError(MISSING_KEY)
-    return given if kind == "upsert" else Remove(given.key, given.etag)
+    if isinstance(given, Put):
+        return given
+    try:
+        item = await operation_request(given, Place().field(_STEP, "request"), work)
+    except DecodingError as error:
+        raise StepError(str(error)) from error
+    return Put(item.key, item.value, item.etag, item.metadata, is_json=True)
 
 
 def _steps(given: Sequence[_Operation | None] | None) -> list[Step]:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from dapr_state import errors
 from dapr_state.api import expiry
-from dapr_state.api.actors import ActorId, Put, Remove, check_type
+from dapr_state.api.actors import ActorId, check_type
 from dapr_state.golang.unmarshal import MalformedError
 from dapr_state.serving.http.response import JSON, Response, line, no_content
-from dapr_state.slices import Work
 from dapr_state.transports.http import actor_bodies, target
 from dapr_state.transports.http.actor_bodies import StepError
 
@@ -72,13 +71,8 @@ class ActorRoutes:
             raise errors.MALFORMED_BODY(cause=error) from error
         actor = ActorId(actor_type, actor_id)
         await self._actors.check_active(actor, len(request.body))
-        work = Work()
         try:
-            changes: list[Put | Remove] = []
-            for step in steps:
-                changes.append(await actor_bodies.change(step, work))
-                if work.is_over():
-                    await work.pause()
+            changes = await actor_bodies.changes(steps)
         except StepError as error:
             raise errors.ACTOR_STATE_TRANSACTION(cause=error) from error
         except MalformedError as error:

@@ -8,6 +8,8 @@ from dapr_state.observability.exposition import MAX_SERIES, WHOLE
 from dapr_state.transports.http.labels import MAX_TARGET, STATE
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from dapr_state.observability.exposition import Histogram
     from dapr_state.observability.metrics import Metrics
     from dapr_state.serving.http.request import Request
@@ -27,16 +29,17 @@ def after(layers: Middleware) -> list[After]:
 def _counter(metrics: Metrics, labels: Labels) -> After:
     """Sizes of the usual, small bodies are kept in local variables until `settle` moves them to the metrics.
 
-    `known` is keyed by verb and path up to the store. A path that is no store's is cut somewhere, and simply not found.
+    `known` is keyed by what the router says, or by verb and path up to the store. A path that is no store's is cut
+    somewhere, and simply not found.
     """
-    known: dict[tuple[str, bytes] | bytes, dict[int, Histogram]] = {}
+    known: dict[Hashable, dict[int, Histogram]] = {}
     received, sent = metrics.http_request_bytes.series(), metrics.http_response_bytes.series()
     small = received.first_bound
     usual = received_bytes = sent_bytes = 0
 
     def count(request: Request, response: Response) -> None:
         nonlocal usual, received_bytes, sent_bytes
-        together = request.common_path or _cut(request)
+        together = request.counted_as or _cut(request)
         try:
             latency = known[together][response.status]
         except KeyError:
@@ -56,13 +59,9 @@ def _counter(metrics: Metrics, labels: Labels) -> After:
             sent.observe(reply_size)
 
     def series(request: Request, status: int) -> Histogram:
-        method, path = request.method, request.target
-        found = metrics.http_latency.series(labels.verb(method), labels.path(path), str(status))
-        store = STATE.match(path) if labels.is_by_store else None
-        # a caller can make up verbs and stores, also long ones; the slash, if any, must be the first behind the name
-        is_usual = store and store.end() <= MAX_TARGET and path[store.end() :][:1] in {b"", b"/"}
-        if store and is_usual and len(known) < MAX_SERIES:
-            known.setdefault(request.common_path or (method, store[0]), {})[status] = found
+        found = metrics.http_latency.series(labels.verb(request.method), labels.path(request.target), str(status))
+        if labels.is_by_store and len(known) < MAX_SERIES and (together := request.counted_as or _of_store(request)):
+            known.setdefault(together, {})[status] = found
         return found
 
     def settle() -> None:
@@ -73,6 +72,15 @@ def _counter(metrics: Metrics, labels: Labels) -> After:
 
     metrics.before_reading.append(settle)
     return count
+
+
+def _of_store(request: Request) -> tuple[str, bytes] | None:
+    """What `_cut` makes of a path of this store; None where that is no store, or one with a name without end."""
+    path = request.target
+    store = STATE.match(path)
+    # a caller can make up verbs and stores; the slash, if any, must be the first behind the name
+    is_usual = store and store.end() <= MAX_TARGET and path[store.end() :][:1] in {b"", b"/"}
+    return (request.method, store[0]) if store and is_usual else None
 
 
 def _cut(request: Request) -> tuple[str, bytes]:

@@ -118,7 +118,8 @@ class Router:
             before = path[:end]
             if self._state and request.method == "GET" and (store := self._stores.get(before) or self._learn(before)):
                 if (key := path[end:]) not in _UNCLEAN:
-                    request.common_path = before
+                    if end <= MAX_TARGET:
+                        request.counted_as = before
                     return self._state.get(store, key.decode("utf-8", "surrogateescape"))
             elif found := self._of_store.get((request.method, path)):
                 answering, params = found
@@ -187,6 +188,8 @@ class Router:
         if not (plain := _PLAIN_ACTOR.fullmatch(request.target)):
             return None
         actor_type, actor_id, method, key = plain.groups()
+        if len(actor_type) <= MAX_TARGET:
+            request.counted_as = request.method, actor_type, method is None
         decode = target.decode
         if method and request.method in _CALLS:
             return actors.invoke(decode(actor_type), decode(actor_id), decode(method), request)
