@@ -6,6 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from dapr_state.testing.running import pytest_pyfunc_call  # noqa: F401 - a hook
 from tests.support import cache, oracle
@@ -19,6 +20,10 @@ from tests.support.stores import Servers
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+# no example is late because the machine is busy; else as hypothesis has it, here or in CI
+settings.register_profile("patient", settings(), deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_configure() -> None:

@@ -24,8 +24,7 @@ from dapr_state.serving.http.server import HttpServer
 from dapr_state.serving.http.settings import Settings
 from dapr_state.serving.request_memory import RequestMemory
 from dapr_state.transports.http.api import api, console, public
-from dapr_state.transports.http.console import API, Page
-from dapr_state.transports.http.later import LaterRoutes
+from dapr_state.transports.http.later import API, LaterRoutes
 from dapr_state.transports.http.scrape import scrape
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from dapr_state.runtime.options import Options
     from dapr_state.runtime.resiliency import Resiliency
     from dapr_state.serving.http.service import Service
+    from dapr_state.transports.http.console import Page
     from dapr_state.transports.middleware import Middleware
 
 EARLY = 0.002  # seconds by which uvloop, which counts whole milliseconds, may end a grace before its time
@@ -205,6 +205,8 @@ class Servers:
         options = self._options
         if options.console == "off" or self._layers.http_access.hides(ADMIN, "v1"):
             return None
+        from dapr_state.transports.http.console import Page  # noqa: PLC0415  only where there is one
+
         return Page(
             lambda: {
                 "version": __version__,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dapr_state.golang.marshal import encode
 from dapr_state.serving.http.response import JSON, NO_SNIFF, TEXT, Response, line
 from dapr_state.transports.http import target
+from dapr_state.transports.http.later import API
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from dapr_state.transports.http.route import Answering
 
 ROOT: Final = b"/dapr-state/"
-API: Final = b"/dapr-state/v1/"  # the administration's
 INDEX: Final = "index.html"
 ABOUT: Final = "about.json"
 _METHODS: Final = frozenset({"GET", "HEAD"})
