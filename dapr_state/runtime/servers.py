@@ -23,8 +23,9 @@ from dapr_state.security.access import ADMIN
 from dapr_state.serving.http.server import HttpServer
 from dapr_state.serving.http.settings import Settings
 from dapr_state.serving.request_memory import RequestMemory
+from dapr_state.transports.http import target
 from dapr_state.transports.http.api import api, console, public
-from dapr_state.transports.http.later import API, LaterRoutes
+from dapr_state.transports.http.later import LaterRoutes
 from dapr_state.transports.http.scrape import scrape
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Servers:
             layers.test.metadata = metadata
         page = self._page()
         if options.console != "off":
-            self._admin = LaterRoutes(API, options.app_id)
+            self._admin = LaterRoutes(target.ADMIN_ROOT, options.app_id)
         admin = None if layers.http_access.hides(ADMIN, "v1") else self._admin
         is_shared = options.console_port is None
         door = await self._listen_for_grpc()

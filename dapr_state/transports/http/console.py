@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from dapr_state.golang.marshal import encode
 from dapr_state.serving.http.response import JSON, NO_SNIFF, TEXT, Response, line
 from dapr_state.transports.http import target
-from dapr_state.transports.http.later import API
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,7 +55,7 @@ class Page:
     def owns(request: Request) -> bool:
         """Whether this is for the page: which is there for all, as a browser has no token to show when it opens it."""
         path = request.target
-        if not path.startswith(ROOT[:-1]) or path.startswith(API) or "dapr-app-id" in request.headers:
+        if not path.startswith(ROOT[:-1]) or path.startswith(target.ADMIN_ROOT) or "dapr-app-id" in request.headers:
             return False
         return path[len(ROOT) - 1 : len(ROOT)] in {b"", b"/", b"?"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from dapr_state import errors
 from dapr_state.transports.http.router import APP_ID
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from dapr_state.serving.http.response import Response
     from dapr_state.transports.http.route import Answering
     from dapr_state.transports.http.router import OwnRoutes
-
-API: Final = b"/dapr-state/v1/"  # the administration's
 
 
 class LaterRoutes:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 METADATA = "metadata."
+ADMIN_ROOT = b"/dapr-state/v1/"  # what the administration answers begins so
 
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]*")
 _BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
