@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.run.runs import Started, app, processes, run
+from tests.runtime.run.runs import APP, Started, app, environment, processes, run
 from tests.support.processes import free_port
 from tests.support.waiting import until
 
@@ -35,6 +35,22 @@ def test_the_first_line_can_call_the_sidecar(tmp_path: Path) -> None:
     assert re.search(
         r"^dapr-state: .*: HTTP \d+, gRPC \d+; components from the built-in SQLite store$", done.stderr, re.MULTILINE
     )
+
+
+def test_two_at_the_same_moment(tmp_path: Path) -> None:
+    """Both look for the usual ports, and each gets ports that are its own."""
+    words = [sys.executable, "-m", "dapr_state", "run", "--", sys.executable, str(APP), "calls"]
+    both = [
+        subprocess.Popen(
+            words, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        for _ in range(2)
+    ]
+    said = [each.communicate(timeout=60)[0].decode() for each in both]
+    ports = [port for text in said for pair in re.findall(r"HTTP (\d+), gRPC (\d+)", text) for port in pair]
+
+    assert [each.returncode for each in both] == [0, 0]
+    assert len(set(ports)) == 4, said
 
 
 def test_the_environment(tmp_path: Path) -> None:
