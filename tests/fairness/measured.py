@@ -96,9 +96,10 @@ def scene(folder: Path, redis: RedisServer, seconds: float, *, with_app: bool) -
         )
         flags = ["--app-port", str(app.port)] if app else []
         sidecar = stack.enter_context(Sidecar(folder, components, flags=flags))
-        with Socket(sidecar.http_port) as connection:
+        with Socket(sidecar.http_port) as connection, sidecar.client() as client:
             for store in ("mem", "lite", "redis"):
                 connection.send(request("POST", f"/v1.0/state/{store}", '[{"key":"k","value":1}]')).answer()
+                assert client.get(store, "k").ok
         yield Scene(sidecar, redis, folder / "state.db", app, seconds)
 
 

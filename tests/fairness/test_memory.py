@@ -21,7 +21,7 @@ SECONDS = 2.0
 HIGHEST = 100
 HIGHEST_WAITING = 300  # where whole large requests wait for a store
 AFTER = 20
-REST = 15  # seconds within which it must come back
+REST = 60  # seconds within which it must come back
 
 
 @pytest.fixture(scope="module")
