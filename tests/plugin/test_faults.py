@@ -209,10 +209,16 @@ MINUTE = datetime.timedelta(minutes=1)
 class TickerInterface(dapr.actor.ActorInterface):
     @dapr.actor.actormethod(name="Start")
     async def start(self): ...
+    @dapr.actor.actormethod(name="Remind")
+    async def remind(self): ...
 
-class Ticker(dapr.actor.Actor, TickerInterface):
+class Ticker(dapr.actor.Actor, TickerInterface, dapr.actor.Remindable):
     async def start(self):
         await self.register_timer("t", self.tick, b"", MINUTE, MINUTE)
+    async def remind(self):
+        await self.register_reminder("r", b"", MINUTE, MINUTE)
+    async def receive_reminder(self, name, state, due_time, period, ttl):
+        await self.tick(state)
     async def tick(self, state):
         has, ticks = await self._state_manager.try_get_state("ticks")
         await self._state_manager.set_state("ticks", ticks + 1 if has else 1)
@@ -264,6 +270,26 @@ def test_a_tick_that_hangs(dapr, ticking):
     dapr.clock.advance("1m")
     assert ticking.state.json("ticks") == 1
 
+@pytest.fixture
+def reminded(dapr, tickers):
+    found = dapr.actor("Ticker", "1")
+    found.invoke("Remind")
+    return found
+
+# one whose delivery or answer fails comes once more, in its time
+@pytest.mark.parametrize("how, came", [("fail", 3), ("drop", 2), ("lose_answer", 4)])
+def test_a_reminder(dapr, reminded, how, came):
+    dapr.expect_error("reminder")
+    with getattr(dapr, how)("reminder", actor="Ticker/1", method="r", times=1) as fault:
+        dapr.clock.advance("3m")
+    assert (fault.hits, reminded.state.json("ticks")) == (1, came)
+
+def test_a_slow_reminder(dapr, reminded):
+    with dapr.delay("reminder", 0.3, actor="Ticker"):
+        began = time.monotonic()
+        assert dapr.clock.advance("1m").reminders == 1
+    assert time.monotonic() - began >= 0.3
+
 def test_a_store_that_fails_in_a_tick(dapr, ticking):
     with dapr.fail("transact", error="disk full") as fault:
         moved = dapr.clock.advance("2m")
@@ -278,7 +304,7 @@ def test_every_fault_is_met_by_the_sdk(run: Callable[..., Run]) -> None:
     assert done.code == 0, done.output
 
 
-def test_every_fault_of_timers_is_met_by_the_sdk(run: Callable[..., Run]) -> None:
+def test_every_fault_of_timers_and_reminders_is_met_by_the_sdk(run: Callable[..., Run]) -> None:
     """A tick fails, is lost, slow or hangs, or its store does: the next one comes in its time."""
     done = run({"ticker.py": TICKER, "test_ticks.py": TICKS}, "-W", "ignore")
 
