@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +10,7 @@ from dapr_state.actors.placement.base import Claim, Placement
 from dapr_state.actors.router import AGAIN_AFTER, ActorRouter, AgainError, RemoteError
 from dapr_state.actors.runtime import ActorRuntime
 from dapr_state.app.model import ActorCall, ActorId, AppAnswer
-from dapr_state.clock import WaitingClock
+from tests.support.unhurried import Unhurried
 
 if TYPE_CHECKING:
     from dapr_state.app.model import Trigger
@@ -63,17 +62,6 @@ class Peers:
         return await self.invoke(claim, CALL)
 
     deliver_timer = deliver_reminder
-
-
-class Unhurried(WaitingClock):
-    """Each pause is noted, and over."""
-
-    def __init__(self) -> None:
-        self.pauses: list[float] = []
-
-    async def sleep(self, seconds: float) -> None:  # type: ignore[override]  # that one is asyncio's
-        self.pauses.append(seconds)
-        await asyncio.sleep(0)
 
 
 def again(text: str) -> AgainError:

@@ -11,11 +11,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from dapr_state.clock import WAITING, WaitingClock
+from dapr_state.clock import WAITING
 from dapr_state.security import credentials
 from dapr_state.security.credentials import AnchorsError, Credentials
 from dapr_state.security.sentry import Certificate
 from tests.security.test_spiffe import NAMES, Authority, met
+from tests.support.unhurried import Unhurried
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -43,17 +44,6 @@ class Signer:
         key = ec.generate_private_key(ec.SECP256R1())
         leaf = self._authority._sign("leaf", key, ["spiffe://public/ns/default/me"])
         return Certificate(leaf.public_bytes(Encoding.PEM), key, 0.0, 1.0)
-
-
-class Unhurried(WaitingClock):
-    """Nobody waits for a pause, but each is noted."""
-
-    def __init__(self) -> None:
-        self.pauses: list[float] = []
-
-    async def sleep(self, seconds: float) -> None:  # type: ignore[override]  # that one is asyncio's
-        self.pauses.append(seconds)
-        await asyncio.sleep(0)
 
 
 class Steady(Signer):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from typing import TYPE_CHECKING
 
@@ -11,9 +10,9 @@ import pytest
 
 from dapr_state.actors.reminders import RefusedError, ReminderRequest
 from dapr_state.actors.scheduler import hosts
-from dapr_state.clock import WaitingClock
 from tests.actors.scheduler.service import ACTOR, OK, Service, Target, scheduled
 from tests.support.processes import free_port
+from tests.support.unhurried import Unhurried
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -52,17 +51,6 @@ async def test_an_address_that_is_none_is_passed_over(address: str, caplog: pyte
         assert addresses(reminders) == [one.address]
     gc.collect()
     assert "never retrieved" not in caplog.text
-
-
-class Unhurried(WaitingClock):
-    """Nobody waits for a pause, but each is noted."""
-
-    def __init__(self) -> None:
-        self.pauses: list[float] = []
-
-    async def sleep(self, seconds: float) -> None:  # type: ignore[override]  # that one is asyncio's
-        self.pauses.append(seconds)
-        await asyncio.sleep(0)
 
 
 async def test_lists_without_end() -> None:
